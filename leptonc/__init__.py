@@ -1,0 +1,34 @@
+"""leptonc: a static computation-graph compiler with a JIT that trains neural networks on CPUs."""
+
+from leptonc import ir, lax, nn, numpy, ops, optim, random, tree
+from leptonc.config import num_threads, set_num_threads
+from leptonc.errors import (
+    CompileError,
+    DonationError,
+    DtypeError,
+    IRError,
+    LeptonError,
+    ShapeError,
+    TracerError,
+    TreeError,
+)
+from leptonc.jit import explain_recompiles, jit
+from leptonc.transforms import (
+    Array,
+    ShapeDtypeStruct,
+    disable_jit,
+    eval_shape,
+    grad,
+    make_graph,
+    value_and_grad,
+    vjp,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "jit", "grad", "value_and_grad", "vjp", "make_graph", "eval_shape", "ShapeDtypeStruct", "disable_jit", "Array",
+    "explain_recompiles", "num_threads", "set_num_threads",
+    "ir", "lax", "nn", "numpy", "ops", "optim", "random", "tree",
+    "LeptonError", "ShapeError", "DtypeError", "TracerError", "IRError", "TreeError", "DonationError", "CompileError",
+]

@@ -1,0 +1,91 @@
+"""Loads and stores as linear addresses: strides per axis, and the conditions under which they are in range."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from leptonc.ir.kernel import Index, Load, Param, Store
+
+
+@dataclass(frozen=True)
+class Check:
+    """``index`` (before division) must lie in [0, extent * div) and divide evenly for the access to be in range."""
+
+    index: Index
+    extent: int
+    lower: bool
+    upper: bool
+
+
+@dataclass(frozen=True)
+class Access:
+    """Element offset = ``offset + sum(strides[axis] * axis) + sum(stride * value) + sum(stride * (index / div))``."""
+
+    offset: int
+    strides: tuple[tuple[str, int], ...]
+    values: tuple[tuple[int, int], ...]
+    divided: tuple[tuple[Index, int], ...]
+    checks: tuple[Check, ...]
+
+    def stride(self, axis: str) -> int:
+        return dict(self.strides).get(axis, 0)
+
+    @property
+    def is_affine(self) -> bool:
+        """Always in range, and linear in the axes alone."""
+        return not (self.values or self.divided or self.checks)
+
+    def depends_on(self, axis: str) -> bool:
+        """Whether the axis moves the address or decides whether it is in range (dynamic values aside)."""
+        indices = [c.index for c in self.checks] + [i for i, _ in self.divided]
+        return self.stride(axis) != 0 or any(i.coeff(axis) for i in indices)
+
+    def check_depends_on(self, axis: str) -> bool:
+        return any(c.index.coeff(axis) for c in self.checks) or any(i.coeff(axis) for i, _ in self.divided)
+
+
+def row_major(shape: tuple[int, ...]) -> list[int]:
+    """Element strides of a contiguous array."""
+    strides, step = [], 1
+    for extent in reversed(shape):
+        strides.append(step)
+        step *= extent
+    return strides[::-1]
+
+
+def bounds(index: Index, extents: Mapping[str, int]) -> tuple[int, int] | None:
+    """Least and greatest value of the numerator over the axes; None if it depends on run-time values."""
+    if index.values:
+        return None
+    low = high = index.offset
+    for axis, coeff in index.axes:
+        reach = coeff * max(extents[axis] - 1, 0)
+        low, high = low + min(reach, 0), high + max(reach, 0)
+    return low, high
+
+
+def linearise(access: Load | Store, buffer: Param, extents: Mapping[str, int]) -> Access:
+    """The access as a linear address; checks only where the index can leave its range."""
+    guarded = access.pad is not None if isinstance(access, Load) else access.masked
+    offset, strides, values = 0, dict[str, int](), dict[int, int]()
+    divided, checks = [], []
+    for index, extent, step in zip(access.index, buffer.type.shape, row_major(buffer.type.shape), strict=True):
+        if guarded:
+            checks += _check(index, extent, extents)
+        if index.div != 1:
+            divided.append((index, step))
+            continue
+        offset += step * index.offset
+        for axis, coeff in index.axes:
+            strides[axis] = strides.get(axis, 0) + step * coeff
+        for value, coeff in index.values:
+            values[value] = values.get(value, 0) + step * coeff
+    return Access(offset, tuple((a, s) for a, s in strides.items() if s), tuple(values.items()), tuple(divided), tuple(checks))
+
+
+def _check(index: Index, extent: int, extents: Mapping[str, int]) -> list[Check]:
+    span = bounds(index, extents)
+    lower = span is None or span[0] < 0
+    upper = span is None or span[1] > (extent - 1) * index.div
+    return [Check(index, extent, lower, upper)] if lower or upper or index.div != 1 else []

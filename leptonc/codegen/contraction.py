@@ -1,0 +1,243 @@
+"""Recognising contractions, and deciding how one runs: operand roles, register tile, packing, blocks, items.
+
+``C[batch, m, n] = sum over k of A[batch, m, k] * B[batch, k, n]``: the roles follow from which axes move which
+operand, so matmul, batched matmul and convolution with both its gradients are one case. B is the operand whose
+elements fill vectors (along the column axis); elements of A are broadcast.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import ceil, gcd, prod
+
+from leptonc.codegen.access import Access
+from leptonc.codegen.linear import LinearStage
+from leptonc.ir.kernel import Apply, Axis, Load, Reduce
+from leptonc.ir.types import DType
+from leptonc.target import Target
+
+MIN_WORK = 4096  # multiply-adds below which a plain loop nest is as good
+ITEM_WORK = 1 << 18  # multiply-adds worth a parallel item
+MIN_ITEMS = 64  # items wanted, so that the split is even for any thread count
+EPILOGUE_INLINE = 4  # epilogues of at most that many instructions are written out for each accumulator
+STORE_COST = 24  # a strided store of one lane, in multiply-adds
+PACK_COST = 6  # moving one element into a panel
+PACK_REUSE = 8  # register tiles that must read a panel before packing it for locality pays
+
+
+@dataclass(frozen=True)
+class Side:
+    """One operand: its load's number, address, and whether it is copied into panels first."""
+
+    load: int
+    access: Access
+    buffer: str
+    pack: bool = False
+
+
+@dataclass(frozen=True)
+class Contraction:
+    """A scheduled contraction.
+
+    ``row`` and ``col`` are the axes of the register tile; ``outer`` all other map axes, ``fold`` the reduce axes.
+    ``rows`` x ``vectors`` accumulators of ``lanes``; ``row_block`` and ``col_block`` count register tiles in one
+    item; ``fold_block`` > 0 runs the first reduce axis in blocks of that extent, accumulating in a local tile.
+    """
+
+    stage: LinearStage
+    reduce: int
+    a: Side
+    b: Side
+    row: Axis
+    col: Axis
+    outer: tuple[Axis, ...]
+    fold: tuple[Axis, ...]
+    dtype: DType
+    lanes: int
+    rows: int
+    vectors: int
+    row_block: int = 1
+    col_block: int = 1
+    fold_block: int = 0
+
+    @property
+    def width(self) -> int:
+        """Columns of a register tile."""
+        return self.lanes * self.vectors
+
+    @property
+    def row_tiles(self) -> int:
+        return ceil(self.row.extent / self.rows)
+
+    @property
+    def col_tiles(self) -> int:
+        return ceil(self.col.extent / self.width)
+
+    @property
+    def row_items(self) -> int:
+        return ceil(self.row_tiles / self.row_block)
+
+    @property
+    def col_items(self) -> int:
+        return ceil(self.col_tiles / self.col_block)
+
+    @property
+    def items(self) -> int:
+        return prod(a.extent for a in self.outer) * self.row_items * self.col_items
+
+    @property
+    def depth(self) -> int:
+        """Multiply-adds per result."""
+        return prod(a.extent for a in self.fold)
+
+    @property
+    def work(self) -> int:
+        return prod(a.extent for a in self.outer) * self.row.extent * self.col.extent * self.depth
+
+    @property
+    def local_tile(self) -> bool:
+        """Accumulators go through a local tile: long epilogues, and results accumulated over blocks of the fold."""
+        epilogue = sum(self.stage.after_reduce) - 1
+        return self.fold_block > 0 or epilogue > EPILOGUE_INLINE or len(self.stage.stores) > 1
+
+    def panel_axes(self, side: Side) -> tuple[Axis, ...]:
+        """The outer axes that an operand's panels differ along."""
+        return tuple(axis for axis in self.outer if side.access.stride(axis.name))
+
+
+def find_contraction(stage: LinearStage, target: Target) -> Contraction | None:
+    """The stage as a scheduled contraction, or None if it is none or too small to be worth it."""
+    pair = _operands(stage)
+    if pair is None or stage.outer or not {a.name for a in stage.map_axes} <= stage.parallel:
+        return None
+    reduce, first, second = pair
+    points = prod(a.extent for a in stage.axes)
+    if points < MIN_WORK:
+        return None
+    options = [c for a, b in ((first, second), (second, first)) for c in _assignments(stage, reduce, a, b, target)]
+    if not options:
+        return None
+    return _blocked(min(options, key=_cost), target)
+
+
+def _operands(stage: LinearStage) -> tuple[int, Side, Side] | None:
+    """Matches one sum of the product of two affine loads."""
+    if len(stage.reduces) != 1 or any(s.accumulate or s.masked for s in stage.stores):
+        return None
+    reduce = stage.insts[stage.reduces[0]]
+    if not isinstance(reduce, Reduce) or reduce.kind != "sum" or reduce.dtype.is_bool:
+        return None
+    product = stage.insts[reduce.arg]
+    if not isinstance(product, Apply) or product.op != "mul":
+        return None
+    sides = []
+    for n in product.args:
+        inst = stage.insts[n]
+        if not isinstance(inst, Load) or not stage.loads[n].is_affine:
+            return None
+        sides.append(Side(n, stage.loads[n], inst.buffer))
+    return stage.reduces[0], sides[0], sides[1]
+
+
+def _assignments(stage: LinearStage, reduce: int, a: Side, b: Side, target: Target) -> list[Contraction]:
+    """Every choice of tile axes with ``a`` broadcast and ``b`` in vectors."""
+    rows = [x for x in stage.map_axes if a.access.stride(x.name) and not b.access.stride(x.name)]
+    cols = [x for x in stage.map_axes if b.access.stride(x.name) and not a.access.stride(x.name)]
+    out = []
+    for row in rows:
+        for col in cols:
+            outer = tuple(x for x in stage.map_axes if x not in (row, col))
+            out.append(_tiled(stage, reduce, a, b, row, col, outer, target))
+    return out
+
+
+def _tiled(stage: LinearStage, reduce: int, a: Side, b: Side, row: Axis, col: Axis, outer: tuple[Axis, ...],
+           target: Target) -> Contraction:
+    dtype = stage.insts[reduce].dtype
+    lanes = target.lanes(dtype.itemsize)
+    while lanes > 4 and lanes // 2 >= col.extent:
+        lanes //= 2
+    fold = tuple(sorted(stage.reduce_axes, key=lambda x: -abs(a.access.stride(x.name))))
+    rows, vectors = _register_tile(row.extent, ceil(col.extent / lanes), target)
+    plan = Contraction(stage, reduce, a, b, row, col, outer, fold, dtype, lanes, rows, vectors)
+    pack_b = b.access.stride(col.name) != 1 or _panel_pays(plan)
+    pack_a = _rows_collide(plan, target)
+    return replace(plan, a=replace(a, pack=pack_a), b=replace(b, pack=pack_b))
+
+
+def _register_tile(rows: int, vectors: int, target: Target) -> tuple[int, int]:
+    """Accumulator tile (rows, vectors) within the target's budget that wastes least at the edges."""
+    budget = target.rows * target.vectors
+    best, best_cost = (1, 1), float("inf")
+    for wide in range(1, min(vectors, target.vectors * 2) + 1):
+        tall = min(rows, budget // wide if wide <= target.vectors else (budget - target.vectors) // wide)
+        tall = ceil(rows / ceil(rows / tall))  # even tiles: the last one is nearly as tall as the others
+        tiles = ceil(rows / tall) * ceil(vectors / wide)
+        # loads share two ports with as many FMA units; few accumulators leave the FMA latency (4) uncovered
+        step = max(tall * wide, (tall + wide), 8)
+        cost = tiles * step + 0.01 * abs(wide - target.vectors)
+        if cost < best_cost:
+            best, best_cost = (tall, wide), cost
+    return best
+
+
+def _panel_pays(plan: Contraction) -> bool:
+    """Rows of B lie apart and are read by many register tiles: contiguous panels save cache sets and pages."""
+    reads = plan.row_tiles * prod(x.extent for x in plan.outer if not plan.b.access.stride(x.name))
+    return plan.col_tiles > 1 and reads >= PACK_REUSE
+
+
+def _rows_collide(plan: Contraction, target: Target) -> bool:
+    """Tile rows a large power of two apart fall into few cache sets and evict each other."""
+    stride = abs(plan.a.access.stride(plan.row.name)) * plan.dtype.itemsize
+    if not stride or plan.depth < 64 or plan.col_tiles < 2:
+        return False
+    span = target.l1_bytes // 8  # bytes that one way covers
+    distinct = span // gcd(stride, span)
+    return stride >= 1024 and distinct * 4 < plan.rows
+
+
+def _cost(plan: Contraction) -> float:
+    """Multiply-adds and what is moved beside them: panels and strided results."""
+    steps = max(plan.rows * plan.vectors, plan.rows + plan.vectors, 8) * plan.lanes
+    outer = prod(a.extent for a in plan.outer)
+    cost = float(outer * plan.row_tiles * plan.col_tiles * steps * plan.depth)
+    for side, axis in ((plan.a, plan.row), (plan.b, plan.col)):
+        if side.pack:
+            cost += PACK_COST * axis.extent * plan.depth * prod(x.extent for x in plan.panel_axes(side))
+    stores = [t for t in plan.stage.targets if t.stride(plan.col.name) != 1]
+    return cost + STORE_COST * outer * plan.row.extent * plan.col.extent * len(stores)
+
+
+def _blocked(plan: Contraction, target: Target) -> Contraction:
+    """Choose the blocks of tiles that make a parallel item, and blocks of the fold that keep operands in cache."""
+    outer = prod(a.extent for a in plan.outer)
+    tile_work = plan.rows * plan.width * plan.depth
+    row_block, col_block = plan.row_tiles, plan.col_tiles
+
+    def items() -> int:
+        return outer * ceil(plan.row_tiles / row_block) * ceil(plan.col_tiles / col_block)
+
+    while items() < MIN_ITEMS and row_block * col_block * tile_work > ITEM_WORK and row_block * col_block > 1:
+        if row_block > 1 and (row_block >= col_block or col_block == 1):
+            row_block = ceil(row_block / 2)
+        else:
+            col_block = ceil(col_block / 2)
+    plan = replace(plan, row_block=row_block, col_block=col_block)
+    return replace(plan, fold_block=_fold_block(plan, target))
+
+
+def _fold_block(plan: Contraction, target: Target) -> int:
+    """Extent of a block of the first reduce axis so that one block's operands fit half the L2 cache; 0: no blocks."""
+    if plan.row_block * plan.col_block < 4 or not plan.fold:
+        return 0
+    first = plan.fold[0]
+    inner = plan.depth // max(first.extent, 1)
+    columns = min(plan.col_block * plan.width, plan.col.extent)
+    rows = min(plan.row_block * plan.rows, plan.row.extent)
+    step = abs(plan.a.access.stride(plan.row.name))
+    per_fold = inner * (columns + (rows if plan.a.pack or step > 64 else min(rows, step + 1)))
+    fits = target.l2_bytes // 2 // plan.dtype.itemsize // max(per_fold, 1)
+    if fits >= first.extent or fits == 0:
+        return 0
+    return ceil(first.extent / ceil(first.extent / fits))

@@ -1,0 +1,166 @@
+"""Writing LLVM text: fresh names, typed instructions, and structured loops as context managers.
+
+Text, not llvmlite.ir objects: writing and parsing a kernel costs a fraction of building it object by object.
+Values are their LLVM names as strings; types are strings such as ``<8 x float>``.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from leptonc.ir.types import DType
+
+SCALAR_TYPES = {"bool": "i1", "u8": "i8", "u32": "i32", "i32": "i32", "i64": "i64", "f32": "float", "f64": "double"}
+
+
+def llvm_type(dtype: DType, lanes: int = 1) -> str:
+    """The register type of ``lanes`` elements; a bool is one bit in a register and one byte in memory."""
+    scalar = SCALAR_TYPES[dtype.name]
+    return scalar if lanes == 1 else f"<{lanes} x {scalar}>"
+
+
+def memory_type(dtype: DType, lanes: int = 1) -> str:
+    """The type of ``lanes`` elements in memory."""
+    return ("i8" if lanes == 1 else f"<{lanes} x i8>") if dtype.is_bool else llvm_type(dtype, lanes)
+
+
+def emit_const(number: float | int | bool, dtype: DType, lanes: int) -> str:
+    """An LLVM literal, exact to the bit; a vector literal for several lanes."""
+    if dtype.is_float:
+        # LLVM writes floats as the hexadecimal bits of the double of equal value
+        text = f"0x{struct.unpack('<Q', struct.pack('<d', float(dtype.numpy.type(number))))[0]:016X}"
+    elif dtype.is_bool:
+        text = "true" if number else "false"
+    else:
+        text = str(int(number))
+    if lanes == 1:
+        return text
+    return "<" + ", ".join([f"{llvm_type(dtype)} {text}"] * lanes) + ">"
+
+
+class Emitter:
+    """One LLVM function body under construction."""
+
+    def __init__(self, fma: bool = True) -> None:
+        self.fma = fma
+        self.lines: list[str] = []
+        self.declarations: set[str] = set()
+        self.globals: dict[str, str] = {}
+        self.functions: dict[str, str] = {}  # whole definitions that bodies call
+        self.current = "entry"
+        self._names: dict[str, int] = {}
+
+    def reserve(self, *names: str) -> None:
+        """Names that are taken: the function's parameters."""
+        self._names.update(dict.fromkeys(names, 1))
+
+    def fresh(self, hint: str) -> str:
+        """A new local name, ``%hint`` or ``%hint.3``."""
+        count = self._names.get(hint, 0)
+        self._names[hint] = count + 1
+        return f"%{hint}" if count == 0 else f"%{hint}.{count}"
+
+    def label(self, hint: str) -> str:
+        return self.fresh(hint)[1:]
+
+    def line(self, text: str) -> None:
+        self.lines.append(f"  {text}")
+
+    def let(self, text: str, hint: str = "t") -> str:
+        """``%hint = text``; returns the name."""
+        name = self.fresh(hint)
+        self.lines.append(f"  {name} = {text}")
+        return name
+
+    def block(self, label: str) -> None:
+        """Start a block; the one before it must have ended in a branch."""
+        self.lines.append(f"{label}:")
+        self.current = label
+
+    def jump(self, label: str) -> None:
+        self.line(f"br label %{label}")
+
+    def branch(self, condition: str, yes: str, no: str) -> None:
+        self.line(f"br i1 {condition}, label %{yes}, label %{no}")
+
+    def call(self, signature: str, arguments: str, hint: str = "t") -> str:
+        """Call an intrinsic: ``signature`` is ``<8 x float> @llvm.fma.v8f32(<8 x float>, ...)``, declared once."""
+        self.declarations.add(f"declare {signature}")
+        result, name = signature.split("(", 1)[0].rsplit(" ", 1)
+        text = f"call {result} {name}({arguments})"
+        if result == "void":
+            self.line(text)
+            return ""
+        return self.let(text, hint)
+
+    @contextmanager
+    def loop(self, hint: str, start: str, stop: str, step: int = 1) -> Iterator[str]:
+        """``for (i64 iv = start; iv < stop; iv += step)``; the body may open blocks. Yields the name of iv."""
+        with self.reduce_loop(hint, start, stop, step, []) as (iv, _, _):
+            yield iv
+
+    @contextmanager
+    def reduce_loop(
+        self, hint: str, start: str, stop: str, step: int, carried: list[tuple[str, str]]
+    ) -> Iterator[tuple[str, list[str], list[str]]]:
+        """A loop that carries values as phis. ``carried``: (type, initial value) each.
+
+        Yields (iv, phis, next): the body fills ``next`` with the new values. After the block, ``phis`` hold the
+        final values (the loop tests at its head, so it may run no times).
+        """
+        header, body, latch, exit_ = (self.label(f"{hint}.{part}") for part in ("head", "body", "latch", "exit"))
+        iv, step_name = self.fresh(hint), self.fresh(f"{hint}.next")
+        entry = self.current
+        self.jump(header)
+        self.block(header)
+        phis = [self.fresh(f"{hint}.acc") for _ in carried]
+        patch = len(self.lines)  # the phis are written when the loop closes: they name the last block and values
+        compare = self.fresh(f"{hint}.more")
+        self.line(f"{compare} = icmp slt i64 {iv}, {stop}")
+        self.branch(compare, body, exit_)
+        self.block(body)
+        following: list[str] = []
+        yield iv, phis, following
+        self.jump(latch)
+        self.block(latch)
+        self.line(f"{step_name} = add nsw i64 {iv}, {step}")
+        self.jump(header)
+        lines = [f"  {iv} = phi i64 [ {start}, %{entry} ], [ {step_name}, %{latch} ]"]
+        for (type_, initial), phi, next_ in zip(carried, phis, following, strict=True):
+            lines.append(f"  {phi} = phi {type_} [ {initial}, %{entry} ], [ {next_}, %{latch} ]")
+        self.lines[patch:patch] = lines
+        self.block(exit_)
+
+    @contextmanager
+    def when(self, condition: str, hint: str = "if") -> Iterator[None]:
+        """Run the body only if ``condition`` (i1); no values come out of it."""
+        yes, done = self.label(f"{hint}.then"), self.label(f"{hint}.done")
+        self.branch(condition, yes, done)
+        self.block(yes)
+        yield
+        self.jump(done)
+        self.block(done)
+
+    # Integer arithmetic of addresses, folded where both sides are numbers.
+
+    def add(self, x: str, y: str) -> str:
+        if is_number(x) and is_number(y):
+            return str(int(x) + int(y))
+        if x == "0":
+            return y
+        return x if y == "0" else self.let(f"add nsw i64 {x}, {y}", "i")
+
+    def mul(self, x: str, y: str) -> str:
+        if is_number(x) and is_number(y):
+            return str(int(x) * int(y))
+        if "0" in (x, y):
+            return "0"
+        if x == "1":
+            return y
+        return x if y == "1" else self.let(f"mul nsw i64 {x}, {y}", "i")
+
+
+def is_number(text: str) -> bool:
+    return text.lstrip("-").isdigit()

@@ -1,0 +1,179 @@
+"""The module of a Program: its units, and ``step(ctx)`` that every thread runs from end to end.
+
+Threads take static parts of each unit's items. A barrier stands only where a unit touches memory that another thread
+may have written or may still read; units too small to share run on thread 0, and need no barrier between them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from leptonc import abi
+from leptonc.codegen.emitter import Emitter
+from leptonc.codegen.schedule import SERIAL_COST
+from leptonc.codegen.support import barrier_text, denormal_epilogue, denormal_prologue
+from leptonc.codegen.units import ALIGN, Functions, Unit
+from leptonc.ir.kernel import Program
+from leptonc.target import Target
+
+
+@dataclass(frozen=True)
+class Module:
+    """LLVM text with what the runtime must provide. ``schedule`` says in words how each unit runs."""
+
+    text: str
+    entry: str
+    arena_bytes: int
+    local_bytes: int
+    parallel: bool
+    schedule: str
+
+
+@dataclass(frozen=True)
+class Region:
+    """Memory: a named block, or bytes [start, stop) of the arena."""
+
+    block: str
+    start: int = 0
+    stop: int = 1
+
+    def meets(self, other: Region) -> bool:
+        return self.block == other.block and self.start < other.stop and other.start < self.stop
+
+
+@dataclass
+class Pending:
+    """What was touched since the last barrier, by parallel and by serial units apart."""
+
+    parallel: list[tuple[Region, bool]] = field(default_factory=list)
+    serial: list[tuple[Region, bool]] = field(default_factory=list)
+
+    def conflicts(self, touched: list[tuple[Region, bool]], serial: bool) -> bool:
+        """Serial units follow each other on one thread, so only parallel ones before them matter."""
+        earlier = self.parallel if serial else self.parallel + self.serial
+        return any((write or wrote) and region.meets(other) for region, write in touched for other, wrote in earlier)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A unit of one call, with the memory it touches."""
+
+    unit: Unit
+    args: tuple[int, ...]
+    touched: tuple[tuple[Region, bool], ...]
+    serial: bool
+
+
+def emit_program(program: Program, target: Target, entry: str = "step") -> Module:
+    """LLVM text of the whole program."""
+    functions = Functions(target)
+    panels_at = -(-program.arena_bytes // ALIGN) * ALIGN
+    placed = [p for call in program.calls
+              for p in _place(program, functions.units(call.kernel), call.args, panels_at)]
+    arena = panels_at + max((p.unit.panel_bytes for p in placed), default=0)
+    local = max((p.unit.local_bytes for p in placed), default=0)
+    body = _step_body(program, functions, placed, panels_at)
+    text = [f'target triple = "{target.triple}"', ""]
+    text += [f"{name} = {definition}" for name, definition in functions.globals.items()]
+    text += ["", barrier_text(target), *functions.helpers.values(), *functions.text]
+    text += [f"define void @{entry}(ptr %ctx) {{", "entry:", *body.lines, "  ret void", "}", ""]
+    text += sorted(functions.declarations)
+    schedule = "\n".join(f"{p.unit.function}: {'serial' if p.serial else 'parallel'} {p.unit.description}" for p in placed)
+    return Module("\n".join(text) + "\n", entry, arena, local, any(not p.serial for p in placed), schedule)
+
+
+def _place(program: Program, units: tuple[Unit, ...], args: tuple[int, ...], panels_at: int) -> list[Placed]:
+    out = []
+    for unit in units:
+        by_name = {p.name: args[n] for n, p in enumerate(unit.kernel.params)}
+        touched = [(_region(program, by_name, name, panels_at), False) for name in sorted(unit.reads)]
+        touched += [(_region(program, by_name, name, panels_at), True) for name in sorted(unit.writes)]
+        out.append(Placed(unit, args, tuple(touched), unit.items < 2 or unit.cost < SERIAL_COST))
+    return out
+
+
+def _region(program: Program, by_name: dict[str, int], name: str, panels_at: int) -> Region:
+    if name == "":
+        return Region("arena", panels_at, 1 << 62)
+    number = by_name[name]
+    buffer = program.buffers[number]
+    if buffer.kind == "temp":
+        assert buffer.offset is not None, "the memory planner has not run"
+        return Region("arena", buffer.offset, buffer.offset + max(buffer.type.nbytes, 1))
+    return Region(f"b{buffer.donated if buffer.donated is not None else number}")
+
+
+def _step_body(program: Program, functions: Functions, placed: list[Placed], panels_at: int) -> Emitter:
+    e = functions.emitter()
+    saved = denormal_prologue(e)
+    context = _Context(e, program, panels_at)
+    pending, position = Pending(), 0
+    while position < len(placed):
+        if pending.conflicts(list(placed[position].touched), placed[position].serial):
+            e.line("call void @barrier(ptr %ctx)")
+            pending = Pending()
+        position = _emit_run(e, context, placed, position, pending)
+    denormal_epilogue(e, saved)
+    return e
+
+
+def _emit_run(e: Emitter, context: _Context, placed: list[Placed], position: int, pending: Pending) -> int:
+    """One parallel unit, or as many serial ones as follow each other without a barrier; returns the next position."""
+    first = placed[position]
+    if not first.serial:
+        context.call(first, parallel=True)
+        pending.parallel += first.touched
+        return position + 1
+    with e.when(context.is_first, "serial"):
+        while position < len(placed) and placed[position].serial:
+            here = placed[position]
+            if pending.conflicts(list(here.touched), True):
+                break
+            context.call(here, parallel=False)
+            pending.serial += here.touched
+            position += 1
+    return position
+
+
+class _Context:
+    """What step reads of its context once: thread numbers and the addresses of all buffers."""
+
+    def __init__(self, e: Emitter, program: Program, panels_at: int):
+        self.e = e
+        self.program = program
+        args = self._field(abi.CONTEXT_ARGS, "args")
+        self.arena = self._field(abi.CONTEXT_ARENA, "arena")
+        self.local = self._field(abi.CONTEXT_WORKSPACE, "local")
+        self.tid = self._field(abi.CONTEXT_TID, "tid", "i64")
+        self.nthreads = self._field(abi.CONTEXT_NTHREADS, "nthreads", "i64")
+        self.is_first = e.let(f"icmp eq i64 {self.tid}, 0", "first")
+        self.panels = e.let(f"getelementptr i8, ptr {self.arena}, i64 {panels_at}", "panels")
+        self.pointers = self._table(args)
+
+    def _field(self, offset: int, hint: str, type_: str = "ptr") -> str:
+        at = self.e.let(f"getelementptr i8, ptr %ctx, i64 {offset}", "field")
+        return self.e.let(f"load {type_}, ptr {at}, align 8", hint)
+
+    def _table(self, args: str) -> dict[int, str]:
+        """A pointer per buffer: from the argument table (inputs, outputs, constants), or into the arena."""
+        pointers: dict[int, str] = {}
+        program, e = self.program, self.e
+        constants = [n for n, b in enumerate(program.buffers) if b.kind == "constant"]
+        for slot, number in enumerate([*program.inputs, *program.outputs, *constants]):
+            at = e.let(f"getelementptr ptr, ptr {args}, i64 {slot}", "slot")
+            pointers[number] = e.let(f"load ptr, ptr {at}, align 8", f"buffer{number}_")
+        for number, buffer in enumerate(program.buffers):
+            if buffer.kind == "temp":
+                pointers[number] = e.let(f"getelementptr i8, ptr {self.arena}, i64 {buffer.offset}", f"buffer{number}_")
+        return pointers
+
+    def call(self, placed: Placed, parallel: bool) -> None:
+        e, unit = self.e, placed.unit
+        begin, end = "0", str(unit.items)
+        if parallel:
+            scaled = e.mul(self.tid, str(unit.items))
+            begin = e.let(f"udiv i64 {scaled}, {self.nthreads}", "begin")
+            following = e.add(scaled, str(unit.items))
+            end = e.let(f"udiv i64 {following}, {self.nthreads}", "end")
+        pointers = "".join(f"ptr {self.pointers[n]}, " for n in placed.args)
+        e.line(f"call void {unit.function}({pointers}ptr {self.panels}, ptr {self.local}, i64 {begin}, i64 {end})")

@@ -1,0 +1,200 @@
+"""Kernels as units: LLVM functions over a range of parallel items, with what each reads, writes and costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+
+from leptonc.codegen.contract import ContractionEmitter, panels_of, workspace_bytes
+from leptonc.codegen.contraction import Contraction, find_contraction
+from leptonc.codegen.emitter import Emitter
+from leptonc.codegen.linear import LinearStage, linear_stage
+from leptonc.codegen.nest import NestEmitter
+from leptonc.codegen.panels import Panels, emit_packing
+from leptonc.codegen.schedule import Nest, schedule_nest, stage_cost
+from leptonc.ir.kernel import Axis, Const, Index, Kernel, Load, Param, Stage, Store
+from leptonc.target import Target
+
+ALIGN = 64
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One function of a kernel. ``reads``/``writes`` are parameter names; "" stands for the shared panels.
+
+    ``panel_offset`` is where its panels begin inside the kernel's panel scratch; ``local_bytes`` per-thread scratch.
+    """
+
+    function: str
+    kernel: Kernel
+    reads: frozenset[str]
+    writes: frozenset[str]
+    items: int
+    cost: int
+    description: str
+    panel_bytes: int = 0
+    local_bytes: int = 0
+
+
+@dataclass
+class Functions:
+    """The functions of a module under construction, shared by equal kernels."""
+
+    target: Target
+    text: list[str] = field(default_factory=list)
+    declarations: set[str] = field(default_factory=set)
+    globals: dict[str, str] = field(default_factory=dict)
+    helpers: dict[str, str] = field(default_factory=dict)
+    _units: dict[Kernel, tuple[Unit, ...]] = field(default_factory=dict)
+
+    def units(self, kernel: Kernel) -> tuple[Unit, ...]:
+        """The units of a kernel, in order; emitted at the first request."""
+        if kernel not in self._units:
+            name = f"k{len(self._units)}.{_identifier(kernel.name)}"
+            self._units[kernel] = tuple(_KernelUnits(self, kernel, name).all())
+        return self._units[kernel]
+
+    def emitter(self) -> Emitter:
+        e = Emitter(fma=self.target.fma)
+        e.declarations, e.globals, e.functions = self.declarations, self.globals, self.helpers
+        e.reserve("ctx", "panels", "local", "begin", "end")
+        return e
+
+
+def _identifier(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "_." else "_" for c in name)[:60]
+
+
+def unit_signature(kernel: Kernel) -> str:
+    """Parameters of every unit of a kernel: buffers, shared panels, per-thread scratch, item range."""
+    pointers = "".join(f"ptr %p{n}, " for n, _ in enumerate(kernel.params))
+    return f"{pointers}ptr %panels, ptr %local, i64 %begin, i64 %end"
+
+
+class _KernelUnits:
+    def __init__(self, functions: Functions, kernel: Kernel, name: str):
+        self.functions = functions
+        self.kernel = kernel
+        self.name = name
+        self.pointers = {p.name: f"%p{n}" for n, p in enumerate(kernel.params)}
+        self.count = 0
+
+    def all(self) -> list[Unit]:
+        units = [self._fill(p) for p in self.kernel.params if p.init is not None and p.role != "in"]
+        if self.kernel.outer:
+            return [*units, self._outer_unit()]
+        for stage in self.kernel.stages:
+            units += self._stage_units(stage)
+        return units
+
+    def _fill(self, param: Param) -> Unit:
+        """Set a result to its initial value, before stages that do not cover or that accumulate."""
+        axes = tuple(Axis(f"i{n}", extent) for n, extent in enumerate(param.type.shape))
+        assert param.init is not None
+        stage = Stage(axes, (Const(param.init, param.type.dtype),),
+                      (Store(param.name, tuple(Index.of(a) for a in axes), 0),))
+        return self._nest_unit(stage, linear_stage(self.kernel, stage), f"fill {param.name}")
+
+    def _stage_units(self, stage: Stage) -> list[Unit]:
+        linear = linear_stage(self.kernel, stage)
+        plan = find_contraction(linear, self.functions.target)
+        return [self._nest_unit(stage, linear, "nest")] if plan is None else self._contraction_units(stage, plan)
+
+    def _write(self, body: Emitter) -> str:
+        function = f"@{self.name}.{self.count}" if self.count else f"@{self.name}"
+        self.count += 1
+        self.functions.text.append("\n".join([
+            f"define internal void {function}({unit_signature(self.kernel)}) {{", "entry:", *body.lines, "  ret void",
+            "}", ""]))
+        return function
+
+    def _nest_unit(self, stage: Stage, linear: LinearStage, what: str) -> Unit:
+        nest = schedule_nest(linear, self.functions.target)
+        e = self.functions.emitter()
+        NestEmitter(e, linear, nest, self.pointers, {}).emit("%begin", "%end")
+        reads, writes = _touched(stage)
+        return Unit(self._write(e), self.kernel, reads, writes, nest.items, stage_cost(linear, nest.lanes),
+                    f"{what} {describe_nest(nest)}")
+
+    def _outer_unit(self) -> Unit:
+        """All stages in turn at each outer point; locals live in the thread's scratch."""
+        kernel, e = self.kernel, self.functions.emitter()
+        pointers, offset = dict(self.pointers), 0
+        for local in kernel.locals:
+            pointers[local.name] = e.let(f"getelementptr i8, ptr %local, i64 {offset}", "tile")
+            offset += -(-local.type.nbytes // ALIGN) * ALIGN
+        linears = [linear_stage(kernel, s) for s in kernel.stages]
+        nests = [schedule_nest(linear, self.functions.target) for linear in linears]
+        with e.loop("item", "%begin", "%end") as item:
+            ivs = _decode_outer(e, kernel.outer, item)
+            for linear, nest in zip(linears, nests):
+                NestEmitter(e, linear, nest, pointers, ivs).emit_inner()
+        touched = [_touched(s) for s in kernel.stages]
+        local_names = frozenset(p.name for p in kernel.locals)
+        reads = frozenset().union(*(r for r, _ in touched)) - local_names
+        writes = frozenset().union(*(w for _, w in touched)) - local_names
+        cost = sum(stage_cost(linear, nest.lanes) for linear, nest in zip(linears, nests))
+        return Unit(self._write(e), kernel, reads, writes, prod(a.extent for a in kernel.outer), cost,
+                    "outer " + "; ".join(describe_nest(n) for n in nests), local_bytes=offset)
+
+    def _contraction_units(self, stage: Stage, plan: Contraction) -> list[Unit]:
+        units, offset, sources = [], 0, {}
+        e = self.functions.emitter()
+        for role, side in (("a", plan.a), ("b", plan.b)):
+            sources[role] = self.pointers[side.buffer]
+            panels = panels_of(plan).get(role)
+            if panels is not None:
+                units.append(self._pack_unit(panels, offset))
+                sources[role] = e.let(f"getelementptr i8, ptr %panels, i64 {offset}", f"panels.{role}")
+                offset += -(-panels.elements * plan.dtype.itemsize // ALIGN) * ALIGN
+        ContractionEmitter(e, plan, self.pointers, sources, "%local").emit("%begin", "%end")
+        reads, writes = _touched(stage)
+        reads |= {""} if units else frozenset()
+        cost = 2 * plan.work // plan.lanes
+        unit = Unit(self._write(e), self.kernel, reads, writes, plan.items, cost, describe_contraction(plan), offset,
+                    workspace_bytes(plan))
+        return [*units, unit]
+
+    def _pack_unit(self, panels: Panels, offset: int) -> Unit:
+        e = self.functions.emitter()
+        target = e.let(f"getelementptr i8, ptr %panels, i64 {offset}", "panels")
+        emit_packing(e, panels, self.pointers[panels.side.buffer], target, "%begin", "%end")
+        size = panels.elements * panels.plan.dtype.itemsize
+        what = f"pack {panels.side.buffer} into {panels.items} panels of {panels.plan.depth} x {panels.width}"
+        return Unit(self._write(e), self.kernel, frozenset({panels.side.buffer}), frozenset({""}), panels.items,
+                    panels.elements, what, offset + size)
+
+
+def _decode_outer(e: Emitter, outer: tuple[Axis, ...], item: str) -> dict[str, str]:
+    ivs = {}
+    for n, axis in reversed(list(enumerate(outer))):
+        ivs[axis.name] = item if n == 0 else e.let(f"urem i64 {item}, {axis.extent}", axis.name)
+        item = item if n == 0 else e.let(f"udiv i64 {item}, {axis.extent}", "item")
+    return ivs
+
+
+def _touched(stage: Stage) -> tuple[frozenset[str], frozenset[str]]:
+    reads = {i.buffer for i in stage.insts if isinstance(i, Load)} | {s.buffer for s in stage.stores if s.accumulate}
+    return frozenset(reads), frozenset(s.buffer for s in stage.stores)
+
+
+def describe_nest(nest: Nest) -> str:
+    """One line of the schedule, for people."""
+    parts = ["parallel " + " ".join(f"{a.name}:{a.extent}" for a in nest.parallel)] if nest.parallel else []
+    if nest.loops:
+        parts.append("loop " + " ".join(f"{a.name}:{a.extent}" for a in nest.loops))
+    if nest.fold:
+        parts.append(("unrolled " if nest.unroll else "fold ") + " ".join(f"{a.name}:{a.extent}" for a in nest.fold))
+    if nest.vector is not None:
+        block = f" in blocks of {nest.block}" if nest.block else ""
+        parts.append(f"vector {nest.vector.name}:{nest.vector.extent} x{nest.lanes}{block}")
+    return ", ".join(parts) or "scalar"
+
+
+def describe_contraction(plan: Contraction) -> str:
+    packed = "".join(f", {role} packed" for role in panels_of(plan))
+    block = f", fold in blocks of {plan.fold_block} {plan.fold[0].name}" if plan.fold_block else ""
+    local = ", local tile" if plan.local_tile else ""
+    return (f"contraction {plan.row.name}:{plan.row.extent} x {plan.col.name}:{plan.col.extent} x "
+            f"{' '.join(f'{a.name}:{a.extent}' for a in plan.fold)}, tile {plan.rows} x {plan.vectors}*{plan.lanes}, "
+            f"{plan.items} items of {plan.row_block} x {plan.col_block} tiles{packed}{block}{local}")

@@ -1,0 +1,87 @@
+"""Settings from the environment, read when asked for rather than at import. A leaf module.
+
+| variable | meaning | default |
+|---|---|---|
+| LEPTONC_NUM_THREADS | worker threads of a compiled step, 1..1024 | CPUs this process may run on |
+| LEPTONC_DEBUG | 0 silent, 1 timings, 2 optimized graph, 3 kernels, 4 LLVM text, 5 assembly | 0 |
+| LEPTONC_CACHE_DIR | where compiled objects are kept | leptonc/ under XDG_CACHE_HOME or ~/.cache |
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from leptonc.errors import LeptonError
+
+MAX_THREADS = 1024
+MAX_DEBUG = 5
+
+_num_threads: int | None = None  # what set_num_threads chose; None follows the environment
+
+
+def num_threads() -> int:
+    """Worker threads of a step: set_num_threads, else LEPTONC_NUM_THREADS, else the CPUs of this process."""
+    if _num_threads is not None:
+        return _num_threads
+    chosen = _int_setting("LEPTONC_NUM_THREADS", 1, MAX_THREADS)
+    return chosen if chosen is not None else _available_cpus()
+
+
+def set_num_threads(n: int | None) -> None:
+    """Use ``n`` worker threads from now on; None goes back to the environment. Results do not depend on it."""
+    global _num_threads
+    if n is not None and (isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= MAX_THREADS):
+        raise LeptonError(f"set_num_threads: n={n!r}, expected an integer from 1 to {MAX_THREADS} or None")
+    _num_threads = n
+
+
+def debug_level() -> int:
+    """LEPTONC_DEBUG, 0 (silent) to 5 (assembly); each level prints what the lower ones do as well."""
+    return _int_setting("LEPTONC_DEBUG", 0, MAX_DEBUG) or 0
+
+
+def cache_dir() -> Path:
+    """Absolute path of the object cache. Not created here: whoever writes to it checks owner and mode."""
+    chosen = os.environ.get("LEPTONC_CACHE_DIR")
+    if chosen is None:
+        return _user_cache() / "leptonc"
+    if not chosen.strip():
+        raise LeptonError("LEPTONC_CACHE_DIR is empty, expected a directory; unset it for the default")
+    path = Path(os.path.abspath(_expand_user("LEPTONC_CACHE_DIR", chosen)))
+    if path.exists() and not path.is_dir():
+        raise LeptonError(f"LEPTONC_CACHE_DIR={chosen!r} is not a directory")
+    return path
+
+
+def _int_setting(name: str, low: int, high: int) -> int | None:
+    text = os.environ.get(name)
+    if text is None:
+        return None
+    # isdecimal would let through digits of other scripts; int() would let through "1_0" and "+1".
+    value = int(text) if text.strip().isascii() and text.strip().isdigit() else None
+    if value is None or not low <= value <= high:
+        raise LeptonError(f"{name}={text!r}, expected an integer from {low} to {high}")
+    return value
+
+
+def _available_cpus() -> int:
+    if hasattr(os, "sched_getaffinity"):  # Linux: respects taskset and container CPU sets
+        cpus = len(os.sched_getaffinity(0))
+    else:
+        cpus = os.cpu_count() or 1
+    return min(cpus, MAX_THREADS)
+
+
+def _user_cache() -> Path:
+    chosen = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(chosen):  # the XDG specification has relative paths ignored
+        return Path(chosen)
+    return _expand_user("LEPTONC_CACHE_DIR is unset and ~/.cache", "~/.cache")
+
+
+def _expand_user(what: str, text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise LeptonError(f"{what}: no home directory is known for {text!r}; set LEPTONC_CACHE_DIR") from None

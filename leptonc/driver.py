@@ -1,0 +1,209 @@
+"""The way from a traced graph to machine code, as lists that read as a table of contents.
+
+The only module that sees passes, code generation and the runtime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leptonc.ir.graph import Graph
+from leptonc.ir.kernel import Program
+from leptonc.ir.verify import verify_program
+from leptonc.passes.autodiff import differentiate
+from leptonc.passes.canonicalize import Canonicalize
+from leptonc.passes.cost import cost_analysis
+from leptonc.passes.cse import Cse
+from leptonc.passes.dce import Dce
+from leptonc.passes.fold import Fold
+from leptonc.passes.fuse import Fuse
+from leptonc.passes.halo import Halo
+from leptonc.passes.lower import Expand, lower_graph
+from leptonc.passes.manager import Pass, PassManager, verify_stage
+from leptonc.passes.plan import Donate, PlanMemory, memory_report
+from leptonc.passes.pooling import SinkRelu
+from leptonc.passes.split import SplitReductions
+from leptonc.runtime.executable import Executable, Slot
+from leptonc.runtime.pool import install
+from leptonc.target import Target, host_target
+
+if TYPE_CHECKING:
+    from leptonc.codegen.step import Module
+
+GRAPH_PASSES: tuple[Pass, ...] = (
+    Canonicalize(drop_stop_gradient=True),
+    Cse(),
+    Dce(),
+    SinkRelu(),
+    Expand(),
+    Canonicalize(drop_stop_gradient=True),
+    Fold(),
+    Cse(),
+    Dce(),
+)
+PROGRAM_PASSES: tuple[Pass, ...] = (
+    SplitReductions(),
+    Halo(),
+    Fuse(),
+    Donate(),
+    PlanMemory(),
+)
+
+verify_stage.register(Program)(lambda ir, after="": verify_program(ir, after))
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to leave out and what to watch; the fields are those of the pass manager."""
+
+    disable: frozenset[str] = frozenset()
+    stop_after: str | None = None
+    bisect_limit: int | None = None
+    observe: Callable[[Any, Any, Any, float], object] | None = None
+
+
+def pipeline_names() -> list[str]:
+    """The names of all passes in the order they run; a name may stand more than once."""
+    return [p.name for p in (*GRAPH_PASSES, *PROGRAM_PASSES)]
+
+
+def _manager(passes: Sequence[Any], options: Options, skipped: int = 0) -> PassManager:
+    """``disable`` and ``stop_after`` as far as they name some of ``passes``; ``skipped`` ran before them."""
+    names = {p.name for p in passes}
+    limit = None if options.bisect_limit is None else max(options.bisect_limit - skipped, 0)
+    stop = options.stop_after if options.stop_after in names else None
+    return PassManager(tuple(passes), disable=options.disable & names, stop_after=stop, bisect_limit=limit,
+                       observe=options.observe)
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raises LeptonError if one of them is no pass."""
+    PassManager((*GRAPH_PASSES, *PROGRAM_PASSES), disable=frozenset(names))
+
+
+def optimize(graph: Graph, options: Options = Options()) -> Graph:
+    """The graph simplified, in ops that lower."""
+    optimized: Graph = _manager(GRAPH_PASSES, options)(graph)
+    return optimized
+
+
+def lower(graph: Graph, donated: dict[int, int] | None = None, options: Options = Options()) -> Program:
+    """The kernels of an optimized graph, fused and with their memory planned.
+
+    ``donated`` maps an output's position to that of the input whose memory it takes.
+    """
+    # A pass that was switched off may have left ops that are defined by others.
+    program = lower_graph(Expand()(graph), donated or {})
+    skipped = len(_manager(GRAPH_PASSES, options).selected)
+    done: Program = _manager(PROGRAM_PASSES, options, skipped)(program)
+    return done
+
+
+def dump_after(graph: Graph, donated: dict[int, int], pass_name: str, options: Options = Options()) -> str:
+    """The IR's text as pass ``pass_name`` leaves it, the last time it runs. Raises LeptonError for an unknown pass."""
+    check_names([pass_name])
+    stopping = Options(options.disable, pass_name, options.bisect_limit, options.observe)
+    optimized = optimize(graph, stopping)
+    if pass_name in {p.name for p in GRAPH_PASSES}:
+        return str(optimized)
+    return str(lower(optimized, donated, stopping))
+
+
+@dataclass(frozen=True)
+class MemoryAnalysis:
+    """Bytes of a call. ``temporaries`` are (name, type, first kernel, last kernel), the largest first."""
+
+    argument_bytes: int
+    output_bytes: int
+    donated_bytes: int
+    constant_bytes: int
+    arena_bytes: int
+    temporaries: tuple[tuple[str, str, int, int], ...] = field(repr=False)
+
+    @property
+    def total_bytes(self) -> int:
+        """Everything that is in memory during a call; what is donated counts once."""
+        return self.argument_bytes + self.output_bytes - self.donated_bytes + self.constant_bytes + self.arena_bytes
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """Machine code of a Program, callable on a list of arrays."""
+
+    program: Program
+    target: Target
+
+    def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return self.executable(arrays)
+
+    @cached_property
+    def module(self) -> Module:
+        from leptonc.codegen.step import emit_program
+
+        return emit_program(self.program, self.target)
+
+    @cached_property
+    def executable(self) -> Executable:
+        """The loaded object."""
+        from leptonc.codegen.assemble import compile_object
+
+        program, module = self.program, self.module
+        donated = {b.donated: n for n, b in enumerate(program.buffers) if b.donated is not None}
+        place = {number: n for n, number in enumerate(program.inputs)}
+        inputs = [Slot(b.type.shape, b.type.dtype.numpy, b.name, n in donated)
+                  for n, b in ((n, program.buffers[n]) for n in program.inputs)]
+        outputs = [Slot(b.type.shape, b.type.dtype.numpy, b.name, None if b.donated is None else place[b.donated])
+                   for b in (program.buffers[n] for n in program.outputs)]
+        constants = [b.literal.array for b in program.buffers if b.literal is not None]
+        return Executable(compile_object(module.text, self.target), entry=module.entry, inputs=inputs, outputs=outputs,
+                          constants=constants, arena_bytes=module.arena_bytes, local_bytes=module.local_bytes,
+                          parallel=module.parallel)
+
+    def llvm_text(self) -> str:
+        """The schedule in words, then the LLVM IR."""
+        schedule = "".join(f"; {line}\n" for line in self.module.schedule.splitlines())
+        return schedule + self.module.text
+
+    def asm_text(self) -> str:
+        from leptonc.codegen.assemble import compile_asm
+
+        return compile_asm(self.module.text, self.target)
+
+    def memory_analysis(self) -> MemoryAnalysis:
+        """What a call keeps in memory."""
+        program = self.program
+
+        def total(kind: str) -> int:
+            return sum(b.type.nbytes for b in program.buffers if b.kind == kind)
+
+        donated = sum(b.type.nbytes for b in program.buffers if b.donated is not None)
+        rows = tuple((name, str(b.type), first, last) for name, b, first, last in memory_report(program))
+        return MemoryAnalysis(total("input"), total("output"), donated, total("constant"), self.module.arena_bytes, rows)
+
+
+def compile_program(program: Program, target: Target | None = None) -> Compiled:
+    """Native code for ``target``, by default this machine."""
+    compiled = Compiled(program, target or host_target())
+    _ = compiled.executable  # compile now, not at the first call
+    return compiled
+
+
+def _pool_code() -> bytes:
+    from leptonc.codegen.assemble import compile_object
+    from leptonc.codegen.support import support_module
+
+    return compile_object(support_module(host_target()), host_target())
+
+
+install(_pool_code)
+
+__all__ = [
+    "GRAPH_PASSES", "PROGRAM_PASSES", "Compiled", "MemoryAnalysis", "Options",
+    "check_names", "compile_program", "cost_analysis", "differentiate", "dump_after", "lower", "optimize",
+    "pipeline_names",
+]

@@ -1,0 +1,26 @@
+"""Running a graph op by op in NumPy: the meaning that everything compiled is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from leptonc.ir.graph import Graph
+from leptonc.ir.op import get_op
+
+
+def evaluate(graph: Graph, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The outputs for one array per input, of its shape and dtype. A value is dropped after its last use."""
+    env = dict(zip(graph.inputs, arrays, strict=True))
+    left = dict(graph.use_counts)
+    for node in graph.nodes:
+        extra = {"regions": node.regions} if node.regions else {}
+        out = get_op(node.op).eager(*(env[i] for i in node.operands), **node.attributes, **extra)
+        for value, array in zip(node.results, out if isinstance(out, tuple) else (out,), strict=True):
+            env[value] = np.asarray(array)
+        for value in node.operands:
+            left[value] -= 1
+            if not left[value]:
+                env.pop(value, None)
+    return [env[i] for i in graph.outputs]

@@ -1,0 +1,112 @@
+"""What an op is, and the registry of all of them.
+
+An op is one block of one file in ``leptonc/ops``: a subclass of Op with the decorator ``@register``. Calling the
+registered instance with graph Values emits a node; calling it with arrays runs its ``eager`` rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leptonc.errors import IRError
+from leptonc.ir.types import TensorType
+
+if TYPE_CHECKING:
+    from leptonc.ir.builder import Value
+    from leptonc.ir.kernel import Kernel
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Example operands of an op, for the registry-wide sweep: ``arrays()`` makes them, float ones in f32 and f64."""
+
+    make: Callable[[np.random.Generator], Sequence[np.ndarray]]
+    attrs: dict[str, Any] = field(default_factory=dict)
+    differentiable: bool = True
+    name: str = ""
+
+
+class Op:
+    """Base of every op. Exactly one of ``lower`` and ``expand`` is overridden (control-flow ops: neither)."""
+
+    name: str = ""
+    results: int = 1
+    operand_names: tuple[str, ...] = ("x", "y", "z")
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType | tuple[TensorType, ...]:
+        """Result type(s) from operand types; raises the user-facing ShapeError / DtypeError."""
+        raise IRError(f"op {self.name} has no infer rule")
+
+    def eager(self, *arrays: np.ndarray, **attrs: Any) -> Any:
+        """The meaning of the op, in NumPy: an ndarray, or a tuple of them for several results."""
+        raise IRError(f"op {self.name} has no eager rule")
+
+    def vjp(self, g: Any, y: Any, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        """Cotangents of the operands from that of the result. ``g`` and ``y`` are tuples for several results
+        (an entry of ``g`` may then be None: zero). None stands for a zero or a non-differentiable operand."""
+        raise IRError(f"op {self.name} is not differentiable")
+
+    def lower(self, *types: TensorType, **attrs: Any) -> Kernel:
+        """The op as a Kernel: parameters are the operands in order, then the results in order."""
+        raise IRError(f"op {self.name} has no lowering")
+
+    def expand(self, *operands: Value, **attrs: Any) -> Any:
+        """The op in other ops: a Value, or a tuple of them."""
+        raise IRError(f"op {self.name} has no expansion")
+
+    def samples(self) -> Sequence[Sample]:
+        """Example inputs, edge cases included."""
+        return ()
+
+    @property
+    def expands(self) -> bool:
+        return type(self).expand is not Op.expand
+
+    @property
+    def lowers(self) -> bool:
+        return type(self).lower is not Op.lower
+
+    @property
+    def differentiable(self) -> bool:
+        return type(self).vjp is not Op.vjp
+
+    def __call__(self, *operands: Any, **attrs: Any) -> Any:
+        """Emit a node when any operand is a graph Value (arrays beside it become constants), else run eagerly."""
+        builder = next((b for b in (getattr(x, "builder", None) for x in operands) if b is not None), None)
+        if builder is None:
+            return self.eager(*operands, **attrs)
+        return builder.emit(self, operands, attrs)
+
+
+_REGISTRY: dict[str, Op] = {}
+
+
+def register(cls: type[Op]) -> Op:
+    """Class decorator: the name in the module becomes the op's only instance."""
+    return register_op(cls())
+
+
+def register_op(op: Op) -> Op:
+    if op.name in _REGISTRY:
+        raise IRError(f"op {op.name!r} is registered twice")
+    _REGISTRY[op.name] = op
+    return op
+
+
+def get_op(name: str) -> Op:
+    """The op of that name; IRError with near names if there is none."""
+    op = _REGISTRY.get(name)
+    if op is None:
+        import difflib
+
+        near = difflib.get_close_matches(name, _REGISTRY, n=3)
+        raise IRError(f"unknown op {name!r}" + (f"; did you mean {', '.join(near)}?" if near else ""))
+    return op
+
+
+def all_ops() -> dict[str, Op]:
+    return dict(_REGISTRY)

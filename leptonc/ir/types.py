@@ -1,0 +1,125 @@
+"""Element types and tensor types: what every value of the IR is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+import numpy as np
+
+from leptonc.errors import IRError, LeptonError
+
+
+@dataclass(frozen=True)
+class DType:
+    """An element type. ``kind`` is NumPy's letter: b(ool), u(nsigned), i(nteger), f(loat)."""
+
+    name: str
+    kind: str
+    bits: int
+
+    @cached_property
+    def numpy(self) -> np.dtype:
+        """The NumPy dtype of the same values; a bool is one byte."""
+        return np.dtype("bool" if self.kind == "b" else f"{self.kind}{self.bits // 8}")
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes per element."""
+        return self.bits // 8
+
+    @property
+    def is_float(self) -> bool:
+        return self.kind == "f"
+
+    @property
+    def is_int(self) -> bool:
+        return self.kind in "iu"
+
+    @property
+    def is_bool(self) -> bool:
+        return self.kind == "b"
+
+    def __str__(self) -> str:
+        return self.name
+
+    __repr__ = __str__
+
+
+bool_ = DType("bool", "b", 8)
+u8 = DType("u8", "u", 8)
+u32 = DType("u32", "u", 32)
+i32 = DType("i32", "i", 32)
+i64 = DType("i64", "i", 64)
+f32 = DType("f32", "f", 32)
+f64 = DType("f64", "f", 64)
+
+DTYPES = {t.name: t for t in (bool_, u8, u32, i32, i64, f32, f64)}
+FLOATS = (f32, f64)
+INTS = (u8, u32, i32, i64)
+NUMBERS = INTS + FLOATS
+_BY_NUMPY = {t.numpy: t for t in DTYPES.values()}
+
+
+def dtype_of(dtype: object) -> DType:
+    """The DType for a DType, its name, or anything ``np.dtype`` takes.
+
+    Raises LeptonError for a dtype that leptonc has no code for (complex, object, f16 ...).
+    """
+    if isinstance(dtype, DType):
+        return dtype
+    if isinstance(dtype, str) and dtype in DTYPES:
+        return DTYPES[dtype]
+    found = _BY_NUMPY.get(np.dtype(dtype).newbyteorder("="))  # type: ignore[call-overload]
+    if found is None:
+        raise LeptonError(f"dtype {np.dtype(dtype)} is not supported; use one of {', '.join(DTYPES)}")  # type: ignore[call-overload]
+    return found
+
+
+@dataclass(frozen=True)
+class TensorType:
+    """A shape and an element type; ``str`` gives ``f32[2,3]``."""
+
+    shape: tuple[int, ...]
+    dtype: DType
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+    def with_shape(self, shape: tuple[int, ...]) -> TensorType:
+        return TensorType(tuple(int(d) for d in shape), self.dtype)
+
+    def with_dtype(self, dtype: DType) -> TensorType:
+        return TensorType(self.shape, dtype)
+
+    def __str__(self) -> str:
+        return f"{self.dtype.name}[{','.join(map(str, self.shape))}]"
+
+    __repr__ = __str__
+
+
+_TYPE_TEXT = re.compile(r"([a-z0-9]+)\[([0-9, ]*)\]\Z")
+
+
+def parse_type(text: str) -> TensorType:
+    """``f32[2,3]`` -> TensorType. Raises IRError for anything else."""
+    match = _TYPE_TEXT.match(text.strip())
+    if not match or match[1] not in DTYPES:
+        raise IRError(f"{text!r} is no tensor type; expected something like f32[2,3], dtype one of {', '.join(DTYPES)}")
+    return TensorType(tuple(int(d) for d in match[2].split(",") if d.strip()), DTYPES[match[1]])
+
+
+def type_of_array(array: np.ndarray) -> TensorType:
+    return TensorType(array.shape, dtype_of(array.dtype))

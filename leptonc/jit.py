@@ -1,0 +1,181 @@
+"""``jit``: one compiled program per signature of the arguments, cached."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from types import MethodType
+from typing import Any
+
+import numpy as np
+
+from leptonc import config, tree
+from leptonc.errors import LeptonError, TracerError
+from leptonc.promotion import PYTHON_SCALARS, SUPPORTED
+from leptonc.signature import (
+    Options,
+    Signature,
+    argument_names,
+    as_leaf,
+    explain,
+    leaf_key,
+    position_names,
+    tensor_type,
+)
+from leptonc.stages import Compiled, Interface, Traced
+from leptonc.trace import Tracer, function_name, locate, trace_to_graph, tracing
+from leptonc.transforms import jit_disabled
+
+_jitted: weakref.WeakSet[Jitted] = weakref.WeakSet()
+
+
+class Jitted:
+    """A function that compiles for each new signature it is called with: structure, shapes, dtypes, static values.
+
+    ``example_args`` is what it can be traced with for inspection, if anything was given.
+    """
+
+    def __init__(self, f: Callable[..., Any], options: Options, example_args: Any = None):
+        functools.update_wrapper(self, f)
+        self.function = f
+        self.options = options
+        self.example_args = example_args
+        self._name = function_name(f)
+        self._cache: dict[Any, Compiled] = {}
+        self._names: dict[tree.TreeDef, list[str]] = {}
+        self._signatures: list[Signature] = []
+        self._lock = threading.RLock()
+        _jitted.add(self)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run compiled code for these arguments, compiling it first if they are of a new signature.
+
+        Inside a trace the function is traced as part of it; under ``disable_jit`` it runs op by op. Results are new
+        arrays, except that those written into donated arguments share their memory.
+        """
+        dynamic, static = self.options.split(args, kwargs, self._name)
+        if tracing() or jit_disabled():
+            return self._call_plainly(args, kwargs, dynamic)
+        leaves, treedef = tree.flatten(dynamic)
+        leaves = self._concrete(leaves, treedef)
+        key = (treedef, tuple(_key(leaf) for leaf in leaves), static)
+        compiled = self._cache.get(key)
+        if compiled is None:
+            compiled = self._compile(key, args, kwargs)
+        return compiled.run([np.asarray(leaf) for leaf in leaves])
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
+    def trace(self, *args: Any, **kwargs: Any) -> Traced:
+        """The function traced for these arguments, which may be ShapeDtypeStructs; static ones are given as usual."""
+        dynamic, static = self.options.split(args, kwargs, self._name)
+        leaves, treedef = tree.flatten(dynamic)
+        names = argument_names(self.function, treedef)
+        keys = tuple(leaf_key(leaf, path, self._name) for leaf, path in zip(leaves, names))
+        roots = tuple(position_names(self.function, len(args)))
+        signature = Signature(treedef, keys, static, tuple(names), roots, locate())
+        closed = trace_to_graph(self._on_leaves(treedef, args, kwargs), [tensor_type(key) for key in keys],
+                                self._name, names, [key[2] for key in keys])
+        if closed.captured:
+            raise TracerError(f"{self._name} uses {closed.captured[0].origin} of the function traced around it, and so "
+                              "has no graph of its own; fix: pass it as an argument")
+        interface = Interface(self._name, signature, self.options.donated(treedef), self.options.static_argnums,
+                              closed.out_tree)
+        return Traced(closed.graph, interface)
+
+    def examples(self) -> tuple[Any, ...]:
+        """The example arguments as a tuple. Raises LeptonError if there are none."""
+        found = self.example_args() if callable(self.example_args) else self.example_args
+        if not isinstance(found, tuple):
+            raise LeptonError(f"{self._name} has no example arguments; fix: jit(f, example_args=(array or "
+                              "ShapeDtypeStruct, ...)), or a function returning such a tuple")
+        return found
+
+    def explain(self) -> str:
+        """What differed at each compile after the first."""
+        return explain(self._name, self._signatures)
+
+    @property
+    def compiles(self) -> int:
+        """How many programs were compiled so far."""
+        return len(self._signatures)
+
+    def __repr__(self) -> str:
+        return f"<jitted {self._name}>"
+
+    def _concrete(self, leaves: list[Any], treedef: tree.TreeDef) -> list[Any]:
+        """The leaves as arrays of supported dtypes, Python scalars (in range) and tracers left as they are."""
+        if all(type(leaf) is np.ndarray and leaf.dtype in SUPPORTED for leaf in leaves):
+            return leaves
+        names = self._names.get(treedef)
+        if names is None:
+            names = self._names[treedef] = argument_names(self.function, treedef)
+        return [leaf if self._is_ready(leaf, path) else as_leaf(leaf, path, self._name)
+                for leaf, path in zip(leaves, names)]
+
+    def _is_ready(self, leaf: Any, path: str) -> bool:
+        if type(leaf) in PYTHON_SCALARS:
+            as_leaf(leaf, path, self._name)
+            return True
+        return isinstance(leaf, Tracer) and tracing()
+
+    def _on_leaves(self, treedef: tree.TreeDef, args: Sequence[Any], kwargs: dict[str, Any]) -> Callable[..., Any]:
+        @functools.wraps(self.function)
+        def on_leaves(*leaves: Any) -> Any:
+            traced, named = tree.unflatten(treedef, leaves)
+            whole = [x if i in self.options.static_argnums else traced[i] for i, x in enumerate(args)]
+            return self.function(*whole, **{**kwargs, **named})
+
+        return on_leaves
+
+    def _compile(self, key: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Compiled:
+        with self._lock:
+            if key not in self._cache:  # else another thread has made it meanwhile
+                compiled = self.trace(*args, **kwargs).lower().compile()
+                self._signatures.append(compiled.interface.signature)
+                self._cache[key] = compiled
+                if config.debug_level() >= 1 and len(self._signatures) > 1:
+                    print(explain(self._name, self._signatures, len(self._signatures) - 1), file=sys.stderr)
+            return self._cache[key]
+
+    def _call_plainly(self, args: Sequence[Any], kwargs: dict[str, Any], dynamic: Any) -> Any:
+        """Call the function itself; concrete results become arrays of their own, as compiled code returns them."""
+        leaves, treedef = tree.flatten(dynamic)
+        leaves = self._concrete(leaves, treedef)
+        out, out_tree = tree.flatten_with_path(self._on_leaves(treedef, args, kwargs)(*leaves), "its result")
+        return tree.unflatten(out_tree, [leaf if isinstance(leaf, Tracer) else np.array(as_leaf(leaf, path, self._name))
+                                         for path, leaf in out])
+
+
+def _key(leaf: Any) -> Any:
+    return type(leaf) if type(leaf) in PYTHON_SCALARS else (leaf.shape, leaf.dtype)
+
+
+def jit(f: Callable[..., Any] | None = None, *, static_argnums: int | Sequence[int] | None = None,
+        static_argnames: str | Sequence[str] | None = None, donate_argnums: int | Sequence[int] = (),
+        example_args: Any = None) -> Any:
+    """Compile ``f`` for each signature it is called with; ``@jit`` and ``@jit(static_argnums=1)`` both decorate.
+
+    Arguments are trees of arrays and Python scalars, except those of ``static_argnums`` / ``static_argnames``, which
+    are hashable and compiled for by value. Arrays of ``donate_argnums`` are given away: results of equal type are
+    written into them. ``example_args`` is a tuple of arrays or ShapeDtypeStructs, or a function returning it, that
+    ``leptonc dump`` traces with. Raises LeptonError for positions or names that ``f`` does not have.
+    """
+    if f is None:
+        return functools.partial(jit, static_argnums=static_argnums, static_argnames=static_argnames,
+                                 donate_argnums=donate_argnums, example_args=example_args)
+    if not callable(f):
+        raise LeptonError(f"jit wants a function, got {f!r:.60}; options are given by name")
+    return Jitted(f, Options.of(f, static_argnums, static_argnames, donate_argnums), example_args)
+
+
+def explain_recompiles(jitted: Jitted | None = None) -> str:
+    """What differed at each compile after the first of a jitted function, or of every one that compiled twice."""
+    if jitted is not None:
+        return jitted.explain()
+    several = sorted((j for j in _jitted if j.compiles > 1), key=lambda j: j._name)
+    return "\n".join(j.explain() for j in several) or "nothing was compiled twice"

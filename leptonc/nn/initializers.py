@@ -1,0 +1,101 @@
+"""Initial weights: factories of ``init(rng, shape, dtype)``, which returns a NumPy array.
+
+``rng`` is a ``numpy.random.Generator`` or an int seed. Fans are those of a kernel [window..., in, out].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod, sqrt
+from typing import Any
+
+import numpy as np
+
+from leptonc.errors import ShapeError
+from leptonc.promotion import numpy_dtype
+
+Initializer = Callable[..., np.ndarray]
+
+
+def _generator(rng: Any) -> np.random.Generator:
+    return rng if isinstance(rng, np.random.Generator) else np.random.default_rng(rng)
+
+
+def constant(value: float) -> Initializer:
+    """``value`` in every element."""
+    return lambda rng, shape, dtype="float32": np.full(tuple(shape), value, numpy_dtype(dtype))
+
+
+def zeros() -> Initializer:
+    return constant(0)
+
+
+def ones() -> Initializer:
+    return constant(1)
+
+
+def uniform(low: float = -0.05, high: float = 0.05) -> Initializer:
+    """Uniform in [low, high)."""
+    return lambda rng, shape, dtype="float32": _generator(rng).uniform(low, high, tuple(shape)).astype(numpy_dtype(dtype))
+
+
+def normal(stddev: float = 0.05, mean: float = 0.0) -> Initializer:
+    """Normal with this mean and standard deviation."""
+    return lambda rng, shape, dtype="float32": _generator(rng).normal(mean, stddev, tuple(shape)).astype(numpy_dtype(dtype))
+
+
+def fans(shape: Sequence[int]) -> tuple[int, int]:
+    """(inputs, outputs) of one unit of a kernel [window..., in, out]. Raises ShapeError for fewer than two axes."""
+    if len(shape) < 2:
+        raise ShapeError(f"initializers: a shape of at least two axes has fans, {tuple(shape)} has not; fix: use zeros() or "
+                         "normal()")
+    field = prod(shape[:-2])
+    return shape[-2] * field, shape[-1] * field
+
+
+def _scaled(scale: float, mode: str, distribution: str) -> Initializer:
+    """Variance ``scale`` over the fan (Glorot and Bengio 2010, He et al. 2015)."""
+    def init(rng: Any, shape: Sequence[int], dtype: Any = "float32") -> np.ndarray:
+        fan_in, fan_out = fans(shape)
+        fan = {"in": fan_in, "out": fan_out, "average": (fan_in + fan_out) / 2}[mode]
+        variance = scale / max(fan, 1)
+        if distribution == "uniform":
+            limit = sqrt(3 * variance)
+            return uniform(-limit, limit)(rng, shape, dtype)
+        return normal(sqrt(variance))(rng, shape, dtype)
+
+    return init
+
+
+def glorot_uniform() -> Initializer:
+    """Uniform within sqrt(6 / (fan_in + fan_out)); Keras' default."""
+    return _scaled(1, "average", "uniform")
+
+
+def glorot_normal() -> Initializer:
+    """Normal with variance 2 / (fan_in + fan_out)."""
+    return _scaled(1, "average", "normal")
+
+
+def he_uniform() -> Initializer:
+    """Uniform with variance 2 / fan_in."""
+    return _scaled(2, "in", "uniform")
+
+
+def he_normal() -> Initializer:
+    """Normal with variance 2 / fan_in."""
+    return _scaled(2, "in", "normal")
+
+
+def lecun_uniform() -> Initializer:
+    """Uniform with variance 1 / fan_in."""
+    return _scaled(1, "in", "uniform")
+
+
+def lecun_normal() -> Initializer:
+    """Normal with variance 1 / fan_in."""
+    return _scaled(1, "in", "normal")
+
+
+kaiming_uniform, kaiming_normal = he_uniform, he_normal
+xavier_uniform, xavier_normal = glorot_uniform, glorot_normal

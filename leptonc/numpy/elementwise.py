@@ -1,0 +1,227 @@
+"""Functions of one element at a time, beyond the operators of ``leptonc.arithmetic``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from leptonc.arithmetic import (
+    absolute,
+    add,
+    bitwise_and,
+    bitwise_or,
+    bitwise_xor,
+    divide,
+    equal,
+    invert,
+    less,
+    multiply,
+    not_equal,
+    subtract,
+)
+from leptonc.errors import DtypeError, op_error
+from leptonc.trace import (
+    Tracer,
+    align,
+    asarray,
+    bind,
+    broadcast,
+    broadcast_shapes,
+    cast,
+    current_trace,
+    locate,
+    promote,
+)
+from leptonc.trace import result_dtype as _result_dtype
+
+
+def as_float(x: Any) -> Any:
+    """x as a float array: ints and bools become f64, as in NumPy."""
+    (operand,) = promote(x)
+    return operand if operand.dtype.kind == "f" else cast(operand, np.float64)
+
+
+def _float_function(name: str, op: str, doc: str) -> Callable[[Any], Any]:
+    def function(x: Any) -> Any:
+        return bind(op, as_float(x))
+
+    function.__name__ = name
+    function.__doc__ = doc
+    return function
+
+
+exp = _float_function("exp", "exp", "e ** x.")
+expm1 = _float_function("expm1", "expm1", "e ** x - 1, accurate near 0.")
+log = _float_function("log", "log", "Natural logarithm; log(0) is -inf, of negatives NaN.")
+log1p = _float_function("log1p", "log1p", "log(1 + x), accurate near 0.")
+sqrt = _float_function("sqrt", "sqrt", "Square root; NaN for negatives.")
+tanh = _float_function("tanh", "tanh", "Hyperbolic tangent.")
+sin = _float_function("sin", "sin", "Sine.")
+cos = _float_function("cos", "cos", "Cosine.")
+
+
+def tan(x: Any) -> Any:
+    """Tangent."""
+    return divide(sin(x), cos(x))
+
+
+def sinh(x: Any) -> Any:
+    """Hyperbolic sine, from expm1."""
+    e = expm1(x)
+    return multiply(add(e, divide(e, add(e, 1))), 0.5)
+
+
+def cosh(x: Any) -> Any:
+    """Hyperbolic cosine."""
+    return multiply(add(exp(x), exp(bind("neg", as_float(x)))), 0.5)
+
+
+def log2(x: Any) -> Any:
+    """Logarithm to base 2."""
+    return multiply(log(x), 1 / np.log(2).item())
+
+
+def log10(x: Any) -> Any:
+    """Logarithm to base 10."""
+    return multiply(log(x), 1 / np.log(10).item())
+
+
+def arctan2(y: Any, x: Any) -> Any:
+    """The angle of the point (x, y), in [-pi, pi]."""
+    return bind("atan2", *(as_float(v) for v in align("arctan2", y, x)))
+
+
+def square(x: Any) -> Any:
+    """x * x."""
+    return multiply(x, x)
+
+
+def reciprocal(x: Any) -> Any:
+    """1 / x of floats."""
+    return divide(1, x)
+
+
+def sign(x: Any) -> Any:
+    """-1, 0 or 1; NaN stays. Raises DtypeError for bools."""
+    (operand,) = promote(x)
+    if operand.dtype.kind == "b":
+        raise op_error("sign", "takes numbers only", {"x": x}, locate(), kind=DtypeError)
+    return bind("sign", operand)
+
+
+def _rounding(name: str, op: str, doc: str) -> Callable[[Any], Any]:
+    def function(x: Any) -> Any:
+        (operand,) = promote(x)
+        return bind(op, operand) if operand.dtype.kind == "f" else operand
+
+    function.__name__ = name
+    function.__doc__ = doc
+    return function
+
+
+floor = _rounding("floor", "floor", "The next whole number at or below; ints are themselves.")
+ceil = _rounding("ceil", "ceil", "The next whole number at or above; ints are themselves.")
+trunc = _rounding("trunc", "trunc", "The whole part; ints are themselves.")
+rint = _rounding("rint", "round", "The nearest whole number, halves to even; ints are themselves.")
+
+
+def round(x: Any, decimals: int = 0) -> Any:
+    """Halves to even; ``decimals`` must be 0 or more for ints."""
+    if decimals == 0:
+        return rint(x)
+    scale = 10.0**decimals
+    return divide(rint(multiply(x, scale)), scale)
+
+
+def _extreme(name: str, op: str, on_bools: str, doc: str) -> Callable[[Any, Any], Any]:
+    def function(x: Any, y: Any) -> Any:
+        return bind(on_bools if _result_dtype((x, y)).kind == "b" else op, *align(name, x, y))
+
+    function.__name__ = name
+    function.__doc__ = doc
+    return function
+
+
+maximum = _extreme("maximum", "max", "or", "The greater element; NaN if either is.")
+minimum = _extreme("minimum", "min", "and", "The lesser element; NaN if either is.")
+
+
+def clip(x: Any, min: Any = None, max: Any = None) -> Any:
+    """x within [min, max]; either may be None."""
+    if min is not None:
+        x = maximum(x, min)
+    return x if max is None else minimum(x, max)
+
+
+def where(condition: Any, x: Any, y: Any) -> Any:
+    """x where the condition holds (is not 0), else y."""
+    shape = broadcast_shapes("where", condition, x, y)
+    a, b = promote(x, y)
+    test = condition if isinstance(condition, Tracer) else asarray(condition, "condition")
+    if test.dtype.kind != "b":
+        test = not_equal(test, 0)
+    operands: tuple[Any, ...] = (test, a, b)
+    trace = current_trace(*operands)
+    if trace is not None:
+        operands = tuple(trace.lift(v) for v in operands)
+    return bind("select", *(broadcast(v, shape) for v in operands))
+
+
+def isnan(x: Any) -> Any:
+    """Whether each element is NaN."""
+    (operand,) = promote(x)
+    return bind("isnan", operand) if operand.dtype.kind == "f" else not_equal(operand, operand)
+
+
+def isinf(x: Any) -> Any:
+    """Whether each element is an infinity."""
+    return equal(absolute(as_float(x)), np.inf)
+
+
+def isfinite(x: Any) -> Any:
+    """Whether each element is neither NaN nor an infinity."""
+    return less(absolute(as_float(x)), np.inf)
+
+
+def as_bool(x: Any) -> Any:
+    """Whether each element is not 0."""
+    operand = x if isinstance(x, Tracer) else asarray(x, "operand")
+    return operand if operand.dtype.kind == "b" else not_equal(operand, 0)
+
+
+def logical_and(x: Any, y: Any) -> Any:
+    """Whether both are not 0."""
+    return bitwise_and(as_bool(x), as_bool(y))
+
+
+def logical_or(x: Any, y: Any) -> Any:
+    """Whether either is not 0."""
+    return bitwise_or(as_bool(x), as_bool(y))
+
+
+def logical_xor(x: Any, y: Any) -> Any:
+    """Whether exactly one is not 0."""
+    return bitwise_xor(as_bool(x), as_bool(y))
+
+
+def logical_not(x: Any) -> Any:
+    """Whether each element is 0."""
+    return invert(as_bool(x))
+
+
+def nan_to_num(x: Any, nan: float = 0.0) -> Any:
+    """NaN replaced; infinities become the dtype's greatest and lowest numbers."""
+    operand = as_float(x)
+    info = np.finfo(operand.dtype)
+    bounded = clip(operand, float(info.min), float(info.max))
+    return where(isnan(operand), nan, bounded)
+
+
+def logaddexp(x: Any, y: Any) -> Any:
+    """log(exp(x) + exp(y)) without overflow."""
+    a, b = (as_float(v) for v in align("logaddexp", x, y))
+    top = maximum(a, b)
+    gap = absolute(subtract(a, b))
+    return where(isfinite(gap), add(top, log1p(exp(bind("neg", gap)))), top)

@@ -1,0 +1,135 @@
+"""Products: matmul, dot, tensordot, outer, einsum, all through one op."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from leptonc.errors import DtypeError, op_error
+from leptonc.numpy.reductions import normalize_axis
+from leptonc.numpy.reductions import sum as _sum
+from leptonc.trace import bind, broadcast, locate, promote
+
+Pairs = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+def _product(name: str, x: Any, y: Any, contract: Pairs, batch: Pairs = ((), ())) -> Any:
+    if x.dtype.kind == "b":
+        raise op_error(name, "does not take bools", {"x": x, "y": y}, locate(), "cast them", DtypeError)
+    return bind("dot_general", x, y, contract=contract, batch=batch)
+
+
+def matmul(x: Any, y: Any) -> Any:
+    """x @ y: of vectors, matrices, and stacks of matrices whose leading axes broadcast.
+
+    Raises ShapeError if the inner extents differ or an operand has no axis.
+    """
+    a, b = promote(x, y)
+    ra, rb = len(a.shape), len(b.shape)
+    if not ra or not rb:
+        raise op_error("matmul", "operands need at least one axis", {"x": a, "y": b}, locate(), "use *")
+    if a.shape[-1] != b.shape[max(rb - 2, 0)]:
+        raise op_error("matmul", f"x has {a.shape[-1]} columns, y has {b.shape[max(rb - 2, 0)]} rows", {"x": a, "y": b}, locate())
+    if ra <= 2 and rb <= 2:
+        return _product("matmul", a, b, ((ra - 1,), (max(rb - 2, 0),)))
+    if rb <= 2:  # rows of a stack against one matrix: one large product
+        return _product("matmul", a, b, ((ra - 1,), (max(rb - 2, 0),)))
+    if ra == 1:
+        return _product("matmul", a, b, ((0,), (rb - 2,)))
+    lead = _lead(a, b)
+    a, b = broadcast(a, (*lead, *a.shape[-2:])), broadcast(b, (*lead, *b.shape[-2:]))
+    both = tuple(range(len(lead)))
+    return _product("matmul", a, b, ((len(lead) + 1,), (len(lead),)), (both, both))
+
+
+def _lead(a: Any, b: Any) -> tuple[int, ...]:
+    try:
+        return np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    except ValueError:
+        raise op_error("matmul", "leading axes do not broadcast together", {"x": a, "y": b}, locate()) from None
+
+
+def dot(x: Any, y: Any) -> Any:
+    """NumPy's dot: scalars multiply; else the last axis of x against the last but one of y."""
+    a, b = promote(x, y)
+    ra, rb = len(a.shape), len(b.shape)
+    if not ra or not rb:
+        return _product("dot", a, b, ((), ()))
+    return tensordot(a, b, ((ra - 1,), (max(rb - 2, 0),)))
+
+
+def vdot(x: Any, y: Any) -> Any:
+    """The sum of the products of all elements."""
+    a, b = promote(x, y)
+    return tensordot(bind("reshape", a, shape=(int(np.prod(a.shape)),)), bind("reshape", b, shape=(int(np.prod(b.shape)),)), 1)
+
+
+def outer(x: Any, y: Any) -> Any:
+    """Every element of x times every element of y."""
+    a, b = (bind("reshape", v, shape=(int(np.prod(v.shape)),)) for v in promote(x, y))
+    return _product("outer", a, b, ((), ()))
+
+
+def tensordot(x: Any, y: Any, axes: Any = 2) -> Any:
+    """Sums over pairs of axes: the last ``axes`` of x with the first of y, or two lists of axes."""
+    a, b = promote(x, y)
+    if isinstance(axes, int):
+        pairs = (tuple(range(len(a.shape) - axes, len(a.shape))), tuple(range(axes)))
+    else:
+        first, second = ((p,) if isinstance(p, int) else tuple(p) for p in axes)
+        pairs = (tuple(normalize_axis("tensordot", a, p) for p in first),
+                 tuple(normalize_axis("tensordot", b, p) for p in second))
+    if len(pairs[0]) != len(pairs[1]) or any(a.shape[i] != b.shape[j] for i, j in zip(*pairs)):
+        raise op_error("tensordot", f"axes {axes} do not pair", {"x": a, "y": b}, locate())
+    return _product("tensordot", a, b, pairs)
+
+
+def einsum(subscripts: str, *operands: Any) -> Any:
+    """Einstein summation of one or two operands (more are taken two at a time); without ``...`` and repeated letters.
+
+    Raises ShapeError for subscripts that do not fit.
+    """
+    text = subscripts.replace(" ", "")
+    left, _, result = text.partition("->")
+    terms = left.split(",")
+    if "->" not in text:
+        letters = "".join(terms)
+        result = "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
+    arrays = list(promote(*operands))
+    _check_subscripts(subscripts, terms, result, arrays)
+    while len(arrays) > 1:
+        keep = set(result).union(*terms[2:])
+        term, array = _contract(terms[0], terms[1], arrays[0], arrays[1], keep)
+        terms, arrays = [term, *terms[2:]], [array, *arrays[2:]]
+    summed = tuple(d for d, c in enumerate(terms[0]) if c not in result)
+    out = _sum(arrays[0], summed, dtype=arrays[0].dtype) if summed else arrays[0]
+    left = "".join(c for c in terms[0] if c in result)
+    return bind("transpose", out, perm=tuple(left.index(c) for c in result))
+
+
+def _check_subscripts(subscripts: str, terms: list[str], result: str, arrays: list[Any]) -> None:
+    named = {f"x{n}": x for n, x in enumerate(arrays)}
+    extents: dict[str, int] = {}
+    if len(terms) != len(arrays) or any(len(t) != len(x.shape) or len(set(t)) != len(t) for t, x in zip(terms, arrays)):
+        raise op_error("einsum", f"{subscripts!r} does not name each axis of each operand once", named, locate())
+    for term, x in zip(terms, arrays):
+        for letter, n in zip(term, x.shape):
+            if extents.setdefault(letter, n) != n:
+                raise op_error("einsum", f"{letter} of {subscripts!r} has extents {extents[letter]} and {n}", named, locate())
+    if len(set(result)) != len(result) or not set(result) <= extents.keys():
+        raise op_error("einsum", f"the result of {subscripts!r} names an axis twice or one that is not there", named, locate())
+
+
+def _contract(s: str, t: str, x: Any, y: Any, keep: set[str]) -> tuple[str, Any]:
+    """Two operands as one: letters of one alone that nobody keeps are summed first."""
+    for_x = tuple(d for d, c in enumerate(s) if c not in keep and c not in t)
+    for_y = tuple(d for d, c in enumerate(t) if c not in keep and c not in s)
+    x, s = (_sum(x, for_x, dtype=x.dtype) if for_x else x), "".join(c for d, c in enumerate(s) if d not in for_x)
+    y, t = (_sum(y, for_y, dtype=y.dtype) if for_y else y), "".join(c for d, c in enumerate(t) if d not in for_y)
+    shared = [c for c in s if c in t]
+    batch, folded = [c for c in shared if c in keep], [c for c in shared if c not in keep]
+    out = _product("einsum", x, y, (tuple(map(s.index, folded)), tuple(map(t.index, folded))),
+                   (tuple(map(s.index, batch)), tuple(map(t.index, batch))))
+    rest = [c for c in s if c not in shared] + [c for c in t if c not in shared]
+    return "".join(batch + rest), out

@@ -1,0 +1,15 @@
+"""All ops. Importing this package registers them."""
+
+from leptonc.ops import (
+    binary,
+    contraction,
+    conv,
+    elementwise,
+    indexing,
+    pool,
+    reduce,
+    softmax,
+    structural,
+)
+
+__all__ = ["binary", "contraction", "conv", "elementwise", "indexing", "pool", "reduce", "softmax", "structural"]

@@ -1,0 +1,370 @@
+"""Elementwise ops. Each is a scalar function over a handler ``s``; its eager meaning, its type rule and its Kernel all
+follow from that one body."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from leptonc.errors import DtypeError, LeptonError, ShapeError, op_error
+from leptonc.ir.builder import Value
+from leptonc.ir.kernel import Kernel, KernelBuilder
+from leptonc.ir.op import Op, Sample, get_op, register, register_op
+from leptonc.ir.scalar import NUMPY
+from leptonc.ir.types import DType, TensorType, bool_, dtype_of
+
+FLOATS, NUMBERS, BITS, ANY = "f", "uif", "bui", "buif"
+
+
+class Elementwise(Op):
+    """Operands of one shape and dtype; ``kinds`` are the dtype kinds taken, ``boolean`` makes the result bool."""
+
+    kinds = ANY
+    boolean = False
+
+    def body(self, s: Any, *xs: Any) -> Any:
+        """One element of the result, from one element of each operand."""
+        return getattr(s, self.name + "_" if self.name in ("and", "or", "not") else self.name)(*xs)
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        check_same(self.name, self.operand_names, types)
+        if types[0].dtype.kind not in self.kinds:
+            raise self.fault("takes " + _kind_names(self.kinds), types, DtypeError)
+        return types[0].with_dtype(self.result_dtype(types[0].dtype, **attrs))
+
+    def result_dtype(self, source: DType, **attrs: Any) -> DType:
+        return bool_ if self.boolean else source
+
+    def fault(self, reason: str, types: Sequence[TensorType], kind: type[LeptonError] = ShapeError) -> LeptonError:
+        return op_error(self.name, reason, dict(zip(self.operand_names, types)), kind=kind)
+
+    def eager(self, *arrays: np.ndarray, **attrs: Any) -> np.ndarray:
+        types = [TensorType(a.shape, dtype_of(a.dtype)) for a in map(np.asarray, arrays)]
+        self.infer(*types, **attrs)
+        return np.asarray(self.body(NUMPY, *map(np.asarray, arrays), **attrs))
+
+    def lower(self, *types: TensorType, **attrs: Any) -> Kernel:
+        k = KernelBuilder(self.name)
+        params = [k.input(t) for t in types]
+        out = k.output(self.infer(*types, **attrs))
+        axes = k.axes(out.type.shape)
+        stage = k.stage(axes)
+        stage.store(out, axes, self.body(stage, *(stage.load(p, axes) for p in params), **attrs))
+        return k.build()
+
+    def samples(self) -> Sequence[Sample]:
+        arity = self.body.__code__.co_argcount - 2 if "body" in type(self).__dict__ else 1
+        return numeric_samples(arity, self.kinds, self.domain)
+
+    def domain(self, x: np.ndarray) -> np.ndarray:
+        """Map standard normal numbers to where the op is smooth."""
+        return x
+
+
+def check_same(name: str, names: Sequence[str], types: Sequence[TensorType]) -> None:
+    """All operands must have one shape and one dtype."""
+    operands = dict(zip(names, types))
+    if any(t.shape != types[0].shape for t in types):
+        raise op_error(name, "shapes differ", operands, fix="broadcast them first")
+    if any(t.dtype != types[0].dtype for t in types):
+        raise op_error(name, "dtypes differ", operands, fix="cast them first", kind=DtypeError)
+
+
+def _kind_names(kinds: str) -> str:
+    names = {"f": "floats", "i": "integers", "u": "unsigned integers", "b": "bools"}
+    return ", ".join(names[k] for k in kinds)
+
+
+SHAPES = ((), (3,), (67,), (2, 1, 5), (0, 4))
+SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 0.5, -2.5, 3.5, 1e30, -1e-30])
+
+
+def numeric_samples(arity: int, kinds: str, domain: Callable[[np.ndarray], np.ndarray]) -> list[Sample]:
+    """Floats of several shapes, special values, and integers or bools where the op takes them."""
+    def floats(shape: tuple[int, ...]) -> Callable[[np.random.Generator], list[np.ndarray]]:
+        return lambda rng: [np.asarray(domain(rng.standard_normal(shape))) for _ in range(arity)]
+
+    def specials(rng: np.random.Generator) -> list[np.ndarray]:
+        grid = np.meshgrid(*[SPECIAL] * arity)
+        return [g.ravel() for g in grid]
+
+    def ints(dtype: str) -> Callable[[np.random.Generator], list[np.ndarray]]:
+        low = 0 if dtype[0] == "u" else -7
+        return lambda rng: [rng.integers(low, 9, (5, 7)).astype(dtype) for _ in range(arity)]
+
+    def bools(rng: np.random.Generator) -> list[np.ndarray]:
+        return [rng.random((3, 5)) < 0.5 for _ in range(arity)]
+
+    out = []
+    if "f" in kinds:
+        out += [Sample(floats(shape), name=f"shape{shape}") for shape in SHAPES]
+        out.append(Sample(specials, differentiable=False, name="special"))
+    if "i" in kinds:
+        out += [Sample(ints(d), differentiable=False, name=d) for d in ("int32", "int64", "uint8", "uint32")]
+    if "b" in kinds:
+        out.append(Sample(bools, differentiable=False, name="bool"))
+    return out
+
+
+def select(condition: Value, a: Value, b: Value) -> Value:
+    out: Value = get_op("select")(condition, a, b)
+    return out
+
+
+def compare(op: str, x: Value, y: Value | float) -> Value:
+    out: Value = get_op(op)(x, y if isinstance(y, Value) else x.builder.full(x.type, y))
+    return out
+
+
+def zeros(x: Value) -> Value:
+    return x.builder.full(x.type, 0)
+
+
+# Unary
+
+
+@register
+class neg(Elementwise):
+    name, kinds = "neg", NUMBERS
+
+    def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        return (-g,)
+
+
+@register
+class abs_(Elementwise):
+    name, kinds = "abs", NUMBERS
+
+    def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        return (g * get_op("sign")(operands[0]),)
+
+    def domain(self, x: np.ndarray) -> np.ndarray:
+        return away_from_zero(x)
+
+
+def away_from_zero(x: np.ndarray) -> np.ndarray:
+    return np.asarray(x + np.copysign(0.2, x))
+
+
+class Stepwise(Elementwise):
+    """Piecewise constant: the gradient is zero."""
+
+    kinds = NUMBERS
+
+    def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        return (None,)
+
+    def domain(self, x: np.ndarray) -> np.ndarray:
+        return np.asarray(np.floor(x) + 0.3)
+
+
+def _stepwise(op: str) -> Op:
+    return register_op(type(op, (Stepwise,), {"name": op})())
+
+
+sign, floor, ceil, round_, trunc = (_stepwise(op) for op in ("sign", "floor", "ceil", "round", "trunc"))
+
+
+class Smooth(Elementwise):
+    """A float function with derivative ``slope(x, y)``, built of Values."""
+
+    kinds = FLOATS
+
+    @abstractmethod
+    def slope(self, x: Value, y: Value) -> Value:
+        """dy/dx."""
+
+    def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        return (g * self.slope(operands[0], y),)
+
+
+@register
+class exp(Smooth):
+    name = "exp"
+
+    def slope(self, x: Value, y: Value) -> Value:
+        return y
+
+
+@register
+class expm1(Smooth):
+    name = "expm1"
+
+    def slope(self, x: Value, y: Value) -> Value:
+        return y + 1
+
+
+@register
+class log(Smooth):
+    name = "log"
+
+    def slope(self, x: Value, y: Value) -> Value:
+        return 1 / x
+
+    def domain(self, x: np.ndarray) -> np.ndarray:
+        return np.asarray(np.abs(x) + 0.2)
+
+
+@register
+class log1p(Smooth):
+    name = "log1p"
+
+    def slope(self, x: Value, y: Value) -> Value:
+        return 1 / (x + 1)
+
+    def domain(self, x: np.ndarray) -> np.ndarray:
+        return np.asarray(np.abs(x) - 0.5)
+
+
+@register
+class sqrt(Smooth):
+    """sqrt'(0) = inf."""
+
+    name = "sqrt"
+
+    def slope(self, x: Value, y: Value) -> Value:
+        return 0.5 / y
+
+    def domain(self, x: np.ndarray) -> np.ndarray:
+        return np.asarray(np.abs(x) + 0.2)
+
+
+@register
+class rsqrt(Smooth):
+    name = "rsqrt"
+
+    def slope(self, x: Value, y: Value) -> Value:
+        return -0.5 * y / x
+
+    def domain(self, x: np.ndarray) -> np.ndarray:
+        return np.asarray(np.abs(x) + 0.2)
+
+
+@register
+class tanh(Smooth):
+    name = "tanh"
+
+    def slope(self, x: Value, y: Value) -> Value:
+        return 1 - y * y
+
+
+@register
+class sigmoid(Smooth):
+    """1 / (1 + exp(-x)): no overflow that matters at either end."""
+
+    name = "sigmoid"
+
+    def body(self, s: Any, x: Any) -> Any:
+        return s.div(1, s.add(1, s.exp(s.neg(x))))
+
+    def slope(self, x: Value, y: Value) -> Value:
+        return y * (1 - y)
+
+
+@register
+class erf(Smooth):
+    """Error function; its derivative is 2 / sqrt(pi) exp(-x^2)."""
+
+    name = "erf"
+
+    def slope(self, x: Value, y: Value) -> Value:
+        out: Value = get_op("exp")(-(x * x)) * (2 / np.pi**0.5)
+        return out
+
+
+@register
+class sin(Smooth):
+    name = "sin"
+
+    def slope(self, x: Value, y: Value) -> Value:
+        out: Value = get_op("cos")(x)
+        return out
+
+
+@register
+class cos(Smooth):
+    name = "cos"
+
+    def slope(self, x: Value, y: Value) -> Value:
+        out: Value = -get_op("sin")(x)
+        return out
+
+
+@register
+class relu(Elementwise):
+    """max(x, 0); relu'(0) = 0, NaN stays NaN."""
+
+    name, kinds = "relu", NUMBERS
+
+    def body(self, s: Any, x: Any) -> Any:
+        return s.max(x, 0)
+
+    def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        return (select(compare("gt", y, 0), g, zeros(g)),)
+
+    def domain(self, x: np.ndarray) -> np.ndarray:
+        return away_from_zero(x)
+
+
+@register
+class not_(Elementwise):
+    """Logical on bools, bitwise on integers."""
+
+    name, kinds = "not", BITS
+
+
+@register
+class isnan(Elementwise):
+    name, kinds, boolean = "isnan", FLOATS, True
+
+
+@register
+class cast(Elementwise):
+    """Another element type. Floats out of an integer type's range saturate, NaN becomes 0."""
+
+    name = "cast"
+
+    def body(self, s: Any, x: Any, dtype: DType) -> Any:
+        return s.cast(x, dtype)
+
+    def result_dtype(self, source: DType, **attrs: Any) -> DType:
+        target: DType = attrs["dtype"]
+        return target
+
+    def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        source = operands[0].dtype
+        return (self(g, dtype=source) if source.is_float and g.dtype.is_float else None,)
+
+    def samples(self) -> Sequence[Sample]:
+        def numbers(rng: np.random.Generator) -> list[np.ndarray]:
+            return [np.concatenate([SPECIAL, rng.standard_normal(20) * 300])]
+
+        def ints(rng: np.random.Generator) -> list[np.ndarray]:
+            return [rng.integers(-300, 300, (4, 9))]
+
+        names = ("bool", "u8", "u32", "i32", "i64", "f32", "f64")
+        out = [Sample(numbers, {"dtype": dtype_of(n)}, False, f"float to {n}") for n in names]
+        out += [Sample(ints, {"dtype": dtype_of(n)}, False, f"i64 to {n}") for n in names]
+        out += [Sample(lambda rng: [rng.random(9) < 0.5], {"dtype": dtype_of(n)}, False, f"bool to {n}") for n in names]
+        smooth = Sample(lambda rng: [rng.standard_normal((2, 3))], {"dtype": dtype_of("f64")}, True, "to f64")
+        return [*out, smooth]
+
+
+@register
+class stop_gradient(Elementwise):
+    """The identity, with no gradient."""
+
+    name = "stop_gradient"
+
+    def body(self, s: Any, x: Any) -> Any:
+        return x
+
+    def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        return (None,)
+
+    def samples(self) -> Sequence[Sample]:
+        return [Sample(lambda rng: [rng.standard_normal((2, 3))], differentiable=False)]
+

@@ -1,0 +1,252 @@
+"""Ops whose places are data: dynamic slices, take, scatter_add."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from leptonc.errors import DtypeError, op_error
+from leptonc.ir.builder import Value
+from leptonc.ir.kernel import Index, Kernel, KernelBuilder, Param, Scalar, StageBuilder
+from leptonc.ir.op import Op, Sample, get_op, register
+from leptonc.ir.types import TensorType, dtype_of, i64
+
+
+def _type(x: np.ndarray) -> TensorType:
+    return TensorType(x.shape, dtype_of(x.dtype))
+
+
+def _check_starts(op: str, x: TensorType, starts: Sequence[TensorType]) -> None:
+    if len(starts) != x.rank:
+        raise op_error(op, f"{len(starts)} starts for {x.rank} dimensions", {"x": x})
+    if any(s != TensorType((), i64) for s in starts):
+        raise op_error(op, "starts must be i64 scalars", {"x": x, "start": next(s for s in starts)}, kind=DtypeError)
+
+
+def _clamped(starts: Sequence[np.ndarray], shape: Sequence[int], size: Sequence[int]) -> list[int]:
+    return [int(np.clip(int(s), 0, n - w)) for s, n, w in zip(starts, shape, size)]
+
+
+def _load_starts(stage: StageBuilder, starts: Sequence[Param], shape: Sequence[int], size: Sequence[int]) -> list[Scalar]:
+    """Starts clamped so that the window lies inside."""
+    return [stage.max(stage.min(stage.load(s), n - w), 0) for s, n, w in zip(starts, shape, size)]
+
+
+@register
+class dynamic_slice(Op):
+    """A window of fixed ``size`` at run-time ``starts``, which are clamped so that it lies inside (as lax)."""
+
+    name, operand_names = "dynamic_slice", ("x", "start", "start1", "start2", "start3")
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        x, size = types[0], attrs["size"]
+        _check_starts("dynamic_slice", x, types[1:])
+        if len(size) != x.rank or any(not 0 <= w <= n for w, n in zip(size, x.shape)):
+            raise op_error("dynamic_slice", f"size {size} does not fit", {"x": x})
+        return x.with_shape(size)
+
+    def eager(self, *arrays: np.ndarray, **attrs: Any) -> np.ndarray:
+        x, size = np.asarray(arrays[0]), attrs["size"]
+        at = _clamped(arrays[1:], x.shape, size)
+        return np.asarray(x[tuple(slice(a, a + w) for a, w in zip(at, size))]).copy()
+
+    def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        x, starts = operands[0], operands[1:]
+        zero = x.builder.full(x.type, 0)
+        return (get_op("dynamic_update_slice")(zero, g, *starts), *(None for _ in starts))
+
+    def lower(self, *types: TensorType, **attrs: Any) -> Kernel:
+        k = KernelBuilder("dynamic_slice")
+        x, *starts = [k.input(t) for t in types]
+        out = k.output(self.infer(*types, **attrs))
+        axes = k.axes(out.type.shape)
+        stage = k.stage(axes)
+        at = _load_starts(stage, starts, x.type.shape, attrs["size"])
+        stage.store(out, axes, stage.load(x, [axis + a for axis, a in zip(axes, map(Index.of, at))]))
+        return k.build()
+
+    def samples(self) -> Sequence[Sample]:
+        def make(shape: tuple[int, ...], size: tuple[int, ...], *starts: int) -> Sample:
+            places = [np.asarray(s, np.int64) for s in starts]
+            return Sample(lambda rng: [rng.standard_normal(shape), *places], {"size": size}, True, f"{shape}{size}{starts}")
+
+        return [make((5,), (2,), 1), make((5, 20), (2, 17), 9, -3), make((4, 3), (4, 3), 2, 2), make((4,), (0,), 4)]
+
+
+@register
+class dynamic_update_slice(Op):
+    """x with a window replaced by ``update``; starts are clamped so that it lies inside (as lax)."""
+
+    name, operand_names = "dynamic_update_slice", ("x", "update", "start", "start1", "start2", "start3")
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        x, update = types[:2]
+        _check_starts("dynamic_update_slice", x, types[2:])
+        if update.rank != x.rank or any(w > n for w, n in zip(update.shape, x.shape)) or update.dtype != x.dtype:
+            raise op_error("dynamic_update_slice", "update does not fit into x", {"x": x, "update": update})
+        return x
+
+    def eager(self, *arrays: np.ndarray, **attrs: Any) -> np.ndarray:
+        x, update = np.array(arrays[0]), np.asarray(arrays[1])
+        at = _clamped(arrays[2:], x.shape, update.shape)
+        x[tuple(slice(a, a + w) for a, w in zip(at, update.shape))] = update
+        return x
+
+    def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        update, starts = operands[1], operands[2:]
+        kept = self(g, update.builder.full(update.type, 0), *starts)
+        return (kept, get_op("dynamic_slice")(g, *starts, size=update.shape), *(None for _ in starts))
+
+    def lower(self, *types: TensorType, **attrs: Any) -> Kernel:
+        k = KernelBuilder("dynamic_update_slice")
+        x, update, *starts = [k.input(t) for t in types]
+        out = k.output(self.infer(*types))
+        axes = k.axes(out.type.shape)
+        stage = k.stage(axes)
+        stage.store(out, axes, stage.load(x, axes))
+        axes = k.axes(update.type.shape)
+        stage = k.stage(axes)
+        at = _load_starts(stage, starts, x.type.shape, update.type.shape)
+        stage.store(out, [axis + a for axis, a in zip(axes, map(Index.of, at))], stage.load(update, axes))
+        return k.build()
+
+    def samples(self) -> Sequence[Sample]:
+        def make(shape: tuple[int, ...], size: tuple[int, ...], *starts: int) -> Sample:
+            places = [np.asarray(s, np.int64) for s in starts]
+            return Sample(lambda rng: [rng.standard_normal(shape), rng.standard_normal(size), *places], {}, True,
+                          f"{shape}{size}{starts}")
+
+        return [make((5,), (2,), 1), make((5, 20), (2, 17), 9, -3), make((4, 3), (4, 3), 2, 2)]
+
+
+def _check_indices(op: str, x: TensorType, indices: TensorType, axis: int) -> None:
+    operands = {"x": x, "indices": indices}
+    if not 0 <= axis < x.rank:
+        raise op_error(op, f"axis {axis} is outside x", operands)
+    if indices.dtype.name not in ("i32", "i64"):
+        raise op_error(op, "indices must be i32 or i64", operands, kind=DtypeError)
+
+
+@register
+class take(Op):
+    """Elements of x at ``indices`` along an axis, which is replaced by the indices' shape.
+
+    Negative indices count from the end; what is still outside is clamped to the nearest end.
+    """
+
+    name, operand_names = "take", ("x", "indices")
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        x, indices, axis = types[0], types[1], attrs["axis"]
+        _check_indices("take", x, indices, axis)
+        if not x.shape[axis] and indices.size:
+            raise op_error("take", f"axis {axis} is empty", {"x": x, "indices": indices})
+        return x.with_shape((*x.shape[:axis], *indices.shape, *x.shape[axis + 1:]))
+
+    def eager(self, *arrays: np.ndarray, **attrs: Any) -> np.ndarray:
+        x, indices, axis = np.asarray(arrays[0]), np.asarray(arrays[1]), attrs["axis"]
+        type_ = self.infer(_type(x), _type(indices), axis=axis)
+        n = x.shape[axis]
+        if not indices.size:
+            return np.empty(type_.shape, x.dtype)
+        wrapped = np.clip(np.where(indices < 0, indices + n, indices), 0, n - 1)
+        return np.take(x, wrapped, axis)
+
+    def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        x, indices = operands
+        n = x.shape[attrs["axis"]]
+        full = indices.builder.full
+        wrapped = get_op("select")(get_op("lt")(indices, full(indices.type, 0)), indices + n, indices)
+        inside = get_op("max")(get_op("min")(wrapped, full(indices.type, max(n - 1, 0))), full(indices.type, 0))
+        return get_op("scatter_add")(full(x.type, 0), inside, g, axis=attrs["axis"]), None
+
+    def lower(self, *types: TensorType, **attrs: Any) -> Kernel:
+        k = KernelBuilder("take")
+        x, indices = (k.input(t) for t in types)
+        out, axis, n = k.output(self.infer(*types, **attrs)), attrs["axis"], types[0].shape[attrs["axis"]]
+        axes = k.axes(out.type.shape)
+        stage = k.stage(axes)
+        inner = axes[axis:axis + indices.type.rank]
+        at = _wrapped(stage, stage.load(indices, inner), n)
+        inside = stage.max(stage.min(at, n - 1), 0)
+        stage.store(out, axes, stage.load(x, [*axes[:axis], inside, *axes[axis + indices.type.rank:]]))
+        return k.build()
+
+    def samples(self) -> Sequence[Sample]:
+        def make(shape: tuple[int, ...], indices: Any, axis: int, dtype: str = "int64") -> Sample:
+            return Sample(lambda rng: [rng.standard_normal(shape), np.asarray(indices, dtype)], {"axis": axis}, True,
+                          f"{shape}{np.shape(indices)}{axis}")
+
+        return [make((5,), [0, 4, -1, 7, -9], 0), make((5, 20), [[1, 1], [3, 0]], 0), make((3, 4, 2), 2, 1, "int32"),
+                make((3, 4), [], 1), make((4,), list(range(4)) * 17, 0)]
+
+
+def _wrapped(stage: StageBuilder, index: Scalar, n: int) -> Scalar:
+    wide = stage.cast(index, i64)
+    out: Scalar = stage.select(stage.lt(wide, 0), stage.add(wide, n), wide)
+    return out
+
+
+@register
+class scatter_add(Op):
+    """x with ``updates`` (shaped as ``take``'s result) added at ``indices``; what is out of range is dropped."""
+
+    name, operand_names = "scatter_add", ("x", "indices", "updates")
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        x, indices, updates = types
+        axis = attrs["axis"]
+        _check_indices("scatter_add", x, indices, axis)
+        wanted = x.with_shape((*x.shape[:axis], *indices.shape, *x.shape[axis + 1:]))
+        if updates != wanted:
+            raise op_error("scatter_add", f"updates must be {wanted}", dict(zip(self.operand_names, types)))
+        return x
+
+    def eager(self, *arrays: np.ndarray, **attrs: Any) -> np.ndarray:
+        x, indices, updates = np.array(arrays[0]), np.asarray(arrays[1]), np.asarray(arrays[2])
+        axis, n = attrs["axis"], arrays[0].shape[attrs["axis"]]
+        flat = np.where(indices < 0, indices + n, indices).ravel()
+        moved = np.moveaxis(x, axis, 0)
+        rows = updates.reshape((*x.shape[:axis], flat.size, *x.shape[axis + 1:]))
+        keep = (flat >= 0) & (flat < n)
+        np.add.at(moved, flat[keep], np.moveaxis(rows, axis, 0)[keep])
+        return x
+
+    def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        """Updates that were dropped get no cotangent."""
+        indices, updates = operands[1:]
+        axis, n = attrs["axis"], operands[0].shape[attrs["axis"]]
+        full, select = indices.builder.full, get_op("select")
+        if not n or not indices.type.size:
+            return g, None, full(updates.type, 0)
+        wrapped = select(get_op("lt")(indices, full(indices.type, 0)), indices + n, indices)
+        inside = get_op("and")(get_op("ge")(wrapped, full(indices.type, 0)), get_op("lt")(wrapped, full(indices.type, n)))
+        dims = tuple(range(axis, axis + indices.type.rank))
+        mask = get_op("broadcast")(inside, shape=updates.shape, dims=dims)
+        taken = get_op("take")(g, indices, axis=axis)
+        return g, None, select(mask, taken, full(updates.type, 0))
+
+    def lower(self, *types: TensorType, **attrs: Any) -> Kernel:
+        k = KernelBuilder("scatter_add")
+        x, indices, updates = (k.input(t) for t in types)
+        out, axis = k.output(types[0]), attrs["axis"]
+        axes = k.axes(x.type.shape)
+        stage = k.stage(axes)
+        stage.store(out, axes, stage.load(x, axes))
+        axes = k.axes(updates.type.shape)
+        stage = k.stage(axes)
+        rank = indices.type.rank
+        at = _wrapped(stage, stage.load(indices, axes[axis:axis + rank]), x.type.shape[axis])
+        stage.store(out, [*axes[:axis], at, *axes[axis + rank:]], stage.load(updates, axes), accumulate=True, masked=True)
+        return k.build()
+
+    def samples(self) -> Sequence[Sample]:
+        def make(shape: tuple[int, ...], indices: Any, axis: int) -> Sample:
+            index = np.asarray(indices, "int64")
+            wide = (*shape[:axis], *index.shape, *shape[axis + 1:])
+            return Sample(lambda rng: [rng.standard_normal(shape), index, rng.standard_normal(wide)], {"axis": axis}, True,
+                          f"{shape}{index.shape}{axis}")
+
+        return [make((5,), [0, 4, -1, 7, -9, 0], 0), make((5, 20), [[1, 1], [3, 0]], 0), make((3, 4, 2), 2, 1), make((3, 4), [], 1)]

@@ -1,0 +1,255 @@
+"""Reductions over axes, positions of extremes, cumulative sums."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from leptonc.errors import DtypeError, op_error
+from leptonc.ir.builder import Value
+from leptonc.ir.kernel import Kernel, KernelBuilder
+from leptonc.ir.op import Op, Sample, get_op, register
+from leptonc.ir.types import TensorType, bool_, dtype_of, i64
+
+
+def spread(g: Value, like: Value, axes: tuple[int, ...]) -> Value:
+    """A reduced value broadcast back to the operand's shape."""
+    dims = tuple(d for d in range(like.type.rank) if d not in axes)
+    out: Value = get_op("broadcast")(g, shape=like.shape, dims=dims)
+    return out
+
+
+class Reduction(Op):
+    """Folds the ``axes`` (which vanish from the shape) with ``kind``."""
+
+    kind = ""
+    kinds = "uif"
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        x, axes = types[0], attrs["axes"]
+        if len(set(axes)) != len(axes) or any(not 0 <= a < x.rank for a in axes):
+            raise op_error(self.name, f"axes {axes} must be different axes of x", {"x": x})
+        if x.dtype.kind not in self.kinds:
+            raise op_error(self.name, f"does not take {x.dtype}", {"x": x}, kind=DtypeError)
+        return x.with_shape(tuple(n for d, n in enumerate(x.shape) if d not in axes))
+
+    def fold(self, x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+        raise op_error(self.name, "has no eager rule", {"x": x})
+
+    def eager(self, *arrays: np.ndarray, **attrs: Any) -> np.ndarray:
+        x = np.asarray(arrays[0])
+        self.infer(TensorType(x.shape, dtype_of(x.dtype)), **attrs)
+        with np.errstate(all="ignore"):
+            return np.asarray(self.fold(x, tuple(attrs["axes"]))).astype(x.dtype, copy=False)
+
+    def lower(self, *types: TensorType, **attrs: Any) -> Kernel:
+        x, axes = types[0], attrs["axes"]
+        k = KernelBuilder(self.name)
+        source, out = k.input(x), k.output(self.infer(x, **attrs))
+        kept, folded = k.axes(out.type.shape), k.axes([x.shape[d] for d in sorted(axes)], reduce=True)
+        names = dict(zip([d for d in range(x.rank) if d not in axes], kept)) | dict(zip(sorted(axes), folded))
+        stage = k.stage([*kept, *folded])
+        stage.store(out, kept, stage.reduce(self.kind, stage.load(source, [names[d] for d in range(x.rank)])))
+        return k.build()
+
+    def samples(self) -> Sequence[Sample]:
+        def make(shape: tuple[int, ...], *axes: int) -> Sample:
+            return Sample(lambda rng: [self.numbers(rng, shape)], {"axes": axes}, self.smooth, f"{shape}{axes}")
+
+        special = Sample(lambda rng: [np.array([[0.0, -0.0, np.nan], [np.inf, -np.inf, 1.0], [3.0, 2.0, 5.0]])],
+                         {"axes": (1,)}, False, "special")
+        ints = Sample(lambda rng: [rng.integers(-5, 5, (4, 9)).astype("int32")], {"axes": (0,)}, False, "ints")
+        shapes = [make((), *()), make((67,), 0), make((3, 70), 0), make((3, 70), 1), make((2, 3, 5), 0, 2), make((4, 1, 3), 1),
+                  make((2, 3), 0, 1), make((2, 0, 3), 0), make((2, 3), *())]
+        return [*shapes, *([special, ints] if "f" in self.kinds else [])]
+
+    smooth = True
+
+    def numbers(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        """Distinct, away from zero."""
+        size = int(np.prod(shape))
+        return np.asarray((rng.permutation(size) + 1.5).reshape(shape) * 0.1)
+
+
+@register
+class sum_(Reduction):
+    name = kind = "sum"
+
+    def fold(self, x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+        return np.asarray(np.sum(x, axes, dtype=x.dtype))
+
+    def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        return (spread(g, operands[0], attrs["axes"]),)
+
+
+@register
+class prod_(Reduction):
+    name = kind = "prod"
+
+    def fold(self, x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+        return np.asarray(np.prod(x, axes, dtype=x.dtype))
+
+    def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        """g y / x where x has no zero along the axes; with one zero, that element alone gets the rest's product."""
+        x, axes = operands[0], attrs["axes"]
+        full, select = x.builder.full, get_op("select")
+        zero = get_op("eq")(x, full(x.type, 0))
+        safe = select(zero, full(x.type, 1), x)
+        count = get_op("sum")(get_op("cast")(zero, dtype=x.dtype), axes=axes)
+        rest = spread(self(safe, axes=axes), x, axes)
+        zeros = spread(count, x, axes)
+        none, one = get_op("eq")(zeros, full(x.type, 0)), get_op("eq")(zeros, full(x.type, 1))
+        alone = select(get_op("and")(zero, one), rest, full(x.type, 0))
+        return (spread(g, x, axes) * select(none, rest / safe, alone),)
+
+
+class Extreme(Reduction):
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        out = super().infer(*types, **attrs)
+        if out.size and not types[0].size:
+            raise op_error(self.name, "an extreme of no elements is undefined", {"x": types[0]})
+        return out
+
+    def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        """Shared equally among equal extremes."""
+        x, axes = operands[0], attrs["axes"]
+        hit = get_op("cast")(get_op("eq")(x, spread(y, x, axes)), dtype=x.dtype)
+        count = get_op("sum")(hit, axes=axes)
+        return (hit * spread(g / count, x, axes),)
+
+
+@register
+class reduce_max(Extreme):
+    """NaN if any element is."""
+
+    name, kind, kinds = "reduce_max", "max", "buif"
+
+    def fold(self, x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+        return np.asarray(np.max(x, axes)) if x.size or not axes else np.zeros([n for d, n in enumerate(x.shape) if d not in axes])
+
+
+@register
+class reduce_min(Extreme):
+    """NaN if any element is."""
+
+    name, kind, kinds = "reduce_min", "min", "buif"
+
+    def fold(self, x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+        return np.asarray(np.min(x, axes)) if x.size or not axes else np.zeros([n for d, n in enumerate(x.shape) if d not in axes])
+
+
+class Logical(Reduction):
+    kinds, smooth = "b", False
+
+    def numbers(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        return np.asarray(rng.random(shape) < 0.8)
+
+
+@register
+class any_(Logical):
+    name = kind = "any"
+
+    def fold(self, x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+        return np.asarray(np.any(x, axes))
+
+
+@register
+class all_(Logical):
+    name = kind = "all"
+
+    def fold(self, x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+        return np.asarray(np.all(x, axes))
+
+
+class ArgExtreme(Op):
+    """Position (i64) of the first extreme along an axis; the first NaN wins."""
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        x, axis = types[0], attrs["axis"]
+        if not 0 <= axis < x.rank:
+            raise op_error(self.name, f"axis {axis} is outside x", {"x": x})
+        if not x.shape[axis]:
+            raise op_error(self.name, "an extreme of no elements is undefined", {"x": x})
+        return TensorType((*x.shape[:axis], *x.shape[axis + 1:]), i64)
+
+    def eager(self, *arrays: np.ndarray, **attrs: Any) -> np.ndarray:
+        x = np.asarray(arrays[0])
+        self.infer(TensorType(x.shape, dtype_of(x.dtype)), **attrs)
+        return np.asarray(getattr(np, self.name)(x, attrs["axis"])).astype(np.int64)
+
+    def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        return (None,)
+
+    def lower(self, *types: TensorType, **attrs: Any) -> Kernel:
+        k = KernelBuilder(self.name)
+        source, out, axis = k.input(types[0]), k.output(self.infer(types[0], **attrs)), attrs["axis"]
+        kept, folded = k.axes(out.type.shape), k.axes([types[0].shape[axis]], reduce=True)
+        stage = k.stage([*kept, *folded])
+        x = stage.load(source, [*kept[:axis], *folded, *kept[axis:]])
+        stage.store(out, kept, stage.reduce(self.name, stage.cast(x, dtype_of("u8")) if x.dtype == bool_ else x))
+        return k.build()
+
+    def samples(self) -> Sequence[Sample]:
+        def make(shape: tuple[int, ...], axis: int) -> Sample:
+            return Sample(lambda rng: [rng.integers(0, 9, shape).astype(float)], {"axis": axis}, False, f"{shape}{axis}")
+
+        special = Sample(lambda rng: [np.array([[-np.inf, -np.inf], [np.nan, np.nan], [1, np.nan], [np.inf, np.inf], [-0.0, 0.0]])],
+                         {"axis": 1}, False, "special")
+        return [make((70,), 0), make((3, 70), 0), make((3, 70), 1), make((2, 3, 5), 1), make((0, 3), 1), special]
+
+
+@register
+class argmax(ArgExtreme):
+    name = "argmax"
+
+
+@register
+class argmin(ArgExtreme):
+    name = "argmin"
+
+
+@register
+class cumsum(Op):
+    """Sums of all elements up to each one along an axis (from it on, with ``reverse``).
+
+    log2(n) shifted additions (Hillis and Steele 1986), whose rounding error is that of pairwise summation.
+    """
+
+    name = "cumsum"
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        x = types[0]
+        if not 0 <= attrs["axis"] < x.rank:
+            raise op_error("cumsum", f"axis {attrs['axis']} is outside x", {"x": x})
+        if x.dtype.is_bool:
+            raise op_error("cumsum", "does not take bool", {"x": x}, kind=DtypeError)
+        return x
+
+    def eager(self, *arrays: np.ndarray, **attrs: Any) -> np.ndarray:
+        x, axis = np.asarray(arrays[0]), attrs["axis"]
+        if attrs["reverse"]:
+            return np.flip(np.cumsum(np.flip(x, axis), axis, dtype=x.dtype), axis).copy()
+        return np.cumsum(x, axis, dtype=x.dtype)
+
+    def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        return (self(g, axis=attrs["axis"], reverse=not attrs["reverse"]),)
+
+    def expand(self, *operands: Value, **attrs: Any) -> Value:
+        x, axis, shift = operands[0], attrs["axis"], 1
+        while shift < x.shape[axis]:
+            by = tuple(shift if d == axis else 0 for d in range(x.type.rank))
+            back = tuple(-b for b in by)
+            low, high = (back, by) if attrs["reverse"] else (by, back)
+            x = x + get_op("pad")(x, low=low, high=high, interior=(0,) * x.type.rank, value=0)
+            shift *= 2
+        return x
+
+    def samples(self) -> Sequence[Sample]:
+        def make(shape: tuple[int, ...], axis: int, reverse: bool) -> Sample:
+            return Sample(lambda rng: [rng.standard_normal(shape)], {"axis": axis, "reverse": reverse}, True,
+                          f"{shape}{axis}{reverse}")
+
+        return [make((17,), 0, False), make((17,), 0, True), make((3, 5), 1, False), make((3, 5), 0, True), make((1,), 0, False),
+                make((0, 2), 0, False)]

@@ -1,0 +1,171 @@
+"""Gradient transformations in the shape of optax: ``init(params) -> state``, ``update(grads, state, params)``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from leptonc import numpy as lnp
+from leptonc import tree
+from leptonc.errors import LeptonError
+from leptonc.optim.schedules import Schedule
+
+
+class GradientTransformation(NamedTuple):
+    """``init(params)`` gives the state; ``update(grads, state, params)`` gives (updates, new state)."""
+
+    init: Callable[[Any], Any]
+    update: Callable[..., tuple[Any, Any]]
+
+
+class EmptyState(NamedTuple):
+    """Of a transformation that remembers nothing."""
+
+
+class TraceState(NamedTuple):
+    """``trace``: the decaying sum of gradients."""
+
+    trace: Any
+
+
+class ScaleByAdamState(NamedTuple):
+    """``count``: steps so far; ``mu`` and ``nu``: decaying means of the gradient and of its square."""
+
+    count: Any
+    mu: Any
+    nu: Any
+
+
+class ScheduleState(NamedTuple):
+    """``count``: steps so far."""
+
+    count: Any
+
+
+def _counter() -> np.ndarray:
+    return np.zeros((), np.int32)
+
+
+def apply_updates(params: Any, updates: Any) -> Any:
+    """params + updates, leaf by leaf."""
+    return tree.map(lambda p, u: lnp.add(p, u), params, updates)
+
+
+def identity() -> GradientTransformation:
+    """Updates as they come."""
+    return GradientTransformation(lambda params: EmptyState(), lambda grads, state, params=None: (grads, state))
+
+
+def chain(*transformations: GradientTransformation) -> GradientTransformation:
+    """One after the other; the state is the tuple of theirs."""
+    def init(params: Any) -> Any:
+        return tuple(t.init(params) for t in transformations)
+
+    def update(grads: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        if len(state) != len(transformations):
+            raise LeptonError(f"chain of {len(transformations)} transformations got a state of {len(state)}; fix: use the state "
+                              "that this optimizer's init made")
+        states = []
+        for transformation, own in zip(transformations, state):
+            grads, own = transformation.update(grads, own, params)
+            states.append(own)
+        return grads, tuple(states)
+
+    return GradientTransformation(init, update)
+
+
+def scale(factor: float) -> GradientTransformation:
+    """Updates times a number."""
+    return GradientTransformation(lambda params: EmptyState(),
+                                  lambda grads, state, params=None: (tree.map(lambda g: g * factor, grads), state))
+
+
+def scale_by_learning_rate(learning_rate: float | Schedule) -> GradientTransformation:
+    """Updates times minus the learning rate, a number or a function of the step count."""
+    if not callable(learning_rate):
+        return scale(-learning_rate)
+
+    def update(grads: Any, state: ScheduleState, params: Any = None) -> tuple[Any, ScheduleState]:
+        rate = learning_rate(state.count)
+        return tree.map(lambda g: -g * lnp.asarray(rate, g.dtype), grads), ScheduleState(state.count + np.int32(1))
+
+    return GradientTransformation(lambda params: ScheduleState(_counter()), update)
+
+
+def trace(decay: float, nesterov: bool = False) -> GradientTransformation:
+    """Momentum: t = g + decay t (Polyak 1964); ``nesterov`` looks one step ahead: g + decay t."""
+    def update(grads: Any, state: TraceState, params: Any = None) -> tuple[Any, TraceState]:
+        moved = tree.map(lambda g, t: g + decay * t, grads, state.trace)
+        out = tree.map(lambda g, t: g + decay * t, grads, moved) if nesterov else moved
+        return out, TraceState(moved)
+
+    return GradientTransformation(lambda params: TraceState(tree.map(lnp.zeros_like, params)), update)
+
+
+def scale_by_adam(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> GradientTransformation:
+    """m / (sqrt(v) + eps) with bias-corrected moments (Kingma and Ba 2015)."""
+    def init(params: Any) -> ScaleByAdamState:
+        return ScaleByAdamState(_counter(), tree.map(lnp.zeros_like, params), tree.map(lnp.zeros_like, params))
+
+    def update(grads: Any, state: ScaleByAdamState, params: Any = None) -> tuple[Any, ScaleByAdamState]:
+        count = state.count + np.int32(1)
+        mu = tree.map(lambda g, m: b1 * m + (1 - b1) * g, grads, state.mu)
+        nu = tree.map(lambda g, v: b2 * v + (1 - b2) * (g * g), grads, state.nu)
+        steps = lnp.astype(count, np.float32)
+        first = 1 / (1 - lnp.power(np.float32(b1), steps))
+        second = 1 / (1 - lnp.power(np.float32(b2), steps))
+
+        def direction(m: Any, v: Any) -> Any:
+            return (m * lnp.asarray(first, m.dtype)) / (lnp.sqrt(v * lnp.asarray(second, v.dtype)) + eps)
+
+        return tree.map(direction, mu, nu), ScaleByAdamState(count, mu, nu)
+
+    return GradientTransformation(init, update)
+
+
+def add_decayed_weights(weight_decay: float) -> GradientTransformation:
+    """Updates plus weight_decay * params. Raises LeptonError if update is not given the parameters."""
+    def update(grads: Any, state: EmptyState, params: Any = None) -> tuple[Any, EmptyState]:
+        if params is None:
+            raise LeptonError("add_decayed_weights: update needs the parameters; fix: update(grads, state, params)")
+        return tree.map(lambda g, p: g + weight_decay * p, grads, params), state
+
+    return GradientTransformation(lambda params: EmptyState(), update)
+
+
+def global_norm(grads: Any) -> Any:
+    """The Euclidean norm of all leaves taken together."""
+    total: Any = None
+    for leaf in tree.leaves(grads):
+        square = lnp.sum(lnp.multiply(leaf, leaf))
+        total = square if total is None else total + square
+    return lnp.sqrt(np.float32(0) if total is None else total)
+
+
+def clip_by_global_norm(max_norm: float) -> GradientTransformation:
+    """Updates scaled down where their global norm exceeds ``max_norm`` (Pascanu et al. 2013)."""
+    def update(grads: Any, state: EmptyState, params: Any = None) -> tuple[Any, EmptyState]:
+        norm = global_norm(grads)
+        factor = lnp.where(norm > max_norm, max_norm / norm, lnp.ones_like(norm))
+        return tree.map(lambda g: g * lnp.asarray(factor, g.dtype), grads), state
+
+    return GradientTransformation(lambda params: EmptyState(), update)
+
+
+def sgd(learning_rate: float | Schedule, momentum: float = 0.0, nesterov: bool = False) -> GradientTransformation:
+    """Stochastic gradient descent."""
+    rate = scale_by_learning_rate(learning_rate)
+    return chain(trace(momentum, nesterov), rate) if momentum else chain(rate)
+
+
+def adam(learning_rate: float | Schedule, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> GradientTransformation:
+    """Adam (Kingma and Ba 2015)."""
+    return chain(scale_by_adam(b1, b2, eps), scale_by_learning_rate(learning_rate))
+
+
+def adamw(learning_rate: float | Schedule, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8,
+          weight_decay: float = 1e-4) -> GradientTransformation:
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
+    return chain(scale_by_adam(b1, b2, eps), add_decayed_weights(weight_decay), scale_by_learning_rate(learning_rate))

@@ -1,0 +1,198 @@
+"""A Program under revision: kernels whose parameters are named by the buffers they are bound to.
+
+Passes over Programs edit a Draft and turn it back. With parameters named ``b<number>`` two kernels can be merged by
+joining their instructions; ``finish`` gives parameters and axes canonical names again, so that equal kernels are equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from leptonc.ir.graph import Literal, Loc
+from leptonc.ir.kernel import (
+    Apply,
+    Axis,
+    AxisIndex,
+    Buffer,
+    Call,
+    Index,
+    Inst,
+    Kernel,
+    Load,
+    Param,
+    Program,
+    Reduce,
+    Stage,
+    Store,
+    operands,
+)
+from leptonc.ir.types import TensorType
+
+
+@dataclass(frozen=True)
+class Task:
+    """A kernel with parameters named by buffer."""
+
+    kernel: Kernel
+    loc: Loc | None = None
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        return tuple(buffer_number(p.name) for p in self.kernel.params if p.role != "out")
+
+    @property
+    def writes(self) -> tuple[int, ...]:
+        return tuple(buffer_number(p.name) for p in self.kernel.params if p.role != "in")
+
+    @property
+    def stage(self) -> Stage | None:
+        """The only stage of a kernel that fusion can work on."""
+        return self.kernel.stages[0] if len(self.kernel.stages) == 1 and not self.kernel.outer else None
+
+
+def buffer_name(number: int) -> str:
+    return f"b{number}"
+
+
+def buffer_number(name: str) -> int:
+    return int(name[1:])
+
+
+class Draft:
+    """Buffers and tasks, editable; tasks are in an order that respects dependences."""
+
+    def __init__(self, program: Program):
+        self.program = program
+        self.buffers: list[Buffer] = list(program.buffers)
+        self.tasks: list[Task] = [Task(bind(c.kernel, c.args), c.loc) for c in program.calls]
+
+    def temp(self, type: TensorType) -> int:
+        self.buffers.append(Buffer(type, "temp"))
+        return len(self.buffers) - 1
+
+    def constant(self, literal: Literal) -> int:
+        self.buffers.append(Buffer(literal.type, "constant", literal=literal))
+        return len(self.buffers) - 1
+
+    def finish(self) -> Program:
+        """The Program, without buffers that nothing uses."""
+        used = set(self.program.inputs) | set(self.program.outputs)
+        for task in self.tasks:
+            used |= {buffer_number(p.name) for p in task.kernel.params}
+        kept = [n for n in range(len(self.buffers)) if n in used]
+        number = {old: new for new, old in enumerate(kept)}
+        canonical: dict[Kernel, Kernel] = {}
+        calls = []
+        for task in self.tasks:
+            args = tuple(number[buffer_number(p.name)] for p in task.kernel.params)
+            kernel = unbind(task.kernel)
+            calls.append(Call(canonical.setdefault(kernel, kernel), args, task.loc))
+        buffers = tuple(_renumbered(self.buffers[n], number) for n in kept)
+        return replace(self.program, buffers=buffers, calls=tuple(calls),
+                       inputs=tuple(number[n] for n in self.program.inputs),
+                       outputs=tuple(number[n] for n in self.program.outputs))
+
+
+def _renumbered(buffer: Buffer, number: Mapping[int, int]) -> Buffer:
+    return buffer if buffer.donated is None else replace(buffer, donated=number[buffer.donated])
+
+
+def bind(kernel: Kernel, args: tuple[int, ...]) -> Kernel:
+    """Parameters named by the buffers they are bound to. A buffer bound twice stays one parameter."""
+    names = {p.name: buffer_name(n) for p, n in zip(kernel.params, args, strict=True)}
+    bound = rename(kernel, names, {})
+    params: dict[str, Param] = {}
+    for param in bound.params:
+        if param.name in params and params[param.name].type != param.type:
+            return kernel_with_unique_views(kernel, args)
+        params.setdefault(param.name, param)
+    return replace(bound, params=tuple(params.values()))
+
+
+def kernel_with_unique_views(kernel: Kernel, args: tuple[int, ...]) -> Kernel:
+    """One buffer under two shapes in one kernel does not happen: lowering copies such an operand first."""
+    raise AssertionError(f"{kernel.name}: buffer bound twice under different shapes, {args}")
+
+
+def unbind(kernel: Kernel) -> Kernel:
+    """Canonical names: a0 ... for operands, r0 ... for results, i0 ... and k0 ... for axes."""
+    names, counts = {}, {"a": 0, "r": 0}
+    for param in kernel.params:
+        letter = "a" if param.role == "in" else "r"
+        names[param.name] = f"{letter}{counts[letter]}"
+        counts[letter] += 1
+    axes: dict[str, str] = {}
+    for axis in (*kernel.outer, *(a for s in kernel.stages for a in s.axes)):
+        axes.setdefault(axis.name, f"{'k' if axis.reduce else 'i'}{len(axes)}")
+    return rename(kernel, names, axes)
+
+
+def rename(kernel: Kernel, buffers: Mapping[str, str], axes: Mapping[str, str]) -> Kernel:
+    """The kernel with buffers and axes renamed."""
+    return replace(
+        kernel,
+        params=tuple(replace(p, name=buffers.get(p.name, p.name)) for p in kernel.params),
+        locals=tuple(replace(p, name=buffers.get(p.name, p.name)) for p in kernel.locals),
+        outer=tuple(replace(a, name=axes.get(a.name, a.name)) for a in kernel.outer),
+        stages=tuple(rename_stage(s, buffers, axes) for s in kernel.stages),
+    )
+
+
+def rename_stage(stage: Stage, buffers: Mapping[str, str], axes: Mapping[str, str]) -> Stage:
+    def index(i: Index) -> Index:
+        return replace(i, axes=tuple(sorted((axes.get(a, a), c) for a, c in i.axes))) if axes else i
+
+    def inst(i: Inst) -> Inst:
+        if isinstance(i, Load):
+            return replace(i, buffer=buffers.get(i.buffer, i.buffer), index=tuple(index(x) for x in i.index))
+        return replace(i, index=index(i.index)) if isinstance(i, AxisIndex) else i
+
+    stores = tuple(replace(s, buffer=buffers.get(s.buffer, s.buffer), index=tuple(index(x) for x in s.index))
+                   for s in stage.stores)
+    return Stage(tuple(Axis(axes.get(a.name, a.name), a.extent, a.reduce) for a in stage.axes),
+                 tuple(inst(i) for i in stage.insts), stores)
+
+
+def renumber(inst: Inst, number: Mapping[int, int]) -> Inst:
+    """The instruction with operand numbers replaced, those inside indices too."""
+    def index(i: Index) -> Index:
+        return replace(i, values=tuple(sorted((number[v], c) for v, c in i.values))) if i.values else i
+
+    match inst:
+        case Apply():
+            return replace(inst, args=tuple(number[n] for n in inst.args))
+        case Reduce():
+            return replace(inst, arg=number[inst.arg])
+        case Load():
+            return replace(inst, index=tuple(index(i) for i in inst.index))
+        case AxisIndex():
+            return replace(inst, index=index(inst.index))
+    return inst
+
+
+def renumber_store(store: Store, number: Mapping[int, int]) -> Store:
+    index = tuple(replace(i, values=tuple(sorted((number[v], c) for v, c in i.values))) if i.values else i
+                  for i in store.index)
+    return replace(store, value=number[store.value], index=index)
+
+
+def tidy(stage: Stage) -> Stage:
+    """Equal instructions once, unused ones gone."""
+    insts: list[Inst] = []
+    seen: dict[Inst, int] = {}
+    number: dict[int, int] = {}
+    for n, inst in enumerate(stage.insts):
+        moved = renumber(inst, number)
+        if moved not in seen:
+            seen[moved] = len(insts)
+            insts.append(moved)
+        number[n] = seen[moved]
+    stores = [renumber_store(s, number) for s in stage.stores]
+    needed = {s.value for s in stores} | {v for s in stores for i in s.index for v, _ in i.values}
+    for n in range(len(insts) - 1, -1, -1):
+        if n in needed:
+            needed |= set(operands(insts[n]))
+    number = {old: new for new, old in enumerate(sorted(needed))}
+    return Stage(stage.axes, tuple(renumber(insts[n], number) for n in sorted(needed)),
+                 tuple(renumber_store(s, number) for s in stores))

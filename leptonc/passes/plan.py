@@ -1,0 +1,197 @@
+"""Memory planning: intermediates placed in one arena by liveness, in place where a kernel allows it, and donated
+inputs overwritten only when nothing needs them any more."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from dataclasses import dataclass, replace
+
+from leptonc.ir.kernel import Buffer, Call, Kernel, Load, Program
+from leptonc.passes.draft import Draft, Task, buffer_name
+from leptonc.passes.lower import copy_kernel
+from leptonc.passes.merge import loads_at_axes, stores_at_axes
+
+ALIGN = 64
+
+
+@dataclass(frozen=True)
+class Donate:
+    """Make every donation safe: an output may overwrite its donated input only in the last kernel that reads it,
+    element by element; otherwise it is computed elsewhere and copied over at the end."""
+
+    name: str = "donate"
+
+    def __call__(self, program: Program) -> Program:
+        draft = Draft(program)
+        for output in program.outputs:
+            source = draft.buffers[output].donated
+            if source is not None and not _overwrites_safely(draft, source, output):
+                _copy_at_end(draft, output)
+        return draft.finish()
+
+
+def _overwrites_safely(draft: Draft, source: int, output: int) -> bool:
+    writes = [n for n, task in enumerate(draft.tasks) if output in task.writes]
+    reads = [n for n, task in enumerate(draft.tasks) if source in task.reads]
+    if not writes or (reads and reads[-1] > writes[0]):
+        return False
+    first = draft.tasks[writes[0]].kernel
+    return not reads or reads[-1] < writes[0] or in_place(first, buffer_name(source), buffer_name(output))
+
+
+def _copy_at_end(draft: Draft, output: int) -> None:
+    type_ = draft.buffers[output].type
+    temp = draft.temp(type_)
+    old, new = buffer_name(output), buffer_name(temp)
+    for n, task in enumerate(draft.tasks):
+        if {output} & {*task.reads, *task.writes}:
+            draft.tasks[n] = replace(task, kernel=_rename_buffer(task.kernel, old, new))
+    kernel = copy_kernel(type_)
+    bound = replace(kernel, params=tuple(replace(p, name=name) for p, name in zip(kernel.params, (new, old))))
+    stage = bound.stages[0]
+    load = stage.insts[0]
+    assert isinstance(load, Load)
+    stage = replace(stage, insts=(replace(load, buffer=new),), stores=(replace(stage.stores[0], buffer=old),))
+    draft.tasks.append(Task(replace(bound, stages=(stage,))))
+
+
+def _rename_buffer(kernel: Kernel, old: str, new: str) -> Kernel:
+    from_draft = {old: new}
+    params = tuple(replace(p, name=from_draft.get(p.name, p.name)) for p in kernel.params)
+    stages = []
+    for stage in kernel.stages:
+        insts = tuple(replace(i, buffer=new) if isinstance(i, Load) and i.buffer == old else i for i in stage.insts)
+        stores = tuple(replace(s, buffer=new) if s.buffer == old else s for s in stage.stores)
+        stages.append(replace(stage, insts=insts, stores=stores))
+    return replace(kernel, params=params, stages=tuple(stages))
+
+
+def in_place(kernel: Kernel, source: str, result: str) -> bool:
+    """Whether ``result`` may share memory with ``source``: one stage reads and writes both at its map axes only."""
+    if len(kernel.stages) != 1 or kernel.outer:
+        return False
+    stage = kernel.stages[0]
+    params = {p.name: p for p in kernel.params}
+    if source not in params or params[result].init is not None or params[source].type != params[result].type:
+        return False
+    loads = [i for i in stage.insts if isinstance(i, Load) and i.buffer == source]
+    stores = [s for s in stage.stores if s.buffer == result]
+    return (all(loads_at_axes(stage, i) and i.pad is None for i in loads)
+            and all(stores_at_axes(stage, s) and not s.accumulate and not s.masked for s in stores))
+
+
+@dataclass(frozen=True)
+class PlanMemory:
+    """Give every temporary its place in the arena."""
+
+    name: str = "plan-memory"
+
+    def __call__(self, program: Program) -> Program:
+        first, last = _lifetimes(program)
+        arena = _Arena()
+        offsets: dict[int, int] = {}
+        ending: dict[int, list[int]] = {}
+        for number, end in last.items():
+            ending.setdefault(end, []).append(number)
+        for position, call in enumerate(program.calls):
+            dying = [n for n in ending.get(position, ()) if n in offsets]
+            for number in _born(first, call, position):
+                shared = _shares_with(program, call, number, dying)
+                if shared is not None:
+                    dying.remove(shared)
+                    offsets[number] = offsets[shared]
+                else:
+                    offsets[number] = arena.take(program.buffers[number].type.nbytes)
+            for number in dying:
+                arena.give(offsets[number], program.buffers[number].type.nbytes)
+            for number in ending.get(position, ()):  # written, never read
+                if number in offsets and number not in dying and first[number] == position:
+                    arena.give(offsets[number], program.buffers[number].type.nbytes)
+        buffers = tuple(replace(b, offset=offsets.get(n)) if b.kind == "temp" else b
+                        for n, b in enumerate(program.buffers))
+        return replace(program, buffers=buffers, arena_bytes=arena.size)
+
+
+def _born(first: dict[int, int], call: Call, position: int) -> list[int]:
+    return [n for n in dict.fromkeys(call.args) if first.get(n) == position]
+
+
+def _lifetimes(program: Program) -> tuple[dict[int, int], dict[int, int]]:
+    """First and last call that touches each temporary."""
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for position, call in enumerate(program.calls):
+        for number in call.args:
+            if program.buffers[number].kind == "temp":
+                first.setdefault(number, position)
+                last[number] = position
+    return first, last
+
+
+def _shares_with(program: Program, call: Call, number: int, dying: list[int]) -> int | None:
+    """A temporary read for the last time here whose memory the new one may take."""
+    names = {arg: p.name for arg, p in zip(call.args, call.kernel.params)}
+    for other in dying:
+        if program.buffers[other].type.nbytes == program.buffers[number].type.nbytes and in_place(
+                call.kernel, names[other], names[number]):
+            return other
+    return None
+
+
+class _Arena:
+    """Free blocks by size and by offset; the smallest that fits is taken, neighbours are joined when given back."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.free: list[tuple[int, int]] = []  # (bytes, offset), sorted
+        self.starts: dict[int, int] = {}
+        self.stops: dict[int, int] = {}
+
+    def take(self, nbytes: int) -> int:
+        need = max(ALIGN, -(-nbytes // ALIGN) * ALIGN)
+        at = bisect_left(self.free, (need, -1))
+        if at == len(self.free):
+            return self._grow(need)
+        size, offset = self.free[at]
+        self._remove(size, offset)
+        if size > need:
+            self._insert(size - need, offset + need)
+        return offset
+
+    def _grow(self, need: int) -> int:
+        """At the end of the arena, in continuation of a free block there if there is one."""
+        size = self.stops.get(self.size, 0)
+        offset = self.size - size
+        if size:
+            self._remove(size, offset)
+        self.size = offset + need
+        return offset
+
+    def give(self, offset: int, nbytes: int) -> None:
+        size = max(ALIGN, -(-nbytes // ALIGN) * ALIGN)
+        before = self.stops.get(offset)
+        if before:
+            self._remove(before, offset - before)
+            offset, size = offset - before, size + before
+        after = self.starts.get(offset + size)
+        if after:
+            self._remove(after, offset + size)
+            size += after
+        self._insert(size, offset)
+
+    def _insert(self, size: int, offset: int) -> None:
+        insort(self.free, (size, offset))
+        self.starts[offset] = size
+        self.stops[offset + size] = size
+
+    def _remove(self, size: int, offset: int) -> None:
+        del self.free[bisect_left(self.free, (size, offset))]
+        del self.starts[offset]
+        del self.stops[offset + size]
+
+
+def memory_report(program: Program) -> list[tuple[str, Buffer, int, int]]:
+    """(name, buffer, first call, last call) of every temporary, largest first."""
+    first, last = _lifetimes(program)
+    rows = [(f"b{n}", program.buffers[n], first[n], last[n]) for n in first]
+    return sorted(rows, key=lambda row: -row[1].type.nbytes)

@@ -1,0 +1,76 @@
+"""Concrete values as arrays, and NumPy's (NEP 50) promotion among the dtypes leptonc has.
+
+A Python bool, int or float is weak: beside an array it takes the array's dtype unless its kind is higher
+(``f32 * 2.0`` is f32, ``i32 * 2.0`` is f64, ``bool + 1`` is i64). A traced Python scalar is as weak as the scalar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from leptonc.errors import DtypeError, describe
+from leptonc.ir.types import DTYPES, DType
+
+SUPPORTED = frozenset(t.numpy for t in DTYPES.values())
+PYTHON_SCALARS = (bool, int, float)
+_SCALAR_OF_KIND: dict[str, Any] = {"b": False, "u": 0, "i": 0, "f": 0.0}
+
+
+def asarray(x: Any, what: str = "value", dtype: Any = None) -> np.ndarray:
+    """``x`` as an ndarray of a supported dtype and native byte order; Python floats are f64, ints i64, as NumPy has it.
+
+    Not a copy where none is needed. Raises DtypeError naming ``what`` for anything without a supported dtype: complex,
+    object, i8, f16, strings, ints beyond 64 bits, ragged lists; and for a Python number that ``dtype`` cannot hold.
+    """
+    if type(x) is np.ndarray and dtype is None and x.dtype in SUPPORTED:
+        return x
+    try:
+        target = None if dtype is None else numpy_dtype(dtype)
+        # NumPy checks the range of a Python int only if told the dtype at once; astype would wrap.
+        array = np.asarray(x, target if type(x) is int else None)
+    except (ValueError, OverflowError) as error:
+        raise DtypeError(f"{what} {describe(x)} is no array of a supported dtype: {error}") from None
+    native = numpy_dtype(array.dtype, what if isinstance(x, np.ndarray) else f"{what} {describe(x)}")
+    return array.astype(native if target is None else target, copy=False)
+
+
+def numpy_dtype(dtype: Any, what: str = "") -> np.dtype:
+    """The native NumPy dtype for a DType, its name, or what ``np.dtype`` takes. Raises DtypeError if unsupported."""
+    if isinstance(dtype, DType):
+        return dtype.numpy
+    if isinstance(dtype, str) and dtype in DTYPES:
+        return DTYPES[dtype].numpy
+    try:
+        found = None if dtype is None else np.dtype(dtype).newbyteorder("=")
+    except TypeError:
+        found = None
+    if found is None or found not in SUPPORTED:
+        prefix = f"{what}: " if what else ""
+        shown = repr(dtype) if found is None else found
+        raise DtypeError(f"{prefix}dtype {shown} is not supported; fix: cast to one of {', '.join(DTYPES)}")
+    return found
+
+
+def is_weak(x: Any) -> bool:
+    """Whether ``x`` is a Python scalar, traced or not."""
+    return type(x) in PYTHON_SCALARS or getattr(x, "weak", False) is True
+
+
+def result_dtype(operands: Iterable[Any]) -> np.dtype:
+    """The dtype NumPy computes in for these arrays, tracers and Python scalars. Raises DtypeError if unsupported."""
+    found = np.result_type(*(_promotable(x) for x in operands))
+    return numpy_dtype(found, "promotion")
+
+
+def _promotable(x: Any) -> Any:
+    """A dtype, or for a weak operand the Python scalar that ``np.result_type`` treats alike."""
+    if type(x) in PYTHON_SCALARS:
+        # Its value takes no part in promotion (NEP 50), and a large int would not be accepted.
+        return type(x)(0)
+    dtype = getattr(x, "dtype", None)
+    if dtype is None:
+        return asarray(x, "operand").dtype
+    return _SCALAR_OF_KIND[dtype.kind] if is_weak(x) else numpy_dtype(dtype, describe(x))

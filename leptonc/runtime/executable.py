@@ -1,0 +1,147 @@
+"""A compiled program that can be called: argument checks, outputs, arena, threads."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from leptonc import abi, config
+from leptonc.errors import DonationError, DtypeError, ShapeError, describe
+from leptonc.runtime.elf import LoadedObject
+from leptonc.runtime.pool import shared_pool
+from leptonc.runtime.system import aligned_bytes, syscall_address
+
+
+@dataclass(frozen=True)
+class Slot:
+    """An input or output: ``donated`` is True for an input whose memory is taken, for an output the number of the input
+    whose memory it takes (or None)."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    name: str = ""
+    donated: bool | int | None = None
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+
+class Executable:
+    """``entry(ctx)`` of an object, with what it needs to run. Calls from several Python threads wait for each other."""
+
+    def __init__(self, data: bytes, *, entry: str, inputs: Sequence[Slot], outputs: Sequence[Slot],
+                 constants: Sequence[np.ndarray] = (), arena_bytes: int = 0, local_bytes: int = 0, parallel: bool = True):
+        self.inputs, self.outputs = tuple(inputs), tuple(outputs)
+        self.parallel = parallel
+        self._arena_bytes, self._local_bytes = arena_bytes, -(-local_bytes // 64) * 64
+        self._object = LoadedObject(data)
+        self._function = self._object.address(entry)
+        self._serial = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._function)
+        self._constants = [_aligned_copy(c) for c in constants]
+        self._lock = threading.Lock()
+        count = len(self.inputs) + len(self.outputs) + len(self._constants)
+        self._args = np.zeros(max(count, 1), np.uint64)
+        for n, constant in enumerate(self._constants):
+            self._args[count - len(self._constants) + n] = address(constant)
+        self._shared = aligned_bytes(abi.SHARED_BYTES)
+        self._shared.view(np.uint64)[abi.SHARED_SYSCALL // 8] = syscall_address()
+        self._arena: np.ndarray | None = None
+        self._contexts = self._locals = np.zeros(0, np.uint8)
+        self._threads = 0
+
+    def __call__(self, arrays: Sequence[np.ndarray], nthreads: int | None = None) -> list[np.ndarray]:
+        """Run on arrays in the order of the inputs; returns the outputs. Arrays that are not contiguous, aligned and in
+        native byte order are copied first. A donated input is overwritten, and returned as the output that takes it.
+
+        Raises ShapeError, DtypeError or DonationError.
+        """
+        held = [self._checked(slot, array, n) for n, (slot, array) in enumerate(zip(self.inputs, arrays, strict=True))]
+        self._check_overlap(held)
+        results = [held[s.donated] if s.donated is not None else _empty(s) for s in self.outputs]
+        threads = 1 if not self.parallel else (nthreads or config.num_threads())
+        with self._lock:
+            self._bind(held, results)
+            self._prepare(threads)
+            if threads == 1:
+                self._serial(self._contexts.ctypes.data)
+            else:
+                shared_pool().run(self._function, self._contexts.ctypes.data, threads)
+        return results
+
+    def _checked(self, slot: Slot, array: np.ndarray, n: int) -> np.ndarray:
+        if array.shape != slot.shape:
+            raise ShapeError(f"argument {slot.name or n}: got {describe(array)}, compiled for {describe(slot)}")
+        if array.dtype != slot.dtype:
+            if array.dtype.newbyteorder("=") != slot.dtype:
+                raise DtypeError(f"argument {slot.name or n}: got {describe(array)}, compiled for {describe(slot)}")
+            array = self._refuse_copy(slot, n, "is byte-swapped") or array.astype(slot.dtype)
+        flags = array.flags
+        if not (flags.c_contiguous and flags.aligned):
+            array = self._refuse_copy(slot, n, "is not contiguous and aligned") or np.array(array, order="C")
+        if slot.donated and not array.flags.writeable:
+            self._refuse_copy(slot, n, "is read-only")
+        return array
+
+    @staticmethod
+    def _refuse_copy(slot: Slot, n: int, why: str) -> None:
+        """A donated array must be usable as it is: its memory is what is given away."""
+        if slot.donated:
+            raise DonationError(f"argument {slot.name or n} is donated but {why}; fix: pass a fresh contiguous array")
+
+    def _check_overlap(self, held: list[np.ndarray]) -> None:
+        donated = [(n, _span(held[n])) for n, slot in enumerate(self.inputs) if slot.donated and held[n].size]
+        for n, (start, stop) in donated:
+            for m, other in enumerate(held):
+                low, high = _span(other)
+                if m != n and other.size and low < stop and start < high:
+                    raise DonationError(f"argument {self.inputs[n].name or n} is donated but shares memory with argument "
+                                        f"{self.inputs[m].name or m}; fix: pass a copy of one of them")
+
+    def _bind(self, held: list[np.ndarray], results: list[np.ndarray]) -> None:
+        args = self._args
+        for n, array in enumerate(held):
+            args[n] = address(array)
+        for n, array in enumerate(results, len(held)):
+            args[n] = address(array)
+
+    def _prepare(self, threads: int) -> None:
+        """Arena at the first call; contexts and scratch when the thread count changes."""
+        if self._arena is None:
+            self._arena = aligned_bytes(max(self._arena_bytes, 64))
+        if threads != self._threads:
+            self._locals = aligned_bytes(max(threads * self._local_bytes, 64))
+            self._contexts = aligned_bytes(threads * abi.CONTEXT_BYTES)
+            table = self._contexts.view(np.int64).reshape(threads, -1)
+            table[:, abi.CONTEXT_ARGS // 8] = address(self._args)
+            table[:, abi.CONTEXT_ARENA // 8] = address(self._arena)
+            table[:, abi.CONTEXT_WORKSPACE // 8] = address(self._locals) + np.arange(threads) * self._local_bytes
+            table[:, abi.CONTEXT_SHARED // 8] = address(self._shared)
+            table[:, abi.CONTEXT_TID // 8] = np.arange(threads)
+            table[:, abi.CONTEXT_NTHREADS // 8] = threads
+            self._threads = threads
+
+
+def address(array: np.ndarray) -> int:
+    """Address of the first element; cheaper than ``array.ctypes.data``."""
+    out: int = array.__array_interface__["data"][0]
+    return out
+
+
+def _span(array: np.ndarray) -> tuple[int, int]:
+    start = address(array)
+    return start, start + array.nbytes
+
+
+def _empty(slot: Slot) -> np.ndarray:
+    return aligned_bytes(slot.nbytes).view(slot.dtype).reshape(slot.shape)
+
+
+def _aligned_copy(array: np.ndarray) -> np.ndarray:
+    out = aligned_bytes(array.nbytes).view(array.dtype).reshape(array.shape)
+    out[...] = array
+    return out

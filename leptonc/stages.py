@@ -1,0 +1,157 @@
+"""A jitted function on its way to code: Traced -> Lowered -> Compiled, each of which prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from leptonc import driver, tree
+from leptonc.errors import DonationError, DtypeError, LeptonError, ShapeError, TreeError
+from leptonc.ir.graph import Graph
+from leptonc.ir.kernel import Program
+from leptonc.signature import Signature, as_leaf, key_text, leaf_key
+
+
+@dataclass(frozen=True)
+class Interface:
+    """How a compiled function is called: its arguments, those donated, those static, the structure it returns."""
+
+    name: str
+    signature: Signature
+    donated: tuple[int, ...]
+    static_argnums: frozenset[int]
+    out_tree: tree.TreeDef
+
+    def aliases(self, graph: Graph) -> dict[int, int]:
+        """Output -> donated input that it is written into: itself if it is one, else the next of equal type."""
+        free = list(self.donated)
+        found = {}
+        for out, value in enumerate(graph.outputs):
+            own = graph.inputs.index(value) if value in graph.inputs else None
+            if own in free:
+                found[out] = own
+                free.remove(own)
+        for out, kind in enumerate(graph.output_types):
+            match = next((i for i in free if graph.input_types[i] == kind), None)
+            if out not in found and match is not None:
+                found[out] = match
+                free.remove(match)
+        return found
+
+    def leaves(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[np.ndarray]:
+        """The arrays of a call without its static arguments. Raises if they are not what was compiled for."""
+        whole = list(args)
+        for n in sorted(self.static_argnums):
+            if n < len(self.signature.treedef.children[0].children):  # else it was given by name, or left out
+                whole.insert(n, None)
+        leaves, treedef = tree.flatten((tuple(whole), kwargs))
+        names = self.signature.names
+        if treedef != self.signature.treedef:
+            raise TreeError(f"{self.name} was compiled for arguments of another structure: "
+                            f"{tree.difference(self.signature.treedef, treedef, 'arguments')}")
+        for leaf, expected, path in zip(leaves, self.signature.leaves, names):
+            got = leaf_key(leaf, path, self.name)
+            if got != expected:
+                kind: type[LeptonError] = ShapeError if got[0] != expected[0] else DtypeError
+                raise kind(f"{self.name} was compiled for {path}={key_text(expected)}, got {key_text(got)}; fix: call "
+                           "the jitted function, which compiles again")
+        return [as_leaf(leaf, path, self.name) for leaf, path in zip(leaves, names)]
+
+    def check_donation(self, leaves: Sequence[np.ndarray]) -> None:
+        """Raises DonationError if a donated buffer is passed more than once."""
+        owner: dict[int, int] = {}
+        for i, leaf in enumerate(leaves):
+            if not leaf.size:
+                continue
+            address = leaf.__array_interface__["data"][0]
+            first = owner.setdefault(address, i)
+            if first != i and (first in self.donated or i in self.donated):
+                one, other = self.signature.names[first], self.signature.names[i]
+                raise DonationError(f"{self.name}: {one} and {other} share one buffer, and it is donated; fix: pass a "
+                                    "copy of one")
+
+
+@dataclass(frozen=True)
+class Traced:
+    """The graph of a jitted function as it was traced."""
+
+    graph: Graph
+    interface: Interface
+
+    def as_text(self, stage: str = "traced") -> str:
+        """The graph's text."""
+        return _text({"traced": lambda: str(self.graph)}, stage)
+
+    def lower(self) -> Lowered:
+        """Optimize the graph and turn it into kernels."""
+        optimized = driver.optimize(self.graph)
+        program = driver.lower(optimized, self.interface.aliases(self.graph))
+        return Lowered(self, optimized, program)
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """The optimized graph and the kernels it became."""
+
+    traced: Traced
+    graph: Graph
+    program: Program
+
+    def as_text(self, stage: str = "kernels") -> str:
+        """The text of stage "traced", "optimized" or "kernels"."""
+        return _text({"traced": self.traced.as_text, "optimized": lambda: str(self.graph),
+                      "kernels": lambda: str(self.program)}, stage)
+
+    def cost_analysis(self) -> dict[str, Any]:
+        """What a call costs, by count."""
+        return driver.cost_analysis(self.graph)
+
+    def compile(self) -> Compiled:
+        """Generate code, or find it in the cache."""
+        return Compiled(self, driver.compile_program(self.program))
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """Machine code for one signature. Call it with what was traced for, static arguments left out."""
+
+    lowered: Lowered
+    executable: driver.Compiled
+
+    @property
+    def interface(self) -> Interface:
+        return self.lowered.traced.interface
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Raises TreeError, ShapeError or DtypeError for arguments that were not compiled for."""
+        return self.run(self.interface.leaves(args, kwargs))
+
+    def run(self, leaves: Sequence[np.ndarray]) -> Any:
+        """The result for the arrays of a call, whose types have been checked."""
+        interface = self.lowered.traced.interface
+        if interface.donated:
+            interface.check_donation(leaves)
+        return tree.unflatten(interface.out_tree, self.executable(list(leaves)))
+
+    def as_text(self, stage: str = "llvm") -> str:
+        """The text of stage "traced", "optimized", "kernels", "llvm" or "asm"."""
+        return _text({"traced": self.lowered.traced.as_text, "optimized": lambda: self.lowered.as_text("optimized"),
+                      "kernels": self.lowered.as_text, "llvm": self.executable.llvm_text,
+                      "asm": self.executable.asm_text}, stage)
+
+    def cost_analysis(self) -> dict[str, Any]:
+        """What a call costs, by count."""
+        return self.lowered.cost_analysis()
+
+    def memory_analysis(self) -> Any:
+        """How much memory a call uses."""
+        return self.executable.memory_analysis()
+
+
+def _text(stages: dict[str, Callable[[], str]], stage: str) -> str:
+    if stage not in stages:
+        raise LeptonError(f"as_text: stage={stage!r}, expected one of {', '.join(stages)}")
+    return stages[stage]()

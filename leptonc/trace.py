@@ -1,0 +1,271 @@
+"""Tracing: Python functions run on abstract values, and what they do is recorded as a Graph.
+
+Each thread has a stack of traces. ``bind`` emits into the innermost one; a tracer of an enclosing trace that is used
+there becomes an extra input (closure conversion), to be passed again where the inner graph is used.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from leptonc import tree
+from leptonc.errors import DtypeError, TracerError, describe, op_error
+from leptonc.ir.builder import Builder, Value
+from leptonc.ir.evaluate import evaluate
+from leptonc.ir.graph import Graph, Loc
+from leptonc.ir.op import get_op
+from leptonc.ir.types import TensorType, dtype_of
+from leptonc.promotion import asarray, is_weak, numpy_dtype, result_dtype
+from leptonc.tracer import PACKAGE, Tracer, locate
+
+_FORMULA_SIZE = 16  # smaller constants are cheaper as data than as a node
+
+_local = threading.local()
+
+
+def _stack() -> list[Trace]:
+    """The traces of this thread, the innermost last."""
+    try:
+        return _local.stack
+    except AttributeError:
+        _local.stack = []
+        return _local.stack
+
+
+def tracing() -> bool:
+    """Whether this thread is inside a trace."""
+    return bool(_stack())
+
+
+class Trace:
+    """One function being traced: a graph under construction, on its thread's stack while entered."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.builder = Builder(name, locate)
+        self.captured: dict[int, tuple[Tracer, Value]] = {}  # by id of the outer tracer, which the entry keeps alive
+
+    def __enter__(self) -> Trace:
+        _stack().append(self)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        _stack().pop()
+
+    def tracer(self, value: Value, loc: Loc | None, weak: bool = False, label: str = "") -> Tracer:
+        return Tracer(self, value, loc, weak, label)
+
+    def operand(self, x: Any) -> Value:
+        """The Value of a tracer or a concrete array in this trace."""
+        if not isinstance(x, Tracer):
+            return self.constant(asarray(x, "operand"))
+        if x.trace is self:
+            return x.value
+        if x.trace not in _stack():
+            raise leaked(x)
+        return self._capture(x)
+
+    def _capture(self, outer: Tracer) -> Value:
+        found = self.captured.get(id(outer))
+        if found is None:
+            found = self.captured[id(outer)] = (outer, self.builder.capture(outer.type, outer.label))
+        return found[1]
+
+    def constant(self, array: np.ndarray) -> Value:
+        """``array`` as nodes: by formula where one number or an arange says it all, for literals are text and code."""
+        if array.size >= _FORMULA_SIZE:
+            if _is_uniform(array):
+                return self.builder.full(TensorType(array.shape, dtype_of(array.dtype)), array.flat[0])
+            if array.ndim == 1 and array.dtype.kind in "iu" and np.array_equal(array, np.arange(array.size)):
+                attrs = {"shape": array.shape, "axis": 0, "dtype": dtype_of(array.dtype)}
+                return self.builder.emit("iota", (), attrs)
+        return self.builder.constant(array)
+
+    def lift(self, x: Any) -> Tracer:
+        """``x`` as a tracer of this trace."""
+        if isinstance(x, Tracer) and x.trace is self:
+            return x
+        return self.tracer(self.operand(x), getattr(x, "loc", None) or locate(), is_weak(x))
+
+    def emit(self, op_name: str, args: Sequence[Any], attrs: dict[str, Any], regions: tuple[Graph, ...]) -> Any:
+        out = self.builder.emit(op_name, [self.operand(x) for x in args], attrs, regions)
+        loc = self.builder.nodes[-1].loc
+        if isinstance(out, tuple):
+            return tuple(self.tracer(value, loc) for value in out)
+        return self.tracer(out, loc)
+
+    def inline(self, graph: Graph, args: Sequence[Any]) -> tuple[Tracer, ...]:
+        first = len(self.builder.nodes)
+        values = self.builder.inline(graph, [self.operand(x) for x in args])
+        lines = {result: node.loc for node in self.builder.nodes[first:] for result in node.results}
+        return tuple(self.tracer(value, lines.get(value.id)) for value in values)
+
+
+def _is_uniform(array: np.ndarray) -> bool:
+    """Whether all elements have the bits of the first (so that NaN counts, and -0.0 is not 0.0)."""
+    bits = np.ascontiguousarray(array).reshape(-1).view(f"u{array.dtype.itemsize}")
+    return bool((bits[:_FORMULA_SIZE] == bits[0]).all() and (bits == bits[0]).all())
+
+
+def leaked(x: Tracer) -> TracerError:
+    line = locate()
+    return TracerError(f"{x.origin} leaked while tracing {x.trace.name}: it is used after that trace ended, or in "
+                       f"another thread; fix: return it from {x.trace.name}" + (f" ({line})" if line else ""))
+
+
+def current_trace(*args: Any) -> Trace | None:
+    """The innermost trace if any of ``args`` is a tracer, else None. Raises TracerError for a leaked one."""
+    tracers = [x for x in args if isinstance(x, Tracer)]
+    if not tracers:
+        return None
+    stack = _stack()
+    for x in tracers:
+        if x.trace not in stack:
+            raise leaked(x)
+    return stack[-1]
+
+
+def bind(op_name: str, *args: Any, regions: tuple[Graph, ...] = (), **attrs: Any) -> Any:
+    """Apply an op: emit a node if any of ``args`` is a Tracer, else run its eager rule on them as arrays.
+
+    Returns a Tracer or an ndarray, a tuple of them for an op of several results. Operands must have the dtypes and
+    shapes the op wants; see ``promote`` and ``broadcast``.
+    """
+    trace = current_trace(*args)
+    if trace is not None:
+        return trace.emit(op_name, args, attrs, regions)
+    if regions:
+        attrs["regions"] = regions
+    out = get_op(op_name).eager(*(asarray(x, "operand") for x in args), **attrs)
+    return tuple(map(np.asarray, out)) if isinstance(out, tuple) else np.asarray(out)
+
+
+def call_graph(graph: Graph, args: Sequence[Any]) -> tuple[Any, ...]:
+    """The outputs of ``graph`` on ``args``: inlined if any of them is a Tracer, else evaluated."""
+    trace = current_trace(*args)
+    if trace is not None:
+        return trace.inline(graph, args)
+    return tuple(evaluate(graph, [asarray(x, "operand") for x in args]))
+
+
+def cast(x: Any, dtype: Any) -> Any:
+    """``x`` in ``dtype`` (and no longer weak). Raises DtypeError if it is a Python int out of ``dtype``'s range."""
+    if not isinstance(x, Tracer):
+        return asarray(x, "operand", dtype)
+    target = dtype_of(numpy_dtype(dtype))
+    if x.type.dtype == target:
+        return Tracer(x.trace, x.value, x.loc, False, x.label) if x.weak else x
+    return bind("cast", x, dtype=target)
+
+
+def promote(*args: Any) -> tuple[Any, ...]:
+    """``args`` as arrays or tracers of their common NumPy dtype; shapes stay. Raises DtypeError if unsupported."""
+    dtype = result_dtype(args)
+    return tuple(cast(x, dtype) for x in args)
+
+
+def broadcast_shapes(op_name: str, *args: Any) -> tuple[int, ...]:
+    """The common shape, NumPy's rules. Raises ShapeError naming ``op_name`` and the operands."""
+    try:
+        return np.broadcast_shapes(*(np.shape(x) if not isinstance(x, Tracer) else x.shape for x in args))
+    except ValueError:
+        operands = dict(zip("xyzw", args))
+        raise op_error(op_name, "operands do not broadcast together", operands, locate()) from None
+
+
+def broadcast(x: Any, shape: tuple[int, ...]) -> Any:
+    """``x`` stretched to ``shape`` by NumPy's rules. Raises ShapeError if it cannot be."""
+    if x.shape == shape:
+        return x
+    dims = tuple(range(len(shape) - len(x.shape), len(shape)))
+    if len(x.shape) > len(shape) or any(n not in (1, shape[d]) for n, d in zip(x.shape, dims)):
+        raise op_error("broadcast", f"x does not stretch to {shape}", {"x": x}, locate())
+    return bind("broadcast", x, shape=shape, dims=dims)
+
+
+def align(op_name: str, *args: Any) -> tuple[Any, ...]:
+    """``args`` in one dtype and one shape, as elementwise ops want them.
+
+    Concrete ones beside a tracer are put into the graph before they are stretched, so that constants stay small.
+    """
+    shape = broadcast_shapes(op_name, *args)
+    operands = promote(*args)
+    trace = current_trace(*operands)
+    if trace is not None:
+        operands = tuple(trace.lift(x) for x in operands)
+    return tuple(broadcast(x, shape) for x in operands)
+
+
+@dataclass(frozen=True)
+class ClosedGraph:
+    """A traced function. ``graph`` takes the declared inputs, then one for each of ``captured``.
+
+    ``captured`` are tracers of enclosing traces; ``out_tree`` is the structure of what the function returned,
+    ``out_weak`` says which leaves are as weak as Python scalars.
+    """
+
+    graph: Graph
+    captured: tuple[Tracer, ...]
+    out_tree: tree.TreeDef
+    out_weak: tuple[bool, ...]
+
+
+def trace_to_graph(fn: Callable[..., Any], types: Sequence[TensorType], name: str = "",
+                   input_names: Sequence[str] = (), weak: Sequence[bool] = ()) -> ClosedGraph:
+    """Run ``fn`` on one tracer per type; it returns a tree of tracers, arrays and Python scalars.
+
+    Raises TracerError for a tracer of an ended trace, DtypeError for a returned leaf that is no array.
+    """
+    name = name or function_name(fn)
+    names = list(input_names) or [""] * len(types)
+    trace = Trace(name)
+    with trace:
+        line = definition_line(fn)
+        flags = list(weak) or [False] * len(types)
+        inputs = [trace.tracer(trace.builder.input(t, n), line, w, n or "argument")
+                  for t, n, w in zip(types, names, flags, strict=True)]
+        leaves, out_tree = tree.flatten_with_path(fn(*inputs))
+        outputs = [_output(trace, path, leaf) for path, leaf in leaves]
+    captured = tuple(outer for outer, _ in trace.captured.values())
+    return ClosedGraph(trace.builder.finish(outputs), captured, out_tree, tuple(is_weak(x) for _, x in leaves))
+
+
+def _output(trace: Trace, path: str, leaf: Any) -> Value:
+    if isinstance(leaf, Tracer):
+        return trace.operand(leaf)
+    try:
+        return trace.constant(asarray(leaf))
+    except DtypeError:
+        where = f" at {path}" if path else ""
+        reason = f"returned {describe(leaf)} ({type(leaf).__name__}){where}, which is no array"
+        raise op_error(trace.name, reason, {}, kind=DtypeError) from None
+
+
+def function_name(fn: Any) -> str:
+    """The name to show for a callable."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    return getattr(fn, "__name__", type(fn).__name__).strip("<>")  # <lambda> would not parse in a graph's text
+
+
+def definition_line(fn: Any) -> Loc | None:
+    """Where a Python function begins."""
+    code = getattr(inspect.unwrap(fn), "__code__", None)
+    if code is None or code.co_filename.startswith(PACKAGE):
+        return None
+    return Loc(code.co_filename, code.co_firstlineno)
+
+
+__all__ = [
+    "ClosedGraph", "Trace", "Tracer",
+    "align", "asarray", "bind", "broadcast", "broadcast_shapes", "call_graph", "cast", "current_trace",
+    "definition_line", "function_name", "is_weak", "leaked", "locate", "promote", "result_dtype",
+    "trace_to_graph", "tracing",
+]

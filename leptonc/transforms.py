@@ -1,0 +1,315 @@
+"""Functions of functions: gradients, shapes without values, the graph behind a function.
+
+``grad`` and ``vjp`` trace the function to a Graph, differentiate that, and put the result into the enclosing trace,
+or evaluate it if there is none. So they nest, in each other and in ``jit``.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from leptonc import tree
+from leptonc.driver import differentiate
+from leptonc.errors import DtypeError, LeptonError, ShapeError, TreeError, describe, op_error
+from leptonc.ir.graph import Graph
+from leptonc.ir.types import TensorType, dtype_of
+from leptonc.promotion import is_weak, numpy_dtype
+from leptonc.signature import argument_names, as_leaf, leaf_type, position_names
+from leptonc.trace import (
+    ClosedGraph,
+    Tracer,
+    bind,
+    call_graph,
+    cast,
+    function_name,
+    locate,
+    trace_to_graph,
+)
+
+_local = threading.local()
+
+
+class Array(ABC):
+    """``isinstance(x, Array)`` holds for NumPy arrays and for traced values."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    @abstractmethod
+    def dtype(self) -> np.dtype: ...
+
+
+Array.register(np.ndarray)
+Array.register(Tracer)
+
+
+class ShapeDtypeStruct:
+    """A shape and a NumPy dtype standing in for an array: ``ShapeDtypeStruct((2, 3), "float32")``.
+
+    Raises DtypeError for an unsupported dtype, ShapeError for negative extents.
+    """
+
+    __slots__ = ("dtype", "shape")
+
+    def __init__(self, shape: Sequence[int], dtype: Any):
+        self.shape = tuple(int(n) for n in shape)
+        self.dtype = numpy_dtype(dtype, "ShapeDtypeStruct")
+        if any(n < 0 for n in self.shape):
+            raise ShapeError(f"ShapeDtypeStruct: shape {self.shape} has a negative extent")
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ShapeDtypeStruct):
+            return NotImplemented
+        return (self.shape, self.dtype) == (other.shape, other.dtype)
+
+    def __hash__(self) -> int:
+        return hash((self.shape, self.dtype))
+
+    def __repr__(self) -> str:
+        return f"ShapeDtypeStruct(shape={self.shape}, dtype={self.dtype})"
+
+
+@contextmanager
+def disable_jit(disable: bool = True) -> Iterator[None]:
+    """Inside, jitted functions called by this thread run op by op in NumPy, as Python goes."""
+    saved = jit_disabled()
+    _local.disabled = disable
+    try:
+        yield
+    finally:
+        _local.disabled = saved
+
+
+def jit_disabled() -> bool:
+    """Whether this thread is inside ``disable_jit``."""
+    return getattr(_local, "disabled", False)
+
+
+def make_graph(f: Callable[..., Any]) -> Callable[..., Graph]:
+    """``make_graph(f)(*args, **kwargs)`` is the Graph that ``f`` traces to, for arrays or ShapeDtypeStructs."""
+
+    @functools.wraps(f)
+    def traced(*args: Any, **kwargs: Any) -> Graph:
+        return _trace(f, args, kwargs).graph
+
+    return traced
+
+
+def eval_shape(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """What ``f(*args, **kwargs)`` returns, each array as a ShapeDtypeStruct; nothing is computed."""
+    closed = _trace(f, args, kwargs)
+    structs = [ShapeDtypeStruct(t.shape, t.dtype.numpy) for t in closed.graph.output_types]
+    return tree.unflatten(closed.out_tree, structs)
+
+
+def _trace(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> ClosedGraph:
+    leaves, treedef = tree.flatten((args, kwargs))
+    names = argument_names(f, treedef)
+    types = [leaf_type(leaf, name, function_name(f)) for leaf, name in zip(leaves, names)]
+
+    @functools.wraps(f)
+    def on_leaves(*tracers: Tracer) -> Any:
+        args, kwargs = tree.unflatten(treedef, tracers)
+        return f(*args, **kwargs)
+
+    return trace_to_graph(on_leaves, types, function_name(f), names, [is_weak(leaf) for leaf in leaves])
+
+
+@dataclass(frozen=True)
+class _Primal:
+    """A function traced over the leaves it is differentiated by; the rest of its arguments it closes over."""
+
+    closed: ClosedGraph
+    leaves: tuple[Any, ...]
+    treedef: tree.TreeDef
+
+    @property
+    def inputs(self) -> tuple[Any, ...]:
+        return self.leaves + self.closed.captured
+
+    def pullback(self, wrt: tuple[int, ...], cotangents: Sequence[Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """(outputs, cotangents of the inputs ``wrt``) from one cotangent per float output."""
+        graph = differentiate(self.closed.graph, wrt)
+        results = call_graph(graph, (*self.inputs, *cotangents))
+        count = len(self.closed.graph.outputs)
+        return results[:count], results[count:]
+
+
+def _primal(f: Callable[..., Any], name: str, parts: Any, names: Sequence[str],
+            finish: Callable[[Any], Any] = lambda out: out) -> _Primal:
+    """Trace ``finish(f(parts))`` over the leaves of ``parts``."""
+    leaves, treedef = tree.flatten(parts)
+    leaves = [leaf if isinstance(leaf, Tracer) or is_weak(leaf) else as_leaf(leaf, path, name)
+              for leaf, path in zip(leaves, names)]
+    types = [leaf_type(leaf, path, name) for leaf, path in zip(leaves, names)]
+
+    @functools.wraps(f)
+    def on_leaves(*tracers: Tracer) -> Any:
+        return finish(f(tree.unflatten(treedef, tracers)))
+
+    closed = trace_to_graph(on_leaves, types, name, names, [is_weak(leaf) for leaf in leaves])
+    return _Primal(closed, tuple(leaves), treedef)
+
+
+def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0,
+                   has_aux: bool = False) -> Callable[..., Any]:
+    """A function returning ``(f(...), gradient)``, the gradient shaped as the arguments ``argnums`` (a tuple of such
+    for a sequence); with ``has_aux``, f returns ``(value, aux)`` and the result is ``((value, aux), gradient)``.
+
+    Raises ShapeError if the value is not a scalar, DtypeError if it or an argument to differentiate is not float.
+    """
+
+    @functools.wraps(f)
+    def with_grad(*args: Any, **kwargs: Any) -> Any:
+        numbers = _positions(f, argnums, len(args))
+        primal = _trace_selected(f, numbers, args, kwargs, has_aux)
+        count = primal.treedef.num_leaves
+        one = np.ones((), primal.closed.graph.output_types[0].dtype.numpy)
+        # Aux outputs are behind a stop_gradient, so that a zero cotangent cannot turn into 0 * inf there.
+        seeds = [np.zeros(t.shape, t.dtype.numpy) for t in primal.closed.graph.output_types[1:] if t.dtype.is_float]
+        outputs, cotangents = primal.pullback(tuple(range(count)), [one, *seeds])
+        gradients = tree.unflatten(primal.treedef, cotangents)
+        gradient = gradients[0] if isinstance(argnums, int) else gradients
+        return tree.unflatten(primal.closed.out_tree, outputs), gradient
+
+    return with_grad
+
+
+def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """A function returning the gradient of scalar ``f`` with respect to ``argnums``, or ``(gradient, aux)``.
+
+    Errors are those of ``value_and_grad``.
+    """
+    both = value_and_grad(f, argnums, has_aux)
+
+    @functools.wraps(f)
+    def gradient_of(*args: Any, **kwargs: Any) -> Any:
+        value, gradient = both(*args, **kwargs)
+        return (gradient, value[1]) if has_aux else gradient
+
+    return gradient_of
+
+
+def _positions(f: Callable[..., Any], argnums: int | Sequence[int], count: int) -> tuple[int, ...]:
+    """``argnums`` as non-negative positions among ``count`` arguments."""
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    for n in numbers:
+        if not -count <= n < count:
+            raise LeptonError(f"grad of {function_name(f)}: argnums={argnums}, but it is called with {count} "
+                              "positional arguments; fix: pass what is differentiated by position")
+    return tuple(n % count for n in numbers)
+
+
+def _trace_selected(f: Callable[..., Any], numbers: tuple[int, ...], args: tuple[Any, ...], kwargs: dict[str, Any],
+                    has_aux: bool) -> _Primal:
+    name = function_name(f)
+    parts = tuple(args[n] for n in numbers)
+    roots = position_names(f, len(args))
+    names = [path for n, part in zip(numbers, parts) for path in tree.structure(part).paths(roots[n])]
+    _check_float_inputs(name, tree.leaves(parts), names)
+
+    @functools.wraps(f)
+    def selected(chosen: tuple[Any, ...]) -> Any:
+        whole = list(args)
+        for n, part in zip(numbers, chosen):
+            whole[n] = part
+        return f(*whole, **kwargs)
+
+    return _primal(selected, name, parts, names, functools.partial(_check_value, name, has_aux))
+
+
+def _check_float_inputs(name: str, leaves: Sequence[Any], names: Sequence[str]) -> None:
+    for leaf, path in zip(leaves, names):
+        kind = leaf_type(leaf, path, name)
+        if not kind.dtype.is_float:
+            raise op_error("grad", f"{name} is differentiated by {path}, which is not float", {path: str(kind)},
+                           locate(), "cast it, choose other argnums, or use vjp, which passes integers by", DtypeError)
+
+
+def _check_value(name: str, has_aux: bool, out: Any) -> Any:
+    """The value, or (value, aux behind a stop_gradient), as what is differentiated."""
+    if not has_aux:
+        return _scalar(name, out)
+    if not isinstance(out, tuple) or len(out) != 2:
+        raise TreeError(f"grad of {name}: has_aux=True wants (value, aux) from it, got {describe(out)}")
+    return _scalar(name, out[0]), tree.map(_stopped, out[1])
+
+
+def _stopped(leaf: Any) -> Any:
+    return bind("stop_gradient", leaf) if isinstance(leaf, Tracer) and leaf.dtype.kind == "f" else leaf
+
+
+def _scalar(name: str, value: Any) -> Any:
+    if isinstance(value, tuple | list | dict) or value is None:
+        raise op_error("grad", f"{name} returned a {type(value).__name__}, not one scalar", {}, locate(),
+                       "return (value, aux) and give has_aux=True", ShapeError)
+    found = leaf_type(value, "the value", name)
+    if found.shape:
+        raise op_error("grad", f"{name} must return a scalar, returned {found}", {}, locate(),
+                       "reduce it with .sum() or .mean(), or use vjp")
+    if not found.dtype.is_float:
+        raise op_error("grad", f"{name} must return a float, returned {found}", {}, locate(), kind=DtypeError)
+    return value
+
+
+def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    """``(f(*primals), pull)``: ``pull(cotangent of the output)`` gives a tuple with the cotangent of each primal.
+
+    Cotangents have the structure, shapes and dtypes of what they belong to; those of integers are zeros, and
+    ignored where they are given. ``pull`` raises TreeError, ShapeError or DtypeError for a cotangent that does not fit.
+    """
+    name = function_name(f)
+    names = argument_names(f, tree.structure((primals, {})))
+
+    @functools.wraps(f)
+    def on_tuple(args: tuple[Any, ...]) -> Any:
+        return f(*args)
+
+    primal = _primal(on_tuple, name, primals, names)
+    graph = primal.closed.graph
+    wrt = tuple(i for i in range(primal.treedef.num_leaves) if graph.input_types[i].dtype.is_float)
+
+    def pull(cotangent: Any) -> tuple[Any, ...]:
+        seeds = _cotangents(name, primal.closed.out_tree, graph.output_types, cotangent)
+        found = dict(zip(wrt, primal.pullback(wrt, seeds)[1]))
+        types = graph.input_types[:primal.treedef.num_leaves]
+        whole = [found[i] if i in found else np.zeros(t.shape, t.dtype.numpy) for i, t in enumerate(types)]
+        return tree.unflatten(primal.treedef, whole)
+
+    return tree.unflatten(primal.closed.out_tree, call_graph(graph, primal.inputs)), pull
+
+
+def _cotangents(name: str, out_tree: tree.TreeDef, types: Sequence[TensorType], cotangent: Any) -> list[Any]:
+    """One cotangent per float output. Raises for what does not fit."""
+    leaves = tree.flatten_up_to(out_tree, cotangent, "cotangent")
+    seeds = []
+    for leaf, path, expected in zip(leaves, out_tree.paths("cotangent"), types):
+        if not expected.dtype.is_float:
+            continue
+        got = leaf_type(leaf, path, f"vjp of {name}")
+        if got.shape != expected.shape:
+            raise op_error("vjp", f"{path} of {name} must be {expected}", {path: str(got)}, locate())
+        if got.dtype != expected.dtype and not is_weak(leaf):
+            raise op_error("vjp", f"{path} of {name} must be {expected}", {path: str(got)}, locate(),
+                           f"cast it to {expected.dtype}", DtypeError)
+        seeds.append(cast(leaf, dtype_of(expected.dtype)))
+    return seeds

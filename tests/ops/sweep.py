@@ -1,0 +1,77 @@
+"""The cases of the registry-wide sweep, and how near two results must be."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import leptonc.ops
+from leptonc.ir.builder import Builder
+from leptonc.ir.graph import Graph
+from leptonc.ir.op import Op, Sample, all_ops
+from leptonc.ir.types import type_of_array
+
+assert leptonc.ops  # importing it registers the ops
+
+
+@dataclass(frozen=True)
+class Case:
+    op: Op
+    sample: Sample
+    dtype: str  # of float operands
+
+    def arrays(self, rng: np.random.Generator) -> list[np.ndarray]:
+        return [np.asarray(a).astype(self.dtype) if np.asarray(a).dtype.kind == "f" else np.asarray(a)
+                for a in self.sample.make(rng)]
+
+    def types(self, arrays: Sequence[np.ndarray]) -> list[Any]:
+        return [type_of_array(a) for a in arrays]
+
+    def graph(self, arrays: Sequence[np.ndarray]) -> Graph:
+        builder = Builder(self.op.name)
+        values = [builder.input(t) for t in self.types(arrays)]
+        if not values:
+            return builder.finish([builder.emit(self.op, (), self.sample.attrs)])
+        out = self.op(*values, **self.sample.attrs)
+        return builder.finish(out if isinstance(out, tuple) else (out,))
+
+    def __str__(self) -> str:
+        return f"{self.op.name}-{self.sample.name}-{self.dtype}"
+
+    @property
+    def seed(self) -> int:
+        """One per case, and the same in every run: a sweep of thousands must not fail once a week."""
+        return zlib.crc32(str(self).encode())
+
+
+def cases(differentiable: bool = False) -> list[Case]:
+    found = []
+    for op in all_ops().values():
+        for sample in op.samples():
+            if differentiable and sample.differentiable:
+                found.append(Case(op, sample, "float64"))
+            elif not differentiable:
+                floats = any(np.asarray(a).dtype.kind == "f" for a in sample.make(np.random.default_rng(0)))
+                found += [Case(op, sample, d) for d in (("float32", "float64") if floats else ("float64",))]
+    return found
+
+
+def tolerance(x: np.ndarray) -> float:
+    return 2e-5 if x.dtype == np.float32 else 1e-11
+
+
+def assert_close(got: Any, wanted: Any, what: str = "") -> None:
+    """Equal shapes, dtypes, integers, NaNs and infinities; floats within some rounding errors of the largest."""
+    got, wanted = np.asarray(got), np.asarray(wanted)
+    assert got.shape == wanted.shape, (what, got.shape, wanted.shape)
+    assert got.dtype == wanted.dtype, (what, got.dtype, wanted.dtype)
+    if wanted.dtype.kind != "f":
+        np.testing.assert_array_equal(got, wanted, err_msg=what)
+        return
+    finite = wanted[np.isfinite(wanted)]
+    floor = tolerance(wanted) * (min(np.abs(finite).max(), 1e3) if finite.size else 1)
+    np.testing.assert_allclose(got, wanted, rtol=tolerance(wanted), atol=floor, err_msg=what)

@@ -1,0 +1,124 @@
+"""Every op with every sample: type, Kernel, expansion, gradients, machine code against the eager meaning."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from leptonc import driver
+from leptonc.ir.builder import Builder
+from leptonc.ir.evaluate import evaluate
+from leptonc.ir.graph import Graph
+from leptonc.ir.interpret import run_kernel
+from leptonc.ir.op import all_ops
+from leptonc.ir.reader import parse
+from leptonc.ir.types import f64
+from leptonc.ir.verify import verify, verify_kernel
+from leptonc.passes.lower import Expand
+from tests.ops.sweep import Case, assert_close, cases
+
+CASES, SMOOTH = cases(), cases(differentiable=True)
+FORWARD = pytest.mark.parametrize("case", CASES, ids=str)
+
+
+def test_every_op_has_samples_and_one_way_down():
+    for op in all_ops().values():
+        assert op.samples(), op.name
+        assert op.lowers != op.expands, op.name
+
+
+@FORWARD
+def test_inferred_type_is_the_eager_one(case: Case):
+    arrays = case.arrays(np.random.default_rng(case.seed))
+    out = case.op.eager(*arrays, **case.sample.attrs)
+    inferred = case.op.infer(*case.types(arrays), **case.sample.attrs)
+    for result, type_ in zip(out if isinstance(out, tuple) else (out,),
+                             inferred if isinstance(inferred, tuple) else (inferred,)):
+        assert (result.shape, result.dtype) == (type_.shape, type_.dtype.numpy)
+
+
+@FORWARD
+def test_graph_prints_and_parses_back(case: Case):
+    graph = case.graph(case.arrays(np.random.default_rng(case.seed)))
+    verify(graph)
+    assert str(parse(str(graph))) == str(graph)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.op.lowers], ids=str)
+def test_interpreted_kernel_is_the_eager_meaning(case: Case):
+    arrays = case.arrays(np.random.default_rng(case.seed))
+    kernel = case.op.lower(*case.types(arrays), **case.sample.attrs)
+    verify_kernel(kernel)
+    assert str(parse(str(kernel))) == str(kernel)
+    wanted = case.op.eager(*arrays, **case.sample.attrs)
+    for got, expected in zip(run_kernel(kernel, arrays), wanted if isinstance(wanted, tuple) else (wanted,)):
+        assert_close(got.reshape(expected.shape), expected)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.op.expands], ids=str)
+def test_expansion_is_the_eager_meaning(case: Case):
+    arrays = case.arrays(np.random.default_rng(case.seed))
+    graph = case.graph(arrays)
+    expanded = Expand()(graph)
+    verify(expanded)
+    for got, wanted in zip(evaluate(expanded, arrays), evaluate(graph, arrays)):
+        assert_close(got, wanted)
+
+
+@FORWARD
+def test_compiled_is_the_eager_meaning(case: Case):
+    arrays = case.arrays(np.random.default_rng(case.seed))
+    graph = case.graph(arrays)
+    compiled = driver.compile_program(driver.lower(driver.optimize(graph)))
+    for got, wanted in zip(compiled(arrays), evaluate(graph, arrays)):
+        assert_close(got, wanted)
+
+
+def _scalar_graph(graph: Graph, rng: np.random.Generator) -> Graph:
+    """The sum of all float outputs, each weighted at random, of a graph."""
+    builder = Builder(graph.name)
+    values = [builder.input(t) for t in graph.input_types]
+    total = builder.constant(np.float64(0))
+    for out in builder.inline(graph, values):
+        if out.dtype == f64:
+            weighted = out * builder.constant(rng.standard_normal(out.shape))
+            total = total + builder.emit("sum", (weighted,), {"axes": tuple(range(out.type.rank))})
+    return builder.finish([total])
+
+
+def _gradient(graph: Graph) -> Graph:
+    """Gradients of a one-output graph for all its inputs."""
+    differentiated = driver.differentiate(graph, tuple(range(len(graph.inputs))))
+    builder = Builder("gradient")
+    values = [builder.input(t) for t in graph.input_types]
+    return builder.finish(builder.inline(differentiated, [*values, builder.constant(np.float64(1))])[1:])
+
+
+def _check_gradient(graph: Graph, arrays: list[np.ndarray], rng: np.random.Generator, limit: float) -> Graph:
+    """Directional derivatives against central differences."""
+    gradient = _gradient(graph)
+    verify(gradient)
+    floats = [n for n, t in enumerate(graph.input_types) if t.dtype == f64]
+    directions = {n: rng.standard_normal(arrays[n].shape) for n in floats}
+    step = 1e-6
+    ends = []
+    for sign in (1, -1):
+        moved = [a + sign * step * directions[n] if n in directions else a for n, a in enumerate(arrays)]
+        ends.append(float(evaluate(graph, moved)[0]))
+    wanted = (ends[0] - ends[1]) / (2 * step)
+    found = evaluate(gradient, arrays)
+    got = sum(float(np.sum(found[n] * directions[n])) for n in floats)
+    scale = max(1.0, abs(wanted), sum(float(np.sum(np.abs(found[n] * directions[n]))) for n in floats))
+    assert abs(got - wanted) <= limit * scale, (got, wanted)
+    return gradient
+
+
+@pytest.mark.parametrize("case", SMOOTH, ids=str)
+def test_gradient_is_that_of_finite_differences_twice(case: Case):
+    rng = np.random.default_rng(case.seed)
+    arrays = case.arrays(rng)
+    graph = _scalar_graph(case.graph(arrays), rng)
+    gradient = _check_gradient(graph, arrays, rng, 1e-7)
+    floats = any(t.dtype == f64 for t in gradient.output_types)
+    if floats and arrays:
+        _check_gradient(_scalar_graph(gradient, rng), arrays, rng, 1e-6)

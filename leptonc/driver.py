@@ -193,6 +193,12 @@ def compile_program(program: Program, target: Target | None = None) -> Compiled:
     return compiled
 
 
+def emit(program: Program, stage: str) -> str:
+    """The text of stage "llvm" or "asm" of a Program, for this machine; nothing is loaded."""
+    compiled = Compiled(program, host_target())
+    return compiled.llvm_text() if stage == "llvm" else compiled.asm_text()
+
+
 def _pool_code() -> bytes:
     from leptonc.codegen.assemble import compile_object
     from leptonc.codegen.support import support_module
@@ -204,6 +210,6 @@ install(_pool_code)
 
 __all__ = [
     "GRAPH_PASSES", "PROGRAM_PASSES", "Compiled", "MemoryAnalysis", "Options",
-    "check_names", "compile_program", "cost_analysis", "differentiate", "dump_after", "lower", "optimize",
+    "check_names", "compile_program", "cost_analysis", "differentiate", "dump_after", "emit", "lower", "optimize",
     "pipeline_names",
 ]

@@ -65,6 +65,20 @@ def _grouped(x: np.ndarray, groups: int) -> np.ndarray:
     return x.reshape((*x.shape[:-1], groups, x.shape[-1] // groups))
 
 
+def _group_products(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """[..., g, a] times [g, a, b] -> [..., g, b]."""
+    rows = np.moveaxis(x.reshape(prod(x.shape[:-2]), *x.shape[-2:]), 1, 0)
+    return np.moveaxis(rows @ w, 0, 1).reshape((*x.shape[:-1], w.shape[-1]))
+
+
+def _sum_of_products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """[..., n, g, c] and [..., n, g, o] -> [c, g, o]: rows of n first, then their sum in f64, so that long ones are exact."""
+    left, right = (x.reshape(prod(x.shape[:-3]), *x.shape[-3:]) for x in (a, b))
+    rows = np.transpose(left, (0, 2, 3, 1)) @ np.transpose(right, (0, 2, 1, 3))
+    total = rows.sum(0, dtype=np.float64 if a.dtype.kind == "f" else a.dtype)
+    return np.moveaxis(total, 1, 0).astype(a.dtype)
+
+
 def _type(x: np.ndarray) -> TensorType:
     return TensorType(x.shape, dtype_of(x.dtype))
 
@@ -113,8 +127,7 @@ class conv(Convolution):
         xs = _grouped(x, groups)
         for tap in _taps(kernel):
             read, made = _tap_slices(x.shape[1:-1], type_.shape[1:-1], tap, attrs)
-            weights = _grouped(w[tap], groups)
-            out[(slice(None), *made)] += np.einsum("...gc,cgo->...go", xs[(slice(None), *read)], weights)
+            out[(slice(None), *made)] += _group_products(xs[(slice(None), *read)], np.moveaxis(_grouped(w[tap], groups), 0, 1))
         return out.reshape(type_.shape)
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
@@ -214,7 +227,7 @@ class conv_input_grad(Convolution):
         gs = _grouped(g, groups)
         for tap in _taps(w.shape[:-2]):
             read, made = _tap_slices(type_.shape[1:-1], g.shape[1:-1], tap, attrs)
-            out[(slice(None), *read)] += np.einsum("...go,cgo->...gc", gs[(slice(None), *made)], _grouped(w[tap], groups))
+            out[(slice(None), *read)] += _group_products(gs[(slice(None), *made)], np.moveaxis(_grouped(w[tap], groups), 0, 2))
         return out.reshape(type_.shape)
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
@@ -259,8 +272,7 @@ class conv_weight_grad(Convolution):
         for tap in _taps(kernel):
             read, made = _tap_slices(x.shape[1:-1], g.shape[1:-1], tap, attrs)
             a, b = xs[(slice(None), *read)], gs[(slice(None), *made)]
-            count = prod(a.shape[:-2])
-            out[tap] = np.einsum("pgc,pgo->cgo", a.reshape(count, *a.shape[-2:]), b.reshape(count, *b.shape[-2:]))
+            out[tap] = _sum_of_products(a, b)
         return out.reshape(type_.shape)
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:

@@ -78,7 +78,8 @@ class sum_(Reduction):
     name = kind = "sum"
 
     def fold(self, x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-        return np.asarray(np.sum(x, axes, dtype=x.dtype))
+        """Floats in f64: NumPy adds up rows one by one unless the axis is the last."""
+        return np.asarray(np.sum(x, axes, dtype=np.float64 if x.dtype.kind == "f" else x.dtype))
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
         return (spread(g, operands[0], attrs["axes"]),)

@@ -1,0 +1,196 @@
+"""The command line: ``leptonc dump``, ``leptonc bench``, ``leptonc info``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import importlib.util
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import leptonc
+from leptonc import config, driver
+from leptonc.errors import LeptonError
+from leptonc.ir.types import parse_type
+from leptonc.jit import Jitted, jit
+from leptonc.stages import Lowered, Traced
+from leptonc.target import host_target
+from leptonc.transforms import ShapeDtypeStruct
+
+STAGES = ("traced", "optimized", "kernels", "llvm", "asm")
+
+
+class UsageError(Exception):
+    """A command line that makes no sense: one line on stderr, exit code 2."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code: 0; 1 for a LeptonError of the program that was dumped; 2 for a wrong command line."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+        return code
+    except UsageError as error:
+        print(f"leptonc {options.command}: {error}", file=sys.stderr)
+        return 2
+    except LeptonError as error:
+        print(f"leptonc {options.command}: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader (head, less) has seen enough
+        sys.stderr.close()
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="leptonc", description=leptonc.__doc__)
+    parser.add_argument("--version", action="version", version=f"leptonc {leptonc.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    _add_dump(commands)
+    _add_bench(commands)
+    info = commands.add_parser("info", help="what this machine and installation look like to leptonc")
+    info.set_defaults(run=_info)
+    return parser
+
+
+# dump
+
+
+def _add_dump(commands: Any) -> None:
+    dump = commands.add_parser("dump", help="print a function at a stage of its compilation")
+    dump.add_argument("function", metavar="FILE.py:FUNCTION")
+    dump.add_argument("--arg", action="append", default=[], metavar="TYPE",
+                      help="type of an argument, such as 'f32[32,784]', in order; not needed if the function has example arguments")
+    dump.add_argument("--stage", choices=STAGES, default="optimized", help="default: optimized")
+    dump.add_argument("--after", metavar="PASS", help="print the IR as this pass leaves it, instead of a stage")
+    dump.add_argument("--disable", action="append", default=[], metavar="PASS", help="leave a pass out; may be repeated")
+    dump.add_argument("--bisect", type=int, metavar="N", help="run the first N passes only")
+    dump.add_argument("--timings", action="store_true", help="time of each pass, on stderr")
+    dump.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there instead of to standard output")
+    dump.set_defaults(run=_dump)
+
+
+def _dump(options: argparse.Namespace) -> int:
+    driver.check_names([*options.disable, *([options.after] if options.after else [])])
+    text = _dump_text(_trace(options), options)
+    if options.output is None:
+        print(text)
+    else:
+        options.output.write_text(text + "\n")
+    return 0
+
+
+def _trace(options: argparse.Namespace) -> Traced:
+    function = _load(options.function)
+    jitted = function if isinstance(function, Jitted) else jit(function)
+    if not options.arg:
+        return jitted.trace(*jitted.examples())
+    return jitted.trace(*(_struct(text) for text in options.arg))
+
+
+def _struct(text: str) -> ShapeDtypeStruct:
+    found = parse_type(text)
+    return ShapeDtypeStruct(found.shape, found.dtype.numpy)
+
+
+def _dump_text(traced: Traced, options: argparse.Namespace) -> str:
+    if options.stage == "traced" and not options.after:
+        return traced.as_text()
+    passes = driver.Options(frozenset(options.disable), None, options.bisect, _report if options.timings else None)
+    aliases = traced.interface.aliases(traced.graph)
+    if options.after:
+        return driver.dump_after(traced.graph, aliases, options.after, passes)
+    graph = driver.optimize(traced.graph, passes)
+    if options.stage == "optimized":
+        return str(graph)
+    lowered = Lowered(traced, graph, driver.lower(graph, aliases, passes))
+    return lowered.as_text() if options.stage == "kernels" else driver.emit(lowered.program, options.stage)
+
+
+def _report(step: Any, before: Any, after: Any, seconds: float) -> None:
+    size = len(after.nodes) if hasattr(after, "nodes") else len(after.calls)
+    print(f"{step.name:18} {seconds * 1e3:8.2f} ms  {size} nodes", file=sys.stderr)
+
+
+def _load(where: str) -> Any:
+    """``FILE.py:NAME``; the file is imported with its own directory on the path, as Python would run it."""
+    path_text, _, name = where.rpartition(":")
+    path = Path(path_text)
+    if not path_text or path.suffix != ".py" or not name:
+        raise UsageError(f"{where!r}: expected FILE.py:FUNCTION")
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}")
+    found: Any = _import(path)
+    for part in name.split("."):
+        if not hasattr(found, part):
+            names = ", ".join(n for n, v in vars(found).items() if callable(v) and not n.startswith("_")) if vars(found) else ""
+            raise UsageError(f"{path} has no {name!r}; it has {names}")
+        found = getattr(found, part)
+    if not callable(found):
+        raise UsageError(f"{name} of {path} is a {type(found).__name__}, not a function")
+    return found
+
+
+def _import(path: Path) -> ModuleType:
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{path} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+# bench
+
+
+def _add_bench(commands: Any) -> None:
+    bench = commands.add_parser("bench", help="time compiled training steps against eager mode and installed peers")
+    bench.add_argument("cases", nargs="*", metavar="CASE", help="seed-224, lenet-28, mlp; all of them if none is named")
+    bench.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
+    bench.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
+    bench.add_argument("--no-eager", action="store_true", help="leave leptonc's slow eager mode out")
+    bench.set_defaults(run=_bench)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from leptonc.bench.cases import CASES
+    from leptonc.bench.run import run_all
+
+    unknown = [name for name in options.cases if name not in CASES]
+    if unknown:
+        raise UsageError(f"unknown case {unknown[0]!r}; there are {', '.join(CASES)}")
+    if options.rounds < 1:
+        raise UsageError(f"--rounds {options.rounds}: at least 1")
+    run_all(options.cases or list(CASES), options.rounds, eager=not options.no_eager, json_file=options.json)
+    return 0
+
+
+# info
+
+
+PACKAGES = ("numpy", "llvmlite", "networkx", "torch", "jax", "tensorflow", "onnxruntime")
+
+
+def _info(options: argparse.Namespace) -> int:
+    target = host_target()
+    print(f"leptonc {leptonc.__version__}, Python {platform.python_version()}, {platform.platform()}")
+    print(f"target {target.name}: {target.vector_bytes * 8}-bit vectors, register tile {target.rows} x {target.vectors} vectors")
+    print(f"threads {config.num_threads()}")
+    print(f"cache {config.cache_dir()}")
+    for name in PACKAGES:
+        print(f"{name} {_version(name)}")
+    return 0
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

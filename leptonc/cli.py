@@ -126,7 +126,7 @@ def _load(where: str) -> Any:
     found: Any = _import(path)
     for part in name.split("."):
         if not hasattr(found, part):
-            names = ", ".join(n for n, v in vars(found).items() if callable(v) and not n.startswith("_")) if vars(found) else ""
+            names = ", ".join(n for n, v in vars(found).items() if callable(v) and getattr(v, "__module__", "") == path.stem)
             raise UsageError(f"{path} has no {name!r}; it has {names}")
         found = getattr(found, part)
     if not callable(found):

@@ -37,6 +37,7 @@ from leptonc.ir.kernel import (
 from leptonc.ir.types import DType
 
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.+]*\Z")
+ONE_LINE = 4  # inputs on the graph's first line; more of them get a line each
 LISTED = 16  # elements of a literal that are written as numbers; longer ones are base64 of their bytes
 
 
@@ -107,9 +108,10 @@ def loc_text(loc: Loc | None) -> str:
 def print_graph(graph: Graph, locs: bool = True, indent: str = "") -> str:
     """The graph's text; without ``locs`` it does not change when the user's file does."""
     names = graph.input_names or ("",) * len(graph.inputs)
-    inputs = ", ".join(f"%{i}{' ' + json.dumps(n) if n else ''}: {t}"
-                       for i, t, n in zip(graph.inputs, graph.input_types, names, strict=True))
-    lines = [f"{indent}graph {symbol(graph.name)}({inputs}) {{"]
+    inputs = [f"%{i}{' ' + json.dumps(n) if n else ''}: {t}"
+              for i, t, n in zip(graph.inputs, graph.input_types, names, strict=True)]
+    joined = ", ".join(inputs) if len(inputs) <= ONE_LINE else f",\n{indent}    ".join(inputs)
+    lines = [f"{indent}graph {symbol(graph.name)}({joined}) {{"]
     for node in graph.nodes:
         lines += _node_lines(node, locs, indent + "  ")
     returned = " " + ", ".join(f"%{i}" for i in graph.outputs) if graph.outputs else ""
@@ -198,14 +200,14 @@ def _buffer_text(number: int, buffer: Buffer) -> str:
     return text + (f" at {buffer.offset}" if buffer.offset is not None else "")
 
 
-def _call_text(call: Call, number: int) -> str:
-    return f"  call k{number}({', '.join(f'b{a}' for a in call.args)}){loc_text(call.loc)}"
+def _call_text(call: Call, number: int, locs: bool) -> str:
+    return f"  call k{number}({', '.join(f'b{a}' for a in call.args)}){loc_text(call.loc) if locs else ''}"
 
 
-def print_program(program: Program) -> str:
+def print_program(program: Program, locs: bool = True) -> str:
     """Buffers, calls in order, then each different kernel once."""
     kernels: dict[Kernel, int] = {}
-    calls = [_call_text(call, kernels.setdefault(call.kernel, len(kernels))) for call in program.calls]
+    calls = [_call_text(call, kernels.setdefault(call.kernel, len(kernels)), locs) for call in program.calls]
     inputs, outputs = (", ".join(f"b{n}" for n in numbers) for numbers in (program.inputs, program.outputs))
     lines = [f"program {symbol(program.name)}({inputs}) -> ({outputs}) arena {program.arena_bytes} {{"]
     lines += [_buffer_text(n, b) for n, b in enumerate(program.buffers)]

@@ -1,0 +1,138 @@
+"""Running cases: a process per system, rounds interleaved, results as a table and as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import IO, Any
+
+from leptonc.bench.cases import Case
+from leptonc.bench.machine import describe_machine
+from leptonc.bench.systems import environment, find_case, modes
+from leptonc.errors import LeptonError
+
+WARM_STEPS = 10
+ROUND_SECONDS = 1.0
+MAX_STEPS = 100
+REST = 0.3  # seconds between two systems' turns: thread pools spin on for some time
+UNSET = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # they would slow NumPy down
+
+
+class Worker:
+    """One system in a process of its own."""
+
+    def __init__(self, system: str, mode: str, case: Case):
+        self.system, self.mode = system, mode
+        inherited = {k: v for k, v in os.environ.items() if k not in UNSET}
+        self._process = subprocess.Popen([sys.executable, "-m", "leptonc.bench.worker", system, mode, case.name],
+                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                         env={**inherited, **environment(mode)})
+        self.seconds: list[float] = []
+        self.warm: dict[str, Any] = {}
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Raises LeptonError if the process has died."""
+        stdin, stdout = self._pipes()
+        try:
+            stdin.write(json.dumps(request) + "\n")
+            stdin.flush()
+        except BrokenPipeError:
+            pass
+        line = stdout.readline()
+        if not line:
+            raise LeptonError(f"bench: {self.system} ({self.mode}) died with exit code {self._process.wait()}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _pipes(self) -> tuple[IO[str], IO[str]]:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        return self._process.stdin, self._process.stdout
+
+    def turn(self) -> None:
+        """One round: as many steps as fill a second."""
+        steps = min(max(int(ROUND_SECONDS / max(self.warm["seconds"], 1e-6)), 1), MAX_STEPS)
+        self.seconds += self.ask(cmd="run", steps=steps)["seconds"]
+
+    def finish(self) -> dict[str, Any]:
+        """The system's entry of the results."""
+        peak = self.ask(cmd="quit")["peak_rss_mb"]
+        for pipe in self._pipes():
+            pipe.close()
+        self._process.wait()
+        return {"system": self.system, "mode": self.mode, "median_ms": round(median(self.seconds) * 1e3, 3),
+                "min_ms": round(min(self.seconds) * 1e3, 3), "compile_s": round(self.warm["compile_s"], 3),
+                "peak_rss_mb": round(peak, 1), "loss_after_10_steps": self.warm["loss_after_10_steps"]}
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def run_case(case: Case, rounds: int, eager: bool, fma_gflops: float) -> dict[str, Any]:
+    """The case's entry of the results."""
+    workers: list[Worker] = []
+    try:
+        for system, mode in modes(case, eager):
+            _say(f"{case.name}: warming up {system} ({mode})")
+            worker = Worker(system, mode, case)
+            workers.append(worker)
+            worker.warm = worker.ask(cmd="warm", steps=WARM_STEPS)
+        for number in range(rounds):
+            _say(f"{case.name}: round {number + 1} of {rounds}")
+            for worker in workers:
+                time.sleep(REST)
+                worker.turn()
+        runs = [worker.finish() for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+    limit = round(case.training_flops() / fma_gflops / 1e6, 3)
+    return {"case": case.name, "dense_limit_ms": limit, "runs": runs, **_compared(runs)}
+
+
+def _compared(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The fastest peer by median, and how many times faster compiled leptonc is."""
+    ours = next(r for r in runs if (r["system"], r["mode"]) == ("leptonc", "compiled"))
+    peers = [r for r in runs if r["system"] != "leptonc"]
+    if not peers:
+        return {"best_peer": None, "ratio_to_best_peer": None}
+    best = min(peers, key=lambda r: float(r["median_ms"]))
+    return {"best_peer": f"{best['system']} {best['mode']}", "ratio_to_best_peer": round(best["median_ms"] / ours["median_ms"], 3)}
+
+
+def run_all(names: Sequence[str], rounds: int, eager: bool = True, json_file: Path | None = None) -> dict[str, Any]:
+    """Measure the machine, then each case; print a table, and write JSON if a file is given."""
+    _say("measuring the machine")
+    machine = describe_machine()
+    cases = [run_case(find_case(name), rounds, eager, machine["fma_gflops"]) for name in names]
+    results = {"machine": machine, "cases": cases}
+    print(table(results))
+    if json_file is not None:
+        json_file.write_text(json.dumps(results, indent=1) + "\n")
+    return results
+
+
+def table(results: dict[str, Any]) -> str:
+    """Markdown."""
+    machine = results["machine"]
+    lines = [f"{machine['cpu']}, {machine['threads']} threads: {machine['fma_gflops']} GFLOP/s of f32 FMA, "
+             f"{machine['copy_gbs']} GB/s", "",
+             "| case | system | median ms | min ms | compile s | peak MB | loss after 10 steps |", "|---|---|---|---|---|---|---|"]
+    for case in results["cases"]:
+        lines += [f"| {case['case']} | {r['system']} {r['mode']} | {r['median_ms']:.2f} | {r['min_ms']:.2f} | "
+                  f"{r['compile_s']:.2f} | {r['peak_rss_mb']:.0f} | {r['loss_after_10_steps']:.5f} |" for r in case["runs"]]
+        lines.append(f"| {case['case']} | dense limit | {case['dense_limit_ms']:.2f} | | | | |")
+    for case in results["cases"]:
+        if case["best_peer"]:
+            lines += ["", f"{case['case']}: {case['ratio_to_best_peer']:.2f} times as fast as the best peer ({case['best_peer']})"]
+    return "\n".join(lines)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

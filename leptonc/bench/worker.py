@@ -1,0 +1,65 @@
+"""A process that runs one system's steps on request: JSON lines in, JSON lines out.
+
+    {"cmd": "warm", "steps": 10}  ->  {"compile_s": ..., "loss_after_10_steps": ...}
+    {"cmd": "run", "steps": 3}    ->  {"seconds": [...]}
+    {"cmd": "quit"}               ->  {"peak_rss_mb": ...}
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from statistics import median
+from typing import Any
+
+from leptonc.bench.systems import Step, find_case, make
+
+
+def _timed(step: Step, count: int) -> tuple[list[float], float]:
+    seconds, loss = [], float("nan")
+    for _ in range(count):
+        start = time.perf_counter()
+        loss = step()
+        seconds.append(time.perf_counter() - start)
+    return seconds, loss
+
+
+def _warm(step: Step, steps: int) -> dict[str, Any]:
+    """The first step's time beyond a usual one's is what compiling costs."""
+    seconds, loss = _timed(step, steps)
+    usual = median(seconds[1:]) if steps > 1 else 0.0
+    return {"compile_s": max(seconds[0] - usual, 0.0), "loss_after_10_steps": loss, "seconds": usual}
+
+
+def _peak_mb() -> float:
+    """Of this program alone: getrusage's figure would include what the parent had in memory when it forked."""
+    try:
+        with open("/proc/self/status", encoding="ascii") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1024
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main(arguments: list[str]) -> int:
+    system, mode, case = arguments
+    answers = sys.stdout
+    sys.stdout = sys.stderr  # what a system prints must not get between the answers
+    step = make(system, mode, find_case(case))
+    for line in sys.stdin:
+        request = json.loads(line)
+        if request["cmd"] == "warm":
+            answer = _warm(step, request["steps"])
+        elif request["cmd"] == "run":
+            answer = {"seconds": _timed(step, request["steps"])[0]}
+        else:
+            answer = {"peak_rss_mb": _peak_mb()}
+        print(json.dumps(answer), file=answers, flush=True)
+        if request["cmd"] == "quit":
+            return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

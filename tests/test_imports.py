@@ -1,0 +1,107 @@
+"""Imports run one way, function-level ones included."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import leptonc
+
+ROOT = Path(leptonc.__file__).parent
+
+# What a part may import of the others. The rest of the package (trace, jit, numpy, nn ...) is "api".
+ALLOWED = {
+    "leaf": set[str](),  # errors, config, target, abi
+    "tree": {"leaf"},
+    "ir": {"leaf"},
+    "ops": {"leaf", "ir"},
+    "passes": {"leaf", "ir", "ops"},
+    "codegen": {"leaf", "ir"},
+    "runtime": {"leaf"},
+    "driver": {"leaf", "ir", "passes", "codegen", "runtime"},
+    "api": {"leaf", "tree", "ir", "driver"},
+    "front": {"leaf", "tree", "ir", "api"},  # numpy, lax, nn, optim, random
+    "top": {"leaf", "tree", "ir", "ops", "driver", "api", "front"},  # leptonc/__init__
+    "cli": {"leaf", "tree", "ir", "driver", "api", "front", "top", "bench"},
+    "bench": {"leaf", "ir", "codegen", "runtime", "driver", "api", "front", "top"},
+}
+LEAVES = {"errors", "config", "target", "abi"}
+PARTS = {"ir", "ops", "passes", "codegen", "runtime", "driver", "tree", "cli", "bench"}
+FRONT = {"numpy", "lax", "nn", "optim", "random"}
+
+
+def part_of(module: str) -> str:
+    names = module.split(".")
+    if len(names) == 1:
+        return "top"
+    if names[1] in LEAVES:
+        return "leaf"
+    if names[1] in FRONT:
+        return "front"
+    return "cli" if names[1] == "__main__" else names[1] if names[1] in PARTS else "api"
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted(ROOT.rglob("*.py")):
+        names = ["leptonc", *path.relative_to(ROOT).with_suffix("").parts]
+        yield ".".join(n for n in names if n != "__init__"), ast.parse(path.read_text())
+
+
+def imported(node: ast.AST) -> list[str]:
+    """Names of the modules (or members of modules) that a statement imports."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        assert node.level == 0, "relative import"
+        return [f"{node.module}.{alias.name}" for alias in node.names]
+    return []
+
+
+def typing_only(tree: ast.Module) -> set[ast.AST]:
+    """Statements under ``if TYPE_CHECKING``."""
+    guarded = [n for n in tree.body if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"]
+    return {inner for n in guarded for inner in ast.walk(n)}
+
+
+def test_imports_run_one_way():
+    wrong = []
+    for module, tree in modules():
+        skipped = typing_only(tree)
+        for node in ast.walk(tree):
+            for name in imported(node) if node not in skipped else ():
+                if name.split(".")[0] != "leptonc":
+                    continue
+                source, target = part_of(module), part_of(name)
+                if source != target and target not in ALLOWED[source]:
+                    wrong.append(f"{module} ({source}) imports {name} ({target})")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_llvmlite_is_imported_by_codegen_alone():
+    users = {m for m, tree in modules() for n in ast.walk(tree) for name in imported(n) if name.split(".")[0] == "llvmlite"}
+    assert users and all(part_of(m) == "codegen" for m in users), users
+
+
+def test_networkx_is_imported_by_passes_alone():
+    users = {m for m, tree in modules() for n in ast.walk(tree) for name in imported(n) if name.split(".")[0] == "networkx"}
+    assert all(part_of(m) == "passes" for m in users), users
+
+
+def test_function_level_imports_are_the_ones_allowed():
+    """codegen by the driver (a cached program starts without LLVM), printing by what prints itself, and extras."""
+    found = set()
+    for module, tree in modules():
+        for function in ast.walk(tree):
+            if isinstance(function, ast.FunctionDef):
+                for node in ast.walk(function):
+                    found |= {(module, name) for name in imported(node) if name.split(".")[0] not in sys.stdlib_module_names}
+    for module, name in found:
+        allowed = (
+            (module == "leptonc.driver" and name.startswith("leptonc.codegen."))
+            or (name.startswith("leptonc.ir.text.") and part_of(module) == "ir")
+            or (module == "leptonc.cli" and name.startswith("leptonc.bench."))
+            or (part_of(module) == "bench" and name.split(".")[0] == "torch")
+        )
+        assert allowed, f"{module} imports {name} in a function"

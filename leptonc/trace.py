@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from leptonc import tree
-from leptonc.errors import DtypeError, TracerError, describe, op_error
+from leptonc.errors import DtypeError, LeptonError, TracerError, describe, op_error
 from leptonc.ir.builder import Builder, Value
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.graph import Graph, Loc
-from leptonc.ir.op import get_op
-from leptonc.ir.types import TensorType, dtype_of
+from leptonc.ir.op import Op, get_op
+from leptonc.ir.types import TensorType, dtype_of, type_of_array
 from leptonc.promotion import asarray, is_weak, numpy_dtype, result_dtype
 from leptonc.tracer import PACKAGE, Tracer, locate
 
@@ -143,8 +143,18 @@ def bind(op_name: str, *args: Any, regions: tuple[Graph, ...] = (), **attrs: Any
         return trace.emit(op_name, args, attrs, regions)
     if regions:
         attrs["regions"] = regions
-    out = get_op(op_name).eager(*(asarray(x, "operand") for x in args), **attrs)
+    op, arrays = get_op(op_name), [asarray(x, "operand") for x in args]
+    _check_eager(op, arrays, attrs)
+    out = op.eager(*arrays, **attrs)
     return tuple(map(np.asarray, out)) if isinstance(out, tuple) else np.asarray(out)
+
+
+def _check_eager(op: Op, arrays: list[np.ndarray], attrs: dict[str, Any]) -> None:
+    """Eager mode gives the errors that tracing gives, with the user's line."""
+    try:
+        op.infer(*map(type_of_array, arrays), **attrs)
+    except LeptonError as error:
+        raise type(error)(f"{error} ({locate()})") from None
 
 
 def call_graph(graph: Graph, args: Sequence[Any]) -> tuple[Any, ...]:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -136,7 +137,7 @@ class Const:
     def __hash__(self) -> int:
         return hash((self._bits, self.dtype))
 
-    @property
+    @cached_property
     def _bits(self) -> bytes:
         return Literal.of(self.dtype.numpy.type(self.value)).data
 

@@ -41,10 +41,10 @@ def stack(arrays: Any, axis: int = 0) -> Any:
 
 
 def _shape(shape: Any) -> tuple[int, ...]:
-    sizes = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
-    if any(isinstance(n, Tracer) for n in sizes):
-        tracer = next(n for n in sizes if isinstance(n, Tracer))
-        tracer.__index__()  # raises: a shape cannot depend on data
+    sizes = (shape,) if isinstance(shape, int | np.integer | Tracer) else tuple(shape)
+    for n in sizes:
+        if isinstance(n, Tracer):
+            n.__index__()  # raises: a shape cannot depend on data
     if any(n < 0 for n in sizes):
         raise op_error("full", f"shape {sizes} has a negative extent", {}, locate(), kind=ShapeError)
     return tuple(int(n) for n in sizes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from leptonc.ir.graph import Literal, Loc
 from leptonc.ir.kernel import (
@@ -37,11 +38,11 @@ class Task:
     kernel: Kernel
     loc: Loc | None = None
 
-    @property
+    @cached_property
     def reads(self) -> tuple[int, ...]:
         return tuple(buffer_number(p.name) for p in self.kernel.params if p.role != "out")
 
-    @property
+    @cached_property
     def writes(self) -> tuple[int, ...]:
         return tuple(buffer_number(p.name) for p in self.kernel.params if p.role != "in")
 
@@ -159,11 +160,13 @@ def renumber(inst: Inst, number: Mapping[int, int]) -> Inst:
     def index(i: Index) -> Index:
         return replace(i, values=tuple(sorted((number[v], c) for v, c in i.values))) if i.values else i
 
+    if all(number[n] == n for n in operands(inst)):
+        return inst  # the usual case, and dataclasses.replace is slow
     match inst:
         case Apply():
-            return replace(inst, args=tuple(number[n] for n in inst.args))
+            return Apply(inst.op, tuple(number[n] for n in inst.args), inst.dtype)
         case Reduce():
-            return replace(inst, arg=number[inst.arg])
+            return Reduce(inst.kind, number[inst.arg], inst.dtype)
         case Load():
             return replace(inst, index=tuple(index(i) for i in inst.index))
         case AxisIndex():
@@ -172,6 +175,8 @@ def renumber(inst: Inst, number: Mapping[int, int]) -> Inst:
 
 
 def renumber_store(store: Store, number: Mapping[int, int]) -> Store:
+    if number[store.value] == store.value and not any(i.values for i in store.index):
+        return store
     index = tuple(replace(i, values=tuple(sorted((number[v], c) for v, c in i.values))) if i.values else i
                   for i in store.index)
     return replace(store, value=number[store.value], index=index)
@@ -192,7 +197,9 @@ def tidy(stage: Stage) -> Stage:
     needed = {s.value for s in stores} | {v for s in stores for i in s.index for v, _ in i.values}
     for n in range(len(insts) - 1, -1, -1):
         if n in needed:
-            needed |= set(operands(insts[n]))
+            needed.update(operands(insts[n]))
+    if len(needed) == len(insts):
+        return Stage(stage.axes, tuple(insts), tuple(stores))
     number = {old: new for new, old in enumerate(sorted(needed))}
     return Stage(stage.axes, tuple(renumber(insts[n], number) for n in sorted(needed)),
                  tuple(renumber_store(s, number) for s in stores))

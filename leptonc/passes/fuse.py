@@ -31,6 +31,7 @@ from leptonc.passes.merge import (
 )
 from leptonc.passes.split import is_product_sum
 
+NEIGHBOURS = 8  # earlier readers of a buffer that a kernel may join: the nearest ones
 SEARCH = 256  # kernels looked at when asking whether a merge would close a cycle
 
 
@@ -104,7 +105,7 @@ class _Fusion:
             return False
         first, second = agreed
         producer, consumer = first.stages[0], second.stages[0]
-        if not _hands_over(producer, consumer, shared) or _scatters(producer):
+        if not _hands_over(producer, consumer, shared) or _scatters(producer) or not self._may_fit(producer, consumer):
             return False
         stage = append(producer, with_prefix(consumer, "c"), shared)
         return stage is not None and self._replace(p, n, first, second, stage)
@@ -122,7 +123,7 @@ class _Fusion:
         if not stores_at_axes(producer, producer.stores[0]) or not self._worth(p, producer, consumer, buffer):
             return False
         agreed = _agreed_views(made.kernel, task.kernel, {buffer})
-        if agreed is None or _reads_what_it_writes(agreed[0], agreed[1]):
+        if agreed is None or _reads_what_it_writes(agreed[0], agreed[1]) or not self._may_fit(producer, consumer):
             return False
         first, second = agreed
         body = with_prefix(first.stages[0], "p")
@@ -141,9 +142,9 @@ class _Fusion:
         """Join task ``n`` with an earlier one over the same loops that reads the same elements."""
         task = self.tasks[n]
         for buffer in task.reads:
-            for other in sorted(self.readers[buffer]):
-                if other < n and other in self.tasks and self._join(other, n):
-                    return True
+            earlier = [other for other in self.readers[buffer] if other < n]
+            if any(self._join(other, n) for other in heapq.nlargest(NEIGHBOURS, earlier)):
+                return True
         return False
 
     def _join(self, other: int, n: int) -> bool:
@@ -156,7 +157,9 @@ class _Fusion:
         both = {p.name: p.type for p in first.kernel.params}
         if any(both.get(p.name, p.type) != p.type for p in second.kernel.params):
             return False
-        if not common_loads(a, b) or self._reaches(other, n) or self._reaches(n, other):
+        if len(both.keys() | {p.name for p in second.kernel.params}) > self.options.max_params:
+            return False
+        if not self._may_fit(a, b) or not common_loads(a, b) or self._reaches(other, n) or self._reaches(n, other):
             return False
         stage = side_by_side(a, b)
         if stage is None:
@@ -210,6 +213,11 @@ class _Fusion:
         if users > 1 and cost > 2:
             return False
         return reads <= 1.5 or cost * reads <= self.options.repeat * 2
+
+    def _may_fit(self, first: Stage, second: Stage) -> bool:
+        """A quick look before the work of merging: all but loads and constants of both stay."""
+        kept = sum(isinstance(i, Apply | Reduce) for s in (first, second) for i in s.insts)
+        return kept <= self.options.max_insts
 
     def _fits(self, stage: Stage, params: tuple[Param, ...]) -> bool:
         return len(stage.insts) <= self.options.max_insts and len(params) <= self.options.max_params

@@ -1,0 +1,151 @@
+"""The training step through every stage: each result equals the traced graph's, every text reads back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import leptonc
+from leptonc import driver, tree
+from leptonc.errors import LeptonError
+from leptonc.ir.evaluate import evaluate
+from leptonc.ir.interpret import run_program
+from leptonc.ir.reader import parse
+from leptonc.ir.text import print_graph, print_program
+from leptonc.passes.lower import Expand, lower_graph
+from leptonc.passes.manager import PassManager
+from leptonc.target import TARGETS
+from tests import models
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return leptonc.make_graph(models.step)(*models.arguments())
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    return tree.leaves(models.arguments())
+
+
+@pytest.fixture(scope="module")
+def wanted(graph, inputs):
+    return evaluate(graph, inputs)
+
+
+def close(got, wanted):
+    for a, b in zip(got, wanted, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-5 * max(1.0, float(np.abs(b).max())))
+
+
+def test_every_graph_pass_keeps_the_meaning(graph, inputs, wanted):
+    for number in range(1, len(driver.GRAPH_PASSES) + 1):
+        close(evaluate(PassManager(driver.GRAPH_PASSES[:number])(graph), inputs), wanted)
+
+
+def test_every_program_pass_keeps_the_meaning(graph, inputs, wanted):
+    program = lower_graph(Expand()(driver.optimize(graph)), {})
+    close(run_program(program, inputs), wanted)
+    for step in driver.PROGRAM_PASSES:
+        program = step(program)
+        close(run_program(program, inputs), wanted)
+
+
+@pytest.mark.parametrize("name", sorted(set(driver.pipeline_names()) - {"plan-memory", "donate"}))
+def test_any_pass_can_be_switched_off(graph, inputs, wanted, name):
+    options = driver.Options(disable=frozenset({name}))
+    program = driver.lower(driver.optimize(graph, options), {}, options)
+    close(driver.compile_program(program)(inputs), wanted)
+
+
+def test_any_number_of_passes_can_run(graph, inputs, wanted):
+    for limit in range(0, len(driver.pipeline_names()), 3):
+        optimized = driver.optimize(graph, driver.Options(bisect_limit=limit))
+        close(evaluate(optimized, inputs), wanted)
+
+
+def test_unknown_pass_is_named_with_near_ones(graph):
+    with pytest.raises(LeptonError, match="did you mean fuse"):
+        driver.dump_after(graph, {}, "fuze")
+
+
+def test_dump_after_each_pass(graph):
+    for name in driver.pipeline_names():
+        parse(driver.dump_after(graph, {}, name))
+
+
+def test_texts_read_back(graph):
+    optimized = driver.optimize(graph)
+    program = driver.lower(optimized)
+    assert parse(str(graph)) == graph
+    assert parse(str(optimized)) == optimized
+    assert str(parse(str(program))) == str(program)
+    assert parse(str(program)) == program
+
+
+def test_compiled_from_text_alone(graph, inputs, wanted):
+    program = parse(str(driver.lower(parse(str(graph)))))
+    close(driver.compile_program(program)(inputs), wanted)
+
+
+def test_golden_texts(golden):
+    small = leptonc.make_graph(lambda x, w, b: (leptonc.nn.relu(x @ w + b) ** 2).sum())(
+        np.zeros((4, 8), np.float32), np.zeros((8, 16), np.float32), np.zeros(16, np.float32))
+    optimized = driver.optimize(small)
+    golden("dense.traced", print_graph(small, locs=False))
+    golden("dense.optimized", print_graph(optimized, locs=False))
+    golden("dense.kernels", print_program(driver.lower(optimized), locs=False))
+
+
+def test_golden_training_step(golden, graph):
+    golden("step.traced", print_graph(graph, locs=False))
+    optimized = driver.optimize(graph)
+    golden("step.optimized", print_graph(optimized, locs=False))
+    golden("step.kernels", print_program(driver.lower(optimized), locs=False))
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+def test_every_target_compiles(graph, target):
+    from leptonc.codegen.assemble import compile_object
+    from leptonc.codegen.step import emit_program
+    from leptonc.codegen.support import support_module
+
+    assert compile_object(emit_program(driver.lower(driver.optimize(graph)), target).text, target)[:4] == b"\x7fELF"
+    assert compile_object(support_module(target), target)[:4] == b"\x7fELF"
+
+
+def test_narrower_targets_give_the_same_results(graph, inputs, wanted):
+    from leptonc.target import AVX512, SSE, host_target
+
+    program = driver.lower(driver.optimize(graph))
+    runnable = [t for t in TARGETS.values() if t.vector_bytes <= host_target().vector_bytes]
+    assert SSE in runnable and (AVX512 in runnable) == (host_target() == AVX512)
+    for target in runnable:
+        close(driver.compile_program(program, target)(inputs), wanted)
+
+
+def test_lines_of_the_user_are_on_every_node(graph):
+    lines = {node.loc.file.rsplit("/", 1)[-1] for node in graph.nodes if node.loc}
+    assert lines == {"models.py"}
+    assert all(node.loc for node in graph.nodes if node.op != "constant")
+
+
+def test_cost_and_memory_analysis():
+    compiled = leptonc.jit(models.step, donate_argnums=(0, 1)).trace(*models.arguments()).lower().compile()
+    cost = compiled.cost_analysis()
+    x = models.batch()[0]
+    first = 2 * x.shape[0] * 10 * 10 * 4 * 27
+    assert cost["by_op"]["conv"] > first and cost["flops"] > cost["by_op"]["conv"]
+    memory = compiled.memory_analysis()
+    donated = sum(a.nbytes for a in tree.leaves(models.arguments()[:2]))
+    assert memory.donated_bytes == donated
+    assert memory.arena_bytes > 0 and memory.temporaries
+
+
+def test_stages_have_text():
+    compiled = leptonc.jit(models.loss).trace(models.init(), *models.batch()).lower().compile()
+    for stage, word in (("traced", "graph @loss"), ("optimized", "graph @loss"), ("kernels", "program @loss"),
+                        ("llvm", "define void @step"), ("asm", "step:")):
+        assert word in compiled.as_text(stage)
+    with pytest.raises(LeptonError, match="stage="):
+        compiled.as_text("nonsense")

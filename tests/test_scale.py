@@ -1,0 +1,65 @@
+"""Large graphs: near-linear time, no recursion limit."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import numpy as np
+
+import leptonc
+from leptonc import numpy as lnp
+
+
+def chain(length):
+    def f(x):
+        for n in range(length):
+            x = x * 0.999 + (n % 7) * 0.1 if n % 2 else lnp.tanh(x)
+        return x
+
+    return f
+
+
+def test_chain_of_10000_nodes():
+    x = np.linspace(-1, 1, 8, dtype=np.float32)
+    f = chain(6_000)  # 3,000 tanh, 3,000 times two
+    jitted = leptonc.jit(f)
+    assert len(leptonc.make_graph(f)(x).nodes) > 10_000
+    with leptonc.disable_jit():
+        wanted = f(x)
+    np.testing.assert_allclose(jitted(x), wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_gradient_of_a_long_chain():
+    x = np.float64(0.3)
+    f = chain(2_000)
+    grad = leptonc.jit(leptonc.grad(f))(x)
+    with leptonc.disable_jit():
+        wanted = leptonc.grad(f)(x)
+    np.testing.assert_allclose(grad, wanted, rtol=1e-9)
+
+
+def test_graph_5000_wide():
+    def f(x):
+        return sum((lnp.sqrt(x + float(n)) for n in range(5_000)), start=x * 0)
+
+    x = np.linspace(0, 1, 4, dtype=np.float64)
+    np.testing.assert_allclose(leptonc.jit(f)(x), sum(np.sqrt(x + n) for n in range(5_000)), rtol=1e-9)
+
+
+def test_5000_outputs():
+    outs = leptonc.jit(lambda x: [x + float(n) for n in range(5_000)])(np.ones(3, np.float32))
+    assert len(outs) == 5_000
+    np.testing.assert_array_equal(outs[-1], np.full(3, 5_000, np.float32))
+
+
+def test_time_grows_nearly_linearly():
+    def seconds(length):
+        start = time.perf_counter()
+        leptonc.jit(chain(length)).trace(np.ones(8, np.float32)).lower()
+        return time.perf_counter() - start
+
+    seconds(100)
+    # Four times the nodes in less than nine times the time: quadratic would be sixteen.
+    assert seconds(4_000) < 9 * max(seconds(1_000), 0.05)
+    assert sys.getrecursionlimit() <= 10_000

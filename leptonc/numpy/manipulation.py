@@ -31,7 +31,8 @@ def reshape(x: Any, shape: Any) -> Any:
 
 def ravel(x: Any) -> Any:
     """All elements in one axis."""
-    return reshape(x, (-1,)) if np.size(x) else reshape(x, (0,))
+    (operand,) = promote(x)
+    return bind("reshape", operand, shape=(int(np.prod(operand.shape, dtype=np.int64)),))
 
 
 def transpose(x: Any, axes: Any = None) -> Any:
@@ -123,7 +124,7 @@ concat = concatenate
 
 def vstack(arrays: Sequence[Any]) -> Any:
     """Rows one below the other."""
-    return concatenate([reshape(x, (1, -1)) if len(np.shape(x)) < 2 else x for x in map(asarray, arrays)], 0)
+    return concatenate([reshape(x, (1, -1)) if len(x.shape) < 2 else x for x in map(asarray, arrays)], 0)
 
 
 def hstack(arrays: Sequence[Any]) -> Any:

@@ -148,7 +148,7 @@ def clip_by_global_norm(max_norm: float) -> GradientTransformation:
     """Updates scaled down where their global norm exceeds ``max_norm`` (Pascanu et al. 2013)."""
     def update(grads: Any, state: EmptyState, params: Any = None) -> tuple[Any, EmptyState]:
         norm = global_norm(grads)
-        factor = lnp.where(norm > max_norm, max_norm / norm, lnp.ones_like(norm))
+        factor = max_norm / lnp.maximum(norm, max_norm)
         return tree.map(lambda g: g * lnp.asarray(factor, g.dtype), grads), state
 
     return GradientTransformation(lambda params: EmptyState(), update)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
@@ -194,14 +195,14 @@ def reviewed(stage: Stage, params: dict[str, Param], shape: tuple[int, ...]) -> 
         if isinstance(inst, AxisIndex):
             return None
         if isinstance(inst, Load) and params[inst.buffer].type.rank:
-            if not (loads_at_axes(stage, inst) and inst.pad is None):
+            if not (loads_at_axes(stage, inst) and inst.pad is None and params[inst.buffer].type.size == prod(shape)):
                 return None
             views[inst.buffer] = _viewed(params[inst.buffer], shape)
             inst = replace(inst, index=index)
         insts.append(inst)
     stores = []
     for store in stage.stores:
-        if not stores_at_axes(stage, store):
+        if not stores_at_axes(stage, store) or params[store.buffer].type.size != prod(shape):
             return None
         views[store.buffer] = _viewed(params[store.buffer], shape)
         stores.append(replace(store, index=index))

@@ -195,7 +195,7 @@ def concatenate_one(r: Rewriting, x: list[Value], attrs: Attrs) -> Value | None:
     return x[0] if len(x) == 1 else None
 
 
-REDUCTIONS = ("sum", "prod", "reduce_max", "reduce_min", "any", "all")
+REDUCTIONS = ("prod", "reduce_max", "reduce_min", "any", "all")  # not sum: 0 + -0.0 is 0.0
 
 
 @rule("reduce(x) over axes of extent 1 => reshape(x)", *REDUCTIONS)

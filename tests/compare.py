@@ -1,0 +1,32 @@
+"""Running a function both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import leptonc
+
+
+def both(f: Callable[..., Any], *args: Any, rtol: float = 1e-5, atol: float = 1e-6) -> list[np.ndarray]:
+    """The leaves of the compiled result, equal to those of the eager one in shape, dtype and value."""
+    compiled = leptonc.tree.leaves(leptonc.jit(f)(*args))
+    with leptonc.disable_jit(), np.errstate(all="ignore"):
+        eager = leptonc.tree.leaves(leptonc.jit(f)(*args))
+    for a, b in zip(compiled, eager, strict=True):
+        assert (a.shape, a.dtype) == (b.shape, b.dtype), (a.shape, a.dtype, b.shape, b.dtype)
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
+    return compiled
+
+
+def same(f: Callable[[Any], Callable[..., Any]], *args: Any, rtol: float = 1e-5, atol: float = 1e-6) -> None:
+    """``f(leptonc.numpy)`` gives what ``f(numpy)`` gives: shape, dtype, value; compiled and eager."""
+    got = both(f(leptonc.numpy), *args, rtol=rtol, atol=atol)
+    with np.errstate(all="ignore"):
+        wanted = leptonc.tree.leaves(f(np)(*args))
+    for a, b in zip(got, wanted, strict=True):
+        b = np.asarray(b)
+        assert (a.shape, a.dtype) == (b.shape, b.dtype), (a.shape, a.dtype, b.shape, b.dtype)
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)

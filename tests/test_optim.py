@@ -1,0 +1,104 @@
+"""Optimizers against their formulas, schedules against theirs, clipping."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import leptonc
+from leptonc import optim
+from leptonc.errors import LeptonError
+from tests.compare import both
+
+F = np.float32
+
+
+def run(optimizer, params, grads_of, steps, compiled=True):
+    """Parameters after each step."""
+    def step(params, state, grads):
+        updates, state = optimizer.update(grads, state, params)
+        return optim.apply_updates(params, updates), state
+
+    state, out = optimizer.init(params), []
+    jitted = leptonc.jit(step)
+    with leptonc.disable_jit(not compiled):
+        for n in range(steps):
+            params, state = jitted(params, state, grads_of(n))
+            out.append(params["w"])
+    return out
+
+
+def case(rng):
+    grads = rng.standard_normal((6, 5)).astype(F)
+    return {"w": rng.standard_normal(5).astype(F)}, lambda n: {"w": grads[n]}
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("momentum, nesterov", [(0.0, False), (0.9, False), (0.9, True)])
+def test_sgd(rng, compiled, momentum, nesterov):
+    params, grads = case(rng)
+    w, velocity = params["w"].astype(float), np.zeros(5)
+    for n, got in enumerate(run(optim.sgd(0.1, momentum, nesterov), params, grads, 6, compiled)):
+        g = grads(n)["w"]
+        velocity = g + momentum * velocity
+        w = w - 0.1 * (g + momentum * velocity if nesterov else velocity)
+        np.testing.assert_allclose(got, w, rtol=1e-5, atol=1e-6)
+        assert got.dtype == F
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_adam_and_adamw(rng, compiled, decay):
+    params, grads = case(rng)
+    w, m, v = params["w"].astype(float), np.zeros(5), np.zeros(5)
+    optimizer = optim.adamw(0.01, weight_decay=decay) if decay else optim.adam(0.01)
+    for n, got in enumerate(run(optimizer, params, grads, 6, compiled)):
+        g = grads(n)["w"].astype(float)
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        direction = m / (1 - 0.9 ** (n + 1)) / (np.sqrt(v / (1 - 0.999 ** (n + 1))) + 1e-8)
+        w = w - 0.01 * (direction + decay * w)
+        np.testing.assert_allclose(got, w, rtol=1e-4, atol=1e-5)
+
+
+def test_learning_rate_schedule_is_traced(rng):
+    params, grads = case(rng)
+    schedule = optim.piecewise_constant_schedule(0.1, {2: 0.5, 4: 0.1})
+    w = params["w"].astype(float)
+    for n, got in enumerate(run(optim.sgd(schedule), params, grads, 6)):
+        w = w - 0.1 * (1, 1, 0.5, 0.5, 0.05, 0.05)[n] * grads(n)["w"]
+        np.testing.assert_allclose(got, w, rtol=1e-5, atol=1e-6)
+
+
+def test_schedules():
+    cosine = optim.cosine_decay_schedule(2.0, 10, 0.1)
+    warm = optim.warmup_cosine_decay_schedule(0.0, 1.0, 4, 10)
+    decay = optim.exponential_decay(1.0, 5, 0.5, staircase=True)
+    for count, values in ((0, (2.0, 0.0, 1.0)), (4, (None, 1.0, 1.0)), (5, (1.1, None, 0.5)), (10, (0.2, 0.0, 0.25)),
+                          (99, (0.2, 0.0, None))):
+        for schedule, wanted in zip((cosine, warm, decay), values):
+            if wanted is not None:
+                np.testing.assert_allclose(both(schedule, np.int32(count))[0], wanted, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(optim.linear_schedule(1.0, 0.0, 4)(np.int32(1)), 0.75)
+    assert optim.constant_schedule(0.3)(7) == 0.3
+
+
+def test_clip_by_global_norm(rng):
+    grads = {"a": rng.standard_normal(3).astype(F), "b": rng.standard_normal((2, 2)).astype(F)}
+    norm = np.sqrt(sum((g.astype(float) ** 2).sum() for g in grads.values()))
+    for limit in (0.5, 100.0):
+        clip = optim.clip_by_global_norm(limit)
+        got, _ = leptonc.jit(clip.update)(grads, clip.init(grads))
+        for name in grads:
+            np.testing.assert_allclose(got[name], grads[name] * min(1, limit / norm), rtol=1e-5)
+    np.testing.assert_allclose(both(optim.global_norm, grads)[0], norm, rtol=1e-6)
+
+
+def test_chains_and_errors():
+    chain = optim.chain(optim.clip_by_global_norm(1.0), optim.add_decayed_weights(0.1), optim.scale(-0.1))
+    params = {"w": np.ones(4, F)}
+    updates, _ = chain.update({"w": np.zeros(4, F)}, chain.init(params), params)
+    np.testing.assert_allclose(updates["w"], -0.01, rtol=1e-6)
+    with pytest.raises(LeptonError, match="parameters"):
+        chain.update({"w": np.zeros(4, F)}, chain.init(params))
+    with pytest.raises(LeptonError, match="state of 1"):
+        chain.update(params, optim.sgd(0.1).init(params))

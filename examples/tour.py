@@ -1,66 +1,71 @@
-"""A small function at every stage of the compiler: one dense layer, summed, and its gradient.
+"""A small layer at every stage of its compilation: what leptonc does, printed.
 
     python examples/tour.py
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import leptonc
-from leptonc import ShapeDtypeStruct, nn
+from leptonc import nn
+from leptonc.ir import parse
 
-MAX_LINES = 40  # of each text: LLVM and assembly are long
-
-
-def _example_args() -> tuple[Any, ...]:
-    return tuple(ShapeDtypeStruct(shape, np.float32) for shape in ((8, 16), (16, 24), (24,)))
+BATCH, INPUTS, UNITS = 8, 12, 16
 
 
-@leptonc.jit(example_args=_example_args)
-def layer(x: Any, w: Any, b: Any) -> Any:
-    """The sum over relu(x @ w + b)."""
-    return leptonc.numpy.sum(nn.relu(x @ w + b))
+def layer(params: Any, x: Any) -> Any:
+    """The squared activations of a dense layer, summed."""
+    return (nn.relu(x @ params["kernel"] + params["bias"]) ** 2).sum()
 
 
-layer_gradient = leptonc.jit(leptonc.grad(layer, argnums=(1, 2)), example_args=_example_args)
-
-
-def show(title: str, text: str, write: Callable[[str], object], max_lines: int | None) -> None:
-    """Write ``text`` under a title, its end left out if it is long."""
-    lines = text.splitlines()
-    kept = lines if max_lines is None else lines[:max_lines]
-    write(f"\n== {title} ==\n")
-    for line in kept:
-        write(line)
-    if len(kept) < len(lines):
-        write(f"... {len(lines) - len(kept)} lines more")
-
-
-def main(write: Callable[[str], object] = print, max_lines: int | None = MAX_LINES) -> None:
-    """Print the tour through ``write``, one line a call; ``max_lines=None`` leaves nothing out."""
-    write("A Python function becomes a graph, a better graph, kernels, LLVM IR and machine code.")
-    traced = layer.trace(*layer.examples())
-    lowered = traced.lower()
-    compiled = lowered.compile()
-    show("traced: what the function did, on shapes alone", traced.as_text(), write, max_lines)
-    if leptonc.ir.parse(traced.as_text()) == traced.graph:
-        write("(this text parses back to the same graph)")
-    show("optimized: after the passes on graphs", lowered.as_text("optimized"), write, max_lines)
-    show("kernels: loop nests over buffers, fused, memory planned", lowered.as_text("kernels"), write, max_lines)
-    show("llvm: what the kernels became", compiled.as_text("llvm"), write, max_lines)
-    show("asm: what the machine runs", compiled.as_text("asm"), write, max_lines)
-
-    gradient = layer_gradient.trace(*layer_gradient.examples())
-    show("the gradient by w and b is a graph like any other, traced", gradient.as_text(), write, max_lines)
-    show("the gradient, optimized", gradient.lower().as_text("optimized"), write, max_lines)
-
+def arguments() -> tuple[Any, Any]:
     rng = np.random.default_rng(0)
-    x, w, b = (rng.standard_normal(s.shape, np.float32) for s in layer.examples())
-    write(f"\ncompiled {float(layer(x, w, b)):.4f}, NumPy {float(np.maximum(x @ w + b, 0).sum()):.4f}")
+    params = {"kernel": nn.initializers.glorot_uniform()(rng, (INPUTS, UNITS)), "bias": np.zeros(UNITS, np.float32)}
+    return params, rng.random((BATCH, INPUTS), np.float32)
+
+
+def show(title: str, text: str, lines: int = 0) -> None:
+    """Print a text under a title, cut to ``lines`` if given."""
+    rows = text.splitlines()
+    print(f"\n== {title} ({len(rows)} lines)\n")
+    print("\n".join(rows[:lines or None]) + (f"\n... {len(rows) - lines} more" if lines and len(rows) > lines else ""))
+
+
+def main() -> None:
+    params, x = arguments()
+
+    # Traced: what the Python function does, as a typed graph; every node has its line.
+    traced = leptonc.jit(layer).trace(params, x)
+    show("traced", traced.as_text())
+    assert parse(traced.as_text()) == traced.graph  # the text is the graph
+
+    # The gradient is a graph as well, of the same ops; so is the gradient of the gradient.
+    gradient = leptonc.jit(leptonc.value_and_grad(layer)).trace(params, x)
+    show("value and gradient, traced", gradient.as_text())
+
+    # Optimized: simplified, and in ops that become loops.
+    lowered = gradient.lower()
+    show("optimized", lowered.as_text("optimized"))
+
+    # Kernels: loop nests over buffers, fused, with their memory planned. What is computed, not yet how.
+    show("kernels", lowered.as_text("kernels"), 60)
+
+    # How: the schedule of each kernel stands at the head of the LLVM text; then vector code, then instructions.
+    compiled = lowered.compile()
+    show("llvm", compiled.as_text("llvm"), 24)
+    show("asm", compiled.as_text("asm"), 12)
+
+    value, grads = compiled(params, x)
+    with leptonc.disable_jit():  # the same, op by op in NumPy
+        eager_value, eager_grads = leptonc.value_and_grad(layer)(params, x)
+    print(f"\ncompiled {value:.6f}, eager {eager_value:.6f}")
+    np.testing.assert_allclose(value, eager_value, rtol=1e-5)
+    np.testing.assert_allclose(grads["kernel"], eager_grads["kernel"], rtol=1e-4, atol=1e-5)
+    print("cost:", compiled.cost_analysis())
+    print("memory:", compiled.memory_analysis())
 
 
 if __name__ == "__main__":

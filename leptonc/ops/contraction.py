@@ -95,17 +95,21 @@ class dot_general(Op):
 
 
 def _cotangent(g: Value, a: Value, b: Value, contract: Dims, batch: Dims, first: bool) -> Value:
-    """That of ``a``: g times b summed over b's free dimensions, transposed into a's order."""
+    """That of ``a``, which is the first operand or the second: g and b contracted over b's free dimensions, in the order
+    that leaves matrices as they should be, then transposed if a's dimensions lie otherwise."""
     lead = len(batch[0])
     free_a = free_dims(a.type.rank, contract[0], batch[0])
     free_b = free_dims(b.type.rank, contract[1], batch[1])
-    g_batch = tuple(range(lead))
     after = lead + len(free_a) if first else lead
-    g_free_b = tuple(range(after, after + len(free_b)))
-    result: Value = get_op("dot_general")(g, b, contract=(g_free_b, free_b), batch=(g_batch, batch[1]))
-    # the result has batch, a's free, then b's contracted dimensions in b's order
+    g_free_b, g_batch = tuple(range(after, after + len(free_b))), tuple(range(lead))
     paired = dict(zip(contract[1], contract[0]))
-    order = [*batch[0], *free_a, *(paired[d] for d in sorted(contract[1]))]
+    contracted = [paired[d] for d in sorted(contract[1])]  # dimensions of a, in the order b keeps them
+    if first:
+        result: Value = get_op("dot_general")(g, b, contract=(g_free_b, free_b), batch=(g_batch, batch[1]))
+        order = [*batch[0], *free_a, *contracted]
+    else:
+        result = get_op("dot_general")(b, g, contract=(free_b, g_free_b), batch=(batch[1], g_batch))
+        order = [*batch[0], *contracted, *free_a]
     perm = tuple(order.index(d) for d in range(a.type.rank))
     out: Value = get_op("transpose")(result, perm=perm) if perm != tuple(range(len(perm))) else result
     return out

@@ -21,7 +21,8 @@ class SinkRelu:
     max commutes with relu (both monotone, both give NaN for NaN). Where y > 0 the maximum of a window is positive, so r
     and x have it at the same first cell: i = i'. Where y <= 0 or NaN, the chosen cell c has r_c <= 0 or NaN, the mask
     r_c > 0 is false and the gradient 0 on both sides, wherever it is put. Windows that choose the same cell have the
-    same y, so the mask may be taken per window also where windows overlap.
+    same y, so the mask may be taken per window also where windows overlap. (No window lies in padding alone: max_pool
+    does not allow it.)
     """
 
     name: str = "sink-relu"
@@ -72,7 +73,7 @@ class _Finder:
         if value in self.graph.outputs or not any(n.op == "max_pool" for n in pools) or len({n.attrs for n in pools}) != 1:
             return None
         attrs = pools[0].attributes
-        if not relu.types[0].dtype.is_float or not _windows_hold_cells(relu.types[0].shape[1:-1], attrs):
+        if not relu.types[0].dtype.is_float:
             return None
         selects: list[Node] = []
         for node in readers:
@@ -110,15 +111,6 @@ class _Finder:
         if node is not None and node.op == "broadcast":
             node = self.graph.producer.get(node.operands[0])
         return node is not None and node.op == "constant" and not np.any(node.attributes["value"].array)
-
-
-def _windows_hold_cells(spatial: tuple[int, ...], attrs: dict[str, Any]) -> bool:
-    """No window lies in the padding alone: its maximum would be -inf, that of relu's as well, but relu(-inf) is 0."""
-    for n, window, stride, (low, high) in zip(spatial, attrs["window"], attrs["stride"], attrs["padding"]):
-        last = (n + low + high - window) // stride * stride - low
-        if low >= window or last >= n:
-            return False
-    return True
 
 
 def _pooled(r: Rewriter, sink: _Sink, node: Node) -> Value:

@@ -183,7 +183,6 @@ def _info(options: argparse.Namespace) -> int:
     print(f"leptonc {leptonc.__version__}, Python {platform.python_version()}, {platform.platform()}")
     print(f"target {target.name}: {target.vector_bytes * 8}-bit vectors, register tile {target.rows} x {target.vectors} vectors")
     print(f"threads {config.num_threads()}")
-    print(f"cache {config.cache_dir()}")
     for name in PACKAGES:
         print(f"{name} {_version(name)}")
     return 0

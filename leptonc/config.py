@@ -3,7 +3,8 @@
 | variable | meaning | default |
 |---|---|---|
 | LEPTONC_NUM_THREADS | worker threads of a compiled step, 1..1024 | CPUs this process may run on |
-| LEPTONC_DEBUG | 0 silent, 1 timings, 2 optimized graph, 3 kernels, 4 LLVM text, 5 assembly | 0 |
+| LEPTONC_DEBUG | 0 silent, 1 timings and causes of recompiling, 2 optimized graph, 3 kernels, 4 LLVM text, 5 assembly | 0 |
+| LEPTONC_TARGET | sse, avx2 or avx512: what to compile for (see leptonc.target) | the widest this machine runs |
 | LEPTONC_CACHE_DIR | where compiled objects are kept | leptonc/ under XDG_CACHE_HOME or ~/.cache |
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from types import MethodType
@@ -135,7 +136,9 @@ class Jitted:
     def _compile(self, key: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Compiled:
         with self._lock:
             if key not in self._cache:  # else another thread has made it meanwhile
+                start = time.perf_counter()
                 compiled = self.trace(*args, **kwargs).lower().compile()
+                _print_stages(self._name, compiled, time.perf_counter() - start)
                 self._signatures.append(compiled.interface.signature)
                 self._cache[key] = compiled
                 if config.debug_level() >= 1 and len(self._signatures) > 1:
@@ -149,6 +152,19 @@ class Jitted:
         out, out_tree = tree.flatten_with_path(self._on_leaves(treedef, args, kwargs)(*leaves), "its result")
         return tree.unflatten(out_tree, [leaf if isinstance(leaf, Tracer) else np.array(as_leaf(leaf, path, self._name))
                                          for path, leaf in out])
+
+
+DEBUG_STAGES = ((2, "optimized"), (3, "kernels"), (4, "llvm"), (5, "asm"))
+
+
+def _print_stages(name: str, compiled: Compiled, seconds: float) -> None:
+    """What LEPTONC_DEBUG asks for, on stderr."""
+    level = config.debug_level()
+    if level >= 1:
+        print(f"{name}: compiled in {seconds * 1e3:.0f} ms", file=sys.stderr)
+    for at_least, stage in DEBUG_STAGES:
+        if level >= at_least:
+            print(compiled.as_text(stage), file=sys.stderr)
 
 
 def _key(leaf: Any) -> Any:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+
+from leptonc.errors import LeptonError
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,15 @@ TARGETS = {t.name: t for t in (SSE, AVX2, AVX512)}
 
 
 def host_target() -> Target:
-    """The widest target this machine runs; LEPTONC_TARGET names another for a test or a comparison."""
+    """The widest target this machine runs; LEPTONC_TARGET names another one, narrower, for a comparison.
+
+    Raises LeptonError if it names none.
+    """
+    chosen = os.environ.get("LEPTONC_TARGET")
+    if chosen is not None:
+        if chosen not in TARGETS:
+            raise LeptonError(f"LEPTONC_TARGET={chosen!r}, expected one of {', '.join(TARGETS)}")
+        return TARGETS[chosen]
     flags = _cpu_flags()
     if {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= flags:
         return AVX512

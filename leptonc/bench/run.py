@@ -62,9 +62,6 @@ class Worker:
     def finish(self) -> dict[str, Any]:
         """The system's entry of the results."""
         peak = self.ask(cmd="quit")["peak_rss_mb"]
-        for pipe in self._pipes():
-            pipe.close()
-        self._process.wait()
         return {"system": self.system, "mode": self.mode, "median_ms": round(median(self.seconds) * 1e3, 3),
                 "min_ms": round(min(self.seconds) * 1e3, 3), "compile_s": round(self.warm["compile_s"], 3),
                 "peak_rss_mb": round(peak, 1), "loss_after_10_steps": self.warm["loss_after_10_steps"]}
@@ -72,6 +69,8 @@ class Worker:
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()
+        for pipe in self._pipes():
+            pipe.close()
 
 
 def run_case(case: Case, rounds: int, eager: bool, fma_gflops: float) -> dict[str, Any]:

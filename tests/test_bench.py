@@ -1,0 +1,59 @@
+"""The benchmark harness on a tiny case: the JSON's shape, systems that do the same work. Nothing is timed here."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from leptonc.bench import run
+from leptonc.bench.cases import CASES, TINY
+from leptonc.bench.machine import fma_text
+from leptonc.bench.systems import make, modes
+from leptonc.codegen.assemble import compile_object
+from leptonc.errors import LeptonError
+from leptonc.target import TARGETS
+
+
+def test_a_run_gives_the_documented_json(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(run, "ROUND_SECONDS", 0.0)
+    monkeypatch.setattr(run, "describe_machine", lambda: {"cpu": "test", "threads": 1, "fma_gflops": 100.0, "copy_gbs": 10.0})
+    run.run_all(["tiny"], 2, json_file=tmp_path / "out.json")
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert {"fma_gflops", "copy_gbs"} <= found["machine"].keys()
+    (case,) = found["cases"]
+    assert case.keys() == {"case", "dense_limit_ms", "runs", "best_peer", "ratio_to_best_peer"}
+    assert [(r["system"], r["mode"]) for r in case["runs"]] == modes(TINY)
+    for entry in case["runs"]:
+        assert entry.keys() == {"system", "mode", "median_ms", "min_ms", "compile_s", "peak_rss_mb", "loss_after_10_steps"}
+        assert entry["min_ms"] <= entry["median_ms"] and entry["peak_rss_mb"] > 10
+    losses = [r["loss_after_10_steps"] for r in case["runs"]]
+    np.testing.assert_allclose(losses, losses[0], rtol=1e-3)
+    assert "| tiny | leptonc compiled |" in capsys.readouterr().out
+
+
+def test_a_worker_that_dies_is_reported():
+    worker = run.Worker("nonsense", "mode", TINY)
+    with pytest.raises(LeptonError, match="died"):
+        worker.ask(cmd="warm", steps=1)
+    worker.kill()
+
+
+def test_work_is_counted():
+    case = CASES["seed-224"]
+    assert case.shapes() == [(224, 224, 3), (222, 222, 32), (111, 111, 32), (109, 109, 64), (54, 54, 64), (128,), (2,)]
+    first = 2 * 32 * 222 * 222 * 32 * 27
+    second = 2 * 32 * 109 * 109 * 64 * 288
+    dense = 2 * 32 * (186624 * 128 + 128 * 2)
+    assert case.training_flops() == 2 * first + 3 * (second + dense)
+
+
+def test_unknown_systems_are_an_error():
+    with pytest.raises(LeptonError, match="no system"):
+        make("fortran", "fast", TINY)
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+def test_the_machine_measurement_compiles(target):
+    assert compile_object(fma_text(target), target)

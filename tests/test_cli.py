@@ -1,0 +1,131 @@
+"""The command line: every stage of the reference step, passes watched and switched off, mistakes in one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import leptonc
+from leptonc import cli, driver
+from leptonc.ir import parse
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+STEP = f"{EXAMPLES}/seed_cnn.py:train_step"
+
+MODEL = '''
+import numpy as np
+import leptonc
+from leptonc import nn
+
+def layer(x, w):
+    return nn.relu(x @ w).sum()
+
+class Net:
+    @staticmethod
+    def forward(x):
+        return x + 1
+
+def broken(x):
+    return x @ x.T @ x.T
+
+def python_error(x):
+    return {}["missing"]
+
+number = 7
+'''
+
+
+@pytest.fixture
+def model(tmp_path):
+    path = tmp_path / "small_model.py"
+    path.write_text(MODEL)
+    return path
+
+
+def run(capsys, *arguments):
+    code = cli.main([str(a) for a in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.mark.parametrize("stage, word", [("traced", "conv_weight_grad"), ("optimized", "max_pool_index"),
+                                         ("kernels", "k0 = kernel"), ("llvm", "define void @step"), ("asm", "vfmadd")])
+def test_every_stage_of_the_reference_step(capsys, stage, word):
+    code, out, _ = run(capsys, "dump", STEP, "--stage", stage)
+    assert code == 0 and (word in out or (stage == "asm" and "step:" in out))
+    if stage in ("traced", "optimized"):
+        graph = parse(out)
+        assert str(graph) == out.rstrip("\n")
+        traced = sys.modules["seed_cnn"].train_step
+        whole = traced.trace(*traced.examples()).graph
+        assert graph == (whole if stage == "traced" else driver.optimize(whole))
+
+
+def test_types_on_the_command_line(capsys, model, tmp_path):
+    code, out, _ = run(capsys, "dump", f"{model}:layer", "--arg", "f32[4,8]", "--arg", "f32[8,2]")
+    assert code == 0 and "dot_general" in out and "small_model.py" in out
+    assert run(capsys, "dump", f"{model}:Net.forward", "--arg", "f64[3]", "-o", tmp_path / "out.txt")[0] == 0
+    assert parse((tmp_path / "out.txt").read_text()).name == "forward"
+
+
+def test_passes_are_watched_and_switched_off(capsys, model):
+    base = ("dump", f"{model}:layer", "--arg", "f32[4,8]", "--arg", "f32[8,2]")
+    _, fused, timings = run(capsys, *base, "--stage", "kernels", "--timings")
+    assert all(name in timings for name in driver.pipeline_names())
+    _, unfused, _ = run(capsys, *base, "--stage", "kernels", "--disable", "fuse")
+    assert unfused.count("  call") > fused.count("  call")
+    assert "program" in run(capsys, *base, "--after", "halo")[1]
+    assert "graph" in run(capsys, *base, "--after", "cse")[1]
+    assert run(capsys, *base, "--bisect", "0")[0] == 0
+
+
+@pytest.mark.parametrize("arguments, code, words", [
+    (["dump", "nowhere.py:f"], 2, "no file"), (["dump", "{model}"], 2, "FILE.py:FUNCTION"),
+    (["dump", "{model}:nothing"], 2, "layer"),
+    (["dump", "{model}:number"], 2, "not a function"), (["dump", "{model}:layer"], 1, "example arguments"),
+    (["dump", "{model}:layer", "--arg", "f99[2]"], 1, "no tensor type"),
+    (["dump", "{model}:broken", "--arg", "f32[2,3]"], 1, "matmul"),
+    (["dump", "{model}:layer", "--after", "fuze"], 1, "did you mean fuse"), (["bench", "nonsense"], 2, "seed-224"),
+])
+def test_mistakes_are_one_line(capsys, model, arguments, code, words):
+    found, out, err = run(capsys, *(a.format(model=model) for a in arguments))
+    assert found == code and words in err and err.count("\n") == 1 and not out
+
+
+def test_errors_of_the_users_program_keep_their_traceback(model):
+    with pytest.raises(KeyError, match="missing"):
+        cli.main(["dump", f"{model}:python_error", "--arg", "f32[2]"])
+
+
+def test_info_and_version(capsys):
+    code, out, _ = run(capsys, "info")
+    assert code == 0 and leptonc.__version__ in out and "target" in out and "numpy" in out
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--version"])
+    assert stop.value.code == 0
+
+
+def test_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "leptonc", "info"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "threads" in done.stdout
+
+
+def test_debug_ladder(capsys, monkeypatch):
+    monkeypatch.setenv("LEPTONC_DEBUG", "3")
+    leptonc.jit(lambda x: x + 1)(1.0)
+    err = capsys.readouterr().err
+    assert "compiled in" in err and "graph @lambda" in err and "program @lambda" in err and "define void" not in err
+
+
+def test_target_from_the_environment(monkeypatch):
+    from leptonc.errors import LeptonError
+    from leptonc.target import host_target
+
+    monkeypatch.setenv("LEPTONC_TARGET", "sse")
+    assert host_target().name == "sse"
+    monkeypatch.setenv("LEPTONC_TARGET", "altivec")
+    with pytest.raises(LeptonError, match="sse, avx2, avx512"):
+        host_target()

@@ -64,6 +64,12 @@ def test_donating_one_buffer_twice_is_an_error():
         f(a, a)
     with pytest.raises(DonationError):
         f(a[:2], a[1:3])
+    mixed = leptonc.jit(lambda a, b, c: (a + b.sum(), c + 1), donate_argnums=0)
+    with pytest.raises(DonationError):
+        mixed(a[1:3], a, np.ones(2))
+    with pytest.raises(DonationError):
+        mixed(a, np.ones(4), a[3:])
+    mixed(np.zeros(4), a, a[1:])  # what is not donated may be shared
 
 
 @pytest.mark.parametrize("donated", [np.zeros((4, 4))[:, ::2], np.broadcast_to(np.float64(1), (3,))])

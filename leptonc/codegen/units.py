@@ -80,12 +80,19 @@ class _KernelUnits:
         self.count = 0
 
     def all(self) -> list[Unit]:
-        units = [self._fill(p) for p in self.kernel.params if p.init is not None and p.role != "in"]
+        units = [self._fill(p) for p in self.kernel.params if p.init is not None and p.role != "in" and not self._is_covered(p)]
         if self.kernel.outer:
             return [*units, self._outer_unit()]
         for stage in self.kernel.stages:
             units += self._stage_units(stage)
         return units
+
+    def _is_covered(self, param: Param) -> bool:
+        """Whether the first stage writes every element anyway: nothing to fill."""
+        first = self.kernel.stages[0] if self.kernel.stages else None
+        if first is None or self.kernel.outer or any(isinstance(i, Load) and i.buffer == param.name for i in first.insts):
+            return False
+        return any(covers(store, first, param.type.shape) for store in first.stores if store.buffer == param.name)
 
     def _fill(self, param: Param) -> Unit:
         """Set a result to its initial value, before stages that do not cover or that accumulate."""
@@ -163,6 +170,24 @@ class _KernelUnits:
         what = f"pack {panels.side.buffer} into {panels.items} panels of {panels.plan.depth} x {panels.width}"
         return Unit(self._write(e), self.kernel, frozenset({panels.side.buffer}), frozenset({""}), panels.items,
                     panels.elements, what, offset + size)
+
+
+def covers(store: Store, stage: Stage, shape: tuple[int, ...]) -> bool:
+    """Whether a plain store meets every index of a buffer: each dimension counts through [0, extent) in digits of its own."""
+    extents = {a.name: a.extent for a in stage.map_axes}
+    used: set[str] = set()
+    for index, extent in zip(store.index, shape, strict=True):
+        if index.values or index.offset or index.div != 1 or used & {a for a, _ in index.axes}:
+            return False
+        reach = 1
+        for axis, coeff in sorted(index.axes, key=lambda term: term[1]):
+            if coeff != reach or axis not in extents:
+                return False
+            reach *= extents[axis]
+        used |= {a for a, _ in index.axes}
+        if reach != extent:
+            return False
+    return not store.accumulate and not store.masked
 
 
 def _decode_outer(e: Emitter, outer: tuple[Axis, ...], item: str) -> dict[str, str]:

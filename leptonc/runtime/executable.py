@@ -61,11 +61,13 @@ class Executable:
         Raises ShapeError, DtypeError or DonationError.
         """
         held = [self._checked(slot, array, n) for n, (slot, array) in enumerate(zip(self.inputs, arrays, strict=True))]
-        self._check_overlap(held)
+        spans = [_span(array) for array in held]
+        if any(slot.donated for slot in self.inputs):
+            self._check_overlap(spans)
         results = [held[s.donated] if s.donated is not None else _empty(s) for s in self.outputs]
         threads = 1 if not self.parallel else (nthreads or config.num_threads())
         with self._lock:
-            self._bind(held, results)
+            self._bind([start for start, _ in spans], results)
             self._prepare(threads)
             if threads == 1:
                 self._serial(self._contexts.ctypes.data)
@@ -93,21 +95,22 @@ class Executable:
         if slot.donated:
             raise DonationError(f"argument {slot.name or n} is donated but {why}; fix: pass a fresh contiguous array")
 
-    def _check_overlap(self, held: list[np.ndarray]) -> None:
-        donated = [(n, _span(held[n])) for n, slot in enumerate(self.inputs) if slot.donated and held[n].size]
-        for n, (start, stop) in donated:
-            for m, other in enumerate(held):
-                low, high = _span(other)
-                if m != n and other.size and low < stop and start < high:
-                    raise DonationError(f"argument {self.inputs[n].name or n} is donated but shares memory with argument "
-                                        f"{self.inputs[m].name or m}; fix: pass a copy of one of them")
+    def _check_overlap(self, spans: list[tuple[int, int]]) -> None:
+        """Donated memory may meet no other argument's: in order of address, each against the farthest end so far."""
+        ends = {False: (0, -1), True: (0, -1)}  # donated or not -> (farthest end, whose)
+        for (start, stop), n in sorted((span, n) for n, span in enumerate(spans) if span[0] < span[1]):
+            donated = bool(self.inputs[n].donated)
+            for reach, other in (ends[True], *([ends[False]] if donated else [])):
+                if start < reach:
+                    one, shared = (n, other) if donated else (other, n)
+                    raise DonationError(f"argument {self.inputs[one].name or one} is donated but shares memory with argument "
+                                        f"{self.inputs[shared].name or shared}; fix: pass a copy of one of them")
+            ends[donated] = max(ends[donated], (stop, n))
 
-    def _bind(self, held: list[np.ndarray], results: list[np.ndarray]) -> None:
-        args = self._args
-        for n, array in enumerate(held):
-            args[n] = address(array)
-        for n, array in enumerate(results, len(held)):
-            args[n] = address(array)
+    def _bind(self, addresses: list[int], results: list[np.ndarray]) -> None:
+        count = len(addresses)
+        self._args[:count] = addresses
+        self._args[count:count + len(results)] = [address(array) for array in results]
 
     def _prepare(self, threads: int) -> None:
         """Arena at the first call; contexts and scratch when the thread count changes."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-GOLDEN = Path(__file__).parent / "golden"
+ROOT = Path(__file__).parents[1]
+GOLDEN = ROOT / "tests/golden"
+sys.path += [str(ROOT / "examples"), str(ROOT / "benchmarks")]  # they are programs, not part of the package
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

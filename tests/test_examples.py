@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
+import face_recognition
 import numpy as np
 import pytest
-
-import leptonc
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
-import face_recognition
 import seed_cnn
 import tour
+
+import leptonc
 
 
 def test_tour(capsys):

@@ -40,13 +40,22 @@ def large_quadrant(e: Emitter, x: str) -> str:
 
 
 def _function() -> str:
+    return _table_text() + _window_text() + _angle_text()
+
+
+def _table_text() -> str:
     table = "".join(f"\\{byte:02X}" for byte in two_over_pi_bytes())
-    half, mask = 1 << 189, (1 << 192) - 1
     return f"""@two_over_pi = private unnamed_addr constant [{TABLE_BYTES} x i8] c"{table}"
 declare i256 @llvm.bswap.i256(i256)
 declare i256 @llvm.ctlz.i256(i256, i1)
 
-define internal {{ i64, double }} @large_quadrant(double %x) noinline {{
+"""
+
+
+def _window_text() -> str:
+    """M times the window of 2/pi: quadrant (rounded), and the size of what is left with its sign."""
+    half, mask = 1 << 189, (1 << 192) - 1
+    return f"""define internal {{ i64, double }} @large_quadrant(double %x) noinline {{
 entry:
   %bits = bitcast double %x to i64
   %negative = icmp slt i64 %bits, 0
@@ -75,7 +84,12 @@ entry:
   %below = icmp slt i256 %fraction, 0
   %minus = sub i256 0, %fraction
   %size = select i1 %below, i256 %minus, i256 %fraction
-  %zeros.wide = call i256 @llvm.ctlz.i256(i256 %size, i1 false)
+"""
+
+
+def _angle_text() -> str:
+    """What is left, as two floats, times pi/2; signs put back."""
+    return f"""  %zeros.wide = call i256 @llvm.ctlz.i256(i256 %size, i1 false)
   %zeros = trunc i256 %zeros.wide to i64
   %normal = shl i256 %size, %zeros.wide
   %high.wide = lshr i256 %normal, 203

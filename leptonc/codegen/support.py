@@ -115,7 +115,12 @@ def support_module(target: Target) -> str:
     One caller at a time: the pool's lock sees to it. A job's number and thread count are one atomic word, so a
     worker left out of one job cannot mistake the next one's count for it.
     """
-    return f'target triple = "{target.triple}"\n' + _declarations(target) + _wait_function(target) + f"""
+    head = f'target triple = "{target.triple}"'
+    return "\n".join([head, _declarations(target), _wait_function(target), _worker(), _post_and_stop(), _run()])
+
+
+def _worker() -> str:
+    return f"""
 define void @leptonc_worker(ptr %pool, i64 %tid, i32 %seen.first) {{
 entry:
   %job = getelementptr i8, ptr %pool, i64 {abi.POOL_JOB}
@@ -159,7 +164,11 @@ finish:
 leave:
   ret void
 }}
+"""
 
+
+def _post_and_stop() -> str:
+    return f"""
 define internal void @post(ptr %job, i64 %threads) {{
 entry:
   %old = load atomic i64, ptr %job monotonic, align 8
@@ -183,7 +192,11 @@ entry:
   call void @wake(ptr %job, ptr %syscall)
   ret void
 }}
+"""
 
+
+def _run() -> str:
+    return f"""
 define void @leptonc_run(ptr %pool, ptr %function, ptr %contexts, i64 %threads) {{
 entry:
   %done = getelementptr i8, ptr %pool, i64 {abi.POOL_DONE}

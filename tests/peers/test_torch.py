@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+import seed_cnn
 
 import leptonc
 from leptonc import nn
 
 torch = pytest.importorskip("torch")
-sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
-import seed_cnn  # noqa: E402
 
 
 def as_nchw(x):

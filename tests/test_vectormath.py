@@ -1,0 +1,48 @@
+"""The vector maths over all magnitudes: errors in units of the last place."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import ulp
+
+import leptonc
+from leptonc import lax
+from leptonc import numpy as lnp
+
+COUNT = 100_000
+
+
+@pytest.mark.parametrize("name", ulp.FUNCTIONS)
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_errors_stay_below_three_units_of_the_last_place(name, dtype):
+    x = ulp.patterns(dtype, COUNT, seed=1)
+    off = ulp.errors(name, x)
+    assert off.max() <= 3, (off.max(), x[off.argmax()])
+
+
+def test_erf(rng):
+    x = np.concatenate([rng.standard_normal(3_000) * 2, [0.0, -0.0, np.inf, -np.inf, np.nan, 1e-300, 6.0, 0.9999]])
+    wanted = np.array([math.erf(v) for v in x])
+    np.testing.assert_allclose(leptonc.jit(lax.erf)(x), wanted, rtol=1e-14)
+    np.testing.assert_allclose(leptonc.jit(lax.erf)(x.astype("f4")), [math.erf(v) for v in x.astype("f4")], rtol=2e-7)
+
+
+@pytest.mark.parametrize("name", ["power", "arctan2", "remainder", "floor_divide"])
+def test_functions_of_two_numbers(rng, name):
+    special = np.array([0.0, -0.0, 1.0, -1.0, 2.0, -3.0, 0.5, np.inf, -np.inf, np.nan, 1e300, 1e-300, 7.0, -1e10])
+    x, y = (np.concatenate([g.ravel(), rng.standard_normal(2_000) * 10.0 ** rng.integers(-3, 4, 2_000)])
+            for g in np.meshgrid(special, special))
+    with np.errstate(all="ignore"):
+        wanted = getattr(np, name)(x, y)
+    got = leptonc.jit(getattr(lnp, name))(x, y)
+    np.testing.assert_allclose(got, wanted, rtol=2e-15 if name != "floor_divide" else 1e-15)
+    np.testing.assert_array_equal(np.signbit(got[got == 0]), np.signbit(wanted[wanted == 0]))
+
+
+def test_large_arguments_of_sine_are_reduced_exactly():
+    x = np.array([2.0**20, 2.0**52 + 1, 1e22, 1e300, -1e100, 6381956970095103.0 * 2.0**797])
+    np.testing.assert_allclose(leptonc.jit(lnp.sin)(x), np.sin(x), rtol=1e-15)
+    np.testing.assert_allclose(leptonc.jit(lnp.cos)(x), np.cos(x), rtol=1e-14)

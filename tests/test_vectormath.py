@@ -38,6 +38,8 @@ def test_functions_of_two_numbers(rng, name):
     with np.errstate(all="ignore"):
         wanted = getattr(np, name)(x, y)
     got = leptonc.jit(getattr(lnp, name))(x, y)
+    normal = ~((np.abs(wanted) < np.finfo(np.float64).tiny) & (wanted != 0))  # others are flushed to zero
+    got, wanted = got[normal], wanted[normal]
     np.testing.assert_allclose(got, wanted, rtol=2e-15 if name != "floor_divide" else 1e-15)
     np.testing.assert_array_equal(np.signbit(got[got == 0]), np.signbit(wanted[wanted == 0]))
 

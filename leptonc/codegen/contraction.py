@@ -21,7 +21,9 @@ ITEM_WORK = 1 << 18  # multiply-adds worth a parallel item
 MIN_ITEMS = 64  # items wanted, so that the split is even for any thread count
 EPILOGUE_INLINE = 4  # epilogues of at most that many instructions are written out for each accumulator
 LOAD_COST = 0.25  # multiply-adds that a load of an operand costs, when operands come from beyond L1
-STORE_COST = 24  # a strided store of one lane, in multiply-adds
+FAR_COST = 4  # times that, for rows that lie on pages of their own
+PAGE = 4096
+STORE_COST = 48  # a strided store of one lane, in multiply-adds
 PACK_COST = 6  # moving one element into a panel
 PACK_REUSE = 8  # register tiles that must read a panel before packing it for locality pays
 
@@ -200,8 +202,9 @@ def _rows_collide(plan: Contraction, target: Target) -> bool:
 
 def _cost(plan: Contraction) -> float:
     """Multiply-adds and what is moved beside them: operands into registers, panels, strided results."""
-    loads = plan.rows + plan.vectors
-    steps = (max(plan.rows * plan.vectors, loads, 8) + LOAD_COST * loads) * plan.lanes
+    apart = abs(plan.a.access.stride(plan.row.name)) * plan.dtype.itemsize
+    loads = plan.rows * (FAR_COST if apart >= PAGE and not plan.a.pack else 1) + plan.vectors
+    steps = (max(plan.rows * plan.vectors, plan.rows + plan.vectors, 8) + LOAD_COST * loads) * plan.lanes
     outer = prod(a.extent for a in plan.outer)
     cost = float(outer * plan.row_tiles * plan.col_tiles * steps * plan.depth)
     for side, axis in ((plan.a, plan.row), (plan.b, plan.col)):

@@ -310,7 +310,7 @@ def fmod(v: Lanes, x: str, y: str) -> str:
     Long division: each round takes as many bits of the quotient off as keep the product exact.
     """
     digits = 50 if v.e.fma else 1
-    rounds = -(-2100 // digits)
+    rounds = -(-2100 // digits) if v.e.fma else 3 * 2100  # one bit may take three subtractions
     a, b = v.abs(x), v.abs(y)
     with v.e.reduce_loop("round", "0", str(rounds), 1, [(v.type, a)]) as (_, phis, following):
         following.append(_fmod_round(v, phis[0], b, digits))

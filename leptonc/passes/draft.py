@@ -46,6 +46,11 @@ class Task:
     def writes(self) -> tuple[int, ...]:
         return tuple(buffer_number(p.name) for p in self.kernel.params if p.role != "in")
 
+    @cached_property
+    def work(self) -> int:
+        """Instructions that compute: what stays of a body when it is merged with another."""
+        return sum(isinstance(i, Apply | Reduce) for s in self.kernel.stages for i in s.insts)
+
     @property
     def stage(self) -> Stage | None:
         """The only stage of a kernel that fusion can work on."""

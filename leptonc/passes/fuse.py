@@ -33,6 +33,7 @@ from leptonc.passes.split import is_product_sum
 
 NEIGHBOURS = 8  # earlier readers of a buffer that a kernel may join: the nearest ones
 SEARCH = 256  # kernels looked at when asking whether a merge would close a cycle
+RANGES = 200  # merges until ranks are counted anew
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,32 @@ class Fuse:
         return draft.finish()
 
 
+class _Ranks:
+    """Positions of tasks in an order that respects dependences; a task that others were merged into has a range of them.
+
+    They keep searches short: whatever ``goal`` depends on lies, at least in part, below ``bound(goal)``.
+    """
+
+    def __init__(self, order: list[int]):
+        self.low = {n: rank for rank, n in enumerate(order)}
+        self.high = dict(self.low)
+        self.joined: set[int] = set()
+
+    def join(self, part: int, n: int) -> None:
+        self.low[n], self.high[n] = min(self.low[n], self.low[part]), max(self.high[n], self.high[part])
+        self.joined.discard(part)
+        self.joined.add(n)
+
+    def bound(self, goal: int) -> int:
+        """The last rank at which something ``goal`` depends on may take part in an edge: a range that begins before it and
+        ends behind it moves it on."""
+        bound = self.high[goal]
+        for n in sorted(self.joined, key=self.low.__getitem__):
+            if self.low[n] < bound:
+                bound = max(bound, self.high[n])
+        return bound
+
+
 class _Fusion:
     """The dependence graph of tasks under merging. Task numbers are stable; a merged task keeps the consumer's."""
 
@@ -60,8 +87,10 @@ class _Fusion:
         self.tasks: dict[int, Task] = dict(enumerate(draft.tasks))
         self.producer: dict[int, int] = {}
         self.readers: dict[int, set[int]] = {}
+        self.stale = False
         for n, task in self.tasks.items():
             self._link(n, task)
+        self.ranks = _Ranks(self._order())
 
     def _link(self, n: int, task: Task) -> None:
         for buffer in task.writes:
@@ -79,7 +108,8 @@ class _Fusion:
     def run(self) -> list[Task]:
         for n in range(len(self.draft.tasks)):
             while n in self.tasks and self._improve(n):
-                pass
+                if self.stale:
+                    self.ranks, self.stale = _Ranks(self._order()), False
         return self._ordered()
 
     def _improve(self, n: int) -> bool:
@@ -96,6 +126,8 @@ class _Fusion:
     def _append(self, p: int, n: int) -> bool:
         """Run task ``n`` in the loops of its producer ``p``."""
         made, task = self.tasks[p], self.tasks[n]
+        if not self._may_fit(made, task):
+            return False
         consumer, producer = task.stage, made.stage
         if producer is None or consumer is None or not is_map(consumer):
             return False
@@ -105,7 +137,7 @@ class _Fusion:
             return False
         first, second = agreed
         producer, consumer = first.stages[0], second.stages[0]
-        if not _hands_over(producer, consumer, shared) or _scatters(producer) or not self._may_fit(producer, consumer):
+        if not _hands_over(producer, consumer, shared) or _scatters(producer):
             return False
         stage = append(producer, with_prefix(consumer, "c"), shared)
         return stage is not None and self._replace(p, n, first, second, stage)
@@ -113,6 +145,8 @@ class _Fusion:
     def _inline(self, p: int, n: int) -> bool:
         """Put the body of ``p`` in the place of the loads of its result in ``n``."""
         made, task = self.tasks[p], self.tasks[n]
+        if not self._may_fit(made, task):
+            return False
         consumer, producer = task.stage, made.stage
         if producer is None or consumer is None or not is_map(producer) or len(producer.stores) != 1:
             return False
@@ -123,7 +157,7 @@ class _Fusion:
         if not stores_at_axes(producer, producer.stores[0]) or not self._worth(p, producer, consumer, buffer):
             return False
         agreed = _agreed_views(made.kernel, task.kernel, {buffer})
-        if agreed is None or _reads_what_it_writes(agreed[0], agreed[1]) or not self._may_fit(producer, consumer):
+        if agreed is None or _reads_what_it_writes(agreed[0], agreed[1]):
             return False
         first, second = agreed
         body = with_prefix(first.stages[0], "p")
@@ -149,6 +183,8 @@ class _Fusion:
 
     def _join(self, other: int, n: int) -> bool:
         first, second = self.tasks[other], self.tasks[n]
+        if not self._may_fit(first, second):
+            return False
         a, b = first.stage, second.stage
         if a is None or b is None or [(x.extent, x.reduce) for x in a.axes] != [(x.extent, x.reduce) for x in b.axes]:
             return False
@@ -159,7 +195,7 @@ class _Fusion:
             return False
         if len(both.keys() | {p.name for p in second.kernel.params}) > self.options.max_params:
             return False
-        if not self._may_fit(a, b) or not common_loads(a, b) or self._reaches(other, n) or self._reaches(n, other):
+        if not common_loads(a, b) or self._reaches(other, n) or self._reaches(n, other):
             return False
         stage = side_by_side(a, b)
         if stage is None:
@@ -168,6 +204,7 @@ class _Fusion:
         if not self._fits(stage, params):
             return False
         self._unlink(other, self.tasks.pop(other))
+        self._joined(other, n)
         self._swap(n, replace(second, kernel=replace(second.kernel, name=_named(first.kernel, second.kernel), params=params,
                                                      stages=(stage,))))
         return True
@@ -183,6 +220,7 @@ class _Fusion:
 
     def _reaches(self, start: int, goal: int, skip_direct: bool = False) -> bool:
         """Whether ``goal`` depends on ``start``; True also when the search is given up."""
+        last = self.ranks.bound(goal)
         seen = {start}
         work = [start]
         while work:
@@ -191,7 +229,7 @@ class _Fusion:
                 for reader in self.readers.get(buffer, ()):
                     if reader == goal and not (skip_direct and here == start):
                         return True
-                    if reader not in seen and reader != goal:
+                    if reader not in seen and reader != goal and self.ranks.low[reader] < last:
                         seen.add(reader)
                         work.append(reader)
             if len(seen) > SEARCH:
@@ -214,10 +252,9 @@ class _Fusion:
             return False
         return reads <= 1.5 or cost * reads <= self.options.repeat * 2
 
-    def _may_fit(self, first: Stage, second: Stage) -> bool:
-        """A quick look before the work of merging: all but loads and constants of both stay."""
-        kept = sum(isinstance(i, Apply | Reduce) for s in (first, second) for i in s.insts)
-        return kept <= self.options.max_insts
+    def _may_fit(self, first: Task, second: Task) -> bool:
+        """A quick look before the work of merging."""
+        return first.work + second.work <= self.options.max_insts
 
     def _fits(self, stage: Stage, params: tuple[Param, ...]) -> bool:
         return len(stage.insts) <= self.options.max_insts and len(params) <= self.options.max_params
@@ -237,6 +274,7 @@ class _Fusion:
             return False
         made, task = self.tasks.pop(p), self.tasks[n]
         self._unlink(p, made)
+        self._joined(p, n)
         self._swap(n, Task(replace(first, name=_named(first, second), params=params, stages=(stage,)),
                            made.loc if _has_reduce(stage) else task.loc))
         return True
@@ -246,14 +284,23 @@ class _Fusion:
         self.tasks[n] = task
         self._link(n, task)
 
+    def _joined(self, part: int, n: int) -> None:
+        """Task ``n`` takes ``part`` in; ranks are counted anew before too many of them have become ranges."""
+        self.ranks.join(part, n)
+        if len(self.ranks.joined) >= RANGES:
+            self.stale = True
+
     def _ordered(self) -> list[Task]:
-        """Tasks in an order that respects dependences, near the original one."""
+        return [self.tasks[n] for n in self._order()]
+
+    def _order(self) -> list[int]:
+        """Task numbers in an order that respects dependences, near the original one."""
         waiting = {n: len({self.producer[b] for b in t.reads if b in self.producer} - {n}) for n, t in self.tasks.items()}
         heap = sorted(n for n, count in waiting.items() if not count)
-        out: list[Task] = []
+        out: list[int] = []
         while heap:
             n = heapq.heappop(heap)
-            out.append(self.tasks[n])
+            out.append(n)
             followers = {r for b in self.tasks[n].writes for r in self.readers.get(b, ()) if r != n}
             for reader in sorted(followers):
                 waiting[reader] -= 1

@@ -144,7 +144,7 @@ def _carries_pad(producer: Stage, store: Store, load: Load) -> bool:
 def append(producer: Stage, consumer: Stage, buffers: set[str]) -> Stage | None:
     """Run the consumer's body at each map point of the producer, on the values just made for ``buffers``.
 
-    All loads of those buffers must be at the map axes. The producer's stores stay; dead ones are dropped later.
+    All loads of those buffers must be at the map axes. The producer's stores stay: the caller drops dead ones and tidies.
     """
     if [a.extent for a in consumer.map_axes] != [a.extent for a in producer.map_axes]:
         return None
@@ -160,7 +160,7 @@ def append(producer: Stage, consumer: Stage, buffers: set[str]) -> Stage | None:
         number[n] = len(insts)
         insts.append(renumber(inst, number))
     stores = (*producer.stores, *(renumber_store(s, number) for s in renamed.stores))
-    return tidy(Stage(producer.axes, tuple(insts), stores))
+    return Stage(producer.axes, tuple(insts), stores)
 
 
 def side_by_side(first: Stage, second: Stage) -> Stage | None:

@@ -114,11 +114,13 @@ def _retarget(draft: Draft, halo: int, producer: int, readers: list[int], temp: 
     param = Param(buffer_name(target), draft.buffers[target].type)
     shifts = tuple(-i.offset for i in load.index)
     inside = all(0 <= s and s + extent <= wide for s, extent, wide in
-                 zip(shifts, draft.buffers[temp].type.shape, param.type.shape))
+                 zip(shifts, draft.tasks[halo].kernel.buffer(buffer_name(temp)).type.shape, param.type.shape))
     tasks = [draft.tasks[n] for n in (producer, *readers)]
     made = draft.tasks[producer].kernel.buffer(buffer_name(temp))
     if not inside or any(i.div != 1 for i in load.index) or draft.tasks[producer].stage is None:
         return False
+    if made.type != draft.tasks[halo].kernel.buffer(made.name).type:
+        return False  # written under another shape
     if made.init not in (None, load.pad) or not all(_shiftable(t.kernel, made) for t in tasks):
         return False
     for n in (producer, *readers):

@@ -56,12 +56,11 @@ class ContractionEmitter:
 
     def _decode(self, item: str) -> tuple[str, str]:
         """Open the outer axes; returns the item's row block and column block. Row blocks vary fastest."""
-        e, plan = self.e, self.plan
+        plan = self.plan
         row_item, item = self._digit(item, plan.row_items)
         col_item, item = self._digit(item, plan.col_items)
         for axis in reversed(plan.outer):
             self.ivs[axis.name], item = self._digit(item, axis.extent)
-        del e
         return row_item, col_item
 
     def _digit(self, number: str, base: int) -> tuple[str, str]:

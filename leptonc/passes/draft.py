@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from leptonc.errors import IRError
 from leptonc.ir.graph import Literal, Loc
 from leptonc.ir.kernel import (
     Apply,
@@ -111,14 +112,10 @@ def bind(kernel: Kernel, args: tuple[int, ...]) -> Kernel:
     params: dict[str, Param] = {}
     for param in bound.params:
         if param.name in params and params[param.name].type != param.type:
-            return kernel_with_unique_views(kernel, args)
+            # lowering copies such an operand first, so that a name has one shape
+            raise IRError(f"{kernel.name}: buffer {param.name} bound twice under different shapes")
         params.setdefault(param.name, param)
     return replace(bound, params=tuple(params.values()))
-
-
-def kernel_with_unique_views(kernel: Kernel, args: tuple[int, ...]) -> Kernel:
-    """One buffer under two shapes in one kernel does not happen: lowering copies such an operand first."""
-    raise AssertionError(f"{kernel.name}: buffer bound twice under different shapes, {args}")
 
 
 def unbind(kernel: Kernel) -> Kernel:

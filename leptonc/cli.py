@@ -68,6 +68,7 @@ def _add_dump(commands: Any) -> None:
     dump.add_argument("--after", metavar="PASS", help="print the IR as this pass leaves it, instead of a stage")
     dump.add_argument("--disable", action="append", default=[], metavar="PASS", help="leave a pass out; may be repeated")
     dump.add_argument("--bisect", type=int, metavar="N", help="run the first N passes only")
+    dump.add_argument("--dot", action="store_true", help="the graph of stage traced or optimized as Graphviz text")
     dump.add_argument("--timings", action="store_true", help="time of each pass, on stderr")
     dump.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there instead of to standard output")
     dump.set_defaults(run=_dump)
@@ -97,15 +98,17 @@ def _struct(text: str) -> ShapeDtypeStruct:
 
 
 def _dump_text(traced: Traced, options: argparse.Namespace) -> str:
+    if options.dot and (options.after or options.stage not in ("traced", "optimized")):
+        raise UsageError("--dot draws the stages traced and optimized")
     if options.stage == "traced" and not options.after:
-        return traced.as_text()
+        return driver.draw(traced.graph) if options.dot else traced.as_text()
     passes = driver.Options(frozenset(options.disable), None, options.bisect, _report if options.timings else None)
     aliases = traced.interface.aliases(traced.graph)
     if options.after:
         return driver.dump_after(traced.graph, aliases, options.after, passes)
     graph = driver.optimize(traced.graph, passes)
     if options.stage == "optimized":
-        return str(graph)
+        return driver.draw(graph) if options.dot else str(graph)
     lowered = Lowered(traced, graph, driver.lower(graph, aliases, passes))
     return lowered.as_text() if options.stage == "kernels" else driver.emit(lowered.program, options.stage)
 

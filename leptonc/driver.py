@@ -193,6 +193,13 @@ def compile_program(program: Program, target: Target | None = None) -> Compiled:
     return compiled
 
 
+def draw(graph: Graph) -> str:
+    """The graph as Graphviz text."""
+    from leptonc.passes.network import to_dot
+
+    return to_dot(graph)
+
+
 def emit(program: Program, stage: str) -> str:
     """The text of stage "llvm" or "asm" of a Program, for this machine; nothing is loaded."""
     compiled = Compiled(program, host_target())
@@ -210,6 +217,6 @@ install(_pool_code)
 
 __all__ = [
     "GRAPH_PASSES", "PROGRAM_PASSES", "Compiled", "MemoryAnalysis", "Options",
-    "check_names", "compile_program", "cost_analysis", "differentiate", "dump_after", "emit", "lower", "optimize",
+    "check_names", "compile_program", "cost_analysis", "differentiate", "draw", "dump_after", "emit", "lower", "optimize",
     "pipeline_names",
 ]

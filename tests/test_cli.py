@@ -82,6 +82,14 @@ def test_passes_are_watched_and_switched_off(capsys, model):
     assert run(capsys, *base, "--bisect", "0")[0] == 0
 
 
+def test_drawing(capsys, model):
+    base = ("dump", f"{model}:layer", "--arg", "f32[4,8]", "--arg", "f32[8,2]", "--dot")
+    for stage in ("traced", "optimized"):
+        code, out, _ = run(capsys, *base, "--stage", stage)
+        assert code == 0 and out.startswith('digraph "layer" {') and out.count("->") == 4 and "dot_general: f32[4,2]" in out
+    assert run(capsys, *base, "--stage", "asm")[0] == 2
+
+
 @pytest.mark.parametrize("arguments, code, words", [
     (["dump", "nowhere.py:f"], 2, "no file"), (["dump", "{model}"], 2, "FILE.py:FUNCTION"),
     (["dump", "{model}:nothing"], 2, "layer"),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from leptonc.ir.builder import Value
 from leptonc.ir.graph import Graph, Node
 from leptonc.passes.dce import Dce
 from leptonc.passes.rewriter import Rewriter
+
+POOLS = ("max_pool", "max_pool_index")
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,13 @@ class SinkRelu:
     """max_pool(relu(x)) => relu(max_pool(x)), and select(relu(x) > 0, unpool(g, i), 0) => unpool(select(y > 0, g, 0), i').
 
     Exact. Let r = relu(x), y the pooled result, i and i' the indices of the first maximum of r and of x.
-    max commutes with relu (both monotone, both give NaN for NaN). Where y > 0 the maximum of a window is positive, so r
-    and x have it at the same first cell: i = i'. Where y <= 0 or NaN, the chosen cell c has r_c <= 0 or NaN, the mask
-    r_c > 0 is false and the gradient 0 on both sides, wherever it is put. Windows that choose the same cell have the
-    same y, so the mask may be taken per window also where windows overlap. (No window lies in padding alone: max_pool
-    does not allow it.)
+    max commutes with relu (both monotone, both give NaN for NaN, and relu gives 0.0 for -0.0, so that y has no -0.0
+    either way). Where y > 0 the maximum of a window is positive, so r and x have it at the same first cell: i = i'.
+    Where y <= 0 or NaN, the chosen cell c has r_c <= 0 or NaN, the mask r_c > 0 is false and the gradient 0 on both
+    sides, wherever it is put. Windows that choose the same cell have the same y, so the mask may be taken per window
+    also where windows overlap. (No window lies in padding alone: max_pool does not allow it.)
+
+    There i and i' do differ, so nothing but the masked gradients may read the index or what is unpooled with it.
     """
 
     name: str = "sink-relu"
@@ -61,6 +64,7 @@ class _Sink:
 class _Finder:
     def __init__(self, graph: Graph):
         self.graph = graph
+        self.outputs = frozenset(graph.outputs)
         self.readers: dict[int, list[Node]] = {}
         for node in graph.nodes:
             for value in dict.fromkeys(node.operands):
@@ -69,28 +73,41 @@ class _Finder:
     def sink(self, relu: Node) -> _Sink | None:
         value = relu.results[0]
         readers = self.readers.get(value, [])
-        pools = tuple(n for n in readers if n.op in ("max_pool", "max_pool_index"))
-        if value in self.graph.outputs or not any(n.op == "max_pool" for n in pools) or len({n.attrs for n in pools}) != 1:
+        pools = tuple(n for n in readers if n.op in POOLS)
+        if value in self.outputs or not any(n.op == "max_pool" for n in pools) or len({n.attrs for n in pools}) != 1:
             return None
         attrs = pools[0].attributes
         if not relu.types[0].dtype.is_float:
             return None
         selects: list[Node] = []
         for node in readers:
-            if node in pools:
+            if node.op in POOLS:
                 continue
             masked = self._masked(node, value, attrs)
             if masked is None:
                 return None
             selects += masked
+        if not self._masks_every_index(pools, selects):
+            return None
         return _Sink(relu, attrs, pools, tuple(selects), {})
+
+    def _masks_every_index(self, pools: Sequence[Node], selects: Sequence[Node]) -> bool:
+        """Whether the indices are read by unpools alone, and those by ``selects`` alone."""
+        masked = {select.results[0] for select in selects}
+        indices = [pool.results[0] for pool in pools if pool.op == "max_pool_index"]
+        unpools = [node for index in indices for node in self.readers.get(index, [])]
+        if any(node.op != "unpool" for node in unpools) or not self.outputs.isdisjoint(indices):
+            return False
+        images = [node.results[0] for node in unpools]
+        return self.outputs.isdisjoint(images) and all(
+            reader.results[0] in masked for image in images for reader in self.readers.get(image, []))
 
     def _masked(self, compare: Node, value: int, attrs: dict[str, Any]) -> list[Node] | None:
         """The selects fed by ``gt(value, 0)`` if they all mask an unpool that follows this pool's index."""
         mask = compare.results[0]
         if compare.op != "gt" or compare.operands[0] != value or not self.is_zero(compare.operands[1]):
             return None
-        if mask in self.graph.outputs:
+        if mask in self.outputs:
             return None
         selects = self.readers.get(mask, [])
         for select in selects:
@@ -107,10 +124,11 @@ class _Finder:
         return selects
 
     def is_zero(self, value: int) -> bool:
+        """Whether a value is the constant 0 throughout, and not -0.0."""
         node = self.graph.producer.get(value)
         if node is not None and node.op == "broadcast":
             node = self.graph.producer.get(node.operands[0])
-        return node is not None and node.op == "constant" and not np.any(node.attributes["value"].array)
+        return node is not None and node.op == "constant" and not node.attributes["value"].data.strip(b"\0")
 
 
 def _pooled(r: Rewriter, sink: _Sink, node: Node) -> Value:

@@ -195,7 +195,12 @@ def concatenate_one(r: Rewriting, x: list[Value], attrs: Attrs) -> Value | None:
     return x[0] if len(x) == 1 else None
 
 
-REDUCTIONS = ("prod", "reduce_max", "reduce_min", "any", "all")  # not sum: 0 + -0.0 is 0.0
+REDUCTIONS = ("prod", "reduce_max", "reduce_min", "any", "all")
+
+
+@rule("reduce(x) over axes of extent 1 => reshape(x)", "sum")
+def sum_units(r: Rewriting, x: list[Value], attrs: Attrs) -> Value | None:
+    return None if x[0].dtype.is_float else reduce_units(r, x, attrs)  # 0 + -0.0 is 0.0
 
 
 @rule("reduce(x) over axes of extent 1 => reshape(x)", *REDUCTIONS)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
 import leptonc
 from leptonc import driver, nn
 from leptonc.ir.evaluate import evaluate
+from leptonc.passes.autodiff import differentiate
 from leptonc.passes.canonicalize import Canonicalize
 from leptonc.passes.cse import Cse
 from leptonc.passes.dce import Dce
 from leptonc.passes.pooling import SinkRelu
-from tests.passes.check import ops
+from tests.passes.check import assert_equal_bits, emit, graph_of, ops
+
+SPECIAL = (-np.inf, -2.0, -1.0, -0.0, 0.0, 0.5, 0.5, 2.0, np.inf, np.nan)
+ATTRS = {"window": (2,), "stride": (2,), "padding": ((0, 0),)}
 
 
 def graphs(f, x):
@@ -57,3 +63,123 @@ def test_values_and_gradients_are_the_same(rng, pool):
 def test_other_graphs_stay(f):
     before, after = graphs(f, np.ones((1, 8, 8, 2)))
     assert ops(before) == ops(after)
+
+
+def attributes(window, stride, padding):
+    return {"window": window, "stride": stride, "padding": padding}
+
+
+@pytest.mark.parametrize("attrs", [
+    attributes((2, 2), (2, 2), ((0, 0), (0, 0))),
+    attributes((3, 3), (1, 1), ((1, 1), (1, 1))),
+    attributes((3, 2), (2, 1), ((2, 0), (0, 1))),
+    attributes((2, 3), (3, 4), ((1, 0), (0, 2))),  # cells between windows
+], ids=lambda a: f"{a['window']}{a['stride']}{a['padding']}")
+def test_the_same_bits_for_every_special_value(rng, attrs):
+    """Any cotangent, infinite and NaN ones too: only where the mask lets it through may it be seen."""
+    shape = (3, 7, 8, 2)
+    graph = graph_of(lambda x: emit(emit(x, "relu"), "max_pool", **attrs), f"f32[{','.join(map(str, shape))}]")
+    before = Dce()(Cse()(Canonicalize()(differentiate(graph, (0,)))))
+    after = SinkRelu()(before)
+    assert sinks(after) and not sinks(before)
+    for share in (0.02, 0.1, 0.5):  # of NaN, infinities and large numbers; the rest is at most 0
+        often = rng.random(shape) < share
+        x = np.where(often, rng.choice(SPECIAL, shape), rng.choice(SPECIAL[:5], shape)).astype(np.float32)
+        g = rng.choice([*SPECIAL, 1.5, -7.0], before.input_types[1].shape).astype(np.float32)
+        with np.errstate(invalid="ignore"):  # inf - inf where windows overlap
+            assert_equal_bits(before, after, [x, g])
+
+
+def sinks(graph):
+    """Whether a relu reads a max_pool."""
+    pooled = {node.results for node in graph.nodes if node.op == "max_pool"}
+    return any(node.op == "relu" and node.operands in pooled for node in graph.nodes)
+
+
+def test_forward_alone():
+    before = graph_of(lambda x: emit(emit(x, "relu"), "max_pool", **ATTRS), "f64[1,12,1]")
+    after = SinkRelu()(before)
+    assert ops(after) == ["max_pool", "relu"]
+    assert_equal_bits(before, after)
+
+
+def gradient(x, g, mask=("gt", 0.0), other=0.0, attrs=ATTRS):
+    """A pool of relu(x) and its gradient, written out."""
+    r = emit(x, "relu")
+    index = emit(r, "max_pool_index", **ATTRS)
+    image = emit(g, "unpool", index, shape=(12,), **attrs)
+    compare = emit(r, mask[0], r.builder.full(r.type, mask[1]))
+    return r, index, image, emit(compare, "select", image, image.builder.full(image.type, other)), compare
+
+
+@pytest.mark.parametrize("name, f", [
+    ("the index is an output", lambda x, g: (gradient(x, g)[3], gradient(x, g)[1])),
+    ("the index is read by something else", lambda x, g: (gradient(x, g)[3], emit(x, "pool_take", gradient(x, g)[1], **ATTRS))),
+    ("the image is an output", lambda x, g: (gradient(x, g)[3], gradient(x, g)[2])),
+    ("the image is read without the mask", lambda x, g: (gradient(x, g)[3], -gradient(x, g)[2])),
+    ("the image is not masked", lambda x, g: gradient(x, g)[2]),
+    ("the mask is an output", lambda x, g: (gradient(x, g)[3], gradient(x, g)[4])),
+    ("the mask is another comparison", lambda x, g: gradient(x, g, mask=("ge", 0.0))[3]),
+    ("the mask compares with another number", lambda x, g: gradient(x, g, mask=("gt", 0.5))[3]),
+    ("the rest is not 0", lambda x, g: gradient(x, g, other=1.0)[3]),
+    ("the rest is -0.0", lambda x, g: gradient(x, g, other=-0.0)[3]),
+    ("the relu is an output", lambda x, g: (gradient(x, g)[3], gradient(x, g)[0])),
+    ("the image is of another pool", lambda x, g: gradient(x, g, attrs=attributes((2,), (2,), ((1, 0),)))[3]),
+])
+def test_near_misses_stay(name, f):
+    def both(x, g):
+        out = f(x, g)
+        return emit(emit(x, "relu"), "max_pool", **ATTRS), *(out if isinstance(out, tuple) else (out,))
+
+    before = Dce()(Cse()(graph_of(both, "f64[1,12,1]", "f64[1,6,1]")))
+    after = SinkRelu()(before)
+    assert ops(after) == ops(before)
+    assert_equal_bits(before, after)
+
+
+def test_the_gradient_written_out_is_found():
+    """What the near misses miss."""
+    def both(x, g):
+        return emit(emit(x, "relu"), "max_pool", **ATTRS), gradient(x, g)[3]
+
+    before = Dce()(Cse()(graph_of(both, "f64[1,12,1]", "f64[1,6,1]")))
+    after = SinkRelu()(before)
+    assert sinks(after)
+    assert_equal_bits(before, after)
+
+
+def test_several_relus_in_one_graph():
+    """Each is judged on its own: the second pool's relu is an output too."""
+    def f(x):
+        first = emit(emit(x, "relu"), "max_pool", **ATTRS)
+        second = emit(first - 1.0, "relu")
+        return emit(second, "max_pool", **ATTRS), second
+
+    before = graph_of(f, "f64[1,12,1]")
+    after = SinkRelu()(before)
+    assert [o for o in ops(after) if o in ("relu", "max_pool")] == ["max_pool", "relu", "relu", "max_pool"]
+    assert_equal_bits(before, after)
+
+
+def test_second_derivatives_are_the_same(rng):
+    def f(x):
+        y = emit(emit(x, "relu"), "max_pool", **ATTRS)
+        return y * y * y
+
+    once = differentiate(graph_of(f, "f64[1,12,1]"), (0,))
+    before = Dce()(Cse()(Canonicalize()(differentiate(once, (0, 1)))))
+    arrays = [rng.choice([-1.0, 0.0, 0.5, 2.0], t.shape) for t in before.input_types]
+    assert_equal_bits(before, SinkRelu()(before), arrays)
+
+
+def test_many_pools_in_near_linear_time():
+    def f(x):
+        for _ in range(2_000):
+            x = emit(emit(emit(x, "relu"), "max_pool", **attributes((1,), (1,), ((0, 0),))), "neg")
+        return x
+
+    graph = graph_of(f, "f64[1,4,1]")
+    start = time.perf_counter()
+    after = SinkRelu()(graph)
+    assert time.perf_counter() - start < 2
+    assert ops(after)[:2] == ["max_pool", "relu"]

@@ -118,7 +118,7 @@ def test_rules_meet():
     """Each makes the operand that the next one wants, and all go in one sweep."""
     def f(x):
         y = emit(emit(x, "transpose", perm=(1, 0)) * 1.0, "transpose", perm=(1, 0))
-        y = emit(emit(-(-y), "reshape", shape=(12,)) - 0.0, "reshape", shape=(3, 4))
+        y = emit(emit(emit(emit(y, "neg"), "neg"), "reshape", shape=(12,)) - 0.0, "reshape", shape=(3, 4))
         return emit(emit(y, "pad", low=(0, 0), high=(0, 0), interior=(0, 0), value=0), "cast", dtype=f64) / 1.0
 
     before = graph_of(f, "f64[3,4]")
@@ -182,7 +182,7 @@ class Twice(Op):
 @pytest.mark.parametrize("drop", [False, True])
 def test_regions_too(monkeypatch, drop):
     monkeypatch.setitem(registry._REGISTRY, "twice", Twice())
-    region = graph_of(lambda x: emit(-(-(x * 1.0)), "stop_gradient"), "f64[3]")
+    region = graph_of(lambda x: emit(emit(emit(x * 1.0, "neg"), "neg"), "stop_gradient"), "f64[3]")
     builder = Builder("f")
     x = builder.input(TensorType((3,), f64))
     first, _ = builder.emit("twice", (x / 1.0,), regions=(region,))

@@ -27,6 +27,7 @@ from leptonc.passes.lower import Expand, lower_graph
 from leptonc.passes.manager import Pass, PassManager, verify_stage
 from leptonc.passes.plan import Donate, PlanMemory, memory_report
 from leptonc.passes.pooling import SinkRelu
+from leptonc.passes.route import RouteGradients
 from leptonc.passes.split import SplitReductions
 from leptonc.runtime.executable import Executable, Slot
 from leptonc.runtime.pool import install
@@ -40,6 +41,7 @@ GRAPH_PASSES: tuple[Pass, ...] = (
     Cse(),
     Dce(),
     SinkRelu(),
+    RouteGradients(),
     Expand(),
     Canonicalize(drop_stop_gradient=True),
     Fold(),

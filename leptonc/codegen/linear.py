@@ -150,14 +150,14 @@ def collapse(stage: LinearStage) -> LinearStage:
         for outer_name in reversed(names[:-1]):
             kept = [a for a in stage.axes if a.reduce is kind]
             at = next(n for n, a in enumerate(kept) if a.name == outer_name)
-            if _mergeable(stage, kept[at], kept[at + 1]):
-                stage = _merged(stage, kept[at], kept[at + 1])
+            parallel = (outer_name in stage.parallel) == (kept[at + 1].name in stage.parallel)
+            if (parallel or kind) and mergeable(stage, kept[at], kept[at + 1]):
+                stage = merged(stage, kept[at], kept[at + 1])
     return stage
 
 
-def _mergeable(stage: LinearStage, outer: Axis, inner: Axis) -> bool:
-    if (outer.name in stage.parallel) != (inner.name in stage.parallel) and not outer.reduce:
-        return False
+def mergeable(stage: LinearStage, outer: Axis, inner: Axis) -> bool:
+    """Whether every access walks the two axes as one."""
     for access in stage.accesses:
         conditional = [c.index for c in access.checks] + [i for i, _ in access.divided]
         if any(i.coeff(outer.name) or i.coeff(inner.name) for i in conditional):
@@ -167,8 +167,8 @@ def _mergeable(stage: LinearStage, outer: Axis, inner: Axis) -> bool:
     return all(i.coeff(outer.name) == i.coeff(inner.name) * inner.extent for i in stage.indices.values())
 
 
-def _merged(stage: LinearStage, outer: Axis, inner: Axis) -> LinearStage:
-    """``outer`` goes, ``inner`` runs over both: its stride is already right."""
+def merged(stage: LinearStage, outer: Axis, inner: Axis) -> LinearStage:
+    """``outer`` goes, ``inner`` runs over both: its stride is already right. It is parallel if both were."""
     axes = tuple(replace(a, extent=outer.extent * inner.extent) if a == inner else a for a in stage.axes if a != outer)
     return replace(
         stage,
@@ -176,7 +176,7 @@ def _merged(stage: LinearStage, outer: Axis, inner: Axis) -> LinearStage:
         loads={n: _without(a, outer.name) for n, a in stage.loads.items()},
         targets=tuple(_without(a, outer.name) for a in stage.targets),
         indices={n: replace(i, axes=tuple(t for t in i.axes if t[0] != outer.name)) for n, i in stage.indices.items()},
-        parallel=stage.parallel - {outer.name},
+        parallel=stage.parallel - {outer.name} - (frozenset() if outer.name in stage.parallel else {inner.name}),
     )
 
 

@@ -6,7 +6,7 @@ stays scalar.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import product
 from math import prod
@@ -167,6 +167,19 @@ class NestEmitter:
         for n, target in enumerate(self.stage.stores):
             store(self.addresses, ("store", n), self.pointers[target.buffer], self.values[target.value],
                   target.accumulate, self.values)
+
+    @contextmanager
+    def at(self, points: Sequence[tuple[Axis, str]], lanes: int = 1) -> Iterator[None]:
+        """Axes open at given points (of the vector axis ``lanes``), and every instruction emitted that can be then."""
+        saved = self.space.lanes
+        with self._scope():
+            for axis, iv in points:
+                self.space.ivs[axis.name] = iv
+                self.addresses.enter(axis.name)
+            self.space.lanes = lanes if lanes > 1 else saved
+            self._ready()
+            yield
+        self.space.lanes = saved
 
     def epilogue_at(self, points: list[tuple[Axis, str]], lanes: int, reduced: dict[int, Reg]) -> None:
         """Epilogue and stores at given points of the map axes, the last of them the vector axis with ``lanes``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import prod
 
@@ -11,11 +12,14 @@ from leptonc.codegen.emitter import Emitter
 from leptonc.codegen.linear import LinearStage, linear_stage
 from leptonc.codegen.nest import NestEmitter
 from leptonc.codegen.panels import Panels, emit_packing
+from leptonc.codegen.routed import RoutedEmitter, emit_routed_packing, routed_scratch
+from leptonc.codegen.routing import Routed, find_routed
 from leptonc.codegen.schedule import Nest, schedule_nest, stage_cost
 from leptonc.ir.kernel import Axis, Const, Index, Kernel, Load, Param, Stage, Store
 from leptonc.target import Target
 
 ALIGN = 64
+ENTRY_COST = 8  # operations that listing an entry of a routed sum takes
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,9 @@ class _KernelUnits:
 
     def _stage_units(self, stage: Stage) -> list[Unit]:
         linear = linear_stage(self.kernel, stage)
+        routed = find_routed(linear, self.functions.target)
+        if routed is not None:
+            return self._routed_units(stage, routed)
         plan = find_contraction(linear, self.functions.target)
         return [self._nest_unit(stage, linear, "nest")] if plan is None else self._contraction_units(stage, plan)
 
@@ -160,6 +167,24 @@ class _KernelUnits:
         cost = 2 * plan.work // plan.lanes
         unit = Unit(self._write(e), self.kernel, reads, writes, plan.items, cost, describe_contraction(plan), offset,
                     workspace_bytes(plan))
+        return [*units, unit]
+
+    def _routed_units(self, stage: Stage, plan: Routed) -> list[Unit]:
+        units, size = [], plan.panel_elements * plan.dtype.itemsize
+        source = self.pointers[plan.dense_buffer]
+        if plan.packs:
+            e = self.functions.emitter()
+            emit_routed_packing(e, plan, source, "%panels", "%begin", "%end")
+            what = f"pack {plan.dense_buffer}"
+            units.append(Unit(self._write(e), self.kernel, frozenset({plan.dense_buffer}), frozenset({""}),
+                              prod(a.extent for a in plan.lists), plan.panel_elements, what, size))
+            source = "%panels"
+        e = self.functions.emitter()
+        RoutedEmitter(e, plan, self.pointers, source, "%local").emit("%begin", "%end")
+        reads, writes = _touched(stage)
+        reads |= {""} if units else frozenset()
+        cost = plan.entries * (ENTRY_COST + plan.row_count * plan.vectors)
+        unit = Unit(self._write(e), self.kernel, reads, writes, plan.items, cost, describe_routed(plan), size, routed_scratch(plan))
         return [*units, unit]
 
     def _pack_unit(self, panels: Panels, offset: int) -> Unit:
@@ -223,3 +248,15 @@ def describe_contraction(plan: Contraction) -> str:
     return (f"contraction {plan.row.name}:{plan.row.extent} x {plan.col.name}:{plan.col.extent} x "
             f"{' '.join(f'{a.name}:{a.extent}' for a in plan.fold)}, tile {plan.rows} x {plan.vectors}*{plan.lanes}, "
             f"{plan.items} items of {plan.row_block} x {plan.col_block} tiles{packed}{block}{local}")
+
+
+def describe_routed(plan: Routed) -> str:
+    """One line of the schedule, for people."""
+    def named(axes: Iterable[Axis]) -> str:
+        return " ".join(f"{a.name}:{a.extent}" for a in axes)
+
+    loops = f", loop {named(plan.loops)}" + (f" in strips of {plan.strip}" if plan.strip > 1 else "") if plan.loops else ""
+    packed = f", {plan.dense_buffer} packed" if plan.packs else ", local tile"
+    return (f"routed {named(a for a, _ in plan.taps)}, {plan.items} items of {plan.group_block} {plan.group.name}{loops}, "
+            f"lists over {named(plan.lists)} in {plan.list_block}, held {named((*plan.rows, plan.vector))} in "
+            f"{plan.chunk_rows} x {plan.chunk_vectors}*{plan.lanes}{packed}")

@@ -8,8 +8,9 @@ from leptonc.ops import (
     indexing,
     pool,
     reduce,
+    routed,
     softmax,
     structural,
 )
 
-__all__ = ["binary", "contraction", "conv", "elementwise", "indexing", "pool", "reduce", "softmax", "structural"]
+__all__ = ["binary", "contraction", "conv", "elementwise", "indexing", "pool", "reduce", "routed", "softmax", "structural"]

@@ -101,14 +101,14 @@ def _window_kernel(name: str, x: TensorType, result: TensorType, attrs: dict[str
                  zip(result.shape[1:-1], attrs["stride"], attrs["window"], attrs["padding"], x.shape[1:-1]))
     value = stage.load(source, [axes[0], *places, axes[-1]], fill if leaves else None)
     if chosen is not None:
-        here = stage.eq(stage.load(chosen, axes), _tap_number(stage, taps, attrs["window"], chosen.type.dtype))
+        here = stage.eq(stage.load(chosen, axes), tap_number(stage, taps, attrs["window"], chosen.type.dtype))
         value = stage.select(here, value, stage.const(0, x.dtype))
     reduced = stage.reduce(kind, value)
     stage.store(out, axes, stage.cast(reduced, result.dtype))
     return k.build()
 
 
-def _tap_number(stage: Any, taps: Sequence[Any], window: Shape, dtype: DType) -> Scalar:
+def tap_number(stage: Any, taps: Sequence[Any], window: Shape, dtype: DType) -> Scalar:
     """Row-major number of a window's cell."""
     step, total = 1, 0
     for tap, extent in reversed(list(zip(taps, window))):
@@ -141,7 +141,7 @@ def _store_cells(k: KernelBuilder, params: list[Param], out: Param, attrs: dict[
                  zip(pooled[1:-1], attrs["stride"], attrs["window"], attrs["padding"], out.type.shape[1:-1]))
     value = stage.load(params[0], at)
     if len(params) == 2:
-        here = stage.eq(stage.load(params[1], at), _tap_number(stage, taps, attrs["window"], params[1].type.dtype))
+        here = stage.eq(stage.load(params[1], at), tap_number(stage, taps, attrs["window"], params[1].type.dtype))
         value = stage.select(here, value, stage.const(0, value.dtype))
     stage.store(out, [axes[0], *places, *channel], value, masked=masked)
 
@@ -154,7 +154,7 @@ def _gather_cells(k: KernelBuilder, params: list[Param], out: Param, attrs: dict
     value = stage.load(params[0], at, 0)
     if len(params) == 2:
         nowhere = 255 if params[1].type.dtype == u8 else -1
-        here = stage.eq(stage.load(params[1], at, nowhere), _tap_number(stage, taps, attrs["window"], params[1].type.dtype))
+        here = stage.eq(stage.load(params[1], at, nowhere), tap_number(stage, taps, attrs["window"], params[1].type.dtype))
         value = stage.select(here, value, stage.const(0, value.dtype))
     stage.store(out, axes, stage.reduce("sum", value))
 

@@ -16,6 +16,7 @@ from math import prod
 
 from leptonc.ir.kernel import Apply, Kernel, Load, Param, Program, Reduce, Stage, operands
 from leptonc.ir.scalar import SCALARS
+from leptonc.ir.structure import find_routing, is_product_sum, routed_inputs
 from leptonc.passes.draft import Draft, Task, buffer_name, buffer_number, tidy
 from leptonc.passes.merge import (
     append,
@@ -29,7 +30,6 @@ from leptonc.passes.merge import (
     stores_at_axes,
     with_prefix,
 )
-from leptonc.passes.split import is_product_sum
 
 NEIGHBOURS = 8  # earlier readers of a buffer that a kernel may join: the nearest ones
 SEARCH = 256  # kernels looked at when asking whether a merge would close a cycle
@@ -241,7 +241,7 @@ class _Fusion:
         cost = _body_cost(producer)
         folded = _is_folded(consumer, buffer)
         if folded and _is_contraction(consumer):
-            return _is_plain_copy(producer)
+            return _is_plain_copy(producer) or (cost <= 2 and _is_routed_value(consumer, buffer))
         points = prod(a.extent for a in (consumer.axes if folded else consumer.map_axes))
         made = max(1, prod(a.extent for a in producer.axes))
         reads = len(loads_of(consumer, buffer)) * points / made
@@ -321,7 +321,15 @@ def _has_reduce(stage: Stage) -> bool:
 
 
 def _is_contraction(stage: Stage) -> bool:
-    return _has_reduce(stage) and is_product_sum(stage)
+    return _has_reduce(stage) and (is_product_sum(stage) or find_routing(stage.insts, stage.axes) is not None)
+
+
+def _is_routed_value(stage: Stage, buffer: str) -> bool:
+    """Whether the buffer is read for the value of a one-hot factor alone, which is computed once per element."""
+    routing = find_routing(stage.insts, stage.axes)
+    if routing is None:
+        return False
+    return all(n in routed_inputs(stage.insts, routing) and n != routing.index for n in loads_of(stage, buffer))
 
 
 def _is_folded(stage: Stage, buffer: str) -> bool:

@@ -11,9 +11,9 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Reduce, Stage, Store
+from leptonc.ir.structure import find_routing, is_product_sum
 from leptonc.ir.types import TensorType
 from leptonc.passes.draft import Draft, Task, buffer_name
-from leptonc.passes.split import is_product_sum
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Halo:
         tasks: list[Task] = []
         for task in draft.tasks:
             stage = task.stage
-            if stage is not None and any(isinstance(i, Reduce) for i in stage.insts) and is_product_sum(stage):
+            if stage is not None and _is_contraction(stage):
                 for n, inst in enumerate(stage.insts):
                     if isinstance(inst, Load) and inst.pad is not None:
                         task = _laid_out(draft, made, tasks, task, n)
@@ -34,6 +34,12 @@ class Halo:
         draft.tasks = tasks
         _write_through(draft)
         return draft.finish()
+
+
+def _is_contraction(stage: Stage) -> bool:
+    if not any(isinstance(i, Reduce) for i in stage.insts):
+        return False
+    return is_product_sum(stage) or find_routing(stage.insts, stage.axes) is not None
 
 
 def _laid_out(draft: Draft, made: dict[object, int], tasks: list[Task], task: Task, n: int) -> Task:

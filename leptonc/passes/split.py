@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import log2, prod
 
-from leptonc.ir.kernel import Apply, Axis, Index, Kernel, Load, Param, Program, Reduce, Stage, Store, reduction_identity
+from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Reduce, Stage, Store, reduction_identity
+from leptonc.ir.structure import find_routing, is_product_sum
 from leptonc.ir.types import TensorType
 from leptonc.passes.draft import Draft, Task, buffer_name
 
@@ -42,7 +43,7 @@ class SplitReductions:
         reduced = prod(a.extent for a in stage.reduce_axes)
         if reduced <= self.points:
             return [task]
-        inner = self._contraction_chunk(stage) if is_product_sum(stage) else self._reduction_chunk(stage)
+        inner = self._contraction_chunk(stage) if _is_contraction(stage) else self._reduction_chunk(stage)
         if inner is None or (_ragged(inner) and not isinstance(stage.insts[_reduce(stage).arg], Load)):
             return [task]
         partial, combine = _split_stage(draft, task, stage, *inner)
@@ -93,19 +94,15 @@ def _piece(extent: int, limit: int) -> int:
     return limit
 
 
+def _is_contraction(stage: Stage) -> bool:
+    return is_product_sum(stage) or find_routing(stage.insts, stage.axes) is not None
+
+
 def _plain_reduction(stage: Stage) -> bool:
     """One splittable Reduce, its result stored as it is."""
     reduces = [i for i in stage.insts if isinstance(i, Reduce)]
     return (len(reduces) == 1 and reduces[0].kind in SPLITTABLE and len(stage.stores) == 1
             and not stage.stores[0].accumulate and stage.insts[stage.stores[0].value] is reduces[0])
-
-
-def is_product_sum(stage: Stage) -> bool:
-    """Sum of the product of two loads: a contraction."""
-    reduce = _reduce(stage)
-    product = stage.insts[reduce.arg]
-    return (reduce.kind == "sum" and isinstance(product, Apply) and product.op == "mul"
-            and all(isinstance(stage.insts[n], Load) for n in product.args))
 
 
 def _split_stage(draft: Draft, task: Task, stage: Stage, whole: list[Axis], cut: Axis | None,

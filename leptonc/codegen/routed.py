@@ -1,0 +1,325 @@
+"""Emission of a routed sum: its lists are made (``listing.py``), then multiplied list by list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from leptonc.codegen.access import Access
+from leptonc.codegen.emitter import Emitter, emit_const, llvm_type
+from leptonc.codegen.listing import Lister, Points, Span
+from leptonc.codegen.memory import Reg, splat
+from leptonc.codegen.nest import NestEmitter
+from leptonc.codegen.routing import ENOUGH, OFFSET_BYTES, Routed
+from leptonc.codegen.schedule import Nest
+from leptonc.ir.kernel import Axis
+
+ALIGN = 64
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGN) * ALIGN
+
+
+def routed_scratch(plan: Routed) -> int:
+    """Per-thread bytes: list lengths, places and values of entries, the local tile."""
+    return sum(_scratch_sizes(plan))
+
+
+def _scratch_sizes(plan: Routed) -> tuple[int, int, int, int]:
+    entries, size = plan.slots * plan.capacity, plan.dtype.itemsize
+    return (_aligned(plan.slots * OFFSET_BYTES), _aligned(entries * OFFSET_BYTES), _aligned(entries * size),
+            _aligned(plan.tile_elements * size))
+
+
+class RoutedEmitter:
+    """Emits the items of one routed sum. ``dense`` is the pointer the dense operand is read from (panels if packed)."""
+
+    def __init__(self, e: Emitter, plan: Routed, pointers: dict[str, str], dense: str, scratch: str):
+        self.e = e
+        self.plan = plan
+        self.dense = dense
+        self.pointers = pointers
+        self.scalar, self.wide = llvm_type(plan.dtype), llvm_type(plan.dtype, plan.lanes)
+        nest = Nest((), (), plan.group if plan.folded else plan.lists[-1], 1, 0, (), False)
+        self.nest = NestEmitter(e, plan.stage, nest, pointers, {})
+        self.points = Points(e, plan, self.nest)
+        offset, parts = 0, []
+        for size in _scratch_sizes(plan):
+            parts.append(e.let(f"getelementptr i8, ptr {scratch}, i64 {offset}", "scratch"))
+            offset += size
+        self.counts, self.places, self.values, self.tile = parts
+        self.lister = Lister(self.points, self.counts, self.places, self.values)
+
+    def emit(self, begin: str, end: str) -> None:
+        """All items from ``begin`` to ``end``."""
+        if self.plan.items == 0:
+            return
+        with self.e.loop("item", begin, end) as item:
+            groups, points = self._decode(item)
+            with self.points.open(points):
+                if self.plan.folded:
+                    self._clear(self.tile, self.plan.tile_elements, self.scalar, self.plan.dtype.itemsize)
+                self._strips(self.plan.loops, groups)
+                if self.plan.folded:
+                    self._epilogue(groups)
+
+    def _decode(self, item: str) -> tuple[Span, list[tuple[Axis, str]]]:
+        """First and last+1 group of an item, and its point of the outer axes."""
+        e, plan = self.e, self.plan
+        number, item = self.points.digit(item, plan.group_items)
+        start = e.mul(number, str(plan.group_block))
+        stop = self.points.least(e.add(start, str(plan.group_block)), plan.group.extent)
+        points = []
+        for axis in reversed(plan.outer):
+            digit, item = self.points.digit(item, axis.extent)
+            points.append((axis, digit))
+        return (start, stop), points
+
+    def _clear(self, target: str, count: int, type_: str, align: int) -> None:
+        zero = "0" if type_.startswith("i") else emit_const(0, self.plan.dtype, 1)
+        with self.e.loop("clear", "0", str(count)) as n:
+            self.e.line(f"store {type_} {zero}, ptr {self.points.at(type_, target, n)}, align {align}")
+
+    def _offset(self, access: Access, axes: Sequence[Axis]) -> str:
+        """An access's element offset at the current point of some axes."""
+        total = str(access.offset)
+        for axis in axes:
+            total = self.e.add(total, self.e.mul(self.points.ivs[axis.name], str(access.stride(axis.name))))
+        return total
+
+    # Strips
+
+    def _strips(self, loops: tuple[Axis, ...], groups: Span) -> None:
+        e, plan = self.e, self.plan
+        if len(loops) > 1:
+            with e.loop(loops[0].name, "0", str(loops[0].extent)) as iv, self.points.open([(loops[0], iv)]):
+                self._strips(loops[1:], groups)
+        elif not loops:
+            self._strip(("0", "1"), groups)
+        else:
+            with e.loop("strip", "0", str(loops[0].extent), plan.strip) as start:
+                self._strip((start, self.points.least(e.add(start, str(plan.strip)), loops[0].extent)), groups)
+
+    def _strip(self, strip: Span, groups: Span) -> None:
+        e, plan = self.e, self.plan
+        extent = plan.lists[-1].extent
+        with e.loop("block", "0", str(extent), max(plan.list_block, 1)) as start:
+            stop = self.points.least(e.add(start, str(plan.list_block)), extent)
+            self._clear(self.counts, plan.slots, "i32", OFFSET_BYTES)
+            self.lister.emit(strip, groups, (start, stop))
+            self._passes(strip, groups)
+
+    # Multiply-adds
+
+    def _passes(self, strip: Span, groups: Span) -> None:
+        """All lists, once for each chunk of held results."""
+        e, plan = self.e, self.plan
+        whole = plan.vector.extent // plan.lanes // plan.chunk_vectors  # chunks of full vectors
+        rest = plan.vectors - whole * plan.chunk_vectors
+        with e.loop("rows", "0", str(plan.row_count), plan.chunk_rows) as row, self._rows(row):
+            if whole:
+                with e.loop("chunk", "0", str(whole)) as chunk:
+                    self._lists(strip, groups, _Chunk(row, e.mul(chunk, str(plan.chunk_vectors)), plan.chunk_vectors))
+            if rest:
+                valid = plan.vector.extent - (plan.vectors - 1) * plan.lanes
+                self._lists(strip, groups, _Chunk(row, str(whole * plan.chunk_vectors), rest, valid))
+
+    @contextmanager
+    def _rows(self, row: str) -> Iterator[None]:
+        """The held axes but the vector axis are open at flat number ``row``."""
+        saved, rest = dict(self.points.ivs), row
+        for axis in reversed(self.plan.rows[1:]):
+            self.points.ivs[axis.name], rest = self.points.digit(rest, axis.extent)
+        for axis in self.plan.rows[:1]:
+            self.points.ivs[axis.name] = rest
+        yield
+        self.points.ivs = saved
+
+    def _lists(self, strip: Span, groups: Span, chunk: _Chunk) -> None:
+        plan = self.plan
+        walk = [(plan.group, *groups)]
+        if not plan.folded:
+            walk = [*self.points.strip_axes(strip), *walk, *((axis, "0", str(axis.extent)) for axis, _ in plan.taps)]
+        self.points.walk(walk, lambda: self._list(strip, groups, chunk))
+
+    def _list(self, strip: Span, groups: Span, chunk: _Chunk) -> None:
+        """One list: its sum for a chunk of held results, added to what is there."""
+        e, plan = self.e, self.plan
+        number = "0"
+        for axis, coeff in () if plan.folded else plan.taps:
+            number = e.add(number, e.mul(self.points.ivs[axis.name], str(coeff)))
+        slot = self.points.slot(strip, groups, number)
+        count = e.let(f"load i32, ptr {self.points.at('i32', self.counts, slot)}, align 4", "count")
+        with e.when(e.let(f"icmp ne i32 {count}, 0", "any")):
+            stop = e.let(f"zext i32 {count} to i64", "stop")
+            state = self._accumulate(e.mul(slot, str(plan.capacity)), stop, chunk)
+            self._flush(slot, chunk, state)
+
+    def _accumulate(self, first: str, count: str, chunk: _Chunk) -> list[str]:
+        e, plan, size = self.e, self.plan, self.plan.dtype.itemsize
+        places, values = self.points.at("i32", self.places, first), self.points.at(self.scalar, self.values, first)
+        base, apart = self._dense(chunk)
+        zero = emit_const(0, plan.dtype, plan.lanes)
+        held = plan.chunk_rows * chunk.vectors
+        unroll = min(4, -(-ENOUGH // held))
+        whole = e.mul(e.let(f"udiv i64 {count}, {unroll}", "whole"), str(unroll)) if unroll > 1 else count
+
+        def step(n: str, state: list[str]) -> list[str]:
+            place = e.let(f"load i32, ptr {self.points.at('i32', places, n)}, align {OFFSET_BYTES}", "place")
+            at = self.points.at(self.scalar, base, e.let(f"sext i32 {place} to i64", "place"))
+            value = e.let(f"load {self.scalar}, ptr {self.points.at(self.scalar, values, n)}, align {size}", "value")
+            value = splat(e, value, plan.dtype, plan.lanes)
+            return [self._multiply_add(value, self._held_load(at, k, apart, chunk), acc) for k, acc in enumerate(state)]
+
+        with e.reduce_loop("listed", "0", whole, unroll, [(self.wide, zero)] * (held * unroll)) as (n, phis, following):
+            for k in range(unroll):
+                following += step(e.add(n, str(k)), phis[k * held:(k + 1) * held])
+        state = phis[:held]
+        for k in range(held, held * unroll):
+            state[k % held] = e.let(f"fadd contract {self.wide} {state[k % held]}, {phis[k]}", "total")
+        if unroll > 1:
+            with e.reduce_loop("listed", whole, count, 1, [(self.wide, x) for x in state]) as (n, state, following):
+                following += step(n, state)
+        return state
+
+    def _held_load(self, at: str, k: int, apart: int, chunk: _Chunk) -> str:
+        """The dense operand of the k-th held register."""
+        plan = self.plan
+        row, v = divmod(k, chunk.vectors)
+        lanes = plan.lanes if plan.packs else chunk.lanes(v, plan.lanes)
+        return self._load(self.points.at(self.scalar, at, str(row * apart + v * plan.lanes)), lanes)
+
+    def _dense(self, chunk: _Chunk) -> tuple[str, int]:
+        """Where a chunk of the dense operand begins, but for an entry's place, and how far its rows are apart."""
+        e, plan = self.e, self.plan
+        shift = e.mul(chunk.first, str(plan.lanes))
+        if plan.packs:
+            offset = e.add(e.mul(chunk.row, str(plan.padded)), shift)
+            return self.points.at(self.scalar, self.dense, offset), plan.padded
+        offset = e.add(self._offset(plan.dense, [*plan.outer, *plan.loops[:-1], *plan.rows]), shift)
+        return self.points.at(self.scalar, self.dense, offset), plan.dense.stride(plan.rows[-1].name) if plan.rows else 0
+
+    def _multiply_add(self, x: str, y: str, held: str) -> str:
+        if not self.e.fma:
+            product = self.e.let(f"fmul contract {self.wide} {x}, {y}", "mul")
+            return self.e.let(f"fadd contract {self.wide} {held}, {product}", "held")
+        name = f"{self.wide} @llvm.fma.v{self.plan.lanes}{_suffix(self.plan.dtype.bits)}"
+        arguments = f"{self.wide} {x}, {self.wide} {y}, {self.wide} {held}"
+        return self.e.call(f"{name}({self.wide}, {self.wide}, {self.wide})", arguments, "held")
+
+    def _flush(self, slot: str, chunk: _Chunk, state: list[str]) -> None:
+        """Add a list's sums to the local tile, or to the result."""
+        e, plan = self.e, self.plan
+        shift = e.mul(chunk.first, str(plan.lanes))
+        if plan.folded:
+            row = e.add(e.mul(slot, str(plan.row_count)), chunk.row)
+            base, apart = self.points.at(self.scalar, self.tile, e.add(e.mul(row, str(plan.padded)), shift)), plan.padded
+        else:
+            target = plan.stage.targets[0]
+            axes = [*plan.outer, *plan.loops, plan.group, *(a for a, _ in plan.taps), *plan.rows]
+            base = self.points.at(self.scalar, self.pointers[plan.stage.stores[0].buffer], e.add(self._offset(target, axes), shift))
+            apart = target.stride(plan.rows[-1].name) if plan.rows else 0
+        for k, value in enumerate(state):
+            row_number, v = divmod(k, chunk.vectors)
+            at = self.points.at(self.scalar, base, str(row_number * apart + v * plan.lanes))
+            lanes = plan.lanes if plan.folded else chunk.lanes(v, plan.lanes)
+            total = e.let(f"fadd contract {self.wide} {self._load(at, lanes)}, {value}", "total")
+            self._store(at, total, lanes)
+
+    def _load(self, at: str, valid: int) -> str:
+        """A vector of which ``valid`` lanes are in range; the others are 0."""
+        e, lanes, size = self.e, self.plan.lanes, self.plan.dtype.itemsize
+        if valid == lanes:
+            return e.let(f"load {self.wide}, ptr {at}, align {size}", "x")
+        name = f"{self.wide} @llvm.masked.load.v{lanes}{_suffix(self.plan.dtype.bits)}.p0"
+        return e.call(f"{name}(ptr, i32, <{lanes} x i1>, {self.wide})",
+                      f"ptr {at}, i32 {size}, {_mask(lanes, valid)}, {self.wide} zeroinitializer", "x")
+
+    def _store(self, at: str, value: str, valid: int) -> None:
+        e, lanes, size = self.e, self.plan.lanes, self.plan.dtype.itemsize
+        if valid == lanes:
+            e.line(f"store {self.wide} {value}, ptr {at}, align {size}")
+            return
+        name = f"void @llvm.masked.store.v{lanes}{_suffix(self.plan.dtype.bits)}.p0"
+        arguments = f"{self.wide} {value}, ptr {at}, i32 {size}, {_mask(lanes, valid)}"
+        e.call(f"{name}({self.wide}, ptr, i32, <{lanes} x i1>)", arguments)
+
+    # The local tile
+
+    def _epilogue(self, groups: Span) -> None:
+        """Epilogue and stores of every held result, in vectors along the groups."""
+        e, plan = self.e, self.plan
+        count = e.let(f"sub nsw i64 {groups[1]}, {groups[0]}", "count")
+        whole = e.mul(e.let(f"udiv i64 {count}, {plan.lanes}", "whole"), str(plan.lanes))
+        with e.loop("row", "0", str(plan.row_count)) as row, self._rows(row):
+            with e.loop(plan.vector.name, "0", str(plan.vector.extent)) as column:
+                for lanes, start, stop in ((plan.lanes, "0", whole), (1, whole, count)):
+                    if lanes > plan.group_block:
+                        continue
+                    with e.loop("group", start, stop, lanes) as group:
+                        self._finish(row, column, group, e.add(groups[0], group), lanes)
+
+    def _finish(self, row: str, column: str, slot: str, group: str, lanes: int) -> None:
+        e, plan = self.e, self.plan
+        step = plan.row_count * plan.padded
+        offset = e.add(e.add(e.mul(slot, str(step)), e.mul(row, str(plan.padded))), column)
+        vector, value = llvm_type(plan.dtype, lanes), "poison"
+        for lane in range(lanes):
+            at = self.points.at(self.scalar, self.tile, e.add(offset, str(lane * step)))
+            x = e.let(f"load {self.scalar}, ptr {at}, align {plan.dtype.itemsize}", "x")
+            value = x if lanes == 1 else e.let(f"insertelement {vector} {value}, {self.scalar} {x}, i64 {lane}", "x")
+        points = [*((axis, self.points.ivs[axis.name]) for axis in plan.rows), (plan.vector, column), (plan.group, group)]
+        self.nest.epilogue_at(points, lanes, {plan.routing.reduce: Reg(value, plan.dtype, lanes)})
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Held results in registers: all of ``vectors`` registers from ``first`` on, in each row from ``row`` on."""
+
+    row: str
+    first: str
+    vectors: int
+    last: int = 0  # lanes of the last vector that are in range; 0: all
+
+    def lanes(self, v: int, lanes: int) -> int:
+        return self.last if self.last and v == self.vectors - 1 else lanes
+
+
+def _suffix(bits: int) -> str:
+    return f"f{bits}"
+
+
+def _mask(lanes: int, valid: int) -> str:
+    bits = ", ".join(f"i1 {'true' if n < valid else 'false'}" for n in range(lanes))
+    return f"<{lanes} x i1> <{bits}>"
+
+
+def emit_routed_packing(e: Emitter, plan: Routed, source: str, target: str, begin: str, end: str) -> None:
+    """Copy the dense operand with the held axes innermost, a parallel item for each point of the list axes."""
+    dtype, scalar = plan.dtype, llvm_type(plan.dtype)
+    with e.loop("panel", begin, end) as item:
+        offset, rest = str(plan.dense.offset), item
+        for axis in reversed(plan.lists):
+            digit = rest if axis == plan.lists[0] else e.let(f"urem i64 {rest}, {axis.extent}", "digit")
+            rest = rest if axis == plan.lists[0] else e.let(f"udiv i64 {rest}, {axis.extent}", "rest")
+            offset = e.add(offset, e.mul(digit, str(plan.dense.stride(axis.name))))
+        with e.loop("row", "0", str(plan.row_count)) as row:
+            start, rest = offset, row
+            for axis in reversed(plan.rows):
+                digit = rest if axis == plan.rows[0] else e.let(f"urem i64 {rest}, {axis.extent}", "digit")
+                rest = rest if axis == plan.rows[0] else e.let(f"udiv i64 {rest}, {axis.extent}", "rest")
+                start = e.add(start, e.mul(digit, str(plan.dense.stride(axis.name))))
+            to = e.mul(e.add(e.mul(item, str(plan.row_count)), row), str(plan.padded))
+            with e.loop("lane", "0", str(plan.vector.extent)) as lane:
+                at = e.add(start, e.mul(lane, str(plan.dense.stride(plan.vector.name))))
+                x = e.let(f"load {scalar}, ptr {_gep(e, scalar, source, at)}, align {dtype.itemsize}", "x")
+                e.line(f"store {scalar} {x}, ptr {_gep(e, scalar, target, e.add(to, lane))}, align {dtype.itemsize}")
+            with e.loop("lane", str(plan.vector.extent), str(plan.padded)) as lane:
+                e.line(f"store {scalar} {emit_const(0, dtype, 1)}, ptr {_gep(e, scalar, target, e.add(to, lane))}, "
+                       f"align {dtype.itemsize}")
+
+
+def _gep(e: Emitter, scalar: str, base: str, offset: str) -> str:
+    return e.let(f"getelementptr {scalar}, ptr {base}, i64 {offset}", "at")

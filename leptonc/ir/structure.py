@@ -1,0 +1,103 @@
+"""Shapes of computation that passes and code generation recognise in a stage, whatever op it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, Reduce, Stage, operands
+
+
+def is_product_sum(stage: Stage) -> bool:
+    """Sum of the product of two loads: a contraction. The stage has a Reduce."""
+    reduce = next(i for i in stage.insts if isinstance(i, Reduce))
+    product = stage.insts[reduce.arg]
+    return (reduce.kind == "sum" and isinstance(product, Apply) and product.op == "mul"
+            and all(isinstance(stage.insts[n], Load) for n in product.args))
+
+
+@dataclass(frozen=True)
+class Routing:
+    """``sum of dense * select(index == number, value, 0)``, where ``number`` counts the points of the routing axes.
+
+    The factor is one-hot along those axes: of all their points, one at most gives anything. All fields but ``axes`` are
+    numbers of instructions; ``value`` and ``index`` depend on no routing axis.
+    """
+
+    reduce: int
+    dense: int
+    value: int
+    index: int
+    number: int
+    axes: frozenset[str]
+
+
+def find_routing(insts: Sequence[Inst], axes: Sequence[Axis], indices: Mapping[int, Index] | None = None) -> Routing | None:
+    """The routed sum of a stage's instructions, or None. ``indices``: what AxisIndex instructions stand for, if the axes
+    are no longer those they were written with."""
+    reduces = [n for n, i in enumerate(insts) if isinstance(i, Reduce)]
+    if len(reduces) != 1:
+        return None
+    reduce = insts[reduces[0]]
+    assert isinstance(reduce, Reduce)
+    product = insts[reduce.arg]
+    if reduce.kind != "sum" or not reduce.dtype.is_float or not isinstance(product, Apply) or product.op != "mul":
+        return None
+    for dense, select in (product.args, product.args[::-1]):
+        found = _one_hot(insts, select)
+        if found is None or not isinstance(insts[dense], Load):
+            continue
+        value, index, number = found
+        inst = insts[number]
+        assert isinstance(inst, AxisIndex)
+        routing = _counts(inst.index if indices is None else indices[number], axes)
+        if routing and not routing & (_axes_of(insts, value) | _axes_of(insts, index)):
+            return Routing(reduces[0], dense, value, index, number, routing)
+    return None
+
+
+def _one_hot(insts: Sequence[Inst], n: int) -> tuple[int, int, int] | None:
+    """(value, index, number) of ``select(index == number, value, 0)``."""
+    select = insts[n]
+    if not isinstance(select, Apply) or select.op != "select":
+        return None
+    condition, value, other = select.args
+    same, zero = insts[condition], insts[other]
+    if not isinstance(zero, Const) or zero.value != 0 or not isinstance(same, Apply) or same.op != "eq":
+        return None
+    for index, number in (same.args, same.args[::-1]):
+        if isinstance(insts[index], Load) and isinstance(insts[number], AxisIndex):
+            return value, index, number
+    return None
+
+
+def _counts(index: Index, axes: Sequence[Axis]) -> frozenset[str]:
+    """The axes whose points the index counts in row-major order, from 0; none if it does not."""
+    extents = {a.name: a.extent for a in axes}
+    reach, terms = 1, [(axis, coeff) for axis, coeff in index.axes if extents.get(axis) != 1]
+    for axis, coeff in sorted(terms, key=lambda term: term[1]):
+        if coeff != reach or axis not in extents:
+            return frozenset()
+        reach *= extents[axis]
+    return frozenset() if index.offset or index.values or index.div != 1 else frozenset(a for a, _ in terms)
+
+
+def _axes_of(insts: Sequence[Inst], n: int) -> frozenset[str]:
+    inst = insts[n]
+    axes = frozenset[str]().union(*(_axes_of(insts, k) for k in operands(inst)))
+    if isinstance(inst, Load):
+        axes |= {a for index in inst.index for a, _ in index.axes}
+    elif isinstance(inst, AxisIndex):
+        axes |= {a for a, _ in inst.index.axes}
+    return axes
+
+
+def routed_inputs(insts: Sequence[Inst], routing: Routing) -> frozenset[int]:
+    """The instructions that make a routed sum's value and index: they run once for all points of the other axes."""
+    needed, work = set[int](), [routing.value, routing.index]
+    while work:
+        n = work.pop()
+        if n not in needed:
+            needed.add(n)
+            work += operands(insts[n])
+    return frozenset(needed)

@@ -1,0 +1,114 @@
+"""Routed sums: machine code against the interpreter, over the forms their schedules take."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from leptonc import driver
+from leptonc.codegen.linear import linear_stage
+from leptonc.codegen.routing import find_routed
+from leptonc.ir.interpret import run_program
+from leptonc.ir.kernel import Kernel
+from leptonc.ir.op import get_op
+from leptonc.ir.types import TensorType, dtype_of
+from leptonc.target import AVX2, AVX512, SSE, host_target
+from tests.codegen.test_kernels import program_of
+
+TARGETS = [t for t in (SSE, AVX2, AVX512) if t.vector_bytes <= host_target().vector_bytes]
+
+# (n, pooled, window, pool stride, kernel, channels in, channels out)
+FORMS = {
+    "vectors along groups and lists": (2, (5, 20), (2, 2), (2, 2), (3, 3), 8, 32),
+    "groups left over": (1, (3, 17), (2, 2), (2, 2), (3, 3), 4, 37),
+    "held rows in several chunks": (1, (4, 9), (2, 2), (2, 2), (3, 3), 70, 16),
+    "short lists, strips of rows": (2, (7, 3), (2, 2), (2, 2), (3, 3), 6, 20),
+    "long lists in blocks": (1, (2, 150), (2, 2), (2, 2), (3, 3), 32, 64),
+    "one dimension": (2, (40,), (3,), (4,), (5,), 3, 19),
+    "one result channel": (2, (6, 6), (2, 2), (2, 2), (3, 3), 5, 1),
+    "pointwise": (2, (5, 16), (2, 2), (2, 2), (1, 1), 16, 16),
+    "tall windows": (1, (4, 12), (3, 1), (3, 2), (2, 3), 7, 16),
+}
+
+
+def kernels(form, dtype, density, rng):
+    n, pooled, window, pool_stride, kernel, c, o = form
+    image = tuple((p - 1) * s + w for p, s, w in zip(pooled, pool_stride, window))
+    spatial = tuple(i + k - 1 for i, k in zip(image, kernel))
+    attrs = {"image": image, "window": window, "pool_stride": pool_stride, "stride": (1,) * len(image),
+             "dilation": (1,) * len(image)}
+    x, w = (rng.standard_normal(s).astype(dtype) for s in ((n, *spatial, c), (*kernel, c, o)))
+    g = rng.standard_normal((n, *pooled, o)).astype(dtype)
+    g[rng.random(g.shape) >= density] = 0
+    index = rng.integers(0, int(np.prod(window)), g.shape).astype(np.uint8)
+    weight = {**attrs, "shape": kernel, "padding": ((0, 0),) * len(image)}
+    yield "conv_weight_grad_routed", (x, g, index), weight
+    yield "conv_input_grad_routed", (g, index, w), {**attrs, "shape": spatial}
+
+
+def compiled_agrees(kernel: Kernel, arrays, target, rtol):
+    program = program_of(kernel)
+    wanted = run_program(program, arrays)
+    found = None
+    for threads in (1, 2, 3):
+        got = driver.compile_program(program, target).executable(list(arrays), nthreads=threads)
+        for a, b in zip(got, wanted, strict=True):
+            np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol * 20)
+        bits = [a.tobytes() for a in got]
+        assert found in (None, bits)
+        found = bits
+
+
+def lowered(name, arrays, attrs) -> Kernel:
+    return get_op(name).lower(*(TensorType(a.shape, dtype_of(a.dtype)) for a in arrays), **attrs)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("form", FORMS)
+def test_forms(form, dtype, target, rng):
+    for name, arrays, attrs in kernels(FORMS[form], dtype, 0.5, rng):
+        kernel = lowered(name, arrays, attrs)
+        assert find_routed(linear_stage(kernel, kernel.stages[0]), target) is not None
+        compiled_agrees(kernel, arrays, target, 2e-5 if dtype == np.float32 else 1e-12)
+
+
+@pytest.mark.parametrize("density", [0.0, 0.03, 1.0])
+def test_densities(density, rng):
+    for name, arrays, attrs in kernels(FORMS["vectors along groups and lists"], np.float32, density, rng):
+        compiled_agrees(lowered(name, arrays, attrs), arrays, host_target(), 2e-5)
+
+
+def test_an_index_out_of_range_routes_nowhere(rng):
+    for name, arrays, attrs in kernels(FORMS["groups left over"], np.float32, 0.7, rng):
+        arrays = [np.where(rng.random(a.shape) < 0.3, 200, a).astype(np.uint8) if a.dtype == np.uint8 else a for a in arrays]
+        compiled_agrees(lowered(name, arrays, attrs), arrays, host_target(), 2e-5)
+
+
+def test_nan_and_infinity_are_passed_on_where_the_cotangent_is_not_zero(rng):
+    for name, arrays, attrs in kernels(FORMS["one dimension"], np.float32, 1.0, rng):
+        g = next(a for a in arrays if a.shape[-1] == 19 and a.shape[0] == 2)
+        g[0, 3, 2], g[1, 5, 7], g[0, 0, 0] = np.nan, np.inf, -np.inf
+        compiled_agrees(lowered(name, arrays, attrs), arrays, host_target(), 2e-5)
+
+
+def test_hot_loops_have_no_stack_traffic(rng):
+    """The loop over a list: place, value, multiply-adds."""
+    for name, arrays, attrs in kernels(FORMS["long lists in blocks"], np.float32, 1.0, rng):
+        program = program_of(lowered(name, arrays, attrs))
+        text = driver.Compiled(program, AVX2).asm_text()
+        loops = [b for b in blocks(text) if b.count("vfmadd") >= 6]
+        assert loops
+        assert not [line for b in loops for line in b.splitlines() if "%rsp" in line or "%rbp" in line]
+
+
+def blocks(assembly: str) -> list[str]:
+    """The basic blocks of a listing that end by jumping back to their own start: innermost loops."""
+    out, label, lines = [], "", list[str]()
+    for line in assembly.splitlines():
+        if line.startswith(".LBB"):
+            label, lines = line.split(":")[0], []
+        lines.append(line)
+        if line.strip().startswith("j") and line.split()[-1] == label:
+            out.append("\n".join(lines))
+    return out

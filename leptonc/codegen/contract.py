@@ -7,12 +7,14 @@ from contextlib import contextmanager
 
 from leptonc.codegen.contraction import Contraction, Side
 from leptonc.codegen.emitter import Emitter, llvm_type
-from leptonc.codegen.memory import Reg
+from leptonc.codegen.memory import Reg, transposed
 from leptonc.codegen.nest import NestEmitter
 from leptonc.codegen.panels import Panels
 from leptonc.codegen.schedule import Nest
 from leptonc.codegen.tile import Strides, Tile, emit_tile
 from leptonc.ir.kernel import Axis
+
+Span = tuple[str, str]  # first and last+1
 
 
 def panels_of(plan: Contraction) -> dict[str, Panels]:
@@ -38,7 +40,7 @@ class ContractionEmitter:
         self.scratch = scratch
         self.panels = panels_of(plan)
         self.ivs: dict[str, str] = {}
-        nest = Nest((), (), plan.col, plan.lanes, 0, plan.fold, False)
+        nest = Nest((), (), plan.row if plan.turned else plan.col, plan.lanes, 0, plan.fold, False)
         self.nest = NestEmitter(e, plan.stage, nest, pointers, {})
 
     def emit(self, begin: str, end: str) -> None:
@@ -54,7 +56,7 @@ class ContractionEmitter:
             else:
                 self._direct_item(rows, cols)
 
-    def _decode(self, item: str) -> tuple[str, str]:
+    def _decode(self, item: str) -> Span:
         """Open the outer axes; returns the item's row block and column block. Row blocks vary fastest."""
         plan = self.plan
         row_item, item = self._digit(item, plan.row_items)
@@ -63,12 +65,12 @@ class ContractionEmitter:
             self.ivs[axis.name], item = self._digit(item, axis.extent)
         return row_item, col_item
 
-    def _digit(self, number: str, base: int) -> tuple[str, str]:
+    def _digit(self, number: str, base: int) -> Span:
         if base == 1:
             return "0", number
         return self.e.let(f"urem i64 {number}, {base}", "digit"), self.e.let(f"udiv i64 {number}, {base}", "rest")
 
-    def _block(self, item: str, block: int, tiles: int) -> tuple[str, str]:
+    def _block(self, item: str, block: int, tiles: int) -> Span:
         """First and last+1 register tile of an item."""
         start = self.e.mul(item, str(block))
         if tiles % block == 0:
@@ -78,13 +80,13 @@ class ContractionEmitter:
 
     # Items
 
-    def _direct_item(self, rows: tuple[str, str], cols: tuple[str, str]) -> None:
+    def _direct_item(self, rows: Span, cols: Span) -> None:
         """Each tile is finished in registers."""
         for tile, row_tile, col_tile in self._tiles(rows, cols):
             state = self._accumulate(tile, row_tile, col_tile, self._whole_fold())
             self._finish_tile(tile, row_tile, col_tile, state)
 
-    def _local_item(self, rows: tuple[str, str], cols: tuple[str, str]) -> None:
+    def _local_item(self, rows: Span, cols: Span) -> None:
         """Tiles accumulate in the local tile, over blocks of the fold; then the epilogue runs over it."""
         plan, e = self.plan, self.e
         if plan.fold_block:
@@ -101,6 +103,9 @@ class ContractionEmitter:
             for tile, row_tile, col_tile in self._tiles(rows, cols):
                 state = self._accumulate(tile, row_tile, col_tile, self._whole_fold())
                 self._keep(tile, rows, cols, row_tile, col_tile, state, None)
+        if plan.turned:
+            self._epilogue_turned(rows, cols)
+            return
         for tile, row_tile, col_tile in self._tiles(rows, cols):
             self._epilogue_rows(tile, rows, cols, row_tile, col_tile)
 
@@ -109,7 +114,7 @@ class ContractionEmitter:
 
     # Tiles
 
-    def _tiles(self, rows: tuple[str, str], cols: tuple[str, str]) -> Iterator[tuple[Tile, str, str]]:
+    def _tiles(self, rows: Span, cols: Span) -> Iterator[tuple[Tile, str, str]]:
         """Loops over the register tiles of an item: full ones in a loop, the edge's own shape after it."""
         plan = self.plan
         for width, col_loop in self._shapes(cols, plan.col_tiles, plan.width, plan.col.extent, "col"):
@@ -118,7 +123,7 @@ class ContractionEmitter:
                     with row_loop as row_tile:
                         yield self._tile(height, width), row_tile, col_tile
 
-    def _shapes(self, span: tuple[str, str], tiles: int, size: int, extent: int,
+    def _shapes(self, span: Span, tiles: int, size: int, extent: int,
                 hint: str) -> list[tuple[int, _TileLoop]]:
         edge = extent - (tiles - 1) * size
         out = []
@@ -180,10 +185,55 @@ class ContractionEmitter:
                 start += piece
 
     def _point(self, row: str, col: str, lanes: int, value: Reg) -> None:
+        """Epilogue and stores of results along the nest's vector axis from (row, col) on."""
         points = [(axis, self.ivs[axis.name]) for axis in self.plan.outer]
         self.nest.epilogue_at([*points, (self.plan.row, row), (self.plan.col, col)], lanes, {self.plan.reduce: value})
 
-    def _local_address(self, rows: tuple[str, str], cols: tuple[str, str], row_tile: str, col_tile: str, row: str,
+    def _epilogue_turned(self, rows: Span, cols: Span) -> None:
+        """The epilogue in vectors along the rows: squares of the local tile are transposed, what is left over goes singly."""
+        e, plan = self.e, self.plan
+        first_row, count = self._extent(rows, plan.rows, plan.row.extent)
+        with e.loop("turned", *cols) as col_tile:
+            column = e.let(f"sub nsw i64 {col_tile}, {cols[0]}", "c")
+            base = e.mul(column, str(plan.row_block * plan.rows * plan.width))
+            first_col = e.mul(col_tile, str(plan.width))
+            left = e.let(f"sub nsw i64 {plan.col.extent}, {first_col}", "left")
+            width = e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {left}, i64 {plan.width}", "width")
+            whole = [e.mul(e.let(f"udiv i64 {x}, {plan.lanes}", "whole"), str(plan.lanes)) for x in (count, width)]
+            with e.loop("c", "0", whole[1], plan.lanes) as c:
+                with e.loop("r", "0", whole[0], plan.lanes) as r:
+                    self._square(base, r, c, first_row, first_col)
+            with e.loop("c", whole[1], width) as c, e.loop("r", "0", whole[0]) as r:
+                self._single(base, r, c, first_row, first_col)
+            with e.loop("r", whole[0], count) as r, e.loop("c", "0", width) as c:
+                self._single(base, r, c, first_row, first_col)
+
+    def _extent(self, tiles: Span, size: int, extent: int) -> Span:
+        """First element of an item along one side, and how many there are."""
+        e = self.e
+        start, stop = e.mul(tiles[0], str(size)), e.mul(tiles[1], str(size))
+        stop = e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {stop}, i64 {extent}", "stop")
+        return start, e.let(f"sub nsw i64 {stop}, {start}", "count")
+
+    def _scratch_at(self, base: str, r: str, c: str) -> str:
+        offset = self.e.add(self.e.add(base, self.e.mul(r, str(self.plan.width))), c)
+        return self.e.let(f"getelementptr {llvm_type(self.plan.dtype)}, ptr {self.scratch}, i64 {offset}", "local")
+
+    def _square(self, base: str, r: str, c: str, first_row: str, first_col: str) -> None:
+        e, plan = self.e, self.plan
+        vector = llvm_type(plan.dtype, plan.lanes)
+        lines = [e.let(f"load {vector}, ptr {self._scratch_at(base, e.add(r, str(k)), c)}, align {plan.dtype.itemsize}", "line")
+                 for k in range(plan.lanes)]
+        for k, value in enumerate(transposed(e, lines, vector)):
+            col = e.add(first_col, e.add(c, str(k)))
+            self._point(e.add(first_row, r), col, plan.lanes, Reg(value, plan.dtype, plan.lanes))
+
+    def _single(self, base: str, r: str, c: str, first_row: str, first_col: str) -> None:
+        e, plan = self.e, self.plan
+        value = e.let(f"load {llvm_type(plan.dtype)}, ptr {self._scratch_at(base, r, c)}, align {plan.dtype.itemsize}", "x")
+        self._point(e.add(first_row, r), e.add(first_col, c), 1, Reg(value, plan.dtype))
+
+    def _local_address(self, rows: Span, cols: Span, row_tile: str, col_tile: str, row: str,
                        v: int) -> str:
         """Element of the local tile: tile-major, so that a register tile is contiguous."""
         e, plan = self.e, self.plan
@@ -194,7 +244,7 @@ class ContractionEmitter:
         offset = e.add(offset, str(v * plan.lanes))
         return e.let(f"getelementptr {llvm_type(plan.dtype)}, ptr {self.scratch}, i64 {offset}", "local")
 
-    def _keep(self, tile: Tile, rows: tuple[str, str], cols: tuple[str, str], row_tile: str, col_tile: str,
+    def _keep(self, tile: Tile, rows: Span, cols: Span, row_tile: str, col_tile: str,
               state: list[str], fresh: str | None) -> None:
         """Store accumulators to the local tile, added to what earlier blocks left (``fresh``: none did)."""
         e, plan = self.e, self.plan
@@ -210,7 +260,7 @@ class ContractionEmitter:
                     value = e.let(f"{add} {vector} {zero}, {value}", "total")
                 e.line(f"store {vector} {value}, ptr {at}, align {align}")
 
-    def _epilogue_rows(self, tile: Tile, rows: tuple[str, str], cols: tuple[str, str], row_tile: str,
+    def _epilogue_rows(self, tile: Tile, rows: Span, cols: Span, row_tile: str,
                        col_tile: str) -> None:
         e, plan = self.e, self.plan
         vector = llvm_type(plan.dtype, plan.lanes)
@@ -226,7 +276,7 @@ class ContractionEmitter:
 class _TileLoop:
     """The tiles of one shape within an item: all, those below the last one, or the last one if the item holds it."""
 
-    def __init__(self, e: Emitter, hint: str, span: tuple[str, str], part: tuple[str, int] | None):
+    def __init__(self, e: Emitter, hint: str, span: Span, part: tuple[str, int] | None):
         self.e, self.hint, self.span, self.part = e, hint, span, part
         self._context = self._open()
 

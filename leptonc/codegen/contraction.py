@@ -24,6 +24,8 @@ LOAD_COST = 0.25  # multiply-adds that a load of an operand costs, when operands
 FAR_COST = 4  # times that, for rows that lie on pages of their own
 PAGE = 4096
 STORE_COST = 48  # a strided store of one lane, in multiply-adds
+TURN_COST = 4  # the same where rows of results are contiguous: squares of results are transposed in registers
+LOCAL_SHARE = 8  # a local tile of finished sums fills one in so many parts of L2
 PACK_COST = 6  # moving one element into a panel
 PACK_REUSE = 8  # register tiles that must read a panel before packing it for locality pays
 
@@ -45,6 +47,7 @@ class Contraction:
     ``row`` and ``col`` are the axes of the register tile; ``outer`` all other map axes, ``fold`` the reduce axes.
     ``rows`` x ``vectors`` accumulators of ``lanes``; ``row_block`` and ``col_block`` count register tiles in one
     item; ``fold_block`` > 0 runs the first reduce axis in blocks of that extent, accumulating in a local tile.
+    ``prefetch``: A comes from memory once, a tile's rows in one piece; each tile asks for the next one's.
     """
 
     stage: LinearStage
@@ -62,6 +65,7 @@ class Contraction:
     row_block: int = 1
     col_block: int = 1
     fold_block: int = 0
+    prefetch: bool = False
 
     @property
     def width(self) -> int:
@@ -99,9 +103,14 @@ class Contraction:
 
     @property
     def local_tile(self) -> bool:
-        """Accumulators go through a local tile: long epilogues, and results accumulated over blocks of the fold."""
+        """Accumulators go through a local tile: long or turned epilogues, results accumulated over blocks of the fold."""
         epilogue = sum(self.stage.after_reduce) - 1
-        return self.fold_block > 0 or epilogue > EPILOGUE_INLINE or len(self.stage.stores) > 1
+        return self.fold_block > 0 or epilogue > EPILOGUE_INLINE or len(self.stage.stores) > 1 or self.turned
+
+    @property
+    def turned(self) -> bool:
+        """Results lie next to each other along the rows: the epilogue runs in vectors along them."""
+        return all(t.stride(self.row.name) == 1 and t.stride(self.col.name) != 1 for t in self.stage.targets)
 
     def panel_axes(self, side: Side) -> tuple[Axis, ...]:
         """The outer axes that an operand's panels differ along."""
@@ -210,8 +219,9 @@ def _cost(plan: Contraction) -> float:
     for side, axis in ((plan.a, plan.row), (plan.b, plan.col)):
         if side.pack:
             cost += PACK_COST * axis.extent * plan.depth * prod(x.extent for x in plan.panel_axes(side))
-    stores = [t for t in plan.stage.targets if t.stride(plan.col.name) != 1]
-    return cost + STORE_COST * outer * plan.row.extent * plan.col.extent * len(stores)
+    strided = sum(t.stride(plan.col.name) != 1 for t in plan.stage.targets)
+    each = TURN_COST if plan.turned and plan.row.extent >= plan.lanes else STORE_COST
+    return cost + each * outer * plan.row.extent * plan.col.extent * strided
 
 
 def _blocked(plan: Contraction, target: Target) -> Contraction:
@@ -228,8 +238,25 @@ def _blocked(plan: Contraction, target: Target) -> Contraction:
             row_block = ceil(row_block / 2)
         else:
             col_block = ceil(col_block / 2)
+    if plan.local_tile:  # of sums that one item finishes: no need to hold more than L2 does
+        room = target.l2_bytes // LOCAL_SHARE // plan.dtype.itemsize // (plan.rows * plan.width)
+        col_block = min(col_block, max(1, room))
+        row_block = min(row_block, max(1, room // col_block))
+        whole = plan.lanes // gcd(plan.rows, plan.lanes)
+        if plan.turned and row_block > whole:  # whole vectors of results, at their alignment
+            row_block -= row_block % whole
     plan = replace(plan, row_block=row_block, col_block=col_block)
+    plan = replace(plan, prefetch=_streams(plan, target))
     return replace(plan, fold_block=_fold_block(plan, target))
+
+
+def _streams(plan: Contraction, target: Target) -> bool:
+    """Rows of A lie behind each other, each is read once, and all of them do not fit the caches: short streams side by side,
+    which no hardware prefetcher follows."""
+    if plan.a.pack or len(plan.fold) != 1 or plan.col_tiles > 1 or plan.a.access.stride(plan.fold[0].name) != 1:
+        return False
+    whole = prod(x.extent for x in (*plan.outer, plan.row) if plan.a.access.stride(x.name)) * plan.depth * plan.dtype.itemsize
+    return plan.a.access.stride(plan.row.name) == plan.depth and whole > 4 * target.l2_bytes
 
 
 def _fold_block(plan: Contraction, target: Target) -> int:
@@ -237,9 +264,12 @@ def _fold_block(plan: Contraction, target: Target) -> int:
     if plan.row_block * plan.col_block < 4 or not plan.fold:
         return 0
     first = plan.fold[0]
+    if plan.prefetch and plan.local_tile:  # A passes through L1, where B should stay
+        fits = target.l1_bytes // 4 // (plan.width * plan.dtype.itemsize)
+        return 0 if fits >= first.extent else ceil(first.extent / ceil(first.extent / fits))
     inner = plan.depth // max(first.extent, 1)
     columns = min(plan.col_block * plan.width, plan.col.extent)
-    rows = min(plan.row_block * plan.rows, plan.row.extent)
+    rows = min(plan.row_block * plan.rows, plan.row.extent) if plan.col_block > 1 else plan.rows  # else read once
     step = abs(plan.a.access.stride(plan.row.name))
     per_fold = inner * (columns + (rows if plan.a.pack or step > 64 else min(rows, step + 1)))
     fits = target.l2_bytes // 2 // plan.dtype.itemsize // max(per_fold, 1)

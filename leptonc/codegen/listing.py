@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from leptonc.codegen.emitter import Emitter, emit_const, llvm_type
-from leptonc.codegen.memory import as_i64, splat, widen
+from leptonc.codegen.memory import as_i64, splat, transposed, widen
 from leptonc.codegen.nest import NestEmitter
 from leptonc.codegen.routing import OFFSET_BYTES, Routed
 from leptonc.ir.kernel import Axis
@@ -240,14 +240,3 @@ class Lister:
         """The lanes below ``left``."""
         iota = "<" + ", ".join(f"i64 {n}" for n in range(lanes)) + ">"
         return self.e.let(f"icmp slt <{lanes} x i64> {iota}, {splat(self.e, left, i64, lanes)}", "valid")
-
-
-def transposed(e: Emitter, rows: list[str], type_: str) -> list[str]:
-    """The columns of a square of registers: log2(n) rounds that interleave row i with row i + n / 2."""
-    n = len(rows)
-    low = [k for pair in zip(range(n // 2), range(n, n + n // 2)) for k in pair]
-    masks = [f"<{n} x i32> <" + ", ".join(f"i32 {k + shift}" for k in low) + ">" for shift in (0, n // 2)]
-    for _ in range(n.bit_length() - 1):
-        rows = [e.let(f"shufflevector {type_} {rows[i]}, {type_} {rows[i + n // 2]}, {mask}", "turn")
-                for i in range(n // 2) for mask in masks]
-    return rows

@@ -53,6 +53,17 @@ def widen(e: Emitter, reg: Reg, lanes: int) -> str:
     return reg.name if reg.lanes == lanes else splat(e, reg.name, reg.dtype, lanes)
 
 
+def transposed(e: Emitter, rows: list[str], type_: str) -> list[str]:
+    """The columns of a square of registers: log2(n) rounds that interleave row i with row i + n / 2."""
+    n = len(rows)
+    low = [k for pair in zip(range(n // 2), range(n, n + n // 2)) for k in pair]
+    masks = [f"<{n} x i32> <" + ", ".join(f"i32 {k + shift}" for k in low) + ">" for shift in (0, n // 2)]
+    for _ in range(n.bit_length() - 1):
+        rows = [e.let(f"shufflevector {type_} {rows[i]}, {type_} {rows[i + n // 2]}, {mask}", "turn")
+                for i in range(n // 2) for mask in masks]
+    return rows
+
+
 def index_value(space: Space, index: Index, values: dict[int, Reg], lanes: int) -> str:
     """The numerator of an index: a scalar i64, or a vector when ``lanes`` > 1."""
     e = space.e

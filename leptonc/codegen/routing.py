@@ -12,6 +12,7 @@ list, ``held += value * dense[place]`` with the held results in registers. Two c
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import ceil, prod
 
 from leptonc.codegen.access import Access
@@ -204,7 +205,7 @@ def _merged_held(stage: LinearStage, others: frozenset[str]) -> LinearStage:
     """Held axes that every access walks as one are one. (They need not be parallel: one thread has them all.)"""
     while True:
         held = [a for a in stage.map_axes if a.name not in others]
-        pair = next((p for p in zip(held, held[1:]) if mergeable(stage, *p)), None)
+        pair = next((p for p in pairwise(held) if mergeable(stage, *p)), None)
         if pair is None:
             return stage
         stage = merged(stage, *pair)

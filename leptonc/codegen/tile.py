@@ -120,6 +120,10 @@ def _step(e: Emitter, tile: Tile, a: str, b: str, at_a: str, at_b: str, state: l
     base_b = e.let(f"getelementptr {scalar}, ptr {b}, i64 {at_b}", "pb")
     columns = [_load_b(e, tile, base_b, v, scalar, vector) for v in range(tile.vectors)]
     base_a = e.let(f"getelementptr {scalar}, ptr {a}, i64 {at_a}", "pa")
+    if plan.prefetch:
+        ahead = e.add(e.mul(at_a, str(plan.rows)), str(plan.rows * plan.depth))
+        e.call("void @llvm.prefetch.p0(ptr, i32, i32, i32)",
+               f"ptr {e.let(f'getelementptr {scalar}, ptr {a}, i64 {ahead}', 'ahead')}, i32 0, i32 2, i32 1")
     out = []
     for row in range(tile.rows):
         at = e.let(f"getelementptr {scalar}, ptr {base_a}, i64 {row * tile.a.tile}", "pa") if row else base_a

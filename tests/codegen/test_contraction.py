@@ -1,0 +1,101 @@
+"""Schedules of contractions: each form is what it is meant to be, and right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from leptonc import driver
+from leptonc.codegen.contraction import Contraction, find_contraction
+from leptonc.codegen.linear import linear_stage
+from leptonc.ir.interpret import run_program
+from leptonc.ir.kernel import Kernel, KernelBuilder
+from leptonc.ir.types import TensorType, f32, f64
+from leptonc.target import AVX2, AVX512, SSE, host_target
+from tests.codegen.test_kernels import program_of
+
+TARGETS = [t for t in (SSE, AVX2, AVX512) if t.vector_bytes <= host_target().vector_bytes]
+
+
+def product(m: int, n: int, k: int, turned: str = "", dtype=f32, masked: bool = False,
+            steps: int = 0) -> Kernel:
+    """``c[m, n] = sum a[m, k] * b[k, n]``; the letters in ``turned`` name operands that are stored transposed."""
+    def shape(name, *extents):
+        return TensorType(extents[::-1] if name in turned else extents, dtype)
+
+    b = KernelBuilder("product")
+    left, right, out = b.input(shape("a", m, k)), b.input(shape("b", k, n)), b.output(shape("c", m, n))
+    other = b.input(out.type) if masked else None
+    i, j = b.axes((m, n))
+    (r,) = b.axes((k,), reduce=True)
+    stage = b.stage([j, i, r] if "c" in turned else [i, j, r])
+
+    def at(name, *axes):
+        return axes[::-1] if name in turned else axes
+
+    total = stage.reduce("sum", stage.mul(stage.load(left, at("a", i, r)), stage.load(right, at("b", r, j))))
+    if other is not None:
+        total = stage.select(stage.gt(stage.load(other, at("c", i, j)), 0), total, stage.const(0, dtype))
+    for _ in range(steps):
+        total = stage.add(stage.mul(total, total), 1)
+    stage.store(out, at("c", i, j), total)
+    built = b.build()
+    return built if other is None else Kernel(built.name, (*built.params[:2], built.params[3], built.params[2]), built.stages)
+
+
+def plan_of(kernel: Kernel, target) -> Contraction:
+    plan = find_contraction(linear_stage(kernel, kernel.stages[0]), target)
+    assert plan is not None
+    return plan
+
+
+def compiled_agrees(kernel: Kernel, target, rng):
+    program = program_of(kernel)
+    dtype = kernel.params[0].type.dtype.numpy
+    arrays = [rng.standard_normal(p.type.shape).astype(dtype) for p in kernel.inputs]
+    rtol = 1e-4 if dtype == np.float32 else 1e-11
+    compiled = driver.compile_program(program, target)
+    found = None
+    for threads in (1, 2, 3):
+        got = compiled.executable(list(arrays), nthreads=threads)
+        for a, b in zip(got, run_program(program, arrays), strict=True):
+            np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol)
+        bits = [a.tobytes() for a in got]
+        assert found in (None, bits)
+        found = bits
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
+@pytest.mark.parametrize("turned", ["", "a", "b", "c", "ab", "bc", "abc"])
+@pytest.mark.parametrize("m, n, k", [(16, 16, 16), (37, 61, 19), (3, 200, 70), (200, 5, 33), (64, 257, 1), (1, 300, 40),
+                                     (130, 48, 300)])
+def test_products(m, n, k, turned, target, rng):
+    compiled_agrees(product(m, n, k, turned), target, rng)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
+@pytest.mark.parametrize("dtype", [f32, f64])
+@pytest.mark.parametrize("rows, batch", [(1500, 32), (803, 31), (1600, 64)])
+def test_results_turned_in_registers(rows, batch, dtype, target, rng):
+    """The gradient of a wide dense layer: its weights are broadcast, and results lie along the rows."""
+    kernel = product(batch, rows, 128, "b", dtype, masked=True)
+    plan = plan_of(kernel, target)
+    assert plan.turned and plan.row.extent == rows
+    compiled_agrees(kernel, target, rng)
+
+
+def test_rows_from_memory_are_prefetched_and_their_panel_stays_in_cache(rng):
+    kernel = product(32, 20_000, 128, "b")
+    plan = plan_of(kernel, AVX512)
+    assert plan.prefetch and plan.turned
+    assert 0 < plan.fold_block * plan.width * 4 <= AVX512.l1_bytes // 4
+    compiled_agrees(kernel, host_target(), rng)
+
+
+def test_finished_sums_stay_in_cache():
+    """Long epilogues run over a local tile that is small beside L2."""
+    kernel = product(20_000, 128, 32, "a", steps=4)
+    for target in TARGETS:
+        plan = plan_of(kernel, target)
+        assert plan.local_tile
+        assert plan.row_block * plan.rows * plan.col_block * plan.width * 4 <= target.l2_bytes // 4

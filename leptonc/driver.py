@@ -29,6 +29,7 @@ from leptonc.passes.plan import Donate, PlanMemory, memory_report
 from leptonc.passes.pooling import SinkRelu
 from leptonc.passes.route import RouteGradients
 from leptonc.passes.split import SplitReductions
+from leptonc.passes.window import TileWindows
 from leptonc.runtime.executable import Executable, Slot
 from leptonc.runtime.pool import install
 from leptonc.target import Target, host_target
@@ -52,6 +53,7 @@ PROGRAM_PASSES: tuple[Pass, ...] = (
     SplitReductions(),
     Halo(),
     Fuse(),
+    TileWindows(),
     Donate(),
     PlanMemory(),
 )

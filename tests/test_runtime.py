@@ -142,8 +142,8 @@ import numpy as np, leptonc
 f = leptonc.jit(lambda x: x @ x)
 x = np.ones((512, 512), np.float32)
 f(x)
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     while True:
         f(x)
 except KeyboardInterrupt:

@@ -31,17 +31,19 @@ def workspace_bytes(plan: Contraction) -> int:
 
 
 class ContractionEmitter:
-    """Emits the items of one contraction. ``sources`` are the pointers A and B are read from (panels if packed)."""
+    """Emits the items of one contraction. ``sources`` are the pointers A and B are read from (panels if packed);
+    ``ivs`` the kernel's open outer axes."""
 
-    def __init__(self, e: Emitter, plan: Contraction, pointers: dict[str, str], sources: dict[str, str], scratch: str):
+    def __init__(self, e: Emitter, plan: Contraction, pointers: dict[str, str], sources: dict[str, str], scratch: str,
+                 ivs: dict[str, str] | None = None):
         self.e = e
         self.plan = plan
         self.sources = sources
         self.scratch = scratch
         self.panels = panels_of(plan)
-        self.ivs: dict[str, str] = {}
+        self.ivs: dict[str, str] = dict(ivs or {})
         nest = Nest((), (), plan.row if plan.turned else plan.col, plan.lanes, 0, plan.fold, False)
-        self.nest = NestEmitter(e, plan.stage, nest, pointers, {})
+        self.nest = NestEmitter(e, plan.stage, nest, pointers, self.ivs)
 
     def emit(self, begin: str, end: str) -> None:
         """All items from ``begin`` to ``end``."""
@@ -156,7 +158,7 @@ class ContractionEmitter:
             offset = self.panels[role].offset(e, self.ivs, number)
         else:
             offset = e.add(str(side.access.offset), e.mul(number, str(size * side.access.stride(axis.name))))
-            for outer in self.plan.outer:
+            for outer in (*self.plan.stage.outer, *self.plan.outer):
                 offset = e.add(offset, e.mul(self.ivs[outer.name], str(side.access.stride(outer.name))))
         return e.let(f"getelementptr {llvm_type(self.plan.dtype)}, ptr {self.sources[role]}, i64 {offset}", role)
 

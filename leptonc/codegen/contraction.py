@@ -44,7 +44,8 @@ class Side:
 class Contraction:
     """A scheduled contraction.
 
-    ``row`` and ``col`` are the axes of the register tile; ``outer`` all other map axes, ``fold`` the reduce axes.
+    ``row`` and ``col`` are the axes of the register tile; ``outer`` all other map axes, ``fold`` the reduce axes. In a kernel
+    with outer axes of its own, all items run at each of their points.
     ``rows`` x ``vectors`` accumulators of ``lanes``; ``row_block`` and ``col_block`` count register tiles in one
     item; ``fold_block`` > 0 runs the first reduce axis in blocks of that extent, accumulating in a local tile.
     ``prefetch``: A comes from memory once, a tile's rows in one piece; each tile asks for the next one's.
@@ -120,16 +121,23 @@ class Contraction:
 def find_contraction(stage: LinearStage, target: Target) -> Contraction | None:
     """The stage as a scheduled contraction, or None if it is none or too small to be worth it."""
     pair = _operands(stage)
-    if pair is None or stage.outer or not {a.name for a in stage.map_axes} <= stage.parallel:
+    if pair is None or not {a.name for a in stage.map_axes} <= stage.parallel:
         return None
     reduce, first, second = pair
     points = prod(a.extent for a in stage.axes)
     if points < MIN_WORK:
         return None
     options = [c for a, b in ((first, second), (second, first)) for c in _assignments(stage, reduce, a, b, target)]
+    options = [c for c in options if not _packs_inside(c)]
     if not options:
         return None
     return _blocked(min(options, key=_cost), target)
+
+
+def _packs_inside(plan: Contraction) -> bool:
+    """Whether panels would differ from one outer point of the kernel to the next."""
+    outer = [a.name for a in plan.stage.outer]
+    return any(side.pack and any(side.access.stride(name) for name in outer) for side in (plan.a, plan.b))
 
 
 def _operands(stage: LinearStage) -> tuple[int, Side, Side] | None:
@@ -173,7 +181,7 @@ def _tiled(stage: LinearStage, reduce: int, a: Side, b: Side, row: Axis, col: Ax
     rows, vectors = _register_tile(row.extent, ceil(col.extent / lanes), target)
     plan = Contraction(stage, reduce, a, b, row, col, outer, fold, dtype, lanes, rows, vectors)
     pack_b = b.access.stride(col.name) != 1 or _panel_pays(plan)
-    pack_a = _rows_collide(plan, target)
+    pack_a = _rows_collide(plan, target) and not stage.outer
     return replace(plan, a=replace(a, pack=pack_a), b=replace(b, pack=pack_b))
 
 
@@ -230,10 +238,13 @@ def _blocked(plan: Contraction, target: Target) -> Contraction:
     tile_work = plan.rows * plan.width * plan.depth
     row_block, col_block = plan.row_tiles, plan.col_tiles
 
+    def wanting() -> bool:
+        return not plan.stage.outer and items() < MIN_ITEMS
+
     def items() -> int:
         return outer * ceil(plan.row_tiles / row_block) * ceil(plan.col_tiles / col_block)
 
-    while items() < MIN_ITEMS and row_block * col_block * tile_work > ITEM_WORK and row_block * col_block > 1:
+    while wanting() and row_block * col_block * tile_work > ITEM_WORK and row_block * col_block > 1:
         if row_block > 1 and (row_block >= col_block or col_block == 1):
             row_block = ceil(row_block / 2)
         else:

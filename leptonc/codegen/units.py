@@ -65,6 +65,10 @@ class Functions:
         return e
 
 
+def _aligned(size: int) -> int:
+    return -(-size // ALIGN) * ALIGN
+
+
 def _identifier(name: str) -> str:
     return "".join(c if c.isalnum() or c in "_." else "_" for c in name)[:60]
 
@@ -86,7 +90,7 @@ class _KernelUnits:
     def all(self) -> list[Unit]:
         units = [self._fill(p) for p in self.kernel.params if p.init is not None and p.role != "in" and not self._is_covered(p)]
         if self.kernel.outer:
-            return [*units, self._outer_unit()]
+            return [*units, *self._outer_units()]
         for stage in self.kernel.stages:
             units += self._stage_units(stage)
         return units
@@ -130,37 +134,65 @@ class _KernelUnits:
         return Unit(self._write(e), self.kernel, reads, writes, nest.items, stage_cost(linear, nest.lanes),
                     f"{what} {describe_nest(nest)}")
 
-    def _outer_unit(self) -> Unit:
-        """All stages in turn at each outer point; locals live in the thread's scratch."""
-        kernel, e = self.kernel, self.functions.emitter()
+    def _outer_units(self) -> list[Unit]:
+        """All stages in turn at each outer point; locals live in the thread's scratch. Panels are packed before."""
+        kernel, functions = self.kernel, self.functions
+        linears = [linear_stage(kernel, s) for s in kernel.stages]
+        plans = [find_contraction(linear, functions.target) for linear in linears]
+        nests = [schedule_nest(linear, functions.target) for linear in linears]
+        packs, panel_offset, panels_at = list[Unit](), 0, list[int]()
+        for plan in plans:
+            panels_at.append(panel_offset)
+            for panels in panels_of(plan).values() if plan else ():
+                packs.append(self._pack_unit(panels, panel_offset))
+                panel_offset += _aligned(panels.elements * panels.plan.dtype.itemsize)
+        e = functions.emitter()
         pointers, offset = dict(self.pointers), 0
         for local in kernel.locals:
             pointers[local.name] = e.let(f"getelementptr i8, ptr %local, i64 {offset}", "tile")
-            offset += -(-local.type.nbytes // ALIGN) * ALIGN
-        linears = [linear_stage(kernel, s) for s in kernel.stages]
-        nests = [schedule_nest(linear, self.functions.target) for linear in linears]
+            offset += _aligned(local.type.nbytes)
+        scratch = e.let(f"getelementptr i8, ptr %local, i64 {offset}", "scratch")
+        sources = [self._sources(e, plan, pointers, at) if plan else {} for plan, at in zip(plans, panels_at)]
         with e.loop("item", "%begin", "%end") as item:
             ivs = _decode_outer(e, kernel.outer, item)
-            for linear, nest in zip(linears, nests):
-                NestEmitter(e, linear, nest, pointers, ivs).emit_inner()
-        touched = [_touched(s) for s in kernel.stages]
-        local_names = frozenset(p.name for p in kernel.locals)
-        reads = frozenset().union(*(r for r, _ in touched)) - local_names
-        writes = frozenset().union(*(w for _, w in touched)) - local_names
-        cost = sum(stage_cost(linear, nest.lanes) for linear, nest in zip(linears, nests))
-        return Unit(self._write(e), kernel, reads, writes, prod(a.extent for a in kernel.outer), cost,
-                    "outer " + "; ".join(describe_nest(n) for n in nests), local_bytes=offset)
+            for linear, plan, nest, source in zip(linears, plans, nests, sources):
+                if plan is not None:
+                    ContractionEmitter(e, plan, pointers, source, scratch, ivs).emit("0", str(plan.items))
+                else:
+                    NestEmitter(e, linear, nest, pointers, ivs).emit_inner()
+        points = prod(a.extent for a in kernel.outer)
+        cost = sum(points * 2 * plan.work // plan.lanes if plan else stage_cost(linear, nest.lanes)
+                   for linear, plan, nest in zip(linears, plans, nests))
+        what = "; ".join(describe_contraction(plan) if plan else describe_nest(nest) for plan, nest in zip(plans, nests))
+        what = f"at each {' '.join(f'{a.name}:{a.extent}' for a in kernel.outer)}: {what}"
+        reads, writes = self._touched_outside()
+        offset += max((workspace_bytes(plan) for plan in plans if plan), default=0)
+        return [*packs, Unit(self._write(e), kernel, reads | ({""} if packs else set()), writes, points, cost, what, panel_offset,
+                             offset)]
+
+    def _touched_outside(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The parameters that the stages read and write."""
+        touched = [_touched(s) for s in self.kernel.stages]
+        local = frozenset(p.name for p in self.kernel.locals)
+        return frozenset().union(*(r for r, _ in touched)) - local, frozenset().union(*(w for _, w in touched)) - local
+
+    def _sources(self, e: Emitter, plan: Contraction, pointers: dict[str, str], offset: int) -> dict[str, str]:
+        """Where A and B are read from: the operand, or its panels, which begin at ``offset``."""
+        sources, packed = {}, panels_of(plan)
+        for role, side in (("a", plan.a), ("b", plan.b)):
+            sources[role] = pointers[side.buffer]
+            if role in packed:
+                sources[role] = e.let(f"getelementptr i8, ptr %panels, i64 {offset}", f"panels.{role}")
+                offset += _aligned(packed[role].elements * plan.dtype.itemsize)
+        return sources
 
     def _contraction_units(self, stage: Stage, plan: Contraction) -> list[Unit]:
-        units, offset, sources = [], 0, {}
+        units, offset = [], 0
+        for panels in panels_of(plan).values():
+            units.append(self._pack_unit(panels, offset))
+            offset += _aligned(panels.elements * plan.dtype.itemsize)
         e = self.functions.emitter()
-        for role, side in (("a", plan.a), ("b", plan.b)):
-            sources[role] = self.pointers[side.buffer]
-            panels = panels_of(plan).get(role)
-            if panels is not None:
-                units.append(self._pack_unit(panels, offset))
-                sources[role] = e.let(f"getelementptr i8, ptr %panels, i64 {offset}", f"panels.{role}")
-                offset += -(-panels.elements * plan.dtype.itemsize // ALIGN) * ALIGN
+        sources = self._sources(e, plan, self.pointers, 0)
         ContractionEmitter(e, plan, self.pointers, sources, "%local").emit("%begin", "%end")
         reads, writes = _touched(stage)
         reads |= {""} if units else frozenset()

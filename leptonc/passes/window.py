@@ -1,0 +1,188 @@
+"""A pool in the tile of the convolution that feeds it: the image between them is never stored.
+
+    for every n, py:                              outer axes, in parallel
+      t[w, x, c] = sum ...                        the rows that one row of windows reads, in a local buffer
+      out[n, py, px, c] = max over the window of t
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from leptonc.ir.kernel import Axis, AxisIndex, Index, Inst, Kernel, Load, Param, Program, Reduce, Stage, Store
+from leptonc.ir.structure import is_product_sum
+from leptonc.ir.types import TensorType
+from leptonc.passes.draft import Draft, Task, buffer_name
+from leptonc.passes.merge import stores_at_axes, with_prefix
+
+
+@dataclass(frozen=True)
+class TileWindows:
+    """Joins a contraction with the reduction over windows that alone reads its result. ``local_bytes``: largest tile."""
+
+    local_bytes: int = 256 * 1024
+    name: str = "tile-windows"
+
+    def __call__(self, program: Program) -> Program:
+        draft = Draft(program)
+        tasks: dict[int, Task] = dict(enumerate(draft.tasks))
+        producer = {w: n for n, task in tasks.items() for w in task.writes}
+        readers: dict[int, set[int]] = {}
+        for n, task in tasks.items():
+            for buffer in task.reads:
+                readers.setdefault(buffer, set()).add(n)
+        for n, task in list(tasks.items()):
+            for buffer in task.reads:
+                p = producer.get(buffer)
+                if p is None or p not in tasks or readers[buffer] != {n} or draft.buffers[buffer].kind != "temp":
+                    continue
+                joined = _joined(tasks[p], task, buffer_name(buffer), self.local_bytes)
+                if joined is not None and not _written_between(tasks, p, n):
+                    tasks[n] = joined
+                    del tasks[p]
+                    break
+        draft.tasks = list(tasks.values())
+        return draft.finish()
+
+
+def _written_between(tasks: dict[int, Task], p: int, n: int) -> bool:
+    """Whether anything between the two writes what the first reads: it will run later than it did."""
+    reads = set(tasks[p].reads)
+    return any(reads & set(task.writes) for k, task in tasks.items() if p < k < n)
+
+
+@dataclass(frozen=True)
+class _Window:
+    """How the consumer reads one dimension of the image: ``axis * step + tap``, or ``axis`` alone (``tap`` None)."""
+
+    axis: Axis
+    step: int
+    tap: Axis | None
+
+    @property
+    def reach(self) -> int:
+        return (self.axis.extent - 1) * self.step + (self.tap.extent if self.tap else 1)
+
+
+def _joined(made: Task, used: Task, buffer: str, local_bytes: int) -> Task | None:
+    """Both tasks as one kernel over tiles; None if they do not fit together."""
+    first, second = made.stage, used.stage
+    if first is None or second is None or not _is_contraction(first, buffer):
+        return None
+    if made.kernel.buffer(buffer).init is not None or made.kernel.buffer(buffer).type != used.kernel.buffer(buffer).type:
+        return None
+    windows = _windows(second, buffer)
+    if windows is None or _shared_writes(made, used):
+        return None
+    spatial = [n for n, w in enumerate(windows) if w.tap is not None]
+    split = spatial[0] if len(spatial) > 1 else -1
+    outside = [n for n in range(len(windows) - 1) if windows[n].tap is None or n == split]
+    inside = [n for n in range(len(windows)) if n not in outside or n == split]
+    shape = tuple(_tap_extent(windows[n]) if n == split else windows[n].reach for n in inside)
+    tile = Param("tile", TensorType(shape, made.kernel.buffer(buffer).type.dtype), "local")
+    if not outside or not spatial or tile.type.nbytes > local_bytes:
+        return None
+    outer = tuple(windows[n].axis for n in outside)
+    fill = _producer(with_prefix(first, "p"), windows, split, inside, tile)
+    use = _consumer(second, windows, split, inside, outer, buffer, tile)
+    params = {p.name: p for kernel in (made.kernel, used.kernel) for p in kernel.params if p.name != buffer}
+    kernel = Kernel(f"{made.kernel.name}+{used.kernel.name}", tuple(sorted(params.values(), key=lambda p: p.role != "in")),
+                    (fill, use), outer, (tile,))
+    return Task(kernel, made.loc)
+
+
+def _is_contraction(stage: Stage, buffer: str) -> bool:
+    """Results stored once, at the map axes, into the buffer alone."""
+    if not any(isinstance(i, Reduce) for i in stage.insts) or not is_product_sum(stage) or len(stage.stores) != 1:
+        return False
+    store = stage.stores[0]
+    return store.buffer == buffer and stores_at_axes(stage, store) and len(store.index) == len(stage.map_axes)
+
+
+def _shared_writes(made: Task, used: Task) -> bool:
+    """Whether one overwrites what the other reads, or parameters have initial values."""
+    if set(used.writes) & set(made.reads) or any(p.init is not None for p in used.kernel.params):
+        return True
+    types = {p.name: p.type for p in made.kernel.params}
+    return any(types.get(p.name, p.type) != p.type for p in used.kernel.params)
+
+
+def _tap_extent(window: _Window) -> int:
+    assert window.tap is not None
+    return window.tap.extent
+
+
+def _windows(stage: Stage, buffer: str) -> list[_Window] | None:
+    """How a stage reads the buffer, the same way in all loads; None if not by windows that lie apart."""
+    if any(s.accumulate or s.masked for s in stage.stores):
+        return None
+    loads = {i.index: i for i in stage.insts if isinstance(i, Load) and i.buffer == buffer}
+    if len(loads) != 1:
+        return None
+    (load,) = loads.values()
+    axes = {a.name: a for a in stage.axes}
+    if load.pad is not None:
+        return None
+    out = []
+    for index in load.index:
+        window = _window(index, axes)
+        if window is None:
+            return None
+        out.append(window)
+    used = [w.axis.name for w in out] + [w.tap.name for w in out if w.tap]
+    return out if len(set(used)) == len(used) and out and out[-1].tap is None else None
+
+
+def _window(index: Index, axes: dict[str, Axis]) -> _Window | None:
+    if index.offset or index.values or index.div != 1 or any(a not in axes for a, _ in index.axes):
+        return None
+    maps = [(axes[a], c) for a, c in index.axes if not axes[a].reduce]
+    taps = [(axes[a], c) for a, c in index.axes if axes[a].reduce]
+    if len(maps) != 1 or len(taps) > 1 or (taps and (taps[0][1] != 1 or taps[0][0].extent > maps[0][1])):
+        return None
+    if not taps and maps[0][1] != 1:
+        return None
+    return _Window(maps[0][0], maps[0][1], taps[0][0] if taps else None)
+
+
+def _producer(stage: Stage, windows: list[_Window], split: int, inside: list[int], tile: Param) -> Stage:
+    """The contraction of one tile: its map axes run over the tile, from the outer point on."""
+    maps = dict(zip(range(len(windows)), stage.map_axes))
+    place, axes = dict[str, Index](), list[Axis]()
+    for n, axis in maps.items():
+        if n == split:
+            place[axis.name] = windows[n].axis * windows[n].step + axis
+            axes.append(replace(axis, extent=_tap_extent(windows[n])))
+        elif n in inside:
+            place[axis.name] = Index.of(axis)
+            axes.append(replace(axis, extent=windows[n].reach))
+        else:
+            place[axis.name] = Index.of(windows[n].axis)
+    insts = tuple(_moved(i, place) for i in stage.insts)
+    store = Store(tile.name, tuple(Index.of(maps[n]) for n in inside), stage.stores[0].value)
+    return Stage((*axes, *stage.reduce_axes), insts, (store,))
+
+
+def _moved(inst: Inst, place: dict[str, Index]) -> Inst:
+    def index(i: Index) -> Index:
+        total = Index(offset=i.offset, values=i.values)
+        for axis, coeff in i.axes:
+            total = total + place.get(axis, Index(((axis, 1),))) * coeff
+        return total.exact_div(i.div) if i.div != 1 else total
+
+    if isinstance(inst, Load):
+        return replace(inst, index=tuple(index(i) for i in inst.index))
+    return replace(inst, index=index(inst.index)) if isinstance(inst, AxisIndex) else inst
+
+
+def _consumer(stage: Stage, windows: list[_Window], split: int, inside: list[int], outer: tuple[Axis, ...], buffer: str,
+              tile: Param) -> Stage:
+    """The reduction over windows of one tile."""
+    index = []
+    for n in inside:
+        window = windows[n]
+        at = Index.of(window.tap) if n == split else window.axis * window.step + (window.tap or 0)
+        index.append(at)
+    insts = tuple(replace(i, buffer=tile.name, index=tuple(index)) if isinstance(i, Load) and i.buffer == buffer else i
+                  for i in stage.insts)
+    return Stage(tuple(a for a in stage.axes if a not in outer), insts, stage.stores)

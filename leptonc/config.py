@@ -5,6 +5,7 @@
 | LEPTONC_NUM_THREADS | worker threads of a compiled step, 1..1024 | CPUs this process may run on |
 | LEPTONC_DEBUG | 0 silent, 1 timings and causes of recompiling, 2 optimized graph, 3 kernels, 4 LLVM text, 5 assembly | 0 |
 | LEPTONC_TARGET | sse, avx2 or avx512: what to compile for (see leptonc.target) | the widest this machine runs |
+| LEPTONC_CACHE | 0: compiled code is neither kept nor looked for on disk | 1 |
 | LEPTONC_CACHE_DIR | where compiled objects are kept | leptonc/ under XDG_CACHE_HOME or ~/.cache |
 """
 
@@ -40,6 +41,11 @@ def set_num_threads(n: int | None) -> None:
 def debug_level() -> int:
     """LEPTONC_DEBUG, 0 (silent) to 5 (assembly); each level prints what the lower ones do as well."""
     return _int_setting("LEPTONC_DEBUG", 0, MAX_DEBUG) or 0
+
+
+def cache_enabled() -> bool:
+    """LEPTONC_CACHE: whether compiled code is kept on disk."""
+    return _int_setting("LEPTONC_CACHE", 0, 1) != 0
 
 
 def cache_dir() -> Path:

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from leptonc import cache
+from leptonc.errors import CompileError
+from leptonc.ir.digest import digest
 from leptonc.ir.graph import Graph
 from leptonc.ir.kernel import Program
 from leptonc.ir.verify import verify_program
@@ -30,7 +33,8 @@ from leptonc.passes.pooling import SinkRelu
 from leptonc.passes.route import RouteGradients
 from leptonc.passes.split import SplitReductions
 from leptonc.passes.window import TileWindows
-from leptonc.runtime.executable import Executable, Slot
+from leptonc.runtime.code import Code, Slot, from_bytes, to_bytes
+from leptonc.runtime.executable import Executable
 from leptonc.runtime.pool import install
 from leptonc.target import Target, host_target
 
@@ -135,15 +139,23 @@ class MemoryAnalysis:
         return self.argument_bytes + self.output_bytes - self.donated_bytes + self.constant_bytes + self.arena_bytes
 
 
-@dataclass(frozen=True)
 class Compiled:
-    """Machine code of a Program, callable on a list of arrays."""
+    """Machine code of a Program, callable on a list of arrays.
 
-    program: Program
-    target: Target
+    ``program`` may be a function that makes it: code from the cache needs none unless someone asks for the text.
+    """
+
+    def __init__(self, program: Program | Callable[[], Program], target: Target, code: Code | None = None):
+        self.target = target
+        self._program = program
+        self._code = code
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         return self.executable(arrays)
+
+    @cached_property
+    def program(self) -> Program:
+        return self._program if isinstance(self._program, Program) else self._program()
 
     @cached_property
     def module(self) -> Module:
@@ -152,21 +164,27 @@ class Compiled:
         return emit_program(self.program, self.target)
 
     @cached_property
-    def executable(self) -> Executable:
-        """The loaded object."""
+    def code(self) -> Code:
+        """The object with its interface; compiled now if it did not come from the cache."""
+        if self._code is not None:
+            return self._code
         from leptonc.codegen.assemble import compile_object
 
         program, module = self.program, self.module
         donated = {b.donated: n for n, b in enumerate(program.buffers) if b.donated is not None}
         place = {number: n for n, number in enumerate(program.inputs)}
-        inputs = [Slot(b.type.shape, b.type.dtype.numpy, b.name, n in donated)
-                  for n, b in ((n, program.buffers[n]) for n in program.inputs)]
-        outputs = [Slot(b.type.shape, b.type.dtype.numpy, b.name, None if b.donated is None else place[b.donated])
-                   for b in (program.buffers[n] for n in program.outputs)]
-        constants = [b.literal.array for b in program.buffers if b.literal is not None]
-        return Executable(compile_object(module.text, self.target), entry=module.entry, inputs=inputs, outputs=outputs,
-                          constants=constants, arena_bytes=module.arena_bytes, local_bytes=module.local_bytes,
-                          parallel=module.parallel)
+        inputs = tuple(Slot(b.type.shape, b.type.dtype.numpy, b.name, n in donated)
+                       for n, b in ((n, program.buffers[n]) for n in program.inputs))
+        outputs = tuple(Slot(b.type.shape, b.type.dtype.numpy, b.name, None if b.donated is None else place[b.donated])
+                        for b in (program.buffers[n] for n in program.outputs))
+        constants = tuple(b.literal.array for b in program.buffers if b.literal is not None)
+        return Code(compile_object(module.text, self.target), module.entry, inputs, outputs, constants, module.arena_bytes,
+                    module.local_bytes, module.parallel)
+
+    @cached_property
+    def executable(self) -> Executable:
+        """The loaded object."""
+        return Executable(self.code)
 
     def llvm_text(self) -> str:
         """The schedule in words, then the LLVM IR."""
@@ -187,13 +205,37 @@ class Compiled:
 
         donated = sum(b.type.nbytes for b in program.buffers if b.donated is not None)
         rows = tuple((name, str(b.type), first, last) for name, b, first, last in memory_report(program))
-        return MemoryAnalysis(total("input"), total("output"), donated, total("constant"), self.module.arena_bytes, rows)
+        return MemoryAnalysis(total("input"), total("output"), donated, total("constant"), self.code.arena_bytes, rows)
 
 
 def compile_program(program: Program, target: Target | None = None) -> Compiled:
     """Native code for ``target``, by default this machine."""
     compiled = Compiled(program, target or host_target())
     _ = compiled.executable  # compile now, not at the first call
+    return compiled
+
+
+def compile_graph(graph: Graph, donated: dict[int, int]) -> Compiled:
+    """Native code of a traced graph for this machine, from the cache if it is there; see ``lower`` for ``donated``."""
+    target = host_target()
+    key = cache.key_of([digest(graph), repr(sorted(donated.items())).encode(), repr(target).encode(), np.__version__.encode()])
+    found = _from_cache(key, lambda: lower(optimize(graph), donated), target)
+    if found is None:
+        found = compile_program(lower(optimize(graph), donated), target)
+        cache.store(key, to_bytes(found.code))
+    return found
+
+
+def _from_cache(key: str, program: Callable[[], Program], target: Target) -> Compiled | None:
+    """What the cache has, loaded; None if it has nothing, or nothing that can be read."""
+    data = cache.load(key)
+    if data is None:
+        return None
+    try:
+        compiled = Compiled(program, target, from_bytes(data))
+        _ = compiled.executable
+    except (ValueError, KeyError, TypeError, CompileError):
+        return None
     return compiled
 
 
@@ -211,10 +253,17 @@ def emit(program: Program, stage: str) -> str:
 
 
 def _pool_code() -> bytes:
-    from leptonc.codegen.assemble import compile_object
-    from leptonc.codegen.support import support_module
+    """The thread pool's object, from the cache if it is there."""
+    target = host_target()
+    key = cache.key_of([b"pool", repr(target).encode()])
+    data = cache.load(key)
+    if data is None:
+        from leptonc.codegen.assemble import compile_object
+        from leptonc.codegen.support import support_module
 
-    return compile_object(support_module(host_target()), host_target())
+        data = compile_object(support_module(target), target)
+        cache.store(key, data)
+    return data
 
 
 install(_pool_code)

@@ -137,7 +137,7 @@ class Jitted:
         with self._lock:
             if key not in self._cache:  # else another thread has made it meanwhile
                 start = time.perf_counter()
-                compiled = self.trace(*args, **kwargs).lower().compile()
+                compiled = self.trace(*args, **kwargs).compile()
                 _print_stages(self._name, compiled, time.perf_counter() - start)
                 self._signatures.append(compiled.interface.signature)
                 self._cache[key] = compiled

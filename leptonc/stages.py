@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,10 @@ class Traced:
         program = driver.lower(optimized, self.interface.aliases(self.graph))
         return Lowered(self, optimized, program)
 
+    def compile(self) -> Compiled:
+        """Machine code, from the cache if it is there."""
+        return Compiled(self, driver.compile_graph(self.graph, self.interface.aliases(self.graph)))
+
 
 @dataclass(frozen=True)
 class Lowered:
@@ -110,20 +115,25 @@ class Lowered:
         return driver.cost_analysis(self.graph)
 
     def compile(self) -> Compiled:
-        """Generate code, or find it in the cache."""
-        return Compiled(self, driver.compile_program(self.program))
+        """Generate code of these very kernels, whatever the cache has."""
+        return Compiled(self.traced, driver.compile_program(self.program))
 
 
 @dataclass(frozen=True)
 class Compiled:
     """Machine code for one signature. Call it with what was traced for, static arguments left out."""
 
-    lowered: Lowered
+    traced: Traced
     executable: driver.Compiled
+
+    @cached_property
+    def lowered(self) -> Lowered:
+        """Made when asked for: code from the cache came without."""
+        return self.traced.lower()
 
     @property
     def interface(self) -> Interface:
-        return self.lowered.traced.interface
+        return self.traced.interface
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Raises TreeError, ShapeError or DtypeError for arguments that were not compiled for."""
@@ -131,15 +141,15 @@ class Compiled:
 
     def run(self, leaves: Sequence[np.ndarray]) -> Any:
         """The result for the arrays of a call, whose types have been checked."""
-        interface = self.lowered.traced.interface
+        interface = self.traced.interface
         if interface.donated:
             interface.check_donation(leaves)
         return tree.unflatten(interface.out_tree, self.executable(list(leaves)))
 
     def as_text(self, stage: str = "llvm") -> str:
         """The text of stage "traced", "optimized", "kernels", "llvm" or "asm"."""
-        return _text({"traced": self.lowered.traced.as_text, "optimized": lambda: self.lowered.as_text("optimized"),
-                      "kernels": self.lowered.as_text, "llvm": self.executable.llvm_text,
+        return _text({"traced": self.traced.as_text, "optimized": lambda: self.lowered.as_text("optimized"),
+                      "kernels": lambda: self.lowered.as_text("kernels"), "llvm": self.executable.llvm_text,
                       "asm": self.executable.asm_text}, stage)
 
     def cost_analysis(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ ROOT = Path(leptonc.__file__).parent
 
 # What a part may import of the others. The rest of the package (trace, jit, numpy, nn ...) is "api".
 ALLOWED = {
-    "leaf": set[str](),  # errors, config, target, abi
+    "leaf": set[str](),  # errors, config, target, abi, cache
     "tree": {"leaf"},
     "ir": {"leaf"},
     "ops": {"leaf", "ir"},
@@ -27,7 +27,7 @@ ALLOWED = {
     "cli": {"leaf", "tree", "ir", "driver", "api", "front", "top", "bench"},
     "bench": {"leaf", "ir", "codegen", "runtime", "driver", "api", "front", "top"},
 }
-LEAVES = {"errors", "config", "target", "abi"}
+LEAVES = {"errors", "config", "target", "abi", "cache"}
 PARTS = {"ir", "ops", "passes", "codegen", "runtime", "driver", "tree", "cli", "bench"}
 FRONT = {"numpy", "lax", "nn", "optim", "random"}
 

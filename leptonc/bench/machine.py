@@ -13,6 +13,7 @@ from leptonc import config
 from leptonc.codegen.assemble import compile_object
 from leptonc.codegen.emitter import Emitter, llvm_type
 from leptonc.ir.types import f32
+from leptonc.runtime.code import Code
 from leptonc.runtime.executable import Executable
 from leptonc.target import Target, host_target
 
@@ -62,7 +63,7 @@ def fma_text(target: Target) -> str:
 
 
 def fma_gflops(target: Target) -> float:
-    run = Executable(compile_object(fma_text(target), target), entry="step", inputs=[], outputs=[])
+    run = Executable(Code(compile_object(fma_text(target), target), "step", (), ()))
     threads = config.num_threads()
     best = _best(lambda: run([]))
     return 2.0 * CHAINS * STEPS * target.lanes(4) * threads / best / 1e9

@@ -5,44 +5,28 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from leptonc import abi, config
 from leptonc.errors import DonationError, DtypeError, ShapeError, describe
+from leptonc.runtime.code import Code, Slot
 from leptonc.runtime.elf import LoadedObject
 from leptonc.runtime.pool import shared_pool
 from leptonc.runtime.system import aligned_bytes, syscall_address
 
 
-@dataclass(frozen=True)
-class Slot:
-    """An input or output: ``donated`` is True for an input whose memory is taken, for an output the number of the input
-    whose memory it takes (or None)."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    name: str = ""
-    donated: bool | int | None = None
-
-    @property
-    def nbytes(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
-
-
 class Executable:
-    """``entry(ctx)`` of an object, with what it needs to run. Calls from several Python threads wait for each other."""
+    """Code loaded, with what it needs to run. Calls from several Python threads wait for each other."""
 
-    def __init__(self, data: bytes, *, entry: str, inputs: Sequence[Slot], outputs: Sequence[Slot],
-                 constants: Sequence[np.ndarray] = (), arena_bytes: int = 0, local_bytes: int = 0, parallel: bool = True):
-        self.inputs, self.outputs = tuple(inputs), tuple(outputs)
-        self.parallel = parallel
-        self._arena_bytes, self._local_bytes = arena_bytes, -(-local_bytes // 64) * 64
-        self._object = LoadedObject(data)
-        self._function = self._object.address(entry)
+    def __init__(self, code: Code):
+        self.inputs, self.outputs = code.inputs, code.outputs
+        self.parallel = code.parallel
+        self._arena_bytes, self._local_bytes = code.arena_bytes, -(-code.local_bytes // 64) * 64
+        self._object = LoadedObject(code.data)
+        self._function = self._object.address(code.entry)
         self._serial = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._function)
-        self._constants = [_aligned_copy(c) for c in constants]
+        self._constants = [_aligned_copy(c) for c in code.constants]
         self._lock = threading.Lock()
         count = len(self.inputs) + len(self.outputs) + len(self._constants)
         self._args = np.zeros(max(count, 1), np.uint64)

@@ -27,7 +27,7 @@ def num_threads() -> int:
     if _num_threads is not None:
         return _num_threads
     chosen = _int_setting("LEPTONC_NUM_THREADS", 1, MAX_THREADS)
-    return chosen if chosen is not None else _available_cpus()
+    return chosen if chosen is not None else available_cpus()
 
 
 def set_num_threads(n: int | None) -> None:
@@ -72,7 +72,8 @@ def _int_setting(name: str, low: int, high: int) -> int | None:
     return value
 
 
-def _available_cpus() -> int:
+def available_cpus() -> int:
+    """CPUs that this process may run on."""
     if hasattr(os, "sched_getaffinity"):  # Linux: respects taskset and container CPU sets
         cpus = len(os.sched_getaffinity(0))
     else:

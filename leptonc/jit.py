@@ -49,6 +49,7 @@ class Jitted:
         self._names: dict[tree.TreeDef, list[str]] = {}
         self._signatures: list[Signature] = []
         self._lock = threading.RLock()
+        self._last_treedef: tree.TreeDef | None = None
         _jitted.add(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -60,13 +61,20 @@ class Jitted:
         dynamic, static = self.options.split(args, kwargs, self._name)
         if tracing() or jit_disabled():
             return self._call_plainly(args, kwargs, dynamic)
-        leaves, treedef = tree.flatten(dynamic)
+        leaves, treedef = self._flattened(dynamic)
         leaves = self._concrete(leaves, treedef)
-        key = (treedef, tuple(_key(leaf) for leaf in leaves), static)
+        key = (treedef, tuple([_key(leaf) for leaf in leaves]), static)
         compiled = self._cache.get(key)
         if compiled is None:
             compiled = self._compile(key, args, kwargs)
+        self._last_treedef = treedef
         return compiled.run([np.asarray(leaf) for leaf in leaves])
+
+    def _flattened(self, dynamic: Any) -> tuple[list[Any], tree.TreeDef]:
+        """Leaves and structure; the structure of the last call is tried first."""
+        last = self._last_treedef
+        leaves = None if last is None else tree.flatten_as(last, dynamic)
+        return tree.flatten(dynamic) if last is None or leaves is None else (leaves, last)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else MethodType(self, instance)

@@ -142,9 +142,12 @@ class Compiled:
     def run(self, leaves: Sequence[np.ndarray]) -> Any:
         """The result for the arrays of a call, whose types have been checked."""
         interface = self.traced.interface
-        if interface.donated:
-            interface.check_donation(leaves)
-        return tree.unflatten(interface.out_tree, self.executable(list(leaves)))
+        try:
+            results = self.executable(leaves)
+        except DonationError:
+            interface.check_donation(leaves)  # names the arguments by what the user calls them
+            raise
+        return tree.unflatten(interface.out_tree, results)
 
     def as_text(self, stage: str = "llvm") -> str:
         """The text of stage "traced", "optimized", "kernels", "llvm" or "asm"."""

@@ -90,6 +90,7 @@ Flatten = Callable[[Any], tuple[Iterable[Any], Hashable]]
 Unflatten = Callable[[Any, tuple[Any, ...]], Any]
 
 _REGISTRY: dict[type, tuple[Flatten, Unflatten]] = {}
+_leaf_types: set[type] = set()  # classes that were found to be no containers: most of what is flattened
 
 
 def register(cls: type, flatten: Flatten, unflatten: Unflatten) -> None:
@@ -101,6 +102,7 @@ def register(cls: type, flatten: Flatten, unflatten: Unflatten) -> None:
     if cls in _REGISTRY:
         raise TreeError(f"tree.register: {cls.__name__} is a container already")
     _REGISTRY[cls] = (flatten, unflatten)
+    _leaf_types.discard(cls)
 
 
 def flatten(tree: Any, is_leaf: IsLeaf = None) -> tuple[list[Any], TreeDef]:
@@ -119,6 +121,41 @@ def _flatten_into(tree: Any, found: list[Any], is_leaf: IsLeaf) -> TreeDef:
     for item in items:  # a loop: a comprehension would take a second Python frame per level
         children.append(_flatten_into(item, found, is_leaf))
     return TreeDef(type(tree), data, tuple(children))
+
+
+def flatten_as(treedef: TreeDef, tree: Any) -> list[Any] | None:
+    """The leaves of ``tree`` if ``treedef`` is its structure, else None: what ``flatten`` finds, with less work."""
+    found: list[Any] = []
+    return found if _flatten_as(treedef, tree, found) else None
+
+
+def _flatten_as(treedef: TreeDef, tree: Any, found: list[Any]) -> bool:
+    cls = type(tree)
+    if cls in _leaf_types:
+        found.append(tree)
+        return treedef.kind is object
+    if cls is not treedef.kind:
+        return False
+    if cls is dict and _as_sorted(treedef, tree, found):
+        return True
+    parts = _take_apart(tree)
+    if parts is None or parts[1] != treedef.data:
+        return False
+    items = list(parts[0])
+    return len(items) == len(treedef.children) and all(_flatten_as(c, x, found) for c, x in zip(treedef.children, items))
+
+
+def _as_sorted(treedef: TreeDef, tree: dict[Any, Any], found: list[Any]) -> bool:
+    """A dict with these keys, whatever their order: nothing to sort. Leaves ``found`` as it was if it is not one."""
+    start, keys = len(found), _keys(treedef)
+    if len(tree) == len(keys):
+        for key, child in zip(keys, treedef.children):
+            if key not in tree or not _flatten_as(child, tree[key], found):
+                break
+        else:
+            return True
+    del found[start:]
+    return False
 
 
 def unflatten(treedef: TreeDef, leaves: Iterable[Any]) -> Any:
@@ -280,6 +317,8 @@ def _sorted_keys(tree: dict[Any, Any]) -> tuple[Any, ...]:
 def _take_apart(tree: Any) -> tuple[Iterable[Any], Hashable] | None:
     """(children, data) of a container, None for a leaf."""
     cls = type(tree)
+    if cls in _leaf_types:
+        return None
     if cls in _REGISTRY:
         return _REGISTRY[cls][0](tree)
     if cls is tuple or cls is list:
@@ -296,6 +335,7 @@ def _take_apart(tree: Any) -> tuple[Iterable[Any], Hashable] | None:
     if dataclasses.is_dataclass(cls):
         children, static = _split_fields(cls)
         return [getattr(tree, name) for name in children], tuple(getattr(tree, name) for name in static)
+    _leaf_types.add(cls)
     return None
 
 

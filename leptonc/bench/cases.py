@@ -14,10 +14,12 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Layer:
-    """``kind``: "conv" (3x3, ReLU), "pool" (2x2 maximum), "dense" (ReLU unless it is the last); ``units``: channels out."""
+    """``kind``: "conv" (3x3, ReLU), "pool" (2x2 maximum), "dense" (ReLU unless it is the last); ``units``: channels out;
+    ``padding``: cells around the image before a convolution."""
 
     kind: str
     units: int = 0
+    padding: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Case:
 
 def _after(layer: Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
     if layer.kind == "conv":
-        return (shape[0] - 2, shape[1] - 2, layer.units)
+        return (shape[0] - 2 + 2 * layer.padding, shape[1] - 2 + 2 * layer.padding, layer.units)
     return (shape[0] // 2, shape[1] // 2, shape[2]) if layer.kind == "pool" else (layer.units,)
 
 
@@ -87,11 +89,18 @@ def _cnn(classes: int) -> tuple[Layer, ...]:
     return (Layer("conv", 32), Layer("pool"), Layer("conv", 64), Layer("pool"), Layer("dense", 128), Layer("dense", classes))
 
 
+def _vgg(classes: int) -> tuple[Layer, ...]:
+    convolutions = [layer for units in (32, 64, 128) for layer in (Layer("conv", units, 1), Layer("conv", units, 1), Layer("pool"))]
+    return (*convolutions, Layer("dense", 128), Layer("dense", classes))
+
+
 CASES = {
     case.name: case
     for case in (
         Case("seed-224", 32, (224, 224, 3), _cnn(2)),
         Case("lenet-28", 64, (28, 28, 1), _cnn(10)),
+        Case("lenet-28-b1", 1, (28, 28, 1), _cnn(10)),
+        Case("vgg-small", 64, (32, 32, 3), _vgg(10)),
         Case("mlp", 128, (784,), (Layer("dense", 512), Layer("dense", 512), Layer("dense", 10))),
     )
 }

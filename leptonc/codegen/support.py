@@ -10,9 +10,6 @@ from leptonc import abi
 from leptonc.codegen.emitter import Emitter
 from leptonc.target import Target
 
-SPINS = 2000  # some 30-60 us with pauses: longer than a barrier takes, shorter than a time slice
-WORKER_SPINS = 4000
-
 FLUSH_BITS = 0x8040  # MXCSR: flush to zero, denormals are zero
 
 
@@ -21,10 +18,15 @@ def _pause(target: Target) -> str:
 
 
 def _wait_function(target: Target) -> str:
-    """``@wait(address, old, syscall, spins)``: return once *address != old (or on a spurious wake-up, rechecked)."""
+    """``@wait(address, old, syscall, spins)``: return once *address != old (or on a spurious wake-up, rechecked).
+
+    Who sleeps counts itself first, and the kernel looks at the word once more before it puts a thread to sleep; who changes the
+    word looks at the count after that. So either the count is seen, or the change is.
+    """
     return f"""
 define internal void @wait(ptr %address, i32 %old, ptr %syscall, i32 %spins) {{
 entry:
+  %sleepers = getelementptr i8, ptr %address, i64 {abi.SLEEPERS}
   br label %spin
 spin:
   %n = phi i32 [ 0, %entry ], [ %n.next, %again ]
@@ -42,8 +44,10 @@ tired:
   %none = icmp eq ptr %syscall, null
   br i1 %none, label %restart, label %sleep
 sleep:
+  %asleep = atomicrmw add ptr %sleepers, i32 1 seq_cst, align 4
   %r = call i64 (i64, ...) %syscall(i64 {abi.SYS_FUTEX}, ptr %address, i64 {abi.FUTEX_WAIT_PRIVATE}, i32 %old,
        ptr null, ptr null, i64 0)
+  %awake = atomicrmw sub ptr %sleepers, i32 1 seq_cst, align 4
   br label %restart
 restart:
   %later = load atomic i32, ptr %address acquire, align 4
@@ -55,7 +59,12 @@ done:
 
 define internal void @wake(ptr %address, ptr %syscall) {{
 entry:
-  %none = icmp eq ptr %syscall, null
+  %sleepers = getelementptr i8, ptr %address, i64 {abi.SLEEPERS}
+  fence seq_cst
+  %asleep = load atomic i32, ptr %sleepers seq_cst, align 4
+  %nobody = icmp eq i32 %asleep, 0
+  %spinning = icmp eq ptr %syscall, null
+  %none = or i1 %nobody, %spinning
   br i1 %none, label %done, label %call
 call:
   %r = call i64 (i64, ...) %syscall(i64 {abi.SYS_FUTEX}, ptr %address, i64 {abi.FUTEX_WAKE_PRIVATE}, i32 2147483647,
@@ -87,6 +96,8 @@ arrive:
   %generation = getelementptr i8, ptr %shared, i64 {abi.SHARED_GENERATION}
   %at.syscall = getelementptr i8, ptr %shared, i64 {abi.SHARED_SYSCALL}
   %syscall = load ptr, ptr %at.syscall, align 8
+  %at.spins = getelementptr i8, ptr %shared, i64 {abi.SHARED_SPINS}
+  %spins = load i32, ptr %at.spins, align 4
   %old = load atomic i32, ptr %generation acquire, align 4
   %before = atomicrmw add ptr %arrived, i32 1 acq_rel, align 4
   %total = trunc i64 %threads to i32
@@ -99,7 +110,7 @@ open:
   call void @wake(ptr %generation, ptr %syscall)
   br label %done
 stay:
-  call void @wait(ptr %generation, i32 %old, ptr %syscall, i32 {SPINS})
+  call void @wait(ptr %generation, i32 %old, ptr %syscall, i32 %spins)
   br label %done
 done:
   ret void
@@ -130,10 +141,12 @@ entry:
   %at.stop = getelementptr i8, ptr %pool, i64 {abi.POOL_STOP}
   %at.syscall = getelementptr i8, ptr %pool, i64 {abi.POOL_SYSCALL}
   %syscall = load ptr, ptr %at.syscall, align 8
+  %at.spins = getelementptr i8, ptr %pool, i64 {abi.POOL_SPINS}
   br label %idle
 idle:
   %seen = phi i32 [ %seen.first, %entry ], [ %now, %skip ], [ %now, %finish ]
-  call void @wait(ptr %job, i32 %seen, ptr %syscall, i32 {WORKER_SPINS})
+  %spins = load i32, ptr %at.spins, align 4
+  call void @wait(ptr %job, i32 %seen, ptr %syscall, i32 %spins)
   %posted = load atomic i64, ptr %job acquire, align 8
   %now = trunc i64 %posted to i32
   %stop = load atomic i32, ptr %at.stop acquire, align 4
@@ -225,7 +238,9 @@ collect:
   %all = icmp eq i32 %count, %others32
   br i1 %all, label %leave, label %more
 more:
-  call void @wait(ptr %done, i32 %count, ptr %syscall, i32 {SPINS})
+  %at.spins = getelementptr i8, ptr %pool, i64 {abi.POOL_SPINS}
+  %spins = load i32, ptr %at.spins, align 4
+  call void @wait(ptr %done, i32 %count, ptr %syscall, i32 %spins)
   br label %collect
 leave:
   ret void

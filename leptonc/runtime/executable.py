@@ -12,7 +12,7 @@ from leptonc import abi, config
 from leptonc.errors import DonationError, DtypeError, ShapeError, describe
 from leptonc.runtime.code import Code, Slot
 from leptonc.runtime.elf import LoadedObject
-from leptonc.runtime.pool import shared_pool
+from leptonc.runtime.pool import shared_pool, spins
 from leptonc.runtime.system import aligned_bytes, syscall_address
 
 
@@ -22,6 +22,7 @@ class Executable:
     def __init__(self, code: Code):
         self.inputs, self.outputs = code.inputs, code.outputs
         self.parallel = code.parallel
+        self._donates = any(slot.donated for slot in code.inputs)
         self._arena_bytes, self._local_bytes = code.arena_bytes, -(-code.local_bytes // 64) * 64
         self._object = LoadedObject(code.data)
         self._function = self._object.address(code.entry)
@@ -45,13 +46,14 @@ class Executable:
         Raises ShapeError, DtypeError or DonationError.
         """
         held = [self._checked(slot, array, n) for n, (slot, array) in enumerate(zip(self.inputs, arrays, strict=True))]
-        spans = [_span(array) for array in held]
-        if any(slot.donated for slot in self.inputs):
-            self._check_overlap(spans)
+        starts = [address(array) for array in held]
+        if self._donates:
+            self._check_overlap([(start, start + slot.nbytes) for start, slot in zip(starts, self.inputs)])
         results = [held[s.donated] if s.donated is not None else _empty(s) for s in self.outputs]
+        starts += [address(x) if s.donated is None else starts[s.donated] for x, s in zip(results, self.outputs)]
         threads = 1 if not self.parallel else (nthreads or config.num_threads())
         with self._lock:
-            self._bind([start for start, _ in spans], results)
+            self._args[:len(starts)] = starts
             self._prepare(threads)
             if threads == 1:
                 self._serial(self._contexts.ctypes.data)
@@ -91,11 +93,6 @@ class Executable:
                                         f"{self.inputs[shared].name or shared}; fix: pass a copy of one of them")
             ends[donated] = max(ends[donated], (stop, n))
 
-    def _bind(self, addresses: list[int], results: list[np.ndarray]) -> None:
-        count = len(addresses)
-        self._args[:count] = addresses
-        self._args[count:count + len(results)] = [address(array) for array in results]
-
     def _prepare(self, threads: int) -> None:
         """Arena at the first call; contexts and scratch when the thread count changes."""
         if self._arena is None:
@@ -110,6 +107,7 @@ class Executable:
             table[:, abi.CONTEXT_SHARED // 8] = address(self._shared)
             table[:, abi.CONTEXT_TID // 8] = np.arange(threads)
             table[:, abi.CONTEXT_NTHREADS // 8] = threads
+            self._shared.view(np.int32)[abi.SHARED_SPINS // 4] = spins(threads)
             self._threads = threads
 
 
@@ -117,11 +115,6 @@ def address(array: np.ndarray) -> int:
     """Address of the first element; cheaper than ``array.ctypes.data``."""
     out: int = array.__array_interface__["data"][0]
     return out
-
-
-def _span(array: np.ndarray) -> tuple[int, int]:
-    start = address(array)
-    return start, start + array.nbytes
 
 
 def _empty(slot: Slot) -> np.ndarray:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from leptonc import abi
+from leptonc import abi, config
 from leptonc.errors import CompileError
 from leptonc.runtime.elf import LoadedObject
 from leptonc.runtime.system import aligned_bytes, syscall_address
@@ -48,6 +48,7 @@ class Pool:
             thread = threading.Thread(target=self._worker, args=(self._address, tid, seen), name=f"leptonc-{tid}", daemon=True)
             thread.start()
             self._threads.append(thread)
+        self._memory.view(np.int32)[abi.POOL_SPINS // 4] = spins(workers + 1)
 
     def stop(self) -> None:
         """Let the workers return."""
@@ -57,6 +58,11 @@ class Pool:
                 for thread in self._threads:
                     thread.join(1.0)
                 self._threads.clear()
+
+
+def spins(threads: int) -> int:
+    """How long one of that many threads spins before it sleeps."""
+    return abi.SPINS_ALONE if threads <= config.available_cpus() else abi.SPINS_SHARING
 
 
 _pool: Pool | None = None

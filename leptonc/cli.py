@@ -155,10 +155,13 @@ def _import(path: Path) -> ModuleType:
 
 def _add_bench(commands: Any) -> None:
     bench = commands.add_parser("bench", help="time compiled training steps against eager mode and installed peers")
-    bench.add_argument("cases", nargs="*", metavar="CASE", help="seed-224, lenet-28, mlp; all of them if none is named")
+    bench.add_argument("cases", nargs="*", metavar="CASE",
+                       help="seed-224, lenet-28, lenet-28-b1, vgg-small, mlp; all of them if none is named")
     bench.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
     bench.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
     bench.add_argument("--no-eager", action="store_true", help="leave leptonc's slow eager mode out")
+    bench.add_argument("--profile", action="store_true", help="instead: the time of every kernel of the compiled step")
+    bench.add_argument("--trace", type=Path, metavar="FILE", help="with --profile of one case: a Chrome trace")
     bench.set_defaults(run=_bench)
 
 
@@ -171,7 +174,22 @@ def _bench(options: argparse.Namespace) -> int:
         raise UsageError(f"unknown case {unknown[0]!r}; there are {', '.join(CASES)}")
     if options.rounds < 1:
         raise UsageError(f"--rounds {options.rounds}: at least 1")
+    if options.trace is not None and (not options.profile or len(options.cases) != 1):
+        raise UsageError("--trace goes with --profile and one case")
+    if options.profile:
+        return _profile(options)
     run_all(options.cases or list(CASES), options.rounds, eager=not options.no_eager, json_file=options.json)
+    return 0
+
+
+def _profile(options: argparse.Namespace) -> int:
+    from leptonc.bench.cases import CASES
+    from leptonc.bench.machine import describe_machine
+    from leptonc.bench.profile import profile_case
+
+    machine = describe_machine()
+    for name in options.cases or list(CASES):
+        profile_case(CASES[name], machine, options.trace)
     return 0
 
 

@@ -170,7 +170,10 @@ class Compiled:
             return self._code
         from leptonc.codegen.assemble import compile_object
 
-        program, module = self.program, self.module
+        return self._code_of(self.module, compile_object(self.module.text, self.target))
+
+    def _code_of(self, module: Module, data: bytes) -> Code:
+        program = self.program
         donated = {b.donated: n for n, b in enumerate(program.buffers) if b.donated is not None}
         place = {number: n for n, number in enumerate(program.inputs)}
         inputs = tuple(Slot(b.type.shape, b.type.dtype.numpy, b.name, n in donated)
@@ -178,8 +181,15 @@ class Compiled:
         outputs = tuple(Slot(b.type.shape, b.type.dtype.numpy, b.name, None if b.donated is None else place[b.donated])
                         for b in (program.buffers[n] for n in program.outputs))
         constants = tuple(b.literal.array for b in program.buffers if b.literal is not None)
-        return Code(compile_object(module.text, self.target), module.entry, inputs, outputs, constants, module.arena_bytes,
-                    module.local_bytes, module.parallel)
+        return Code(data, module.entry, inputs, outputs, constants, module.arena_bytes, module.local_bytes, module.parallel)
+
+    def in_parts(self) -> tuple[Executable, Module]:
+        """The program once more, each kernel callable on its own (``module.parts``): to measure them."""
+        from leptonc.codegen.assemble import compile_object
+        from leptonc.codegen.step import emit_program
+
+        module = emit_program(self.program, self.target, parts=True)
+        return Executable(self._code_of(module, compile_object(module.text, self.target))), module
 
     @cached_property
     def executable(self) -> Executable:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from leptonc.trace import Trace
 
 PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+PROGRAMS = PACKAGE + "bench" + os.sep  # uses the package as users do
 
 _functions: dict[str, Callable[..., Any]] = {}
 
@@ -37,7 +38,7 @@ def locate() -> Loc | None:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith((PACKAGE, "<frozen")):
+        if not file.startswith((PACKAGE, "<frozen")) or file.startswith(PROGRAMS):
             return Loc(file, frame.f_lineno)
         frame = frame.f_back
     return None

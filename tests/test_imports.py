@@ -25,7 +25,7 @@ ALLOWED = {
     "front": {"leaf", "tree", "ir", "api"},  # numpy, lax, nn, optim, random
     "top": {"leaf", "tree", "ir", "ops", "driver", "api", "front"},  # leptonc/__init__
     "cli": {"leaf", "tree", "ir", "driver", "api", "front", "top", "bench"},
-    "bench": {"leaf", "ir", "codegen", "runtime", "driver", "api", "front", "top"},
+    "bench": {"leaf", "tree", "ir", "codegen", "runtime", "driver", "api", "front", "top"},
 }
 LEAVES = {"errors", "config", "target", "abi", "cache"}
 PARTS = {"ir", "ops", "passes", "codegen", "runtime", "driver", "tree", "cli", "bench"}

@@ -47,7 +47,8 @@ def find_case(name: str) -> Case:
     return TINY if name == TINY.name else CASES[name]
 
 
-def _leptonc(case: Case, eager: bool) -> Step:
+def training_step(case: Case) -> tuple[Any, tuple[Any, ...]]:
+    """The jitted step of a case, and its first arguments: parameters, optimizer state, x, y."""
     optimizer = optim.adam(LEARNING_RATE, eps=EPSILON)
 
     def loss(params: Any, x: Any, y: Any) -> Any:
@@ -71,9 +72,12 @@ def _leptonc(case: Case, eager: bool) -> Step:
         return optim.apply_updates(params, updates), state, value
 
     params: Any = case.weights()
-    state: Any = optimizer.init(params)
     x, labels = case.data()
-    y = np.eye(case.classes, dtype=np.float32)[labels]
+    return train, (params, optimizer.init(params), x, np.eye(case.classes, dtype=np.float32)[labels])
+
+
+def _leptonc(case: Case, eager: bool) -> Step:
+    train, (params, state, x, y) = training_step(case)
 
     def step() -> float:
         nonlocal params, state

@@ -13,7 +13,8 @@ from leptonc.codegen.emitter import Emitter
 from leptonc.codegen.schedule import SERIAL_COST
 from leptonc.codegen.support import barrier_text, denormal_epilogue, denormal_prologue
 from leptonc.codegen.units import ALIGN, Functions, Unit
-from leptonc.ir.kernel import Program
+from leptonc.ir.graph import Loc
+from leptonc.ir.kernel import Call, Program
 from leptonc.target import Target
 
 
@@ -27,6 +28,16 @@ class Module:
     local_bytes: int
     parallel: bool
     schedule: str
+    parts: tuple[Part, ...] = ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """A unit of one call as a function ``name(ctx)`` of its own, for measurements; ``loc`` is the user's line."""
+
+    name: str
+    unit: Unit
+    loc: Loc | None
 
 
 @dataclass(frozen=True)
@@ -62,33 +73,39 @@ class Placed:
     args: tuple[int, ...]
     touched: tuple[tuple[Region, bool], ...]
     serial: bool
+    loc: Loc | None
 
 
-def emit_program(program: Program, target: Target, entry: str = "step") -> Module:
-    """LLVM text of the whole program."""
+def emit_program(program: Program, target: Target, entry: str = "step", parts: bool = False) -> Module:
+    """LLVM text of the whole program; with ``parts``, every unit is a function ``part.<n>(ctx)`` of its own as well."""
     functions = Functions(target)
     panels_at = -(-program.arena_bytes // ALIGN) * ALIGN
     placed = [p for call in program.calls
-              for p in _place(program, functions.units(call.kernel), call.args, panels_at)]
+              for p in _place(program, functions.units(call.kernel), call, panels_at)]
     arena = panels_at + max((p.unit.panel_bytes for p in placed), default=0)
     local = max((p.unit.local_bytes for p in placed), default=0)
-    body = _step_body(program, functions, placed, panels_at)
+    bodies = {entry: _step_body(program, functions, placed, panels_at)}
+    if parts:
+        bodies |= {f"part.{n}": _step_body(program, functions, [p], panels_at) for n, p in enumerate(placed)}
     text = [f'target triple = "{target.triple}"', ""]
     text += [f"{name} = {definition}" for name, definition in functions.globals.items()]
     text += ["", barrier_text(target), *functions.helpers.values(), *functions.text]
-    text += [f"define void @{entry}(ptr %ctx) {{", "entry:", *body.lines, "  ret void", "}", ""]
+    for name, body in bodies.items():
+        text += [f"define void @{name}(ptr %ctx) {{", "entry:", *body.lines, "  ret void", "}", ""]
     text += sorted(functions.declarations)
     schedule = "\n".join(f"{p.unit.function}: {'serial' if p.serial else 'parallel'} {p.unit.description}" for p in placed)
-    return Module("\n".join(text) + "\n", entry, arena, local, any(not p.serial for p in placed), schedule)
+    return Module("\n".join(text) + "\n", entry, arena, local, any(not p.serial for p in placed), schedule,
+                  tuple(Part(f"part.{n}", p.unit, p.loc) for n, p in enumerate(placed)) if parts else ())
 
 
-def _place(program: Program, units: tuple[Unit, ...], args: tuple[int, ...], panels_at: int) -> list[Placed]:
+def _place(program: Program, units: tuple[Unit, ...], call: Call, panels_at: int) -> list[Placed]:
     out = []
     for unit in units:
-        by_name = {p.name: args[n] for n, p in enumerate(unit.kernel.params)}
+        by_name = {p.name: call.args[n] for n, p in enumerate(unit.kernel.params)}
         touched = [(_region(program, by_name, name, panels_at), False) for name in sorted(unit.reads)]
         touched += [(_region(program, by_name, name, panels_at), True) for name in sorted(unit.writes)]
-        out.append(Placed(unit, args, tuple(touched), unit.items < 2 or unit.cost < SERIAL_COST))
+        serial = unit.items < 2 or unit.cost < SERIAL_COST
+        out.append(Placed(unit, call.args, tuple(touched), serial, call.loc))
     return out
 
 

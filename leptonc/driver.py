@@ -33,6 +33,7 @@ from leptonc.passes.pooling import SinkRelu
 from leptonc.passes.route import RouteGradients
 from leptonc.passes.split import SplitReductions
 from leptonc.passes.window import TileWindows
+from leptonc.passes.winograd import Winograd
 from leptonc.runtime.code import Code, Slot, from_bytes, to_bytes
 from leptonc.runtime.executable import Executable
 from leptonc.runtime.pool import install
@@ -58,6 +59,7 @@ PROGRAM_PASSES: tuple[Pass, ...] = (
     Halo(),
     Fuse(),
     TileWindows(),
+    Winograd(),
     Donate(),
     PlanMemory(),
 )

@@ -72,7 +72,8 @@ def test_a_profile_has_a_row_for_every_kernel(tmp_path, capsys):
 
 def test_operations_of_a_kernel_are_counted():
     """A product of 30 x 20 by 20 x 50, with two operations per result behind it."""
-    graph = leptonc.make_graph(lambda a, b: np.float32(2) * (a @ b) + 1)(np.ones((30, 20), np.float32), np.ones((20, 50), np.float32))
+    a, b = np.ones((30, 20), np.float32), np.ones((20, 50), np.float32)
+    graph = leptonc.make_graph(lambda a, b: np.float32(2) * (a @ b) + 1)(a, b)
     program = driver.lower(driver.optimize(graph))
     assert sum(profile.kernel_flops(call.kernel) for call in program.calls) == 2 * 30 * 20 * 50 + 2 * 30 * 50
 

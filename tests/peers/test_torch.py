@@ -42,12 +42,13 @@ def test_gradients_of_the_reference_model(image, batch):
     x = rng.random((batch, *image), np.float32)
     y = np.eye(2, dtype=np.float32)[rng.integers(0, 2, batch)]
     value, grads = leptonc.jit(leptonc.value_and_grad(seed_cnn.loss))(params, x, y)
-    wanted_value, wanted = torch_gradients(params, x, y)
+    # in f64: in f32 near ties in a pool go either way, and PyTorch's own gradients are 2e-4 from the true ones here
+    wanted_value, wanted = torch_gradients(*leptonc.tree.map(lambda a: a.astype(np.float64), (params, x, y)))
     np.testing.assert_allclose(value, wanted_value, rtol=1e-5)
     for name in params:
         for part in ("kernel", "bias"):
             a, b = grads[name][part], wanted[name][part]
-            assert np.abs(a - b).max() <= 1e-4 * np.abs(b).max(), (name, part, np.abs(a - b).max() / np.abs(b).max())
+            assert np.abs(a - b).max() <= 2e-5 * np.abs(b).max(), (name, part, np.abs(a - b).max() / np.abs(b).max())
 
 
 @pytest.mark.parametrize("stride, padding, dilation, groups", [(1, 0, 1, 1), (2, 1, 1, 2), (1, 2, 2, 4), (3, 0, 1, 1)])

@@ -1,0 +1,138 @@
+"""Winograd convolutions: where they are made, and that they are the convolution, as exactly as direct sums."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import leptonc
+from leptonc import driver, nn
+from leptonc.ir.interpret import run_program
+
+
+def lowered(f, *args):
+    return leptonc.jit(f).trace(*args).lower()
+
+
+def by_squares(f, *args) -> int:
+    """How many kernels go by squares."""
+    return sum("winograd" in call.kernel.name and bool(call.kernel.outer) for call in lowered(f, *args).program.calls)
+
+
+def operands(rng, shape=(2, 12, 18, 24), out=40, kernel=(3, 3), dtype=np.float32):
+    return rng.standard_normal(shape).astype(dtype), (rng.standard_normal((*kernel, shape[-1], out)) * 0.1).astype(dtype)
+
+
+def exact(f, *args):
+    """The result in f64, op by op."""
+    with leptonc.disable_jit():
+        return leptonc.jit(f)(*leptonc.tree.map(lambda a: a.astype(np.float64), args))
+
+
+def assert_close_to_exact(f, *args):
+    """Compiled and interpreted: errors of a few roundings of the largest result."""
+    dtype = args[0].dtype
+    wanted, low = exact(f, *args), lowered(f, *args)
+    for got in (leptonc.jit(f)(*args), run_program(low.program, args)[0]):
+        assert got.dtype == dtype
+        error = np.abs(np.asarray(got).reshape(wanted.shape) - wanted).max()
+        assert error <= 8 * np.finfo(dtype).eps * np.abs(wanted).max(), error
+    return low
+
+
+FORMS = {
+    "valid": lambda x, w: nn.conv(x, w),
+    "same": lambda x, w: nn.conv(x, w, padding="SAME"),
+    "relu": lambda x, w: nn.relu(nn.conv(x, w, padding="SAME") * 2 + 1),
+    "pool": lambda x, w: nn.max_pool(nn.relu(nn.conv(x, w, padding="SAME")), window=2),
+    "pool leaves a row out": lambda x, w: nn.max_pool(nn.conv(x, w), window=2),
+    "two in a row": lambda x, w: nn.conv(nn.relu(nn.conv(x, w, padding="SAME")), w.transpose(0, 1, 3, 2), padding="SAME"),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("form", FORMS)
+def test_forms(form, dtype, rng):
+    args = operands(rng, (2, 13, 17, 24) if "leaves" in form else (2, 12, 18, 24), dtype=dtype)
+    assert by_squares(FORMS[form], *args)
+    assert_close_to_exact(FORMS[form], *args)
+
+
+def test_input_gradients(rng):
+    """Read against the taps, with the channels changed over."""
+    x, w = operands(rng)
+    g = rng.standard_normal((2, 12, 18, 40)).astype(np.float32)
+
+    def f(g, w):
+        _, back = leptonc.vjp(lambda x: nn.conv(x, w, padding="SAME"), x.astype(g.dtype))
+        return back(g)[0]
+
+    assert by_squares(f, g, w) == 1
+    assert_close_to_exact(f, g, w)
+
+
+@pytest.mark.parametrize("make", [
+    lambda rng: (operands(rng), {"stride": 2}),
+    lambda rng: (operands(rng), {"dilation": 2}),
+    lambda rng: (operands(rng, kernel=(5, 5)), {}),
+    lambda rng: (operands(rng, kernel=(3, 1)), {}),
+    lambda rng: (operands(rng, (2, 12, 18, 3)), {}),  # few channels: nothing to gain
+    lambda rng: (operands(rng, out=4), {}),
+    lambda rng: (operands(rng, (1, 9, 9, 16)), {}),  # odd extents
+])
+def test_not_where_it_does_not_fit(make, rng):
+    args, options = make(rng)
+
+    def f(x, w):
+        return nn.conv(x, w, **options)
+
+    assert not by_squares(f, *args)
+    np.testing.assert_allclose(leptonc.jit(f)(*args), exact(f, *args), rtol=1e-4, atol=1e-4)
+
+
+def test_not_where_the_squares_leave_the_cache(rng):
+    x, w = operands(rng, (1, 4, 200, 64), 64)
+    assert not by_squares(lambda x, w: nn.conv(x, w), x, w)
+
+
+def test_weights_are_transformed_once_for_equal_uses(rng):
+    x, w = operands(rng)
+
+    def f(x, y, w):
+        return nn.conv(x, w).sum() + (nn.conv(y, w) ** 2).sum()
+
+    names = [call.kernel.name for call in lowered(f, x, x + 1, w).program.calls]
+    assert sum(name.startswith("conv_winograd") for name in names) == 2 and names.count("winograd_weights") == 1
+
+
+def test_same_bits_for_any_number_of_threads(rng):
+    x, w = operands(rng)
+    program = driver.compile_program(lowered(FORMS["pool"], x, w).program)
+    assert len({program.executable([x, w], nthreads=n)[0].tobytes() for n in (1, 2, 3, 8)}) == 1
+
+
+def test_as_exact_as_a_direct_sum(rng):
+    """Mean error against f64, beside that of NumPy's direct sum in f32."""
+    x, w = operands(rng, (2, 20, 20, 64), 64)
+
+    def f(x, w):
+        return nn.conv(x, w)
+
+    wanted = exact(f, x, w)
+    with leptonc.disable_jit():
+        direct = leptonc.jit(f)(x, w)
+    assert by_squares(f, x, w)
+    ours = leptonc.jit(f)(x, w)
+    assert np.sqrt(np.mean((ours - wanted) ** 2)) <= 2 * np.sqrt(np.mean((direct - wanted) ** 2))
+
+
+def test_an_infinity_is_seen(rng):
+    """It may turn into NaN within its square, nowhere else, and never into a number."""
+    x, w = operands(rng)
+    x[0, 5, 7, 3] = np.inf
+    got = leptonc.jit(lambda x, w: nn.conv(x, w))(x, w)
+    direct = exact(lambda x, w: nn.conv(x, w), x, w)
+    assert not np.isfinite(got[~np.isfinite(direct)]).any()
+    reached = np.zeros(got.shape, bool)
+    reached[0, 2:6, 4:8] = True
+    assert np.isfinite(got[~reached]).all()

@@ -18,7 +18,7 @@ from leptonc.codegen.reduction import Accumulator, fold_lanes
 from leptonc.codegen.scalars import emit_scalar
 from leptonc.codegen.schedule import Nest
 from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Load, Reduce, operands
-from leptonc.ir.types import i64
+from leptonc.ir.types import i32, i64
 
 
 class NestEmitter:
@@ -245,7 +245,8 @@ class NestEmitter:
     def _accumulator(self, n: int, lanes: int) -> Accumulator:
         inst = self.stage.insts[n]
         assert isinstance(inst, Reduce)
-        return Accumulator(inst.kind, self.stage.insts[inst.arg].dtype, lanes)
+        few = prod(a.extent for a in self.stage.reduce_axes) < 1 << 31
+        return Accumulator(inst.kind, self.stage.insts[inst.arg].dtype, lanes, i32 if few else i64)
 
     def _reduce(self) -> None:
         vector = self.nest.vector
@@ -268,7 +269,7 @@ class NestEmitter:
     def _finish(self, accumulators: list[Accumulator], state: list[str]) -> None:
         position = 0
         for n, accumulator in zip(self.stage.reduces, accumulators):
-            name = accumulator.result(state[position:position + accumulator.width])
+            name = accumulator.result(self.e, state[position:position + accumulator.width])
             self.values[n] = Reg(name, self.stage.insts[n].dtype, accumulator.lanes)
             position += accumulator.width
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leptonc.codegen.emitter import Emitter, emit_const, llvm_type
+from leptonc.codegen.memory import splat
 from leptonc.codegen.scalars import emit_scalar
 from leptonc.ir.kernel import reduction_identity
 from leptonc.ir.types import DType, bool_, i64
@@ -14,11 +15,13 @@ COMBINE = {"sum": "add", "prod": "mul", "max": "max", "min": "min", "any": "or",
 
 @dataclass(frozen=True)
 class Accumulator:
-    """The state of one Reduce: one register, or (extreme, position) for argmax and argmin."""
+    """The state of one Reduce: one register, or (extreme, position) for argmax and argmin. ``position``: the integers that
+    positions are counted in."""
 
     kind: str
     dtype: DType
     lanes: int
+    position: DType = i64
 
     @property
     def tracks_position(self) -> bool:
@@ -30,15 +33,15 @@ class Accumulator:
 
     def types(self) -> list[str]:
         types = [llvm_type(self.dtype, self.lanes)]
-        return types + [llvm_type(i64, self.lanes)] if self.tracks_position else types
+        return types + [llvm_type(self.position, self.lanes)] if self.tracks_position else types
 
     def initial(self) -> list[str]:
         state = [emit_const(reduction_identity(self.kind, self.dtype), self.dtype, self.lanes)]
-        return state + [emit_const(0, i64, self.lanes)] if self.tracks_position else state
+        return state + [emit_const(0, self.position, self.lanes)] if self.tracks_position else state
 
     def first(self, x: str) -> list[str]:
         """The state after the first point alone."""
-        return [x, emit_const(0, i64, self.lanes)] if self.tracks_position else [x]
+        return [x, emit_const(0, self.position, self.lanes)] if self.tracks_position else [x]
 
     def combine(self, e: Emitter, x: str, y: str) -> str:
         return emit_scalar(e, COMBINE[self.kind], [x, y], [self.dtype, self.dtype], self.dtype, self.lanes)
@@ -48,11 +51,20 @@ class Accumulator:
         if not self.tracks_position:
             return [self.combine(e, state[0], x)]
         better = self._better(e, x, state[0])
-        where = _splat_position(e, position, self.lanes)
+        where = self._at(e, position)
         pair = [bool_, self.dtype, self.dtype]
         best = emit_scalar(e, "select", [better, x, state[0]], pair, self.dtype, self.lanes)
-        index = emit_scalar(e, "select", [better, where, state[1]], [bool_, i64, i64], i64, self.lanes)
+        index = emit_scalar(e, "select", [better, where, state[1]], [bool_, self.position, self.position], self.position,
+                            self.lanes)
         return [best, index]
+
+    def _at(self, e: Emitter, position: str) -> str:
+        """A scalar i64 as the positions of all lanes."""
+        if position.isdigit():
+            return emit_const(int(position), self.position, self.lanes)
+        if self.position != i64:
+            position = emit_scalar(e, "cast", [position], [i64], self.position, 1)
+        return splat(e, position, self.position, self.lanes)
 
     def _better(self, e: Emitter, x: str, best: str) -> str:
         """x beats the best so far: greater (less), or the first NaN."""
@@ -65,18 +77,10 @@ class Accumulator:
         first_nan = emit_scalar(e, "and", [nan, number], [bool_, bool_], bool_, lanes)
         return emit_scalar(e, "or", [better, first_nan], [bool_, bool_], bool_, lanes)
 
-    def result(self, state: list[str]) -> str:
+    def result(self, e: Emitter, state: list[str]) -> str:
+        if self.tracks_position and self.position != i64:
+            return emit_scalar(e, "cast", [state[1]], [self.position], i64, self.lanes)
         return state[-1]
-
-
-def _splat_position(e: Emitter, position: str, lanes: int) -> str:
-    if lanes == 1:
-        return position
-    if position.isdigit():
-        return emit_const(int(position), i64, lanes)
-    type_ = llvm_type(i64, lanes)
-    head = e.let(f"insertelement {type_} poison, i64 {position}, i64 0", "where")
-    return e.let(f"shufflevector {type_} {head}, {type_} poison, <{lanes} x i32> zeroinitializer", "where")
 
 
 def fold_lanes(e: Emitter, accumulator: Accumulator, name: str) -> str:

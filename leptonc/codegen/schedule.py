@@ -117,7 +117,8 @@ def _vector_axis(stage: LinearStage, target: Target) -> tuple[Axis | None, int]:
 
 def _lanes(stage: LinearStage, axis: Axis, target: Target) -> int:
     """Lanes along ``axis``: a register's worth, several registers where that breaks a chain of dependent adds."""
-    size = max((i.dtype.itemsize for i in stage.insts if isinstance(i, Load | Reduce)), default=4)
+    size = max((stage.insts[i.arg].dtype.itemsize if isinstance(i, Reduce) else i.dtype.itemsize
+                for i in stage.insts if isinstance(i, Load | Reduce)), default=4)
     lanes = target.lanes(max(size, 4))
     while lanes > max(axis.extent, 1):
         lanes //= 2

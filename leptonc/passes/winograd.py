@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 from leptonc.ir.kernel import (
     Apply,
@@ -38,6 +39,8 @@ from leptonc.passes.draft import Draft, Task, buffer_name, renumber, tidy
 SIDE, TAPS = 4, 3  # squares of the input; of the kernel
 POINTS = SIDE * SIDE
 MOVED = 70  # loads, stores and additions of one channel's transforms, in instructions
+WEIGHT = 400  # the same of one weight's, which run once, as multiply-adds (they are bound by stores)
+APART = 1  # unused rows between the matrices of two points: powers of two apart, they would fall into few cache sets
 GAIN = 1.2  # how much less work it must be
 
 
@@ -65,7 +68,7 @@ class Winograd:
         key = (found.w.buffer, found.w.index_without_taps, found.flipped, found.depth.extent, found.col.extent)
         before = []
         if key not in made:
-            type_ = TensorType((POINTS, found.depth.extent, found.col.extent), weights.type.dtype)
+            type_ = TensorType((POINTS, found.depth.extent + APART, found.col.extent), weights.type.dtype)
             made[key] = draft.temp(type_)
             before = [Task(_weight_kernel(found, weights, Param(buffer_name(made[key]), type_, "out")), task.loc)]
         number = made[key]
@@ -176,7 +179,9 @@ def _gains(kernel: Kernel, found: _Found, local_bytes: int) -> bool:
     size = found.stage.insts[found.reduce].dtype.itemsize
     if POINTS * squares * (depth + col) * size > local_bytes or squares < 2 or min(depth, col) < 8:
         return False
-    return (POINTS * depth * col + MOVED * (depth + col)) * GAIN < SIDE * TAPS * TAPS * depth * col
+    count = squares * (found.rows.extent // 2) * prod(a.extent for a in (*kernel.outer, *found.others))
+    work = count * (POINTS * depth * col + MOVED * (depth + col)) + WEIGHT * depth * col
+    return work * GAIN < count * SIDE * TAPS * TAPS * depth * col
 
 
 class _Code:
@@ -237,8 +242,8 @@ def _tiled(kernel: Kernel, found: _Found, u: Param) -> Kernel:
     """The kernel with its first stage done by squares."""
     dtype = u.type.dtype
     squares = Axis(f"{found.columns.name}_square", found.columns.extent // 2)
-    v = Param("squares", TensorType((POINTS, squares.extent, found.depth.extent), dtype), "local")
-    m = Param("products", TensorType((POINTS, squares.extent, found.col.extent), dtype), "local")
+    v = Param("squares", TensorType((POINTS, squares.extent + APART, found.depth.extent), dtype), "local")
+    m = Param("products", TensorType((POINTS, squares.extent + APART, found.col.extent), dtype), "local")
     outer, place = kernel.outer, {found.columns.name: squares * 2}
     if outer:
         place[found.rows.name] = Index()

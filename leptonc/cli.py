@@ -156,8 +156,10 @@ def _import(path: Path) -> ModuleType:
 def _add_bench(commands: Any) -> None:
     bench = commands.add_parser("bench", help="time compiled training steps against eager mode and installed peers")
     bench.add_argument("cases", nargs="*", metavar="CASE",
-                       help="seed-224, lenet-28, lenet-28-b1, vgg-small, mlp; all of them if none is named")
+                       help="such as seed-224 or lenet-28-forward-b1; all of them if none is named")
     bench.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
+    bench.add_argument("--markdown", type=Path, metavar="FILE", help="write the printed table there too")
+    bench.add_argument("--chart", type=Path, metavar="FILE", help="draw the results as a PNG (needs matplotlib)")
     bench.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
     bench.add_argument("--no-eager", action="store_true", help="leave leptonc's slow eager mode out")
     bench.add_argument("--profile", action="store_true", help="instead: the time of every kernel of the compiled step")
@@ -178,7 +180,8 @@ def _bench(options: argparse.Namespace) -> int:
         raise UsageError("--trace goes with --profile and one case")
     if options.profile:
         return _profile(options)
-    run_all(options.cases or list(CASES), options.rounds, eager=not options.no_eager, json_file=options.json)
+    run_all(options.cases or list(CASES), options.rounds, eager=not options.no_eager, json_file=options.json,
+            markdown=options.markdown, chart=options.chart)
     return 0
 
 

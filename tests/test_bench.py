@@ -10,7 +10,7 @@ import pytest
 import leptonc
 from leptonc import driver
 from leptonc.bench import profile, run
-from leptonc.bench.cases import CASES, TINY
+from leptonc.bench.cases import CASES, TINY, TINY_FORWARD
 from leptonc.bench.machine import fma_text
 from leptonc.bench.systems import make, modes
 from leptonc.codegen.assemble import compile_object
@@ -21,19 +21,26 @@ from leptonc.target import TARGETS
 def test_a_run_gives_the_documented_json(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(run, "ROUND_SECONDS", 0.0)
     monkeypatch.setattr(run, "describe_machine", lambda: {"cpu": "test", "threads": 1, "fma_gflops": 100.0, "copy_gbs": 10.0})
-    run.run_all(["tiny"], 2, json_file=tmp_path / "out.json")
+    run.run_all(["tiny"], 2, json_file=tmp_path / "out.json", markdown=tmp_path / "out.md", chart=tmp_path / "out.png")
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+    assert "| tiny | dense limit |" in (tmp_path / "out.md").read_text()
     found = json.loads((tmp_path / "out.json").read_text())
     assert {"fma_gflops", "copy_gbs"} <= found["machine"].keys()
     (case,) = found["cases"]
     assert case.keys() == {"case", "dense_limit_ms", "runs", "best_peer", "ratio_to_best_peer"}
     assert [(r["system"], r["mode"]) for r in case["runs"]] == modes(TINY)
     for entry in case["runs"]:
-        known = {"system", "mode", "median_ms", "min_ms", "compile_s", "peak_rss_mb", "loss_after_10_steps"}
+        known = {"system", "mode", "median_ms", "min_ms", "compile_s", "peak_rss_mb", "value_after_10_steps"}
         assert entry.keys() == known | ({"warm_start_s"} if entry is case["runs"][0] else set())
         assert entry["min_ms"] <= entry["median_ms"] and entry["peak_rss_mb"] > 10
-    losses = [r["loss_after_10_steps"] for r in case["runs"]]
+    losses = [r["value_after_10_steps"] for r in case["runs"]]
     np.testing.assert_allclose(losses, losses[0], rtol=1e-3)
     assert "| tiny | leptonc compiled |" in capsys.readouterr().out
+
+
+def test_forward_passes_agree():
+    found = {mode: make(*mode, TINY_FORWARD)() for mode in modes(TINY_FORWARD)}
+    np.testing.assert_allclose(list(found.values()), found["leptonc", "eager"], rtol=1e-5)
 
 
 def test_a_worker_that_dies_is_reported():
@@ -49,7 +56,7 @@ def test_work_is_counted():
     first = 2 * 32 * 222 * 222 * 32 * 27
     second = 2 * 32 * 109 * 109 * 64 * 288
     dense = 2 * 32 * (186624 * 128 + 128 * 2)
-    assert case.training_flops() == 2 * first + 3 * (second + dense)
+    assert case.flops() == 2 * first + 3 * (second + dense)
 
 
 def test_same_padding_keeps_the_extents():

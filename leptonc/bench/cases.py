@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -24,12 +24,14 @@ class Layer:
 
 @dataclass(frozen=True)
 class Case:
-    """``input``: the shape of one example, (height, width, channels) or (features,)."""
+    """``input``: the shape of one example, (height, width, channels) or (features,). ``training``: a step of training, else the
+    forward pass alone."""
 
     name: str
     batch: int
     input: tuple[int, ...]
     layers: tuple[Layer, ...]
+    training: bool = True
 
     @property
     def classes(self) -> int:
@@ -67,14 +69,15 @@ class Case:
         rng = np.random.default_rng(SEED + 1)
         return rng.random((self.batch, *self.input), np.float32), rng.integers(0, self.classes, self.batch)
 
-    def training_flops(self) -> int:
-        """Multiply-adds of forward, input gradient (not of the first layer) and weight gradient, each counted as two."""
+    def flops(self) -> int:
+        """Multiply-adds, each counted as two: of forward, and in training of input gradient (not of the first layer) and weight
+        gradient."""
         total, first = 0, True
         for layer, before, after in zip(self.layers, self.shapes(), self.shapes()[1:]):
             if layer.kind == "pool":
                 continue
             taps = 9 * before[-1] if layer.kind == "conv" else prod(before)
-            total += 2 * self.batch * prod(after) * taps * (2 if first else 3)
+            total += 2 * self.batch * prod(after) * taps * (1 if not self.training else 2 if first else 3)
             first = False
         return total
 
@@ -94,16 +97,25 @@ def _vgg(classes: int) -> tuple[Layer, ...]:
     return (*convolutions, Layer("dense", 128), Layer("dense", classes))
 
 
-CASES = {
-    case.name: case
-    for case in (
-        Case("seed-224", 32, (224, 224, 3), _cnn(2)),
-        Case("lenet-28", 64, (28, 28, 1), _cnn(10)),
-        Case("lenet-28-b1", 1, (28, 28, 1), _cnn(10)),
-        Case("vgg-small", 64, (32, 32, 3), _vgg(10)),
-        Case("mlp", 128, (784,), (Layer("dense", 512), Layer("dense", 512), Layer("dense", 10))),
-    )
-}
+_STEPS = (
+    Case("seed-224", 32, (224, 224, 3), _cnn(2)),
+    Case("lenet-28", 64, (28, 28, 1), _cnn(10)),
+    Case("lenet-28-b1", 1, (28, 28, 1), _cnn(10)),
+    Case("vgg-small", 64, (32, 32, 3), _vgg(10)),
+    Case("mlp", 128, (784,), (Layer("dense", 512), Layer("dense", 512), Layer("dense", 10))),
+)
+
+
+def _forward(case: Case, batch: int) -> Case:
+    return replace(case, name=f"{case.name.removesuffix('-b1')}-forward-b{batch}", batch=batch, training=False)
+
+
+_FORWARD = tuple(_forward(case, batch) for case, batch in ((_STEPS[0], 32), (_STEPS[0], 1), (_STEPS[1], 64), (_STEPS[1], 1),
+                                                           (_STEPS[3], 64)))
+
+CASES = {case.name: case for case in (*_STEPS, *_FORWARD)}
 
 TINY = Case("tiny", 4, (12, 12, 1), (Layer("conv", 4), Layer("pool"), Layer("dense", 3)))
 """For tests of the harness."""
+
+TINY_FORWARD = replace(TINY, name="tiny-forward", training=False)

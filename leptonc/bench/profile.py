@@ -19,7 +19,7 @@ import numpy as np
 
 from leptonc import config, driver, tree
 from leptonc.bench.cases import Case
-from leptonc.bench.systems import training_step
+from leptonc.bench.systems import forward, training_step
 from leptonc.codegen.units import Unit
 from leptonc.ir.kernel import Apply, Kernel, Reduce, Stage, operands
 
@@ -53,16 +53,29 @@ def profile(compiled: driver.Compiled, arrays: Sequence[np.ndarray], repeats: in
 
 
 def profile_case(case: Case, machine: dict[str, Any], trace: Path | None = None) -> list[Row]:
-    """Profile a case's training step after some steps of training; print the table, and write a Chrome trace if asked for."""
-    train, (params, state, x, y) = training_step(case)
-    for _ in range(WARM_STEPS):
-        params, state, _ = train(params, state, x, y)
-    arrays = [np.asarray(leaf) for leaf in tree.leaves((params, state, x, y))]
-    rows = profile(train.trace(params, state, x, y).lower().compile().executable, arrays)
+    """Profile a case's step, in training after some steps of it; print the table, and write a Chrome trace if asked for."""
+    rows = _training_rows(case) if case.training else _forward_rows(case)
     print(f"{case.name}: {table(rows, machine)}\n")
     if trace is not None:
         write_trace(rows, trace)
     return rows
+
+
+def _training_rows(case: Case) -> list[Row]:
+    train, (params, state, x, y) = training_step(case)
+    for _ in range(WARM_STEPS):
+        params, state, _ = train(params, state, x, y)
+    return _rows(train, params, state, x, y)
+
+
+def _forward_rows(case: Case) -> list[Row]:
+    run, args = forward(case)
+    return _rows(run, *args)
+
+
+def _rows(jitted: Any, *args: Any) -> list[Row]:
+    arrays = [np.asarray(leaf) for leaf in tree.leaves(args)]
+    return profile(jitted.trace(*args).lower().compile().executable, arrays)
 
 
 def kernel_flops(kernel: Kernel) -> int:

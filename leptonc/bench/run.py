@@ -14,6 +14,7 @@ from statistics import median
 from typing import IO, Any
 
 from leptonc.bench.cases import Case
+from leptonc.bench.chart import write_chart
 from leptonc.bench.machine import describe_machine
 from leptonc.bench.systems import environment, find_case, modes
 from leptonc.errors import LeptonError
@@ -65,7 +66,7 @@ class Worker:
         peak = self.ask(cmd="quit")["peak_rss_mb"]
         return {"system": self.system, "mode": self.mode, "median_ms": round(median(self.seconds) * 1e3, 3),
                 "min_ms": round(min(self.seconds) * 1e3, 3), "compile_s": round(self.warm["compile_s"], 3),
-                "peak_rss_mb": round(peak, 1), "loss_after_10_steps": self.warm["loss_after_10_steps"]}
+                "peak_rss_mb": round(peak, 1), "value_after_10_steps": self.warm["value_after_10_steps"]}
 
     def kill(self) -> None:
         self._process.kill()
@@ -93,7 +94,7 @@ def run_case(case: Case, rounds: int, eager: bool, fma_gflops: float) -> dict[st
     finally:
         for worker in workers:
             worker.kill()
-    limit = round(case.training_flops() / fma_gflops / 1e6, 3)
+    limit = round(case.flops() / fma_gflops / 1e6, 3)
     return {"case": case.name, "dense_limit_ms": limit, "runs": runs, **_compared(runs)}
 
 
@@ -119,8 +120,9 @@ def _compared(runs: list[dict[str, Any]]) -> dict[str, Any]:
     return {"best_peer": f"{best['system']} {best['mode']}", "ratio_to_best_peer": round(best["median_ms"] / ours["median_ms"], 3)}
 
 
-def run_all(names: Sequence[str], rounds: int, eager: bool = True, json_file: Path | None = None) -> dict[str, Any]:
-    """Measure the machine, then each case; print a table, and write JSON if a file is given."""
+def run_all(names: Sequence[str], rounds: int, eager: bool = True, json_file: Path | None = None,
+            markdown: Path | None = None, chart: Path | None = None) -> dict[str, Any]:
+    """Measure the machine, then each case; print a table, and write JSON, Markdown and a PNG where files are given."""
     _say("measuring the machine")
     machine = describe_machine()
     cases = [run_case(find_case(name), rounds, eager, machine["fma_gflops"]) for name in names]
@@ -128,6 +130,10 @@ def run_all(names: Sequence[str], rounds: int, eager: bool = True, json_file: Pa
     print(table(results))
     if json_file is not None:
         json_file.write_text(json.dumps(results, indent=1) + "\n")
+    if markdown is not None:
+        markdown.write_text(table(results) + "\n")
+    if chart is not None:
+        write_chart(results, chart)
     return results
 
 
@@ -136,10 +142,10 @@ def table(results: dict[str, Any]) -> str:
     machine = results["machine"]
     lines = [f"{machine['cpu']}, {machine['threads']} threads: {machine['fma_gflops']} GFLOP/s of f32 FMA, "
              f"{machine['copy_gbs']} GB/s", "",
-             "| case | system | median ms | min ms | compile s | peak MB | loss after 10 steps |", "|---|---|---|---|---|---|---|"]
+             "| case | system | median ms | min ms | compile s | peak MB | value after 10 steps |", "|---|---|---|---|---|---|---|"]
     for case in results["cases"]:
         lines += [f"| {case['case']} | {r['system']} {r['mode']} | {r['median_ms']:.2f} | {r['min_ms']:.2f} | "
-                  f"{r['compile_s']:.2f} | {r['peak_rss_mb']:.0f} | {r['loss_after_10_steps']:.5f} |" for r in case["runs"]]
+                  f"{r['compile_s']:.2f} | {r['peak_rss_mb']:.0f} | {r['value_after_10_steps']:.5f} |" for r in case["runs"]]
         lines.append(f"| {case['case']} | dense limit | {case['dense_limit_ms']:.2f} | | | | |")
     for case in results["cases"]:
         ours = case["runs"][0]

@@ -1,20 +1,18 @@
-"""One training step in each system. ``make(system, mode, case)`` gives a function that runs a step and returns the loss."""
+"""One step in each system: ``make(system, mode, case)`` gives a function that runs it and returns a number to compare, the
+loss of a training step or the mean magnitude of what a forward pass gives."""
 
 from __future__ import annotations
 
 import importlib.util
-import os
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import leptonc
 from leptonc import nn, optim
-from leptonc.bench.cases import CASES, EPSILON, LEARNING_RATE, TINY, Case
+from leptonc.bench.cases import CASES, EPSILON, LEARNING_RATE, TINY, TINY_FORWARD, Case
+from leptonc.bench.peers import Step, magnitude, onnxruntime_step, torch_step
 from leptonc.errors import LeptonError
-
-Step = Callable[[], float]
 
 # Set for PyTorch's "tuned" modes: without them every step maps and faults its large tensors in anew.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "8589934592"}
@@ -26,6 +24,8 @@ def modes(case: Case, eager: bool = True) -> list[tuple[str, str]]:
     if importlib.util.find_spec("torch") is not None:
         layouts = ["nchw", "channels_last"] if len(case.input) == 3 else ["plain"]
         found += [("torch", layout + tuned) for layout in layouts for tuned in ("", "+memory kept")]
+    if not case.training and all(importlib.util.find_spec(name) is not None for name in ("onnx", "onnxruntime")):
+        found.append(("onnxruntime", "default"))
     return found
 
 
@@ -39,12 +39,35 @@ def make(system: str, mode: str, case: Case) -> Step:
     if system == "leptonc":
         return _leptonc(case, eager=mode == "eager")
     if system == "torch":
-        return _torch(case, mode.split("+")[0])
+        return torch_step(case, mode.split("+")[0])
+    if system == "onnxruntime":
+        return onnxruntime_step(case)
     raise LeptonError(f"bench: there is no system {system!r}")
 
 
 def find_case(name: str) -> Case:
-    return TINY if name == TINY.name else CASES[name]
+    return {TINY.name: TINY, TINY_FORWARD.name: TINY_FORWARD}.get(name) or CASES[name]
+
+
+def logits(case: Case, params: Any, x: Any) -> Any:
+    """The network."""
+    kernels = iter(params)
+    for number, layer in enumerate(case.layers):
+        if layer.kind == "pool":
+            x = nn.max_pool(x, 2)
+            continue
+        kernel, bias = next(kernels)
+        if layer.kind == "conv":
+            x = nn.relu(nn.conv(x, kernel, padding=layer.padding) + bias)
+            continue
+        x = x.reshape((x.shape[0], -1)) @ kernel + bias
+        x = nn.relu(x) if number + 1 < len(case.layers) else x
+    return x
+
+
+def forward(case: Case) -> tuple[Any, tuple[Any, ...]]:
+    """The jitted forward pass of a case, and its arguments: parameters and x."""
+    return leptonc.jit(lambda params, x: logits(case, params, x)), (case.weights(), case.data()[0])
 
 
 def training_step(case: Case) -> tuple[Any, tuple[Any, ...]]:
@@ -52,18 +75,7 @@ def training_step(case: Case) -> tuple[Any, tuple[Any, ...]]:
     optimizer = optim.adam(LEARNING_RATE, eps=EPSILON)
 
     def loss(params: Any, x: Any, y: Any) -> Any:
-        kernels = iter(params)
-        for number, layer in enumerate(case.layers):
-            if layer.kind == "pool":
-                x = nn.max_pool(x, 2)
-                continue
-            kernel, bias = next(kernels)
-            if layer.kind == "conv":
-                x = nn.relu(nn.conv(x, kernel, padding=layer.padding) + bias)
-                continue
-            x = x.reshape((x.shape[0], -1)) @ kernel + bias
-            x = nn.relu(x) if number + 1 < len(case.layers) else x
-        return nn.cross_entropy(x, y)
+        return nn.cross_entropy(logits(case, params, x), y)
 
     @leptonc.jit(donate_argnums=(0, 1))
     def train(params: Any, state: Any, x: Any, y: Any) -> Any:
@@ -77,6 +89,8 @@ def training_step(case: Case) -> tuple[Any, tuple[Any, ...]]:
 
 
 def _leptonc(case: Case, eager: bool) -> Step:
+    if not case.training:
+        return _leptonc_forward(case, eager)
     train, (params, state, x, y) = training_step(case)
 
     def step() -> float:
@@ -88,53 +102,11 @@ def _leptonc(case: Case, eager: bool) -> Step:
     return step
 
 
-def _torch(case: Case, layout: str) -> Step:
-    import torch
-
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
-    model = _torch_model(case)
-    x_array, labels = case.data()
-    images = len(case.input) == 3
-    x = torch.from_numpy(np.moveaxis(x_array, -1, 1).copy() if images else x_array)
-    y = torch.from_numpy(labels)
-    if layout == "channels_last":
-        model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(model.parameters(), LEARNING_RATE, eps=EPSILON, fused=True)
-    criterion = torch.nn.CrossEntropyLoss()
+def _leptonc_forward(case: Case, eager: bool) -> Step:
+    run, args = forward(case)
 
     def step() -> float:
-        optimizer.zero_grad()
-        value = criterion(model(x), y)
-        value.backward()
-        optimizer.step()
-        return float(value.item())
+        with leptonc.disable_jit(eager):
+            return magnitude(run(*args))
 
     return step
-
-
-def _torch_model(case: Case) -> Any:
-    import torch
-
-    modules: list[Any] = []
-    weights = iter(case.weights())
-    for number, (layer, shape) in enumerate(zip(case.layers, case.shapes())):
-        if layer.kind == "pool":
-            modules.append(torch.nn.MaxPool2d(2))
-            continue
-        kernel, bias = next(weights)
-        if layer.kind == "conv":
-            made: Any = torch.nn.Conv2d(shape[-1], layer.units, 3, padding=layer.padding)
-            kernel = kernel.transpose(3, 2, 0, 1)
-        else:
-            if len(shape) == 3:  # flattened NCHW here, NHWC in the kernel
-                modules.append(torch.nn.Flatten())
-                kernel = kernel.reshape(*shape, -1).transpose(2, 0, 1, 3).reshape(kernel.shape)
-            made = torch.nn.Linear(*kernel.shape)
-            kernel = kernel.T
-        with torch.no_grad():
-            made.weight.copy_(torch.from_numpy(np.ascontiguousarray(kernel)))
-            made.bias.copy_(torch.from_numpy(bias))
-        modules.append(made)
-        if number + 1 < len(case.layers):
-            modules.append(torch.nn.ReLU())
-    return torch.nn.Sequential(*modules)

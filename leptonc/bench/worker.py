@@ -1,6 +1,6 @@
 """A process that runs one system's steps on request: JSON lines in, JSON lines out.
 
-    {"cmd": "warm", "steps": 10}  ->  {"compile_s": ..., "loss_after_10_steps": ...}
+    {"cmd": "warm", "steps": 10}  ->  {"compile_s": ..., "value_after_10_steps": ...}
     {"cmd": "run", "steps": 3}    ->  {"seconds": [...]}
     {"cmd": "quit"}               ->  {"peak_rss_mb": ...}
 """
@@ -30,7 +30,7 @@ def _warm(step: Step, steps: int) -> dict[str, Any]:
     """The first step's time beyond a usual one's is what compiling costs."""
     seconds, loss = _timed(step, steps)
     usual = median(seconds[1:]) if steps > 1 else 0.0
-    return {"compile_s": max(seconds[0] - usual, 0.0), "loss_after_10_steps": loss, "seconds": usual}
+    return {"compile_s": max(seconds[0] - usual, 0.0), "value_after_10_steps": loss, "seconds": usual}
 
 
 def _peak_mb() -> float:

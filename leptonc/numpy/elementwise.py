@@ -58,6 +58,8 @@ log = _float_function("log", "log", "Natural logarithm; log(0) is -inf, of negat
 log1p = _float_function("log1p", "log1p", "log(1 + x), accurate near 0.")
 sqrt = _float_function("sqrt", "sqrt", "Square root; NaN for negatives.")
 tanh = _float_function("tanh", "tanh", "Hyperbolic tangent.")
+sinh = _float_function("sinh", "sinh", "Hyperbolic sine.")
+cosh = _float_function("cosh", "cosh", "Hyperbolic cosine.")
 sin = _float_function("sin", "sin", "Sine.")
 cos = _float_function("cos", "cos", "Cosine.")
 
@@ -65,17 +67,6 @@ cos = _float_function("cos", "cos", "Cosine.")
 def tan(x: Any) -> Any:
     """Tangent."""
     return divide(sin(x), cos(x))
-
-
-def sinh(x: Any) -> Any:
-    """Hyperbolic sine, from expm1."""
-    e = expm1(x)
-    return multiply(add(e, divide(e, add(e, 1))), 0.5)
-
-
-def cosh(x: Any) -> Any:
-    """Hyperbolic cosine."""
-    return multiply(add(exp(x), exp(bind("neg", as_float(x)))), 0.5)
 
 
 def log2(x: Any) -> Any:

@@ -251,6 +251,49 @@ class tanh(Smooth):
         return 1 - y * y
 
 
+HALVED = 20  # from there on sinh and cosh are exp(|x| / 2) ** 2 / 2: e ** -x no longer counts, e ** x alone may overflow
+
+
+def _half_square(s: Any, x: Any) -> Any:
+    half = s.exp(s.mul(x, 0.5))
+    return s.mul(s.mul(half, 0.5), half)
+
+
+@register
+class sinh(Smooth):
+    """Hyperbolic sine: (e + e / (e + 1)) / 2 with e = expm1(|x|), which loses nothing near 0."""
+
+    name = "sinh"
+
+    def body(self, s: Any, x: Any) -> Any:
+        size = s.abs(x)
+        e = s.expm1(s.min(size, HALVED))
+        near = s.mul(s.add(e, s.div(e, s.add(e, 1))), 0.5)
+        y = s.select(s.lt(size, HALVED), near, _half_square(s, size))
+        return s.select(s.eq(x, 0), x, s.select(s.lt(x, 0), s.neg(y), y))  # -0.0 stays -0.0
+
+    def slope(self, x: Value, y: Value) -> Value:
+        out: Value = get_op("cosh")(x)
+        return out
+
+
+@register
+class cosh(Smooth):
+    """Hyperbolic cosine."""
+
+    name = "cosh"
+
+    def body(self, s: Any, x: Any) -> Any:
+        size = s.abs(x)
+        e = s.exp(s.min(size, HALVED))
+        near = s.mul(s.add(e, s.div(1, e)), 0.5)
+        return s.select(s.lt(size, HALVED), near, _half_square(s, size))
+
+    def slope(self, x: Value, y: Value) -> Value:
+        out: Value = get_op("sinh")(x)
+        return out
+
+
 @register
 class sigmoid(Smooth):
     """1 / (1 + exp(-x)): no overflow that matters at either end."""

@@ -118,8 +118,9 @@ class Contraction:
         return tuple(axis for axis in self.outer if side.access.stride(axis.name))
 
 
-def find_contraction(stage: LinearStage, target: Target) -> Contraction | None:
-    """The stage as a scheduled contraction, or None if it is none or too small to be worth it."""
+def find_contraction(stage: LinearStage, target: Target, local: frozenset[str] = frozenset()) -> Contraction | None:
+    """The stage as a scheduled contraction, or None if it is none or too small to be worth it. ``local``: the kernel's local
+    buffers, which are there too late to be packed."""
     pair = _operands(stage)
     if pair is None or not {a.name for a in stage.map_axes} <= stage.parallel:
         return None
@@ -128,16 +129,17 @@ def find_contraction(stage: LinearStage, target: Target) -> Contraction | None:
     if points < MIN_WORK:
         return None
     options = [c for a, b in ((first, second), (second, first)) for c in _assignments(stage, reduce, a, b, target)]
-    options = [c for c in options if not _packs_inside(c)]
+    options = [c for c in options if not _packs_inside(c, local)]
     if not options:
         return None
     return _blocked(min(options, key=_cost), target)
 
 
-def _packs_inside(plan: Contraction) -> bool:
+def _packs_inside(plan: Contraction, local: frozenset[str]) -> bool:
     """Whether panels would differ from one outer point of the kernel to the next."""
     outer = [a.name for a in plan.stage.outer]
-    return any(side.pack and any(side.access.stride(name) for name in outer) for side in (plan.a, plan.b))
+    return any(side.pack and (side.buffer in local or any(side.access.stride(name) for name in outer))
+               for side in (plan.a, plan.b))
 
 
 def _operands(stage: LinearStage) -> tuple[int, Side, Side] | None:

@@ -138,7 +138,8 @@ class _KernelUnits:
         """All stages in turn at each outer point; locals live in the thread's scratch. Panels are packed before."""
         kernel, functions = self.kernel, self.functions
         linears = [linear_stage(kernel, s) for s in kernel.stages]
-        plans = [find_contraction(linear, functions.target) for linear in linears]
+        names = frozenset(p.name for p in kernel.locals)
+        plans = [find_contraction(linear, functions.target, names) for linear in linears]
         nests = [schedule_nest(linear, functions.target) for linear in linears]
         packs, panel_offset, panels_at = list[Unit](), 0, list[int]()
         for plan in plans:

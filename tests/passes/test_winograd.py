@@ -30,13 +30,13 @@ def exact(f, *args):
 
 
 def assert_close_to_exact(f, *args):
-    """Compiled and interpreted: errors of a few roundings of the largest result."""
-    dtype = args[0].dtype
+    """Compiled and interpreted: errors of a few roundings of the largest result, more for long sums, as a random walk."""
+    dtype, products = args[0].dtype, 9 * max(args[0].shape[-1], args[1].shape[-2])
     wanted, low = exact(f, *args), lowered(f, *args)
     for got in (leptonc.jit(f)(*args), run_program(low.program, args)[0]):
         assert got.dtype == dtype
         error = np.abs(np.asarray(got).reshape(wanted.shape) - wanted).max()
-        assert error <= 8 * np.finfo(dtype).eps * np.abs(wanted).max(), error
+        assert error <= max(8, products ** 0.5) * np.finfo(dtype).eps * np.abs(wanted).max(), error
     return low
 
 
@@ -95,7 +95,7 @@ def test_not_where_the_squares_leave_the_cache(rng):
     assert not by_squares(lambda x, w: nn.conv(x, w), x, w)
 
 
-@pytest.mark.parametrize("shape, out", [((1, 4, 74, 24), 160), ((1, 4, 6, 8), 200), ((3, 6, 60, 90), 16), ((1, 2, 40, 130), 130)])
+@pytest.mark.parametrize("shape, out", [((1, 4, 74, 24), 160), ((1, 4, 6, 8), 200), ((3, 6, 60, 90), 16), ((1, 2, 40, 130), 130), ((40, 4, 4, 16), 16)])
 def test_narrow_and_wide(shape, out, rng):
     """Whatever the tile of the products: what is made within the kernel cannot be packed before it."""
     x, w = operands(rng, shape, out)

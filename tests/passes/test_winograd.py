@@ -95,7 +95,8 @@ def test_not_where_the_squares_leave_the_cache(rng):
     assert not by_squares(lambda x, w: nn.conv(x, w), x, w)
 
 
-@pytest.mark.parametrize("shape, out", [((1, 4, 74, 24), 160), ((1, 4, 6, 8), 200), ((3, 6, 60, 90), 16), ((1, 2, 40, 130), 130), ((40, 4, 4, 16), 16)])
+@pytest.mark.parametrize("shape, out", [((1, 4, 74, 24), 160), ((1, 4, 6, 8), 200), ((3, 6, 60, 90), 16), ((1, 2, 40, 130), 130),
+                                        ((40, 4, 4, 16), 16)])
 def test_narrow_and_wide(shape, out, rng):
     """Whatever the tile of the products: what is made within the kernel cannot be packed before it."""
     x, w = operands(rng, shape, out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import seed_cnn
 
 from leptonc import driver
 from leptonc.codegen.contraction import Contraction, find_contraction
@@ -13,6 +14,7 @@ from leptonc.ir.kernel import Kernel, KernelBuilder
 from leptonc.ir.types import TensorType, f32, f64
 from leptonc.target import AVX2, AVX512, SSE, host_target
 from tests.codegen.test_kernels import program_of
+from tests.codegen.test_routed import blocks
 
 TARGETS = [t for t in (SSE, AVX2, AVX512) if t.vector_bytes <= host_target().vector_bytes]
 
@@ -99,3 +101,25 @@ def test_finished_sums_stay_in_cache():
         plan = plan_of(kernel, target)
         assert plan.local_tile
         assert plan.row_block * plan.rows * plan.col_block * plan.width * 4 <= target.l2_bytes // 4
+
+
+@pytest.mark.parametrize("target", [AVX2, AVX512], ids=lambda t: t.name)
+@pytest.mark.parametrize("turned", ["", "b"])
+@pytest.mark.parametrize("m, n, k", [(96, 128, 256), (109, 64, 288), (37, 61, 500)])
+def test_hot_loops_have_no_stack_traffic(m, n, k, turned, target):
+    """Accumulators live in registers."""
+    assembly = driver.Compiled(program_of(product(m, n, k, turned)), target).asm_text()
+    loops = [b for b in blocks(assembly) if b.count("vfmadd") >= 6]
+    assert loops
+    assert not [line for b in loops for line in b.splitlines() if "%rsp" in line and "mm" in line]
+
+
+@pytest.mark.parametrize("target", [AVX2, AVX512], ids=lambda t: t.name)
+def test_hot_loops_of_the_reference_step_have_no_stack_traffic(target):
+    """Its loops of multiply-adds over whole registers: convolutions, their routed gradients, dense layers with the optimizer
+    behind them. (A layer of two results runs in quarter registers, takes microseconds, and may spill one.)"""
+    program = seed_cnn.train_step.trace(*seed_cnn.train_step.examples()).lower().program
+    loops = [b for b in blocks(driver.Compiled(program, target).asm_text()) if b.count("vfmadd") >= 6]
+    loops = [b for b in loops if f"%{'zmm' if target is AVX512 else 'ymm'}" in b]
+    assert len(loops) > 10
+    assert not [line for b in loops for line in b.splitlines() if "%rsp" in line and "mm" in line]

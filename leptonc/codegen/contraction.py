@@ -27,6 +27,7 @@ STORE_COST = 48  # a strided store of one lane, in multiply-adds
 TURN_COST = 4  # the same where rows of results are contiguous: squares of results are transposed in registers
 LOCAL_SHARE = 8  # a local tile of finished sums fills one in so many parts of L2
 PACK_COST = 6  # moving one element into a panel
+TURNED_PACK_COST = 60  # the same where its neighbours in the panel lie apart in the operand
 PACK_REUSE = 8  # register tiles that must read a panel before packing it for locality pays
 
 
@@ -228,7 +229,8 @@ def _cost(plan: Contraction) -> float:
     cost = float(outer * plan.row_tiles * plan.col_tiles * steps * plan.depth)
     for side, axis in ((plan.a, plan.row), (plan.b, plan.col)):
         if side.pack:
-            cost += PACK_COST * axis.extent * plan.depth * prod(x.extent for x in plan.panel_axes(side))
+            each = PACK_COST if side.access.stride(axis.name) == 1 else TURNED_PACK_COST
+            cost += each * axis.extent * plan.depth * prod(x.extent for x in plan.panel_axes(side))
     strided = sum(t.stride(plan.col.name) != 1 for t in plan.stage.targets)
     each = TURN_COST if plan.turned and plan.row.extent >= plan.lanes else STORE_COST
     return cost + each * outer * plan.row.extent * plan.col.extent * strided

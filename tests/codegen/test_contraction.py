@@ -94,6 +94,12 @@ def test_rows_from_memory_are_prefetched_and_their_panel_stays_in_cache(rng):
     compiled_agrees(kernel, host_target(), rng)
 
 
+def test_a_tall_operand_is_not_turned_to_save_broadcasts():
+    """4096 rows a page apart: packing them would cost more than the product."""
+    plan = plan_of(product(4096, 32, 1024), AVX512)
+    assert plan.row.extent == 4096 and not plan.a.pack
+
+
 def test_finished_sums_stay_in_cache():
     """Long epilogues run over a local tile that is small beside L2."""
     kernel = product(20_000, 128, 32, "a", steps=4)

@@ -157,6 +157,21 @@ def rename_stage(stage: Stage, buffers: Mapping[str, str], axes: Mapping[str, st
                  tuple(inst(i) for i in stage.insts), stores)
 
 
+def index_at(index: Index, place: Mapping[str, Index]) -> Index:
+    """The index with some axes replaced by expressions."""
+    total = Index(offset=index.offset, values=index.values)
+    for axis, coeff in index.axes:
+        total = total + place.get(axis, Index(((axis, 1),))) * coeff
+    return total.exact_div(index.div) if index.div != 1 else total
+
+
+def inst_at(inst: Inst, place: Mapping[str, Index]) -> Inst:
+    """The instruction with some axes replaced by expressions."""
+    if isinstance(inst, Load):
+        return replace(inst, index=tuple(index_at(i, place) for i in inst.index))
+    return replace(inst, index=index_at(inst.index, place)) if isinstance(inst, AxisIndex) else inst
+
+
 def renumber(inst: Inst, number: Mapping[int, int]) -> Inst:
     """The instruction with operand numbers replaced, those inside indices too."""
     def index(i: Index) -> Index:

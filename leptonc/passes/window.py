@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from leptonc.ir.kernel import Axis, AxisIndex, Index, Inst, Kernel, Load, Param, Program, Reduce, Stage, Store
+from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Reduce, Stage, Store
 from leptonc.ir.structure import is_product_sum
 from leptonc.ir.types import TensorType
-from leptonc.passes.draft import Draft, Task, buffer_name
+from leptonc.passes.draft import Draft, Task, buffer_name, inst_at
 from leptonc.passes.merge import stores_at_axes, with_prefix
 
 
@@ -158,21 +158,9 @@ def _producer(stage: Stage, windows: list[_Window], split: int, inside: list[int
             axes.append(replace(axis, extent=windows[n].reach))
         else:
             place[axis.name] = Index.of(windows[n].axis)
-    insts = tuple(_moved(i, place) for i in stage.insts)
+    insts = tuple(inst_at(i, place) for i in stage.insts)
     store = Store(tile.name, tuple(Index.of(maps[n]) for n in inside), stage.stores[0].value)
     return Stage((*axes, *stage.reduce_axes), insts, (store,))
-
-
-def _moved(inst: Inst, place: dict[str, Index]) -> Inst:
-    def index(i: Index) -> Index:
-        total = Index(offset=i.offset, values=i.values)
-        for axis, coeff in i.axes:
-            total = total + place.get(axis, Index(((axis, 1),))) * coeff
-        return total.exact_div(i.div) if i.div != 1 else total
-
-    if isinstance(inst, Load):
-        return replace(inst, index=tuple(index(i) for i in inst.index))
-    return replace(inst, index=index(inst.index)) if isinstance(inst, AxisIndex) else inst
 
 
 def _consumer(stage: Stage, windows: list[_Window], split: int, inside: list[int], outer: tuple[Axis, ...], buffer: str,

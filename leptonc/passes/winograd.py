@@ -34,7 +34,7 @@ from leptonc.ir.kernel import (
 )
 from leptonc.ir.structure import is_product_sum
 from leptonc.ir.types import DType, TensorType
-from leptonc.passes.draft import Draft, Task, buffer_name, renumber, tidy
+from leptonc.passes.draft import Draft, Task, buffer_name, index_at, inst_at, renumber, tidy
 
 SIDE, TAPS = 4, 3  # squares of the input; of the kernel
 POINTS = SIDE * SIDE
@@ -259,13 +259,6 @@ def _tiled(kernel: Kernel, found: _Found, u: Param) -> Kernel:
                   (*kernel.locals, v, m))
 
 
-def _at(index: Index, place: dict[str, Index]) -> Index:
-    total = Index(offset=index.offset, values=index.values)
-    for axis, coeff in index.axes:
-        total = total + place.get(axis, Index(((axis, 1),))) * coeff
-    return total.exact_div(index.div) if index.div != 1 else total
-
-
 def _input_stage(found: _Found, place: dict[str, Index], squares: Axis, v: Param) -> Stage:
     depth = replace(found.depth, reduce=False)
     code = _Code(v.type.dtype)
@@ -276,7 +269,7 @@ def _input_stage(found: _Found, place: dict[str, Index], squares: Axis, v: Param
         taps = {found.w.taps[0]: Index(offset=y + first), found.w.taps[1]: Index(offset=x + first)}
         if found.flipped:
             taps = {t: Index(offset=-i.offset) for t, i in taps.items()}
-        return replace(found.x, index=tuple(_at(i, {**place, **taps}) for i in found.x.index))
+        return replace(found.x, index=tuple(index_at(i, {**place, **taps}) for i in found.x.index))
 
     square = code.both([[code.push(load(y, x)) for x in range(SIDE)] for y in range(SIDE)], code.input)
     stores = tuple(Store(v.name, (Index(offset=q), Index.of(squares), Index.of(depth)), square[q // SIDE][q % SIDE])
@@ -307,9 +300,9 @@ def _output_stage(found: _Found, place: dict[str, Index], squares: Axis, m: Para
             number = {found.reduce: sums[y][x]}
             for n, inst in enumerate(stage.insts):
                 if n != found.reduce and _after(stage, n, found.reduce):
-                    number[n] = code.push(_moved(renumber(inst, number), here))
+                    number[n] = code.push(inst_at(renumber(inst, number), here))
             for store in stage.stores:
-                stores.append(replace(store, index=tuple(_at(i, here) for i in store.index), value=number[store.value]))
+                stores.append(replace(store, index=tuple(index_at(i, here) for i in store.index), value=number[store.value]))
     return tidy(Stage((squares, found.col), tuple(code.insts), tuple(stores)))
 
 
@@ -320,9 +313,3 @@ def _after(stage: Stage, n: int, reduce: int) -> bool:
     inner = stage.insts[product.arg]
     assert isinstance(inner, Apply)
     return n != product.arg and n not in inner.args
-
-
-def _moved(inst: Inst, place: dict[str, Index]) -> Inst:
-    if isinstance(inst, Load):
-        return replace(inst, index=tuple(_at(i, place) for i in inst.index))
-    return inst

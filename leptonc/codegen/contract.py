@@ -61,16 +61,11 @@ class ContractionEmitter:
     def _decode(self, item: str) -> Span:
         """Open the outer axes; returns the item's row block and column block. Row blocks vary fastest."""
         plan = self.plan
-        row_item, item = self._digit(item, plan.row_items)
-        col_item, item = self._digit(item, plan.col_items)
+        row_item, item = self.e.digit(item, plan.row_items)
+        col_item, item = self.e.digit(item, plan.col_items)
         for axis in reversed(plan.outer):
-            self.ivs[axis.name], item = self._digit(item, axis.extent)
+            self.ivs[axis.name], item = self.e.digit(item, axis.extent)
         return row_item, col_item
-
-    def _digit(self, number: str, base: int) -> Span:
-        if base == 1:
-            return "0", number
-        return self.e.let(f"urem i64 {number}, {base}", "digit"), self.e.let(f"udiv i64 {number}, {base}", "rest")
 
     def _block(self, item: str, block: int, tiles: int) -> Span:
         """First and last+1 register tile of an item."""

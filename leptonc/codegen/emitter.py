@@ -161,6 +161,12 @@ class Emitter:
             return y
         return x if y == "1" else self.let(f"mul nsw i64 {x}, {y}", "i")
 
+    def digit(self, number: str, base: int) -> tuple[str, str]:
+        """The last digit of a mixed-radix number, and the rest."""
+        if base == 1:
+            return "0", number
+        return self.let(f"urem i64 {number}, {base}", "digit"), self.let(f"udiv i64 {number}, {base}", "rest")
+
 
 def is_number(text: str) -> bool:
     return text.lstrip("-").isdigit()

@@ -48,12 +48,6 @@ class Points:
         with self.e.loop(axis.name, start, stop) as iv, self.open([(axis, iv)]):
             self.walk(axes[1:], body)
 
-    def digit(self, number: str, base: int) -> tuple[str, str]:
-        """The last digit of a mixed-radix number, and the rest."""
-        if base == 1:
-            return "0", number
-        return self.e.let(f"urem i64 {number}, {base}", "digit"), self.e.let(f"udiv i64 {number}, {base}", "rest")
-
     def least(self, x: str, limit: int) -> str:
         return self.e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {x}, i64 {limit}", "stop")
 

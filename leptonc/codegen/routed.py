@@ -68,12 +68,12 @@ class RoutedEmitter:
     def _decode(self, item: str) -> tuple[Span, list[tuple[Axis, str]]]:
         """First and last+1 group of an item, and its point of the outer axes."""
         e, plan = self.e, self.plan
-        number, item = self.points.digit(item, plan.group_items)
+        number, item = self.e.digit(item, plan.group_items)
         start = e.mul(number, str(plan.group_block))
         stop = self.points.least(e.add(start, str(plan.group_block)), plan.group.extent)
         points = []
         for axis in reversed(plan.outer):
-            digit, item = self.points.digit(item, axis.extent)
+            digit, item = self.e.digit(item, axis.extent)
             points.append((axis, digit))
         return (start, stop), points
 
@@ -131,7 +131,7 @@ class RoutedEmitter:
         """The held axes but the vector axis are open at flat number ``row``."""
         saved, rest = dict(self.points.ivs), row
         for axis in reversed(self.plan.rows[1:]):
-            self.points.ivs[axis.name], rest = self.points.digit(rest, axis.extent)
+            self.points.ivs[axis.name], rest = self.e.digit(rest, axis.extent)
         for axis in self.plan.rows[:1]:
             self.points.ivs[axis.name] = rest
         yield

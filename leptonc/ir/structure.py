@@ -16,6 +16,13 @@ def is_product_sum(stage: Stage) -> bool:
             and all(isinstance(stage.insts[n], Load) for n in product.args))
 
 
+def is_contraction(stage: Stage) -> bool:
+    """A sum of products, of two loads or of a load and a one-hot factor."""
+    if not any(isinstance(i, Reduce) for i in stage.insts):
+        return False
+    return is_product_sum(stage) or find_routing(stage.insts, stage.axes) is not None
+
+
 @dataclass(frozen=True)
 class Routing:
     """``sum of dense * select(index == number, value, 0)``, where ``number`` counts the points of the routing axes.

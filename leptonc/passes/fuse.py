@@ -16,7 +16,7 @@ from math import prod
 
 from leptonc.ir.kernel import Apply, Kernel, Load, Param, Program, Reduce, Stage, operands
 from leptonc.ir.scalar import SCALARS
-from leptonc.ir.structure import find_routing, is_product_sum, routed_inputs
+from leptonc.ir.structure import find_routing, is_contraction, routed_inputs
 from leptonc.passes.draft import Draft, Task, buffer_name, buffer_number, tidy
 from leptonc.passes.merge import (
     append,
@@ -188,7 +188,7 @@ class _Fusion:
         a, b = first.stage, second.stage
         if a is None or b is None or [(x.extent, x.reduce) for x in a.axes] != [(x.extent, x.reduce) for x in b.axes]:
             return False
-        if _is_contraction(a) or _is_contraction(b) or _scatters(a) or _scatters(b):
+        if is_contraction(a) or is_contraction(b) or _scatters(a) or _scatters(b):
             return False
         both = {p.name: p.type for p in first.kernel.params}
         if any(both.get(p.name, p.type) != p.type for p in second.kernel.params):
@@ -240,7 +240,7 @@ class _Fusion:
         """Inlining saves a buffer; it costs the body once more for every further read of an element."""
         cost = _body_cost(producer)
         folded = _is_folded(consumer, buffer)
-        if folded and _is_contraction(consumer):
+        if folded and is_contraction(consumer):
             return _is_plain_copy(producer) or (cost <= 2 and _is_routed_value(consumer, buffer))
         points = prod(a.extent for a in (consumer.axes if folded else consumer.map_axes))
         made = max(1, prod(a.extent for a in producer.axes))
@@ -318,10 +318,6 @@ def _named(first: Kernel, second: Kernel) -> str:
 
 def _has_reduce(stage: Stage) -> bool:
     return any(isinstance(i, Reduce) for i in stage.insts)
-
-
-def _is_contraction(stage: Stage) -> bool:
-    return _has_reduce(stage) and (is_product_sum(stage) or find_routing(stage.insts, stage.axes) is not None)
 
 
 def _is_routed_value(stage: Stage, buffer: str) -> bool:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Reduce, Stage, Store
-from leptonc.ir.structure import find_routing, is_product_sum
+from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Stage, Store
+from leptonc.ir.structure import is_contraction
 from leptonc.ir.types import TensorType
 from leptonc.passes.draft import Draft, Task, buffer_name
 
@@ -26,7 +26,7 @@ class Halo:
         tasks: list[Task] = []
         for task in draft.tasks:
             stage = task.stage
-            if stage is not None and _is_contraction(stage):
+            if stage is not None and is_contraction(stage):
                 for n, inst in enumerate(stage.insts):
                     if isinstance(inst, Load) and inst.pad is not None:
                         task = _laid_out(draft, made, tasks, task, n)
@@ -34,12 +34,6 @@ class Halo:
         draft.tasks = tasks
         _write_through(draft)
         return draft.finish()
-
-
-def _is_contraction(stage: Stage) -> bool:
-    if not any(isinstance(i, Reduce) for i in stage.insts):
-        return False
-    return is_product_sum(stage) or find_routing(stage.insts, stage.axes) is not None
 
 
 def _laid_out(draft: Draft, made: dict[object, int], tasks: list[Task], task: Task, n: int) -> Task:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from math import log2, prod
 
 from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Reduce, Stage, Store, reduction_identity
-from leptonc.ir.structure import find_routing, is_product_sum
+from leptonc.ir.structure import is_contraction
 from leptonc.ir.types import TensorType
 from leptonc.passes.draft import Draft, Task, buffer_name
 
@@ -43,7 +43,7 @@ class SplitReductions:
         reduced = prod(a.extent for a in stage.reduce_axes)
         if reduced <= self.points:
             return [task]
-        inner = self._contraction_chunk(stage) if _is_contraction(stage) else self._reduction_chunk(stage)
+        inner = self._contraction_chunk(stage) if is_contraction(stage) else self._reduction_chunk(stage)
         if inner is None or (_ragged(inner) and not isinstance(stage.insts[_reduce(stage).arg], Load)):
             return [task]
         partial, combine = _split_stage(draft, task, stage, *inner)
@@ -92,10 +92,6 @@ def _piece(extent: int, limit: int) -> int:
         if extent % size == 0:
             return size
     return limit
-
-
-def _is_contraction(stage: Stage) -> bool:
-    return is_product_sum(stage) or find_routing(stage.insts, stage.axes) is not None
 
 
 def _plain_reduction(stage: Stage) -> bool:

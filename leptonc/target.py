@@ -28,6 +28,7 @@ class Target:
     l2_bytes: int = 512 * 1024
     fma: bool = True
     compress: bool = False
+    registers: int = 16
 
     def lanes(self, itemsize: int) -> int:
         """Elements of ``itemsize`` bytes in one vector register."""
@@ -39,7 +40,7 @@ _ELF_X86 = "x86_64-unknown-linux-gnu"
 SSE = Target("sse", "x86-64", "+sse4.2", _ELF_X86, 16, 4, 2, fma=False)
 AVX2 = Target("avx2", "haswell", "+avx2,+fma", _ELF_X86, 32, 6, 2)
 AVX512 = Target("avx512", "skylake-avx512", "+avx512f,+avx512bw,+avx512dq,+avx512vl,+fma,-prefer-256-bit", _ELF_X86,
-                64, 14, 2, l2_bytes=1024 * 1024, compress=True)
+                64, 14, 2, l2_bytes=1024 * 1024, compress=True, registers=32)
 
 TARGETS = {t.name: t for t in (SSE, AVX2, AVX512)}
 

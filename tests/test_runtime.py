@@ -17,6 +17,7 @@ from leptonc.codegen.step import emit_program
 from leptonc.driver import lower, optimize
 from leptonc.errors import CompileError, DonationError, LeptonError
 from leptonc.runtime.elf import LoadedObject
+from leptonc.runtime.system import aligned_bytes
 from leptonc.target import host_target
 from tests import models
 
@@ -188,3 +189,27 @@ def test_too_many_or_bad_thread_counts():
     for bad in (0, -1, 1.5, True, 10**9):
         with pytest.raises(LeptonError, match="set_num_threads"):
             leptonc.set_num_threads(bad)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_large_blocks_are_private_mappings_that_ask_for_huge_pages():
+    """A shared mapping, Python's default, gets none, and every page of it is a fault of its own."""
+    block = aligned_bytes(64 << 20)
+    start = block.__array_interface__["data"][0]
+    flags, inside = "", False
+    with open("/proc/self/smaps", encoding="ascii") as file:
+        for line in file:
+            head = line.split(" ", 1)[0]
+            if "-" in head and not head.endswith(":"):
+                low, high = (int(x, 16) for x in head.split("-"))
+                inside = low <= start < high
+            elif inside and line.startswith("VmFlags:"):
+                flags = line
+    assert " sh" not in flags and " hg" in flags
+
+
+def test_a_result_is_never_handed_out_twice_while_it_lives():
+    """Results come from memory that was freed lately, not from memory in use."""
+    double = leptonc.jit(lambda x: x + x)
+    kept = [double(np.full(300_000, n, np.float32)) for n in range(8)]
+    assert [float(k.min()) for k in kept] == [float(k.max()) for k in kept] == [2.0 * n for n in range(8)]

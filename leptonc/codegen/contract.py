@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from leptonc.codegen.access import Access
 from leptonc.codegen.contraction import Contraction, Side
 from leptonc.codegen.emitter import Emitter, llvm_type
 from leptonc.codegen.memory import Reg, transposed
@@ -12,6 +13,7 @@ from leptonc.codegen.nest import NestEmitter
 from leptonc.codegen.panels import Panels
 from leptonc.codegen.schedule import Nest
 from leptonc.codegen.tile import Strides, Tile, emit_tile
+from leptonc.codegen.tilefunction import tile_function
 from leptonc.ir.kernel import Axis
 
 Span = tuple[str, str]  # first and last+1
@@ -24,9 +26,11 @@ def panels_of(plan: Contraction) -> dict[str, Panels]:
 
 
 def workspace_bytes(plan: Contraction) -> int:
-    """Per-thread scratch: the local tile."""
-    if not plan.local_tile:
+    """Per-thread scratch: the local tile, or the sums of one register tile."""
+    if plan.plain or not plan.tile_function:
         return 0
+    if not plan.local_tile:
+        return plan.rows * plan.width * plan.dtype.itemsize
     return plan.row_block * plan.rows * plan.col_block * plan.width * plan.dtype.itemsize
 
 
@@ -53,7 +57,9 @@ class ContractionEmitter:
             row_item, col_item = self._decode(item)
             rows = self._block(row_item, self.plan.row_block, self.plan.row_tiles)
             cols = self._block(col_item, self.plan.col_block, self.plan.col_tiles)
-            if self.plan.local_tile:
+            if self.plan.plain:
+                self._plain_item(rows, cols)
+            elif self.plan.local_tile:
                 self._local_item(rows, cols)
             else:
                 self._direct_item(rows, cols)
@@ -78,36 +84,45 @@ class ContractionEmitter:
     # Items
 
     def _direct_item(self, rows: Span, cols: Span) -> None:
-        """Each tile is finished in registers."""
+        """Each tile is finished as soon as its sums are there."""
+        plan = self.plan
         for tile, row_tile, col_tile in self._tiles(rows, cols):
-            state = self._accumulate(tile, row_tile, col_tile, self._whole_fold())
-            self._finish_tile(tile, row_tile, col_tile, state)
+            if plan.tile_function:
+                self._call_tile(tile, row_tile, col_tile, self.scratch, None)
+                self._epilogue_rows(tile, row_tile, col_tile, self.scratch)
+            else:
+                a, b = self._bases(row_tile, col_tile)
+                fold = [(axis, "0", str(axis.extent)) for axis in plan.fold]
+                self._finish_tile(tile, row_tile, col_tile, emit_tile(self.e, tile, a, b, fold))
 
     def _local_item(self, rows: Span, cols: Span) -> None:
         """Tiles accumulate in the local tile, over blocks of the fold; then the epilogue runs over it."""
-        plan, e = self.plan, self.e
-        if plan.fold_block:
-            first = plan.fold[0]
-            with e.loop("block", "0", str(first.extent), plan.fold_block) as start:
-                limit = e.add(start, str(plan.fold_block))
-                stop = e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {limit}, i64 {first.extent}", "stop")
-                fresh = e.let(f"icmp eq i64 {start}, 0", "fresh")
-                fold = [(first, start, stop), *self._whole_fold()[1:]]
-                for tile, row_tile, col_tile in self._tiles(rows, cols):
-                    state = self._accumulate(tile, row_tile, col_tile, fold)
-                    self._keep(tile, rows, cols, row_tile, col_tile, state, fresh)
-        else:
+        with self._fold_block() as block:
             for tile, row_tile, col_tile in self._tiles(rows, cols):
-                state = self._accumulate(tile, row_tile, col_tile, self._whole_fold())
-                self._keep(tile, rows, cols, row_tile, col_tile, state, None)
-        if plan.turned:
+                self._call_tile(tile, row_tile, col_tile, self._local_address(rows, cols, row_tile, col_tile), block)
+        if self.plan.turned:
             self._epilogue_turned(rows, cols)
             return
         for tile, row_tile, col_tile in self._tiles(rows, cols):
-            self._epilogue_rows(tile, rows, cols, row_tile, col_tile)
+            self._epilogue_rows(tile, row_tile, col_tile, self._local_address(rows, cols, row_tile, col_tile))
 
-    def _whole_fold(self) -> list[tuple[Axis, str, str]]:
-        return [(axis, "0", str(axis.extent)) for axis in self.plan.fold]
+    def _plain_item(self, rows: Span, cols: Span) -> None:
+        """Sums are results: tiles accumulate where they belong."""
+        with self._fold_block() as block:
+            for tile, row_tile, col_tile in self._tiles(rows, cols):
+                self._call_tile(tile, row_tile, col_tile, self._result_address(row_tile, col_tile), block)
+
+    @contextmanager
+    def _fold_block(self) -> Iterator[Span | None]:
+        """A loop over the blocks of the first fold axis, if it is taken in blocks."""
+        plan, e = self.plan, self.e
+        if not plan.fold_block:
+            yield None
+            return
+        extent = plan.fold[0].extent
+        with e.loop("block", "0", str(extent), plan.fold_block) as start:
+            limit = e.add(start, str(plan.fold_block))
+            yield start, e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {limit}, i64 {extent}", "stop")
 
     # Tiles
 
@@ -140,22 +155,41 @@ class ContractionEmitter:
             return self.panels[role].strides()
         return Strides(side.access.stride(axis.name), {k.name: side.access.stride(k.name) for k in self.plan.fold})
 
-    def _accumulate(self, tile: Tile, row_tile: str, col_tile: str, fold: list[tuple[Axis, str, str]]) -> list[str]:
+    def _call_tile(self, tile: Tile, row_tile: str, col_tile: str, out: str, block: Span | None) -> None:
+        """Sums of one register tile to ``out``: over the whole fold, or added over one block of its first axis."""
         plan = self.plan
-        a = self._base("a", plan.a, plan.row, row_tile, plan.rows)
-        b = self._base("b", plan.b, plan.col, col_tile, plan.width)
-        return emit_tile(self.e, tile, a, b, fold)
+        a, b = self._bases(row_tile, col_tile)
+        pitch = plan.stage.targets[0].stride(plan.row.name) if plan.plain else plan.width
+        name = tile_function(self.e, tile, plan.fold, block is not None, pitch)
+        start, stop = block or ("0", "0")
+        self.e.line(f"call void {name}(ptr {a}, ptr {b}, ptr {out}, i64 {start}, i64 {stop})")
+
+    def _bases(self, row_tile: str, col_tile: str) -> tuple[str, str]:
+        plan = self.plan
+        return (self._base("a", plan.a, plan.row, row_tile, plan.rows),
+                self._base("b", plan.b, plan.col, col_tile, plan.width))
 
     def _base(self, role: str, side: Side, axis: Axis, number: str, size: int) -> str:
         """Pointer to a tile's first element of an operand."""
+        if role not in self.panels:
+            return self._element(self.sources[role], side.access, ((axis, number, size),), role)
+        offset = self.panels[role].offset(self.e, self.ivs, number)
+        return self.e.let(f"getelementptr {llvm_type(self.plan.dtype)}, ptr {self.sources[role]}, i64 {offset}", role)
+
+    def _result_address(self, row_tile: str, col_tile: str) -> str:
+        plan = self.plan
+        corner = ((plan.row, row_tile, plan.rows), (plan.col, col_tile, plan.width))
+        return self._element(self.nest.pointers[plan.stage.stores[0].buffer], plan.stage.targets[0], corner, "out")
+
+    def _element(self, pointer: str, access: Access, tiles: tuple[tuple[Axis, str, int], ...], hint: str) -> str:
+        """Where an access points at the open outer axes and at the first element of a tile: (axis, its number, its size)."""
         e = self.e
-        if role in self.panels:
-            offset = self.panels[role].offset(e, self.ivs, number)
-        else:
-            offset = e.add(str(side.access.offset), e.mul(number, str(size * side.access.stride(axis.name))))
-            for outer in (*self.plan.stage.outer, *self.plan.outer):
-                offset = e.add(offset, e.mul(self.ivs[outer.name], str(side.access.stride(outer.name))))
-        return e.let(f"getelementptr {llvm_type(self.plan.dtype)}, ptr {self.sources[role]}, i64 {offset}", role)
+        offset = str(access.offset)
+        for axis, number, size in tiles:
+            offset = e.add(offset, e.mul(number, str(size * access.stride(axis.name))))
+        for outer in (*self.plan.stage.outer, *self.plan.outer):
+            offset = e.add(offset, e.mul(self.ivs[outer.name], str(access.stride(outer.name))))
+        return e.let(f"getelementptr {llvm_type(self.plan.dtype)}, ptr {pointer}, i64 {offset}", hint)
 
     # Results
 
@@ -230,42 +264,25 @@ class ContractionEmitter:
         value = e.let(f"load {llvm_type(plan.dtype)}, ptr {self._scratch_at(base, r, c)}, align {plan.dtype.itemsize}", "x")
         self._point(e.add(first_row, r), e.add(first_col, c), 1, Reg(value, plan.dtype))
 
-    def _local_address(self, rows: Span, cols: Span, row_tile: str, col_tile: str, row: str,
-                       v: int) -> str:
-        """Element of the local tile: tile-major, so that a register tile is contiguous."""
+    def _local_address(self, rows: Span, cols: Span, row_tile: str, col_tile: str) -> str:
+        """A register tile's place in the local tile, where each is contiguous."""
         e, plan = self.e, self.plan
         number = e.let(f"sub nsw i64 {row_tile}, {rows[0]}", "r")
         column = e.let(f"sub nsw i64 {col_tile}, {cols[0]}", "c")
         number = e.add(e.mul(column, str(plan.row_block)), number)
-        offset = e.add(e.mul(number, str(plan.rows * plan.width)), e.mul(row, str(plan.width)))
-        offset = e.add(offset, str(v * plan.lanes))
+        offset = e.mul(number, str(plan.rows * plan.width))
         return e.let(f"getelementptr {llvm_type(plan.dtype)}, ptr {self.scratch}, i64 {offset}", "local")
 
-    def _keep(self, tile: Tile, rows: Span, cols: Span, row_tile: str, col_tile: str,
-              state: list[str], fresh: str | None) -> None:
-        """Store accumulators to the local tile, added to what earlier blocks left (``fresh``: none did)."""
-        e, plan = self.e, self.plan
-        vector, align = llvm_type(plan.dtype, plan.lanes), plan.dtype.itemsize
-        for row in range(tile.rows):
-            for v in range(tile.vectors):
-                at = self._local_address(rows, cols, row_tile, col_tile, str(row), v)
-                value = state[row * tile.vectors + v]
-                if fresh is not None:
-                    old = e.let(f"load {vector}, ptr {at}, align {align}", "old")
-                    zero = e.let(f"select i1 {fresh}, {vector} zeroinitializer, {vector} {old}", "old")
-                    add = "fadd contract" if plan.dtype.is_float else "add"
-                    value = e.let(f"{add} {vector} {zero}, {value}", "total")
-                e.line(f"store {vector} {value}, ptr {at}, align {align}")
-
-    def _epilogue_rows(self, tile: Tile, rows: Span, cols: Span, row_tile: str,
-                       col_tile: str) -> None:
+    def _epilogue_rows(self, tile: Tile, row_tile: str, col_tile: str, sums: str) -> None:
+        """Row by row of a tile whose sums lie at ``sums``."""
         e, plan = self.e, self.plan
         vector = llvm_type(plan.dtype, plan.lanes)
         row0 = e.mul(row_tile, str(plan.rows))
         with e.loop("r", "0", str(tile.rows)) as r:
+            line = e.mul(r, str(plan.width))
             accumulators = []
             for v in range(tile.vectors):
-                at = self._local_address(rows, cols, row_tile, col_tile, r, v)
+                at = e.let(f"getelementptr {llvm_type(plan.dtype)}, ptr {sums}, i64 {e.add(line, str(v * plan.lanes))}", "at")
                 accumulators.append(e.let(f"load {vector}, ptr {at}, align {plan.dtype.itemsize}", "acc"))
             self._finish_row(tile, e.add(row0, r), col_tile, accumulators)
 

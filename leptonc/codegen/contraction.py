@@ -21,8 +21,10 @@ ITEM_WORK = 1 << 18  # multiply-adds worth a parallel item
 MIN_ITEMS = 64  # items wanted, so that the split is even for any thread count
 EPILOGUE_INLINE = 4  # epilogues of at most that many instructions are written out for each accumulator
 LOAD_COST = 0.25  # multiply-adds that a load of an operand costs, when operands come from beyond L1
-FAR_COST = 4  # times that, for rows that lie on pages of their own
+FAR_COST = 3  # so many loads more, the first time, for each row that lies on a page of its own
+WAYS, WAYS_FOR_A = 8, 5  # of the L1 cache; the rest is left to B and the results
 PAGE = 4096
+FUNCTION_DEPTH = 64  # multiply-adds for each result from which moving it through L1 once more is lost in them
 STORE_COST = 48  # a strided store of one lane, in multiply-adds
 TURN_COST = 4  # the same where rows of results are contiguous: squares of results are transposed in registers
 LOCAL_SHARE = 8  # a local tile of finished sums fills one in so many parts of L2
@@ -68,6 +70,7 @@ class Contraction:
     col_block: int = 1
     fold_block: int = 0
     prefetch: bool = False
+    registers: int = 16  # vector registers of the target
 
     @property
     def width(self) -> int:
@@ -104,10 +107,30 @@ class Contraction:
         return prod(a.extent for a in self.outer) * self.row.extent * self.col.extent * self.depth
 
     @property
+    def plain(self) -> bool:
+        """The sums are the results, in whole vectors: tiles write them where they belong."""
+        if self._epilogue or len(self.stage.stores) > 1 or self.stage.stores[0].value != self.reduce:
+            return False
+        out = self.stage.targets[0]
+        return (self.depth >= FUNCTION_DEPTH and out.is_affine and out.stride(self.col.name) == 1 and not self.turned
+                and self.col.extent % self.lanes == 0)
+
+    @property
     def local_tile(self) -> bool:
         """Accumulators go through a local tile: long or turned epilogues, results accumulated over blocks of the fold."""
-        epilogue = sum(self.stage.after_reduce) - 1
-        return self.fold_block > 0 or epilogue > EPILOGUE_INLINE or len(self.stage.stores) > 1 or self.turned
+        return not self.plain and (self.fold_block > 0 or self._epilogue > EPILOGUE_INLINE or len(self.stage.stores) > 1
+                                   or self.turned)
+
+    @property
+    def tile_function(self) -> bool:
+        """Whether register tiles are functions that leave their sums in memory: always in a local tile, else where the sums
+        are long enough that it costs nothing."""
+        return self.local_tile or self.depth >= FUNCTION_DEPTH
+
+    @property
+    def _epilogue(self) -> int:
+        """Instructions on the sum."""
+        return sum(self.stage.after_reduce) - 1
 
     @property
     def turned(self) -> bool:
@@ -170,35 +193,38 @@ def _assignments(stage: LinearStage, reduce: int, a: Side, b: Side, target: Targ
     for row in rows:
         for col in cols:
             outer = tuple(x for x in stage.map_axes if x not in (row, col))
-            out.append(_tiled(stage, reduce, a, b, row, col, outer, target))
+            plan = _tiled(stage, reduce, a, b, row, col, outer, target)
+            out.append(plan)
+            if plan.a.pack:  # else few enough rows that all of them stay in their cache sets
+                out.append(_tiled(stage, reduce, a, b, row, col, outer, target, _rows_that_fit(plan, target)))
     return out
 
 
 def _tiled(stage: LinearStage, reduce: int, a: Side, b: Side, row: Axis, col: Axis, outer: tuple[Axis, ...],
-           target: Target) -> Contraction:
+           target: Target, most_rows: int | None = None) -> Contraction:
     dtype = stage.insts[reduce].dtype
     lanes = target.lanes(dtype.itemsize)
     while lanes > 4 and lanes // 2 >= col.extent:
         lanes //= 2
     fold = tuple(sorted(stage.reduce_axes, key=lambda x: -abs(a.access.stride(x.name))))
-    rows, vectors = _register_tile(row.extent, ceil(col.extent / lanes), target)
-    plan = Contraction(stage, reduce, a, b, row, col, outer, fold, dtype, lanes, rows, vectors)
+    rows, vectors = _register_tile(row.extent, ceil(col.extent / lanes), target, most_rows or row.extent)
+    plan = Contraction(stage, reduce, a, b, row, col, outer, fold, dtype, lanes, rows, vectors, registers=target.registers)
     pack_b = b.access.stride(col.name) != 1 or _panel_pays(plan)
     pack_a = _rows_collide(plan, target) and not stage.outer
     return replace(plan, a=replace(a, pack=pack_a), b=replace(b, pack=pack_b))
 
 
-def _register_tile(rows: int, vectors: int, target: Target) -> tuple[int, int]:
+def _register_tile(rows: int, vectors: int, target: Target, most_rows: int) -> tuple[int, int]:
     """Accumulator tile (rows, vectors) within the target's budget that wastes least at the edges."""
     budget = target.rows * target.vectors
     best, best_cost = (1, 1), float("inf")
     for wide in range(1, min(vectors, target.vectors * 2) + 1):
-        tall = min(rows, budget // wide if wide <= target.vectors else (budget - target.vectors) // wide)
+        tall = min(rows, most_rows, budget // wide if wide <= target.vectors else (budget - target.vectors) // wide)
         tall = ceil(rows / ceil(rows / tall))  # even tiles: the last one is nearly as tall as the others
         tiles = ceil(rows / tall) * ceil(vectors / wide)
         # loads share two ports with as many FMA units; few accumulators leave the FMA latency (4) uncovered
         step = max(tall * wide, (tall + wide), 8)
-        cost = tiles * step + 0.01 * abs(wide - target.vectors)
+        cost = tiles * (step + 0.001 * (tall + wide))  # of equals the one that loads least
         if cost < best_cost:
             best, best_cost = (tall, wide), cost
     return best
@@ -215,15 +241,20 @@ def _rows_collide(plan: Contraction, target: Target) -> bool:
     stride = abs(plan.a.access.stride(plan.row.name)) * plan.dtype.itemsize
     if not stride or plan.depth < 64 or plan.col_tiles < 2:
         return False
-    span = target.l1_bytes // 8  # bytes that one way covers
-    distinct = span // gcd(stride, span)
-    return stride >= 1024 and distinct * 4 < plan.rows
+    return stride >= 1024 and plan.rows > _rows_that_fit(plan, target)
+
+
+def _rows_that_fit(plan: Contraction, target: Target) -> int:
+    """Rows of A whose lines stay in L1 side by side: WAYS_FOR_A in each set that they fall into."""
+    span = target.l1_bytes // WAYS  # bytes that one way covers
+    return WAYS_FOR_A * (span // gcd(abs(plan.a.access.stride(plan.row.name)) * plan.dtype.itemsize, span))
 
 
 def _cost(plan: Contraction) -> float:
     """Multiply-adds and what is moved beside them: operands into registers, panels, strided results."""
     apart = abs(plan.a.access.stride(plan.row.name)) * plan.dtype.itemsize
-    loads = plan.rows * (FAR_COST if apart >= PAGE and not plan.a.pack else 1) + plan.vectors
+    far = FAR_COST / plan.col_tiles if apart >= PAGE and not plan.a.pack else 0  # later columns find the rows in the cache
+    loads = plan.rows * (1 + far) + plan.vectors
     steps = (max(plan.rows * plan.vectors, plan.rows + plan.vectors, 8) + LOAD_COST * loads) * plan.lanes
     outer = prod(a.extent for a in plan.outer)
     cost = float(outer * plan.row_tiles * plan.col_tiles * steps * plan.depth)

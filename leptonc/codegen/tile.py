@@ -104,9 +104,12 @@ def _advance(e: Emitter, tile: Tile, axis: Axis, iv: str, at_a: str, at_b: str) 
 
 
 def _unroll(tile: Tile, axis: Axis) -> int:
-    """Steps in one block of the innermost loop, so that no element of A is read by two of them."""
+    """Steps in one block of the innermost loop, so that no element of A is read by two of them, and that the columns of
+    all its steps find registers: LLVM loads them before anything else."""
     along, across = abs(tile.a.fold[axis.name]), abs(tile.a.tile)
     if axis.extent < 2 * UNROLL or not along:
+        return 1
+    if tile.rows * tile.vectors + UNROLL * tile.vectors + 1 > tile.plan.registers:
         return 1
     if tile.rows > 1 and across % along == 0 and across // along < UNROLL:
         return 1

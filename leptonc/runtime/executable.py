@@ -15,7 +15,7 @@ from leptonc.errors import DonationError, DtypeError, ShapeError, describe
 from leptonc.runtime.code import Code, Slot
 from leptonc.runtime.elf import LoadedObject
 from leptonc.runtime.pool import shared_pool, spins
-from leptonc.runtime.system import aligned_bytes, syscall_address
+from leptonc.runtime.system import aligned_bytes, syscall_address, uninitialized_bytes
 
 
 class Executable:
@@ -143,7 +143,7 @@ def address(array: np.ndarray) -> int:
 
 
 def _empty(slot: Slot) -> np.ndarray:
-    return aligned_bytes(slot.nbytes).view(slot.dtype).reshape(slot.shape)
+    return uninitialized_bytes(slot.nbytes).view(slot.dtype).reshape(slot.shape)
 
 
 def _aligned_copy(array: np.ndarray) -> np.ndarray:

@@ -37,8 +37,16 @@ def aligned_bytes(nbytes: int) -> np.ndarray:
     return raw[start:start + nbytes]
 
 
+def uninitialized_bytes(nbytes: int) -> np.ndarray:
+    """Bytes at a multiple of 64 with any contents, from NumPy's allocator: it gives memory freed lately out again."""
+    raw = np.empty(nbytes + ALIGN, np.uint8)
+    start = -raw.__array_interface__["data"][0] % ALIGN
+    return raw[start:start + nbytes]
+
+
 def _mapped(nbytes: int) -> np.ndarray:
-    block = mmap.mmap(-1, nbytes + HUGE_PAGE)
+    private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
+    block = mmap.mmap(-1, nbytes + HUGE_PAGE, **private)  # shared mappings, Python's default, get no huge pages
     if hasattr(mmap, "MADV_HUGEPAGE"):
         block.madvise(mmap.MADV_HUGEPAGE)
     raw = np.frombuffer(block, np.uint8)

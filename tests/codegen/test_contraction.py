@@ -111,13 +111,38 @@ def test_finished_sums_stay_in_cache():
 
 @pytest.mark.parametrize("target", [AVX2, AVX512], ids=lambda t: t.name)
 @pytest.mark.parametrize("turned", ["", "b"])
-@pytest.mark.parametrize("m, n, k", [(96, 128, 256), (109, 64, 288), (37, 61, 500)])
+@pytest.mark.parametrize("m, n, k", [(96, 128, 256), (109, 64, 288), (37, 61, 500), (784, 512, 128), (28, 100, 256)])
 def test_hot_loops_have_no_stack_traffic(m, n, k, turned, target):
     """Accumulators live in registers."""
     assembly = driver.Compiled(program_of(product(m, n, k, turned)), target).asm_text()
     loops = [b for b in blocks(assembly) if b.count("vfmadd") >= 6]
     assert loops
     assert not [line for b in loops for line in b.splitlines() if "%rsp" in line and "mm" in line]
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
+@pytest.mark.parametrize("m, n, k, blocked", [(64, 96, 64, False), (300, 1024, 1100, True)])
+def test_plain_sums_are_written_where_they_belong(m, n, k, blocked, target, rng):
+    """No epilogue: tiles accumulate in the result itself, also over blocks of the fold."""
+    kernel = product(m, n, k)
+    plan = plan_of(kernel, target)
+    assert plan.plain and not plan.local_tile
+    assert bool(plan.fold_block) == blocked
+    compiled_agrees(kernel, target, rng)
+
+
+def test_equal_tiles_share_one_function():
+    """The loop's tile and the last one of equal shape, in any kernel of the module."""
+    kernel = product(28, 128, 256)
+    text = driver.Compiled(program_of(kernel), AVX512).module.text
+    names = [line.split("(")[0] for line in text.splitlines() if line.startswith("define internal void @tile.")]
+    assert len(names) == len(set(names)) == 1
+
+
+def test_rows_that_share_a_cache_set_are_few():
+    """Rows of 4 KiB: as many as L1 holds of one set, rather than packed."""
+    plan = plan_of(product(1024, 1024, 1024), AVX512)
+    assert plan.row.extent == 1024 and not plan.a.pack and plan.rows == 5
 
 
 @pytest.mark.parametrize("target", [AVX2, AVX512], ids=lambda t: t.name)

@@ -61,6 +61,14 @@ class Jitted:
         dynamic, static = self.options.split(args, kwargs, self._name)
         if tracing() or jit_disabled():
             return self._call_plainly(args, kwargs, dynamic)
+        compiled, leaves = self._find(args, kwargs, dynamic, static)
+        return compiled.run([np.asarray(leaf) for leaf in leaves])
+
+    def compiled_for(self, *args: Any, **kwargs: Any) -> Compiled:
+        """The program that a call with these arguments would run, compiled if it is not there yet."""
+        return self._find(args, kwargs, *self.options.split(args, kwargs, self._name))[0]
+
+    def _find(self, args: Sequence[Any], kwargs: dict[str, Any], dynamic: Any, static: Any) -> tuple[Compiled, list[Any]]:
         leaves, treedef = self._flattened(dynamic)
         leaves = self._concrete(leaves, treedef)
         key = (treedef, tuple([_key(leaf) for leaf in leaves]), static)
@@ -68,7 +76,7 @@ class Jitted:
         if compiled is None:
             compiled = self._compile(key, args, kwargs)
         self._last_treedef = treedef
-        return compiled.run([np.asarray(leaf) for leaf in leaves])
+        return compiled, leaves
 
     def _flattened(self, dynamic: Any) -> tuple[list[Any], tree.TreeDef]:
         """Leaves and structure; the structure of the last call is tried first."""

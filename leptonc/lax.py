@@ -12,6 +12,7 @@ from leptonc.ir.types import dtype_of
 from leptonc.nn.windows import avg_pool, conv, max_pool
 from leptonc.numpy.elementwise import as_float, clip
 from leptonc.promotion import numpy_dtype
+from leptonc.scan import scan
 from leptonc.trace import align, bind, broadcast, cast, locate, promote
 
 _NHWC = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC")}
@@ -142,5 +143,6 @@ def clamp(min: Any, x: Any, max: Any) -> Any:
 
 __all__ = [
     "broadcast_in_dim", "broadcasted_iota", "clamp", "conv_general_dilated", "dot_general", "dynamic_slice",
-    "dynamic_update_slice", "erf", "iota", "pad", "reduce_window", "rsqrt", "scatter_add", "select", "slice", "stop_gradient",
+    "dynamic_update_slice", "erf", "iota", "pad", "reduce_window", "rsqrt", "scan",
+    "scatter_add", "select", "slice", "stop_gradient",
 ]

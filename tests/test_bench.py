@@ -27,7 +27,7 @@ def test_a_run_gives_the_documented_json(tmp_path, monkeypatch, capsys):
     found = json.loads((tmp_path / "out.json").read_text())
     assert {"fma_gflops", "copy_gbs"} <= found["machine"].keys()
     (case,) = found["cases"]
-    assert case.keys() == {"case", "dense_limit_ms", "runs", "best_peer", "ratio_to_best_peer"}
+    assert case.keys() == {"case", "dense_limit_ms", "runs", "best_peer", "ratio_to_best_peer", "ratio_in_scan"}
     assert [(r["system"], r["mode"]) for r in case["runs"]] == modes(TINY)
     for entry in case["runs"]:
         known = {"system", "mode", "median_ms", "min_ms", "compile_s", "peak_rss_mb", "value_after_10_steps"}

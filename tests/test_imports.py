@@ -29,7 +29,7 @@ ALLOWED = {
 }
 LEAVES = {"errors", "config", "target", "abi", "cache"}
 PARTS = {"ir", "ops", "passes", "codegen", "runtime", "driver", "tree", "cli", "bench"}
-FRONT = {"numpy", "lax", "nn", "optim", "random"}
+FRONT = {"numpy", "lax", "scan", "nn", "optim", "random"}
 
 
 def part_of(module: str) -> str:

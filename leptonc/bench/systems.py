@@ -18,9 +18,13 @@ from leptonc.errors import LeptonError
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "8589934592"}
 
 
+STEPS_IN_SCAN = 10  # batches in memory that one call trains on
+
+
 def modes(case: Case, eager: bool = True) -> list[tuple[str, str]]:
     """(system, mode) of all that can run here."""
-    found = [("leptonc", "compiled")] + ([("leptonc", "eager")] if eager else [])
+    found = [("leptonc", "compiled")] + ([("leptonc", "scan")] if case.training else [])
+    found += [("leptonc", "eager")] if eager else []
     if importlib.util.find_spec("torch") is not None:
         layouts = ["nchw", "channels_last"] if len(case.input) == 3 else ["plain"]
         found += [("torch", layout + tuned) for layout in layouts for tuned in ("", "+memory kept")]
@@ -34,8 +38,15 @@ def environment(mode: str) -> dict[str, str]:
     return KEEP_MEMORY if mode.endswith("+memory kept") else {"LEPTONC_CACHE": "0"}  # compile_s is of a cold start
 
 
+def steps_in_call(mode: str) -> int:
+    """Training steps that one call of a mode's function runs."""
+    return STEPS_IN_SCAN if mode == "scan" else 1
+
+
 def make(system: str, mode: str, case: Case) -> Step:
     """Raises LeptonError for an unknown system."""
+    if (system, mode) == ("leptonc", "scan"):
+        return _leptonc_scan(case)
     if system == "leptonc":
         return _leptonc(case, eager=mode == "eager")
     if system == "torch":
@@ -98,6 +109,24 @@ def _leptonc(case: Case, eager: bool) -> Step:
         with leptonc.disable_jit(eager):
             params, state, value = train(params, state, x, y)
         return float(value)
+
+    return step
+
+
+def _leptonc_scan(case: Case) -> Step:
+    """One call of ``lax.scan`` over batches in memory: the same one each time, as in the other modes."""
+    train, (params, state, x, y) = training_step(case)
+    batches = tuple(np.repeat(array[None], STEPS_IN_SCAN, 0) for array in (x, y))
+    carry = (params, state)
+
+    def one(carry: Any, batch: Any) -> Any:
+        params, state, value = train(*carry, *batch)
+        return (params, state), value
+
+    def step() -> float:
+        nonlocal carry
+        carry, values = leptonc.lax.scan(one, carry, batches)
+        return float(values[-1])
 
     return step
 

@@ -14,23 +14,24 @@ import time
 from statistics import median
 from typing import Any
 
-from leptonc.bench.systems import Step, find_case, make
+from leptonc.bench.systems import Step, find_case, make, steps_in_call
 
 
-def _timed(step: Step, count: int) -> tuple[list[float], float]:
+def _timed(step: Step, count: int, in_call: int) -> tuple[list[float], float]:
+    """Seconds per step, one for each call, of at least ``count`` steps; and the last call's number."""
     seconds, loss = [], float("nan")
-    for _ in range(count):
+    for _ in range(-(-count // in_call)):
         start = time.perf_counter()
         loss = step()
-        seconds.append(time.perf_counter() - start)
+        seconds.append((time.perf_counter() - start) / in_call)
     return seconds, loss
 
 
-def _warm(step: Step, steps: int) -> dict[str, Any]:
-    """The first step's time beyond a usual one's is what compiling costs."""
-    seconds, loss = _timed(step, steps)
-    usual = median(seconds[1:]) if steps > 1 else 0.0
-    return {"compile_s": max(seconds[0] - usual, 0.0), "value_after_10_steps": loss, "seconds": usual}
+def _warm(step: Step, steps: int, in_call: int) -> dict[str, Any]:
+    """The first call's time beyond a usual one's is what compiling costs."""
+    seconds, value = _timed(step, steps, in_call)
+    usual = seconds[1:] or _timed(step, in_call, in_call)[0]
+    return {"compile_s": max(seconds[0] - median(usual), 0.0) * in_call, "value_after_10_steps": value, "seconds": median(usual)}
 
 
 def _peak_mb() -> float:
@@ -46,13 +47,13 @@ def main(arguments: list[str]) -> int:
     system, mode, case = arguments
     answers = sys.stdout
     sys.stdout = sys.stderr  # what a system prints must not get between the answers
-    step = make(system, mode, find_case(case))
+    step, in_call = make(system, mode, find_case(case)), steps_in_call(mode)
     for line in sys.stdin:
         request = json.loads(line)
         if request["cmd"] == "warm":
-            answer = _warm(step, request["steps"])
+            answer = _warm(step, request["steps"], in_call)
         elif request["cmd"] == "run":
-            answer = {"seconds": _timed(step, request["steps"])[0]}
+            answer = {"seconds": _timed(step, request["steps"], in_call)[0]}
         else:
             answer = {"peak_rss_mb": _peak_mb()}
         print(json.dumps(answer), file=answers, flush=True)

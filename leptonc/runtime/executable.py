@@ -29,7 +29,7 @@ class Executable:
         self._object = LoadedObject(code.data)
         self._function = self._object.address(code.entry)
         self._serial = functools.cache(ctypes.CFUNCTYPE(None, ctypes.c_void_p))
-        self._constants = [_aligned_copy(c) for c in code.constants]
+        self._constants = [aligned_copy(c) for c in code.constants]
         self._lock = threading.Lock()
         count = len(self.inputs) + len(self.outputs) + len(self._constants)
         self._args = np.zeros(max(count, 1), np.uint64)
@@ -54,6 +54,49 @@ class Executable:
             self._run(self._function, threads)
         del held  # copies of arguments live as long as the call
         return results
+
+    def repeat(self, carry: list[np.ndarray], xs: Sequence[np.ndarray], ys: Sequence[np.ndarray],
+               count: int, reverse: bool = False) -> list[np.ndarray]:
+        """Run once for each of ``count`` items along the first axis of ``xs`` and ``ys``; returns what the carry is then.
+
+        The inputs are a copy of the carry, which is donated, and one item of each x; the outputs the carry and one item of each
+        y, which is written where it belongs. All arrays are contiguous, aligned and of the slots' types.
+        """
+        kept, carry = len(carry), [aligned_copy(a) for a in carry]
+        taken = [slot.donated for slot in self.outputs[:kept]]
+        if None in taken:
+            return self._repeat_apart(carry, xs, ys, range(count - 1, -1, -1) if reverse else range(count))
+        order = np.array(taken, np.int64)
+        starts = [address(a) for a in (*carry, *xs)]
+        starts += [starts[n] for n in order] + [address(y) for y in ys]
+        strides = np.array([a.strides[0] for a in (*xs, *ys)], np.int64).astype(np.uint64)
+        moving = np.array([*range(kept, kept + len(xs)), *range(len(starts) - len(ys), len(starts))], np.int64)
+        threads = 1 if not self.parallel else config.num_threads()
+        stays = bool((order == np.arange(kept)).all())
+        with self._lock:
+            self._prepare(starts, threads)
+            args = self._args
+            if reverse:
+                args[moving] += strides * np.uint64(count - 1)
+                strides = np.uint64(0) - strides
+            for _ in range(count):
+                self._run(self._function, threads)
+                args[moving] += strides
+                if not stays:  # a result lies where another part of the carry was
+                    args[:kept] = args[order]
+                    args[kept + len(xs):2 * kept + len(xs)] = args[order]
+                    carry = [carry[n] for n in order]
+        return carry
+
+    def _repeat_apart(self, carry: list[np.ndarray], xs: Sequence[np.ndarray], ys: Sequence[np.ndarray],
+                      items: range) -> list[np.ndarray]:
+        """As ``repeat``, for a carry that is not all written in place: a call for each item."""
+        for i in items:
+            out = self([*carry, *(x[i] for x in xs)])
+            carry = out[:len(carry)]
+            for y, item in zip(ys, out[len(carry):]):
+                y[i] = item
+        return carry
 
     def run_parts(self, arrays: Sequence[np.ndarray], parts: Sequence[str], nthreads: int) -> list[float]:
         """Run other functions of the object, one after the other on these arrays; returns the seconds each took."""
@@ -146,7 +189,8 @@ def _empty(slot: Slot) -> np.ndarray:
     return uninitialized_bytes(slot.nbytes).view(slot.dtype).reshape(slot.shape)
 
 
-def _aligned_copy(array: np.ndarray) -> np.ndarray:
+def aligned_copy(array: np.ndarray) -> np.ndarray:
+    """A contiguous copy that begins at a cache line: vectors of it do not straddle two."""
     out = aligned_bytes(array.nbytes).view(array.dtype).reshape(array.shape)
     out[...] = array
     return out

@@ -64,10 +64,9 @@ def _written_out(f: Callable[..., Any], init: Any, leaves: list[Any], structure:
     if not order:
         raise LeptonError(f"{name}: there are no steps, so the shape of y is unknown; fix: check for empty xs before")
     first, carry_tree = tree.flatten(init)
-    for leaf, path in zip(first, carry_tree.paths("init")):
-        if not isinstance(leaf, Tracer):
-            as_leaf(leaf, path, name)  # raises if it is no array
-    carry, ys = init, []
+    carry = tree.unflatten(carry_tree, [leaf if isinstance(leaf, Tracer) else as_leaf(leaf, path, name)
+                                        for leaf, path in zip(first, carry_tree.paths("init"))])
+    ys = []
     for i in order:
         out = _pair(f(carry, tree.unflatten(structure, [leaf[i] for leaf in leaves])), name)
         _check_carry(carry, out[0], name)
@@ -88,10 +87,15 @@ def _check_carry(before: Any, after: Any, name: str) -> None:
     """The carry must come out as it went in."""
     olds, structure = tree.flatten(before)
     news, returned = tree.flatten(after)
+    went, came = ([x if isinstance(x, Tracer) else np.asarray(x) for x in leaves] for leaves in (olds, news))
+    _check_types(structure, returned, went, came, name)
+
+
+def _check_types(structure: tree.TreeDef, returned: tree.TreeDef, olds: list[Any], news: list[Any], name: str) -> None:
+    """Raises unless both are of one structure, and leaf by leaf of one shape and dtype."""
     if structure != returned:
         raise TreeError(f"{name}: the carry went in as {structure} and came out as {returned}")
     for path, old, new in zip(structure.paths("carry"), olds, news):
-        old, new = (x if isinstance(x, Tracer) else np.asarray(x) for x in (old, new))
         if (old.shape, old.dtype) != (new.shape, new.dtype):
             raise ShapeError(f"{name}: {path} went in as {describe(old)} and came out as {describe(new)}; fix: start with what "
                              "the step returns, such as an array of its dtype")
@@ -104,14 +108,9 @@ def _run(f: Callable[..., Any], init: Any, xs: list[np.ndarray], structure: tree
     compiled = _step(f).compiled_for(tree.unflatten(carry_tree, carry), tree.unflatten(structure, [x[0] for x in xs]))
     carry_out, y_tree = _out_trees(compiled.interface.out_tree, name)
     executable = compiled.executable.executable
-    found = [slot.shape for slot in executable.outputs]
-    if carry_out != carry_tree:
-        raise TreeError(f"{name}: the carry went in as {carry_tree} and came out as {carry_out}")
-    for path, old, slot in zip(carry_tree.paths("carry"), carry, executable.outputs):
-        if (old.shape, old.dtype) != (slot.shape, slot.dtype):
-            raise ShapeError(f"{name}: {path} went in as {describe(old)} and came out as {describe(slot)}; fix: start with what "
-                             "the step returns, such as an array of its dtype")
-    ys = [np.empty((len(order), *shape), slot.dtype) for shape, slot in zip(found[len(carry):], executable.outputs[len(carry):])]
+    slots = executable.outputs
+    _check_types(carry_tree, carry_out, carry, list(slots[:len(carry)]), name)
+    ys = [np.empty((len(order), *slot.shape), slot.dtype) for slot in slots[len(carry):]]
     carry = executable.repeat(carry, [np.ascontiguousarray(x) for x in xs], ys, len(order), order.step < 0)
     return tree.unflatten(carry_tree, carry), tree.unflatten(y_tree, ys)
 

@@ -71,6 +71,14 @@ def test_odd_items_are_not_aligned(rng):
     all_close(lax.scan(f, np.float32(1), xs), plainly(f, np.float32(1), xs))
 
 
+def test_byte_swapped_arrays_are_read_right(rng):
+    init, xs = rng.standard_normal(3).astype(">f4"), rng.standard_normal((4, 3)).astype(">f4")
+    def f(carry, x):
+        return carry + x, carry * x
+
+    all_close(lax.scan(f, init, xs), plainly(f, init, xs))
+
+
 def test_without_xs(rng):
     carry, ys = lax.scan(lambda c, x: (c * 2, None), np.float32(1), None, length=10)
     assert carry == 1024 and ys is None

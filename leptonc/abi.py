@@ -40,3 +40,33 @@ SPINS_SHARING = 2_000
 SYS_FUTEX = 202
 FUTEX_WAIT_PRIVATE = 128
 FUTEX_WAKE_PRIVATE = 129
+
+# What CPython and NumPy keep where, as far as ``leptonc_bind`` reads it; ``runtime/arguments.py`` checks it before it is used
+LIST_SIZE = 16  # i64
+LIST_ITEMS = 24  # ptr: PyObject*, one after the other
+OBJECT_TYPE = 8  # ptr
+ARRAY_DATA = 16  # ptr
+ARRAY_NDIM = 24  # i32
+ARRAY_SHAPE = 32  # ptr: i64 each
+ARRAY_DTYPE = 56  # ptr
+ARRAY_FLAGS = 64  # i32
+DTYPE_WORD = 24  # i64: kind, type character, byte order, flags (a byte each), then the type's number
+DTYPE_MASK = ~(0xFF << 24)  # all of it but the flags
+ARRAY_C_CONTIGUOUS, ARRAY_ALIGNED, ARRAY_WRITEABLE = 0x1, 0x100, 0x400
+
+# Binding: which arrays a program takes; a head, then a record for each
+BINDING_TYPE = 0  # ptr: the class of arrays
+BINDING_KNOWN = 8  # i64: 1 if the addresses in the records are known to be all right beside each other
+BINDING_HEAD = 64
+RECORD_DTYPE = 0  # i64: its word, masked
+RECORD_NDIM = 8  # i64
+RECORD_SHAPE = 16  # ptr
+RECORD_NBYTES = 24  # i64
+RECORD_FLAGS = 32  # i64: those that must be set
+RECORD_KIND = 40  # i64: one of the three below
+RECORD_SLOT = 48  # i64: place in the argument table
+RECORD_ALIAS = 56  # i64: another place for the same address, or that one again
+RECORD_ADDRESS = 64  # i64: at the last call
+RECORD_CHANGED = 72  # i64: 1 if the address differs from that of the call before
+RECORD_BYTES = 80
+KIND_READ, KIND_DONATED, KIND_RESULT = 0, 1, 2

@@ -26,7 +26,7 @@ from leptonc.signature import (
     position_names,
     tensor_type,
 )
-from leptonc.stages import Compiled, Interface, Traced
+from leptonc.stages import Compiled, Interface, Shortcut, Traced
 from leptonc.trace import Tracer, function_name, locate, trace_to_graph, tracing
 from leptonc.transforms import jit_disabled
 
@@ -50,6 +50,7 @@ class Jitted:
         self._signatures: list[Signature] = []
         self._lock = threading.RLock()
         self._last_treedef: tree.TreeDef | None = None
+        self._shortcut: Shortcut | None = None  # of the program that ran last
         _jitted.add(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -58,10 +59,16 @@ class Jitted:
         Inside a trace the function is traced as part of it; under ``disable_jit`` it runs op by op. Results are new
         arrays, except that those written into donated arguments share their memory.
         """
+        plainly = tracing() or jit_disabled()
+        if self._shortcut is not None and not plainly:
+            done, result = self._shortcut((args, kwargs))
+            if done:
+                return result
         dynamic, static = self.options.split(args, kwargs, self._name)
-        if tracing() or jit_disabled():
+        if plainly:
             return self._call_plainly(args, kwargs, dynamic)
         compiled, leaves = self._find(args, kwargs, dynamic, static)
+        self._shortcut = compiled.shortcut
         return compiled.run([np.asarray(leaf) for leaf in leaves])
 
     def compiled_for(self, *args: Any, **kwargs: Any) -> Compiled:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from leptonc.errors import DtypeError, describe
-from leptonc.ir.types import DTYPES, DType
+from leptonc.ir.types import DTYPES, DType, dtype_of
 
 SUPPORTED = frozenset(t.numpy for t in DTYPES.values())
 PYTHON_SCALARS = (bool, int, float)
@@ -51,7 +51,7 @@ def numpy_dtype(dtype: Any, what: str = "") -> np.dtype:
         prefix = f"{what}: " if what else ""
         shown = repr(dtype) if found is None else found
         raise DtypeError(f"{prefix}dtype {shown} is not supported; fix: cast to one of {', '.join(DTYPES)}")
-    return found
+    return dtype_of(found).numpy  # the one object that NumPy uses itself
 
 
 def is_weak(x: Any) -> bool:

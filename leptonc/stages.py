@@ -14,6 +14,7 @@ from leptonc.errors import DonationError, DtypeError, LeptonError, ShapeError, T
 from leptonc.ir.graph import Graph
 from leptonc.ir.kernel import Program
 from leptonc.signature import Signature, as_leaf, key_text, leaf_key
+from leptonc.treecode import Builder, Flattener, builder, flattener
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,21 @@ class Lowered:
 
 
 @dataclass(frozen=True)
+class Shortcut:
+    """A call in three steps: arguments apart, ``run`` on exactly the arrays that were compiled for, results together."""
+
+    flatten: Flattener
+    run: Callable[[Sequence[Any]], list[np.ndarray] | None]
+    build: Builder
+
+    def __call__(self, arguments: Any) -> tuple[bool, Any]:
+        """(True, the result), or (False, None), and nothing was done, if (args, kwargs) are not what was compiled for."""
+        leaves = self.flatten(arguments)
+        results = None if leaves is None else self.run(leaves)
+        return (False, None) if results is None else (True, self.build(results))
+
+
+@dataclass(frozen=True)
 class Compiled:
     """Machine code for one signature. Call it with what was traced for, static arguments left out."""
 
@@ -148,6 +164,14 @@ class Compiled:
             interface.check_donation(leaves)  # names the arguments by what the user calls them
             raise
         return tree.unflatten(interface.out_tree, results)
+
+    @cached_property
+    def shortcut(self) -> Shortcut | None:
+        """The short way for calls with arrays; None if there are Python scalars or static values among the arguments."""
+        signature = self.interface.signature
+        if signature.static or any(weak for _, _, weak in signature.leaves):
+            return None
+        return Shortcut(flattener(signature.treedef), self.executable.executable.call_exact, builder(self.interface.out_tree))
 
     def as_text(self, stage: str = "llvm") -> str:
         """The text of stage "traced", "optimized", "kernels", "llvm" or "asm"."""

@@ -172,7 +172,7 @@ def _build(treedef: TreeDef, leaves: Any) -> Any:
     children = []
     for child in treedef.children:
         children.append(_build(child, leaves))
-    return _put_together(treedef, children)
+    return put_together(treedef, children)
 
 
 def leaves(tree: Any, is_leaf: IsLeaf = None) -> list[Any]:
@@ -339,7 +339,14 @@ def _take_apart(tree: Any) -> tuple[Iterable[Any], Hashable] | None:
     return None
 
 
-def _put_together(treedef: TreeDef, children: list[Any]) -> Any:
+def is_plain(treedef: TreeDef) -> bool:
+    """Whether the node is a tuple, named or not, a list, a dict or None: its children can be had without its help."""
+    kind = treedef.kind
+    return kind not in _REGISTRY and (kind in (tuple, list, dict, type(None)) or _is_namedtuple(kind))
+
+
+def put_together(treedef: TreeDef, children: list[Any]) -> Any:
+    """The container at the root of ``treedef``, of these children."""
     kind = treedef.kind
     if kind in _REGISTRY:
         return _REGISTRY[kind][1](treedef.data, tuple(children))

@@ -7,6 +7,7 @@ spinning), so that threads beyond the number of cores do not hold the others up.
 from __future__ import annotations
 
 from leptonc import abi
+from leptonc.codegen.binding import binding_text
 from leptonc.codegen.emitter import Emitter
 from leptonc.target import Target
 
@@ -119,15 +120,17 @@ done:
 
 
 def support_module(target: Target) -> str:
-    """The thread pool's functions.
+    """The functions that serve every program: the thread pool's, and ``leptonc_bind``.
 
     ``leptonc_worker(pool, tid, seen)`` serves the jobs after number ``seen`` until ``leptonc_stop(pool)``;
-    ``leptonc_run(pool, function, contexts, threads)`` posts a job, does thread 0's part, and waits for the others.
+    ``leptonc_run(pool, function, contexts, threads)`` posts a job, does thread 0's part, and waits for the others;
+    ``leptonc_repeat`` does so many times, the argument table moved on in between.
     One caller at a time: the pool's lock sees to it. A job's number and thread count are one atomic word, so a
     worker left out of one job cannot mistake the next one's count for it.
     """
     head = f'target triple = "{target.triple}"'
-    return "\n".join([head, _declarations(target), _wait_function(target), _worker(), _post_and_stop(), _run()])
+    return "\n".join([head, _declarations(target), _wait_function(target), _worker(), _post_and_stop(), _run(), _repeat(),
+                      binding_text()])
 
 
 def _worker() -> str:
@@ -245,6 +248,72 @@ more:
 leave:
   ret void
 }}
+"""
+
+
+def _repeat() -> str:
+    """``moves``: pairs of a place in the argument table and what is added there after each job. ``swaps``: places that take
+    what other places held, then those, then room for as many words."""
+    return """
+define void @leptonc_repeat(ptr %pool, ptr %function, ptr %contexts, i64 %threads, i64 %count, ptr %args,
+    ptr %moves, i64 %nmoves, ptr %swaps, i64 %nswaps) {
+entry:
+  %sources = getelementptr i64, ptr %swaps, i64 %nswaps
+  %room = getelementptr i64, ptr %sources, i64 %nswaps
+  br label %job
+job:
+  %n = phi i64 [ 0, %entry ], [ %n.next, %put ]
+  %finished = icmp eq i64 %n, %count
+  br i1 %finished, label %leave, label %run
+run:
+  call void @leptonc_run(ptr %pool, ptr %function, ptr %contexts, i64 %threads)
+  %n.next = add i64 %n, 1
+  br label %move
+move:
+  %k = phi i64 [ 0, %run ], [ %k.next, %move.one ]
+  %moved = icmp eq i64 %k, %nmoves
+  br i1 %moved, label %take, label %move.one
+move.one:
+  %k.twice = shl i64 %k, 1
+  %place.at = getelementptr i64, ptr %moves, i64 %k.twice
+  %place = load i64, ptr %place.at, align 8
+  %step.at = getelementptr i64, ptr %place.at, i64 1
+  %step = load i64, ptr %step.at, align 8
+  %arg.at = getelementptr i64, ptr %args, i64 %place
+  %arg = load i64, ptr %arg.at, align 8
+  %arg.next = add i64 %arg, %step
+  store i64 %arg.next, ptr %arg.at, align 8
+  %k.next = add i64 %k, 1
+  br label %move
+take:
+  %t = phi i64 [ 0, %move ], [ %t.next, %take.one ]
+  %taken = icmp eq i64 %t, %nswaps
+  br i1 %taken, label %put, label %take.one
+take.one:
+  %source.at = getelementptr i64, ptr %sources, i64 %t
+  %source = load i64, ptr %source.at, align 8
+  %held.at = getelementptr i64, ptr %args, i64 %source
+  %held = load i64, ptr %held.at, align 8
+  %room.at = getelementptr i64, ptr %room, i64 %t
+  store i64 %held, ptr %room.at, align 8
+  %t.next = add i64 %t, 1
+  br label %take
+put:
+  %p = phi i64 [ 0, %take ], [ %p.next, %put.one ]
+  %all = icmp eq i64 %p, %nswaps
+  br i1 %all, label %job, label %put.one
+put.one:
+  %from.at = getelementptr i64, ptr %room, i64 %p
+  %from = load i64, ptr %from.at, align 8
+  %target.at = getelementptr i64, ptr %swaps, i64 %p
+  %target = load i64, ptr %target.at, align 8
+  %to.at = getelementptr i64, ptr %args, i64 %target
+  store i64 %from, ptr %to.at, align 8
+  %p.next = add i64 %p, 1
+  br label %put
+leave:
+  ret void
+}
 """
 
 

@@ -6,16 +6,20 @@ import ctypes
 import functools
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from leptonc import abi, config
 from leptonc.errors import DonationError, DtypeError, ShapeError, describe
+from leptonc.runtime.arguments import Binding, layout_is_known
 from leptonc.runtime.code import Code, Slot
 from leptonc.runtime.elf import LoadedObject
 from leptonc.runtime.pool import shared_pool, spins
 from leptonc.runtime.system import aligned_bytes, syscall_address, uninitialized_bytes
+
+SLICE_SECONDS = 0.05  # of a scan, without a look at signals
+SMALL_RESULT = 4096  # bytes up to which a result need not begin at a cache line
 
 
 class Executable:
@@ -39,7 +43,12 @@ class Executable:
         self._shared.view(np.uint64)[abi.SHARED_SYSCALL // 8] = syscall_address()
         self._arena: np.ndarray | None = None
         self._contexts = self._locals = np.zeros(0, np.uint8)
+        self._contexts_at = 0
         self._threads = 0
+        fresh = [slot for slot in self.outputs if slot.donated is None]
+        self._fresh = [(slot.shape, slot.dtype) if slot.nbytes <= SMALL_RESULT else slot for slot in fresh]
+        numbers = iter(range(len(self.inputs), len(self.inputs) + len(fresh)))
+        self._places = [next(numbers) if slot.donated is None else slot.donated for slot in self.outputs]
 
     def __call__(self, arrays: Sequence[np.ndarray], nthreads: int | None = None) -> list[np.ndarray]:
         """Run on arrays in the order of the inputs; returns the outputs. Arrays that are not contiguous, aligned and in
@@ -47,13 +56,38 @@ class Executable:
 
         Raises ShapeError, DtypeError or DonationError.
         """
+        results = self.call_exact(arrays, nthreads)
+        if results is not None:
+            return results
         held, results, starts = self._bound(arrays)
-        threads = 1 if not self.parallel else (nthreads or config.num_threads())
+        threads = self._thread_count(nthreads)
         with self._lock:
             self._prepare(starts, threads)
             self._run(self._function, threads)
         del held  # copies of arguments live as long as the call
         return results
+
+    def call_exact(self, arrays: Sequence[object], nthreads: int | None = None) -> list[np.ndarray] | None:
+        """As a call, for plain arrays of exactly the inputs' types that can be used as they are; None, and nothing was done,
+        if one is not, or if donated memory is shared."""
+        threads = self._thread_count(nthreads)
+        both = [*arrays, *[_empty(f) if isinstance(f, Slot) else np.empty(*f) for f in self._fresh]]
+        with self._lock:
+            if threads != self._threads:
+                self._prepare_threads(threads)
+            if self._binding is None or not self._binding(both):
+                return None
+            self._run(self._function, threads)
+        return [both[place] for place in self._places]  # type: ignore[misc]  # the binding saw arrays
+
+    @functools.cached_property
+    def _binding(self) -> Binding | None:
+        if not layout_is_known():
+            return None
+        return Binding(self.inputs, self.outputs, address(self._args), shared_pool().support)
+
+    def _thread_count(self, wanted: int | None = None) -> int:
+        return 1 if not self.parallel else wanted or config.num_threads()
 
     def repeat(self, carry: list[np.ndarray], xs: Sequence[np.ndarray], ys: Sequence[np.ndarray],
                count: int, reverse: bool = False) -> list[np.ndarray]:
@@ -69,24 +103,30 @@ class Executable:
         order = np.array(taken, np.int64)
         starts = [address(a) for a in (*carry, *xs)]
         starts += [starts[n] for n in order] + [address(y) for y in ys]
-        strides = np.array([a.strides[0] for a in (*xs, *ys)], np.int64).astype(np.uint64)
-        moving = np.array([*range(kept, kept + len(xs)), *range(len(starts) - len(ys), len(starts))], np.int64)
-        threads = 1 if not self.parallel else config.num_threads()
-        stays = bool((order == np.arange(kept)).all())
+        places = np.array([*range(kept, kept + len(xs)), *range(len(starts) - len(ys), len(starts))], np.int64)
+        strides = np.array([a.strides[0] for a in (*xs, *ys)], np.int64)
+        moves = np.stack([places, -strides if reverse else strides], 1)
+        swaps = self._swaps(order, len(xs))
+        threads = self._thread_count()
         with self._lock:
             self._prepare(starts, threads)
-            args = self._args
             if reverse:
-                args[moving] += strides * np.uint64(count - 1)
-                strides = np.uint64(0) - strides
-            for _ in range(count):
-                self._run(self._function, threads)
-                args[moving] += strides
-                if not stays:  # a result lies where another part of the carry was
-                    args[:kept] = args[order]
-                    args[kept + len(xs):2 * kept + len(xs)] = args[order]
-                    carry = [carry[n] for n in order]
-        return carry
+                self._args[places] += (strides * (count - 1)).astype(np.uint64)
+            for steps in _in_slices(count):
+                shared_pool().repeat(self._function, self._contexts_at, threads, steps, address(self._args), moves, swaps)
+        return [carry[n] for n in _repeated(order, count)]  # a result may lie where another part of the carry was
+
+    @staticmethod
+    def _swaps(order: np.ndarray, between: int) -> np.ndarray:
+        """What ``Pool.repeat`` does to the table between steps if the results' memory, in order, is that of inputs ``order``;
+        ``between`` inputs stand between those and the results."""
+        kept = len(order)
+        if (order == np.arange(kept)).all():
+            return np.zeros((3, 0), np.int64)
+        rows = np.zeros((3, 2 * kept), np.int64)
+        rows[0] = [*range(kept), *range(kept + between, 2 * kept + between)]
+        rows[1] = [*order, *order[order]]
+        return rows
 
     def _repeat_apart(self, carry: list[np.ndarray], xs: Sequence[np.ndarray], ys: Sequence[np.ndarray],
                       items: range) -> list[np.ndarray]:
@@ -124,9 +164,9 @@ class Executable:
 
     def _run(self, function: int, threads: int) -> None:
         if threads == 1:
-            self._serial(function)(self._contexts.ctypes.data)
+            self._serial(function)(self._contexts_at)
         else:
-            shared_pool().run(function, self._contexts.ctypes.data, threads)
+            shared_pool().run(function, self._contexts_at, threads)
 
     def _checked(self, slot: Slot, array: np.ndarray, n: int) -> np.ndarray:
         if array.shape != slot.shape:
@@ -161,22 +201,47 @@ class Executable:
             ends[donated] = max(ends[donated], (stop, n))
 
     def _prepare(self, starts: list[int], threads: int) -> None:
-        """Arena at the first call; contexts and scratch when the thread count changes; the arguments' addresses."""
+        """The arguments' addresses, and whatever the thread count changes."""
         self._args[:len(starts)] = starts
+        if threads != self._threads:
+            self._prepare_threads(threads)
+
+    def _prepare_threads(self, threads: int) -> None:
+        """Arena at the first call; contexts and scratch when the thread count changes."""
         if self._arena is None:
             self._arena = aligned_bytes(max(self._arena_bytes, 64))
-        if threads != self._threads:
-            self._locals = aligned_bytes(max(threads * self._local_bytes, 64))
-            self._contexts = aligned_bytes(threads * abi.CONTEXT_BYTES)
-            table = self._contexts.view(np.int64).reshape(threads, -1)
-            table[:, abi.CONTEXT_ARGS // 8] = address(self._args)
-            table[:, abi.CONTEXT_ARENA // 8] = address(self._arena)
-            table[:, abi.CONTEXT_WORKSPACE // 8] = address(self._locals) + np.arange(threads) * self._local_bytes
-            table[:, abi.CONTEXT_SHARED // 8] = address(self._shared)
-            table[:, abi.CONTEXT_TID // 8] = np.arange(threads)
-            table[:, abi.CONTEXT_NTHREADS // 8] = threads
-            self._shared.view(np.int32)[abi.SHARED_SPINS // 4] = spins(threads)
-            self._threads = threads
+        self._locals = aligned_bytes(max(threads * self._local_bytes, 64))
+        self._contexts = aligned_bytes(threads * abi.CONTEXT_BYTES)
+        self._contexts_at = address(self._contexts)
+        table = self._contexts.view(np.int64).reshape(threads, -1)
+        table[:, abi.CONTEXT_ARGS // 8] = address(self._args)
+        table[:, abi.CONTEXT_ARENA // 8] = address(self._arena)
+        table[:, abi.CONTEXT_WORKSPACE // 8] = address(self._locals) + np.arange(threads) * self._local_bytes
+        table[:, abi.CONTEXT_SHARED // 8] = address(self._shared)
+        table[:, abi.CONTEXT_TID // 8] = np.arange(threads)
+        table[:, abi.CONTEXT_NTHREADS // 8] = threads
+        self._shared.view(np.int32)[abi.SHARED_SPINS // 4] = spins(threads)
+        self._threads = threads
+
+
+def _repeated(order: np.ndarray, count: int) -> np.ndarray:
+    """``x = x[order]``, so many times, as one order."""
+    result = np.arange(len(order))
+    while count:
+        result = result[order] if count & 1 else result
+        order, count = order[order], count >> 1
+    return result
+
+
+def _in_slices(count: int) -> Iterator[int]:
+    """``count`` in parts that take a while each: between them Python answers signals."""
+    steps = 1
+    while count:
+        steps = min(steps, count)
+        begin = time.perf_counter()
+        yield steps
+        count -= steps
+        steps = max(1, int(steps * SLICE_SECONDS / max(time.perf_counter() - begin, 1e-6)))
 
 
 def address(array: np.ndarray) -> int:

@@ -24,11 +24,13 @@ class Pool:
 
     def __init__(self, support: LoadedObject):
         self.lock = threading.Lock()
-        self._support = support
+        self.support = support
         self._memory = aligned_bytes(abi.POOL_BYTES)
         self._address = self._memory.ctypes.data
         self._memory.view(np.uint64)[abi.POOL_SYSCALL // 8] = syscall_address()
         self._run = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64)(support.address("leptonc_run"))
+        self._repeat = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, *[ctypes.c_int64] * 2, ctypes.c_void_p,
+                                        *[ctypes.c_void_p, ctypes.c_int64] * 2)(support.address("leptonc_repeat"))
         worker = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32)
         self._worker = worker(support.address("leptonc_worker"))
         self._stop = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(support.address("leptonc_stop"))
@@ -40,6 +42,16 @@ class Pool:
             if len(self._threads) < nthreads - 1:
                 self._grow(nthreads - 1)
             self._run(self._address, function, contexts, nthreads)
+
+    def repeat(self, function: int, contexts: int, nthreads: int, count: int, args: int, moves: np.ndarray,
+               swaps: np.ndarray) -> None:
+        """``run`` so many times. After each, every (place, bytes) of ``moves`` is added to the table ``args``, and
+        ``args[swaps[0]] = args[swaps[1]]``; ``swaps`` has a third row as room. Both i64, C-contiguous."""
+        with self.lock:
+            if len(self._threads) < nthreads - 1:
+                self._grow(nthreads - 1)
+            self._repeat(self._address, function, contexts, nthreads, count, args, moves.ctypes.data, len(moves),
+                         swaps.ctypes.data, swaps.shape[1])
 
     def _grow(self, workers: int) -> None:
         seen = int(self._memory.view(np.int32)[abi.POOL_JOB // 4])

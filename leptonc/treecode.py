@@ -1,0 +1,109 @@
+"""A structure's own code: Python functions written for one TreeDef, which take a tree apart and put it together without a
+step of recursion for each node.
+
+A call of compiled code does both each time; for a small model that would take longer than the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from leptonc.tree import TreeDef, flatten_as, is_plain, put_together
+
+Flattener = Callable[[Any], list[Any] | None]
+Builder = Callable[[Sequence[Any]], Any]
+
+
+class _Writer:
+    """Lines of one function, and the constants they name."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.constants: dict[str, Any] = {}
+        self.count = 0
+
+    def name(self) -> str:
+        self.count += 1
+        return f"v{self.count}"
+
+    def constant(self, value: Any) -> str:
+        name = f"K{len(self.constants)}"
+        self.constants[name] = value
+        return name
+
+    def function(self, head: str, name: str) -> Any:
+        names: dict[str, Any] = dict(self.constants)
+        exec(compile("\n".join([head, *(f"    {line}" for line in self.lines)]), "<tree>", "exec"), names)
+        return names[name]
+
+
+def flattener(treedef: TreeDef) -> Flattener:
+    """A function that gives the leaves of a tree if ``treedef`` is its structure, else None.
+
+    What stands where a leaf is expected is not looked at: it may be a container.
+    """
+    w = _Writer()
+    w.lines.append("try:")
+    inner = _Writer()
+    inner.constants = w.constants
+    leaves = _take(inner, treedef, "tree")
+    w.lines += [f"    {line}" for line in inner.lines]
+    w.lines += [f"    return [{', '.join(leaves)}]", "except KeyError:", "    return None"]
+    function: Flattener = w.function("def flatten(tree):", "flatten")
+    return function
+
+
+def _take(w: _Writer, treedef: TreeDef, source: str) -> list[str]:
+    """Lines that check ``source`` and name its children; returns the leaves as items of a list display."""
+    if treedef.is_leaf:
+        return [source]
+    if not is_plain(treedef):
+        found = w.name()
+        w.lines += [f"{found} = {w.constant(flatten_as)}({w.constant(treedef)}, {source})", f"if {found} is None: return None"]
+        return [f"*{found}"]
+    kind, count = treedef.kind, len(treedef.children)
+    if kind is type(None):
+        w.lines.append(f"if {source} is not None: return None")
+        return []
+    w.lines.append(f"if type({source}) is not {w.constant(kind)} or len({source}) != {count}: return None")
+    names = [w.name() for _ in treedef.children]
+    if kind is dict:
+        assert isinstance(treedef.data, tuple)
+        w.lines += [f"{name} = {source}[{w.constant(key)}]" for name, key in zip(names, treedef.data)]
+    elif names:
+        w.lines.append(f"{', '.join(names)}, = {source}")
+    return [leaf for child, name in zip(treedef.children, names) for leaf in _take(w, child, name)]
+
+
+def builder(treedef: TreeDef) -> Builder:
+    """A function that makes the tree of a sequence of as many leaves as the structure has."""
+    w = _Writer()
+    leaves = [w.name() for _ in range(treedef.num_leaves)]
+    if leaves:
+        w.lines.append(f"{', '.join(leaves)}, = leaves")
+    w.lines.append(f"return {_put(w, treedef, iter(leaves))}")
+    function: Builder = w.function("def build(leaves):", "build")
+    return function
+
+
+def _put(w: _Writer, treedef: TreeDef, leaves: Any) -> str:
+    """Lines that make the children, one after the other (expressions would nest); returns the name of the whole."""
+    if treedef.is_leaf:
+        return str(next(leaves))
+    parts = [_put(w, child, leaves) for child in treedef.children]
+    made, kind = w.name(), treedef.kind
+    listed = ", ".join(parts)
+    if kind is tuple:
+        text = f"({listed},)" if parts else "()"
+    elif kind is list:
+        text = f"[{listed}]"
+    elif kind is dict:
+        assert isinstance(treedef.data, tuple)
+        text = "{" + ", ".join(f"{w.constant(key)}: {part}" for key, part in zip(treedef.data, parts)) + "}"
+    elif kind is type(None):
+        text = "None"
+    else:
+        text = f"{w.constant(put_together)}({w.constant(treedef)}, [{listed}])"
+    w.lines.append(f"{made} = {text}")
+    return made

@@ -162,9 +162,15 @@ def _add_bench(commands: Any) -> None:
     bench.add_argument("--chart", type=Path, metavar="FILE", help="draw the results as a PNG (needs matplotlib)")
     bench.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
     bench.add_argument("--no-eager", action="store_true", help="leave leptonc's slow eager mode out")
+    bench.add_argument("--systems", type=_names, metavar="NAME,...",
+                       help="limit the peers to these, such as torch,jax; all that are installed if left out")
     bench.add_argument("--profile", action="store_true", help="instead: the time of every kernel of the compiled step")
     bench.add_argument("--trace", type=Path, metavar="FILE", help="with --profile of one case: a Chrome trace")
     bench.set_defaults(run=_bench)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
 
 
 def _bench(options: argparse.Namespace) -> int:
@@ -180,8 +186,8 @@ def _bench(options: argparse.Namespace) -> int:
         raise UsageError("--trace goes with --profile and one case")
     if options.profile:
         return _profile(options)
-    run_all(options.cases or list(CASES), options.rounds, eager=not options.no_eager, json_file=options.json,
-            markdown=options.markdown, chart=options.chart)
+    run_all(options.cases or list(CASES), options.rounds, eager=not options.no_eager, systems=options.systems,
+            json_file=options.json, markdown=options.markdown, chart=options.chart)
     return 0
 
 

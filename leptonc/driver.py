@@ -28,6 +28,7 @@ from leptonc.passes.fuse import Fuse
 from leptonc.passes.halo import Halo
 from leptonc.passes.lower import Expand, lower_graph
 from leptonc.passes.manager import Pass, PassManager, verify_stage
+from leptonc.passes.phases import SplitPhases
 from leptonc.passes.plan import Donate, PlanMemory, memory_report
 from leptonc.passes.pooling import SinkRelu
 from leptonc.passes.route import RouteGradients
@@ -56,8 +57,10 @@ GRAPH_PASSES: tuple[Pass, ...] = (
 )
 PROGRAM_PASSES: tuple[Pass, ...] = (
     SplitReductions(),
-    Halo(),
+    Halo(gaps=False),
     Fuse(),
+    SplitPhases(),
+    Halo(),
     TileWindows(),
     Winograd(),
     Donate(),

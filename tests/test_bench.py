@@ -2,33 +2,56 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import shutil
+import subprocess
+import sys
+import sysconfig
 
 import numpy as np
 import pytest
 
 import leptonc
-from leptonc import driver
-from leptonc.bench import profile, run
+from leptonc import cli, driver
+from leptonc.bench import profile, run, systems
 from leptonc.bench.cases import CASES, TINY, TINY_FORWARD
 from leptonc.bench.machine import fma_text
-from leptonc.bench.systems import make, modes
+from leptonc.bench.systems import TENSORFLOW, check_systems, make, modes, worker_command
 from leptonc.codegen.assemble import compile_object
 from leptonc.errors import LeptonError
 from leptonc.target import TARGETS
 
 
-def test_a_run_gives_the_documented_json(tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def no_compiler(monkeypatch):
+    """Without the modes that compile C++, which takes long."""
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+
+
+@pytest.fixture
+def everything(monkeypatch, tmp_path):
+    """As if all peers were installed, a C++ compiler and Python's headers."""
+    monkeypatch.delenv(TENSORFLOW, raising=False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
+    (tmp_path / "Python.h").touch()
+
+
+def test_a_run_gives_the_documented_json(tmp_path, monkeypatch, capsys, no_compiler):
+    peers = [name for name in ("torch",) if importlib.util.find_spec(name)]
     monkeypatch.setattr(run, "ROUND_SECONDS", 0.0)
     monkeypatch.setattr(run, "describe_machine", lambda: {"cpu": "test", "threads": 1, "fma_gflops": 100.0, "copy_gbs": 10.0})
-    run.run_all(["tiny"], 2, json_file=tmp_path / "out.json", markdown=tmp_path / "out.md", chart=tmp_path / "out.png")
+    run.run_all(["tiny"], 2, systems=peers, json_file=tmp_path / "out.json", markdown=tmp_path / "out.md",
+                chart=tmp_path / "out.png")
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
     assert "| tiny | dense limit |" in (tmp_path / "out.md").read_text()
     found = json.loads((tmp_path / "out.json").read_text())
     assert {"fma_gflops", "copy_gbs"} <= found["machine"].keys()
     (case,) = found["cases"]
     assert case.keys() == {"case", "dense_limit_ms", "runs", "best_peer", "ratio_to_best_peer", "ratio_in_scan"}
-    assert [(r["system"], r["mode"]) for r in case["runs"]] == modes(TINY)
+    assert [(r["system"], r["mode"]) for r in case["runs"]] == modes(TINY, systems=peers)
     for entry in case["runs"]:
         known = {"system", "mode", "median_ms", "min_ms", "compile_s", "peak_rss_mb", "value_after_10_steps"}
         assert entry.keys() == known | ({"warm_start_s"} if entry is case["runs"][0] else set())
@@ -38,9 +61,90 @@ def test_a_run_gives_the_documented_json(tmp_path, monkeypatch, capsys):
     assert "| tiny | leptonc compiled |" in capsys.readouterr().out
 
 
-def test_forward_passes_agree():
-    found = {mode: make(*mode, TINY_FORWARD)() for mode in modes(TINY_FORWARD)}
+def test_forward_passes_agree(no_compiler):
+    found = {mode: make(*mode, TINY_FORWARD)() for mode in modes(TINY_FORWARD, systems=("torch", "onnxruntime", "jax"))}
     np.testing.assert_allclose(list(found.values()), found["leptonc", "eager"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("system, mode", [("torch", "compiled channels_last"), ("jax", "jit"), ("tensorflow", "keras function"),
+                                          ("tensorflow", "xla")])
+def test_compiling_peers_agree(system, mode):
+    """In processes of their own, as in a run: TensorFlow may need another Python."""
+    if (system, mode) not in modes(TINY):
+        pytest.skip(f"{system} is not installed")
+    losses = []
+    for name in (("leptonc", "compiled"), (system, mode)):
+        worker = run.Worker(*name, TINY)
+        try:
+            losses.append(worker.ask(cmd="warm", steps=10)["value_after_10_steps"])
+        finally:
+            worker.kill()
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
+
+
+def test_modes_of_everything_installed(everything):
+    images = ["nchw", "nchw+memory kept", "channels_last", "channels_last+memory kept", "compiled channels_last"]
+    last = [("jax", "jit"), ("tensorflow", "keras function"), ("tensorflow", "xla")]
+    ours = [("leptonc", "compiled"), ("leptonc", "scan"), ("leptonc", "eager")]
+    assert modes(TINY) == ours + [("torch", mode) for mode in images] + last
+    assert modes(TINY_FORWARD)[2:] == [("torch", mode) for mode in images] + [("onnxruntime", "default")] + last
+    assert modes(CASES["mlp"])[3:-3] == [("torch", mode) for mode in ("plain", "plain+memory kept", "compiled plain")]
+
+
+def test_torch_compile_needs_a_compiler_and_headers(everything, monkeypatch, tmp_path):
+    compiled = ("torch", "compiled plain")
+    with monkeypatch.context() as without:
+        without.setattr(shutil, "which", lambda name: None)
+        assert compiled not in modes(CASES["mlp"])
+    assert compiled in modes(CASES["mlp"])
+    (tmp_path / "Python.h").unlink()
+    assert compiled not in modes(CASES["mlp"])
+
+
+def test_systems_can_be_limited(everything):
+    check_systems(("leptonc", "jax"))
+    assert modes(TINY, eager=False, systems=("jax",)) == [("leptonc", "compiled"), ("leptonc", "scan"), ("jax", "jit")]
+    assert {system for system, _ in modes(TINY, systems=())} == {"leptonc"}
+
+
+def test_systems_that_cannot_run_are_an_error(everything, monkeypatch):
+    with pytest.raises(LeptonError, match="'fortran'; there are leptonc, torch, onnxruntime, jax, tensorflow"):
+        check_systems(("jax", "fortran"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(LeptonError, match=r"jax is not installed; fix: pip install jax$"):
+        check_systems(("jax",))
+    with pytest.raises(LeptonError, match=TENSORFLOW):
+        check_systems(("tensorflow",))
+    monkeypatch.setenv(TENSORFLOW, "python-elsewhere")
+    check_systems(("tensorflow",))
+
+
+def test_systems_on_the_command_line(monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(run, "run_all", lambda *args, **options: asked.append(options["systems"]))
+    assert cli.main(["bench", "--systems", "leptonc, torch"]) == 0 and cli.main(["bench"]) == 0
+    assert asked == [["leptonc", "torch"], None]
+    monkeypatch.undo()
+    assert cli.main(["bench", "mlp", "--systems", "fortran"]) == 1 and "onnxruntime" in capsys.readouterr().err
+
+
+def test_tensorflow_may_have_an_interpreter_of_its_own(monkeypatch):
+    monkeypatch.setenv(TENSORFLOW, "python-elsewhere")
+    assert worker_command("tensorflow")[0] == "python-elsewhere" and worker_command("jax")[0] == sys.executable
+    with pytest.raises(LeptonError, match="python-elsewhere does not start: No such file"):
+        run.Worker("tensorflow", "xla", TINY)
+    monkeypatch.delenv(TENSORFLOW)
+    assert worker_command("tensorflow") == worker_command("jax")
+
+
+def test_another_interpreter_borrows_leptonc(monkeypatch, tmp_path):
+    """It needs NumPy alone: here llvmlite and networkx cannot be imported."""
+    monkeypatch.setenv(TENSORFLOW, sys.executable)
+    monkeypatch.setattr(systems, "BORROW_LEPTONC", "import sys; sys.modules['llvmlite'] = sys.modules['networkx'] = None; "
+                        + systems.BORROW_LEPTONC)
+    done = subprocess.run([*worker_command("tensorflow"), "leptonc", "eager", "tiny-forward"], input='{"cmd": "quit"}',
+                          cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "peak_rss_mb" in done.stdout, done.stderr
 
 
 def test_a_worker_that_dies_is_reported():

@@ -29,6 +29,7 @@ ALLOWED = {
 }
 LEAVES = {"errors", "config", "target", "abi", "cache"}
 PARTS = {"ir", "ops", "passes", "codegen", "runtime", "driver", "tree", "cli", "bench"}
+PEERS = {"torch", "onnx", "onnxruntime", "jax", "tensorflow", "matplotlib"}
 FRONT = {"numpy", "lax", "scan", "nn", "optim", "random"}
 
 
@@ -103,6 +104,6 @@ def test_function_level_imports_are_the_ones_allowed():
             (module == "leptonc.driver" and name.startswith(("leptonc.codegen.", "leptonc.passes.network.")))
             or (name.startswith("leptonc.ir.text.") and part_of(module) == "ir")
             or (module == "leptonc.cli" and name.startswith("leptonc.bench."))
-            or (part_of(module) == "bench" and name.split(".")[0] in ("torch", "onnx", "onnxruntime", "matplotlib"))
+            or (part_of(module) == "bench" and name.split(".")[0] in PEERS)
         )
         assert allowed, f"{module} imports {name} in a function"

@@ -4,6 +4,12 @@ loss of a training step or the mean magnitude of what a forward pass gives."""
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
+import sys
+import sysconfig
+from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,31 +17,81 @@ import numpy as np
 import leptonc
 from leptonc import nn, optim
 from leptonc.bench.cases import CASES, EPSILON, LEARNING_RATE, TINY, TINY_FORWARD, Case
-from leptonc.bench.peers import Step, magnitude, onnxruntime_step, torch_step
+from leptonc.bench.peers.common import Step, magnitude
+from leptonc.bench.peers.with_jax import jax_step
+from leptonc.bench.peers.with_onnxruntime import onnxruntime_step
+from leptonc.bench.peers.with_tensorflow import tensorflow_step
+from leptonc.bench.peers.with_torch import torch_step
 from leptonc.errors import LeptonError
 
+# What each peer needs installed.
+PEERS = {"torch": ("torch",), "onnxruntime": ("onnx", "onnxruntime"), "jax": ("jax",), "tensorflow": ("tensorflow",)}
+# Names the Python of an environment that has tensorflow, which does not always fit into one with the others.
+TENSORFLOW = "LEPTONC_BENCH_TENSORFLOW"
+
+# Set for every process. compile_s is of a cold start, so no cache on disk may help; Keras could be set to another backend.
+SETTINGS = {"LEPTONC_CACHE": "0", "JAX_ENABLE_COMPILATION_CACHE": "false", "KERAS_BACKEND": "tensorflow",
+            "TF_CPP_MIN_LOG_LEVEL": "2"}
 # Set for PyTorch's "tuned" modes: without them every step maps and faults its large tensors in anew.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "8589934592"}
 
-
 STEPS_IN_SCAN = 10  # batches in memory that one call trains on
 
+# For an interpreter without leptonc. Its own packages come before what lies beside leptonc, which may be of another Python.
+BORROW_LEPTONC = "import sys; sys.path.append(sys.argv.pop(1)); from leptonc.bench.worker import main; sys.exit(main(sys.argv[1:]))"
 
-def modes(case: Case, eager: bool = True) -> list[tuple[str, str]]:
-    """(system, mode) of all that can run here."""
+
+def modes(case: Case, eager: bool = True, systems: Collection[str] | None = None) -> list[tuple[str, str]]:
+    """(system, mode) of all that can run here: leptonc, and of its peers those in ``systems`` if that is given."""
     found = [("leptonc", "compiled")] + ([("leptonc", "scan")] if case.training else [])
     found += [("leptonc", "eager")] if eager else []
-    if importlib.util.find_spec("torch") is not None:
+    peers = [peer for peer in PEERS if _available(peer) and (systems is None or peer in systems)]
+    return found + [(peer, mode) for peer in peers for mode in _peer_modes(peer, case)]
+
+
+def check_systems(systems: Collection[str]) -> None:
+    """Raises LeptonError for a system that is unknown or not installed."""
+    for name in systems:
+        if name not in ("leptonc", *PEERS):
+            raise LeptonError(f"bench: there is no system {name!r}; there are leptonc, {', '.join(PEERS)}")
+        if name in PEERS and not _available(name):
+            other = f", or set {TENSORFLOW} to the Python of an environment that has it" if name == "tensorflow" else ""
+            raise LeptonError(f"bench: {name} is not installed; fix: pip install {' '.join(PEERS[name])}{other}")
+
+
+def _available(peer: str) -> bool:
+    if peer == "tensorflow" and os.environ.get(TENSORFLOW):
+        return True
+    return all(importlib.util.find_spec(package) is not None for package in PEERS[peer])
+
+
+def _peer_modes(peer: str, case: Case) -> list[str]:
+    if peer == "torch":
         layouts = ["nchw", "channels_last"] if len(case.input) == 3 else ["plain"]
-        found += [("torch", layout + tuned) for layout in layouts for tuned in ("", "+memory kept")]
-    if not case.training and all(importlib.util.find_spec(name) is not None for name in ("onnx", "onnxruntime")):
-        found.append(("onnxruntime", "default"))
-    return found
+        eager = [layout + tuned for layout in layouts for tuned in ("", "+memory kept")]
+        return eager + ([f"compiled {layouts[-1]}"] if _builds_extensions() else [])
+    if peer == "onnxruntime":
+        return [] if case.training else ["default"]
+    return {"jax": ["jit"], "tensorflow": ["keras function", "xla"]}[peer]
 
 
-def environment(mode: str) -> dict[str, str]:
-    """What a mode sets in the environment of its process."""
-    return KEEP_MEMORY if mode.endswith("+memory kept") else {"LEPTONC_CACHE": "0"}  # compile_s is of a cold start
+def _builds_extensions() -> bool:
+    """torch.compile writes extensions in C++: it needs a compiler and Python's headers."""
+    compiler = shutil.which("g++") or shutil.which("clang++")
+    return compiler is not None and Path(sysconfig.get_path("include"), "Python.h").exists()
+
+
+def worker_command(system: str) -> list[str]:
+    """What starts a system's worker, before its arguments."""
+    borrowed = os.environ.get(TENSORFLOW) if system == "tensorflow" else None
+    if borrowed:
+        return [borrowed, "-c", BORROW_LEPTONC, str(Path(leptonc.__file__).parents[1])]
+    return [sys.executable, "-m", "leptonc.bench.worker"]
+
+
+def environment(mode: str, scratch: str) -> dict[str, str]:
+    """What a mode sets in the environment of its process; ``scratch``: an empty directory."""
+    return {**SETTINGS, "TORCHINDUCTOR_CACHE_DIR": scratch, **(KEEP_MEMORY if mode.endswith("+memory kept") else {})}
 
 
 def steps_in_call(mode: str) -> int:
@@ -50,9 +106,13 @@ def make(system: str, mode: str, case: Case) -> Step:
     if system == "leptonc":
         return _leptonc(case, eager=mode == "eager")
     if system == "torch":
-        return torch_step(case, mode.split("+")[0])
+        return torch_step(case, mode.removeprefix("compiled ").removesuffix("+memory kept"), mode.startswith("compiled "))
     if system == "onnxruntime":
         return onnxruntime_step(case)
+    if system == "jax":
+        return jax_step(case)
+    if system == "tensorflow":
+        return tensorflow_step(case, xla=mode == "xla")
     raise LeptonError(f"bench: there is no system {system!r}")
 
 

@@ -18,6 +18,9 @@ from leptonc.passes.draft import Draft, Task, buffer_name
 
 @dataclass(frozen=True)
 class Halo:
+    """``gaps``: whether operands with a divided index are laid out as well."""
+
+    gaps: bool = True
     name: str = "halo"
 
     def __call__(self, program: Program) -> Program:
@@ -25,26 +28,27 @@ class Halo:
         made: dict[object, int] = {}
         tasks: list[Task] = []
         for task in draft.tasks:
-            stage = task.stage
-            if stage is not None and is_contraction(stage):
-                for n, inst in enumerate(stage.insts):
-                    if isinstance(inst, Load) and inst.pad is not None:
-                        task = _laid_out(draft, made, tasks, task, n)
+            for number, stage in enumerate(task.kernel.stages if not task.kernel.outer else ()):
+                for n, inst in enumerate(stage.insts if is_contraction(stage) else ()):
+                    if isinstance(inst, Load) and inst.pad is not None and (self.gaps or not _is_divided(inst)):
+                        task = _laid_out(draft, made, tasks, task, number, n)
             tasks.append(task)
         draft.tasks = tasks
         _write_through(draft)
         return draft.finish()
 
 
-def _laid_out(draft: Draft, made: dict[object, int], tasks: list[Task], task: Task, n: int) -> Task:
+def _is_divided(load: Load) -> bool:
+    return any(i.div != 1 for i in load.index)
+
+
+def _laid_out(draft: Draft, made: dict[object, int], tasks: list[Task], task: Task, number_of_stage: int, n: int) -> Task:
     """Replace padded load ``n`` of a contraction by a load from a buffer with the halo filled in."""
-    stage = task.stage
-    assert stage is not None
+    stage = task.kernel.stages[number_of_stage]
     load = stage.insts[n]
     assert isinstance(load, Load) and load.pad is not None
     source = task.kernel.buffer(load.buffer)
-    extents = {a.name: a.extent for a in stage.axes}
-    spans = [_span(i, extent, extents) for i, extent in zip(load.index, source.type.shape)]
+    spans = _reach(task.kernel, stage, load)
     key = (load.buffer, source.type, load.pad, tuple(spans))
     if key not in made:
         made[key] = draft.temp(source.type.with_shape(tuple(high - low for low, high, _ in spans)))
@@ -54,11 +58,28 @@ def _laid_out(draft: Draft, made: dict[object, int], tasks: list[Task], task: Ta
     target = Param(buffer_name(number), draft.buffers[number].type)
     insts = list(stage.insts)
     insts[n] = Load(target.name, moved, load.dtype)
-    still = {i.buffer for i in insts if isinstance(i, Load)}
+    stages = tuple(replace(stage, insts=tuple(insts)) if k == number_of_stage else s for k, s in enumerate(task.kernel.stages))
+    still = {i.buffer for s in stages for i in s.insts if isinstance(i, Load)}
     params = tuple(p for p in task.kernel.params if p.role != "in" or p.name in still)
     if target.name not in {p.name for p in params}:
         params = (target, *params)
-    return replace(task, kernel=replace(task.kernel, params=params, stages=(replace(stage, insts=tuple(insts)),)))
+    return replace(task, kernel=replace(task.kernel, params=params, stages=stages))
+
+
+def _reach(kernel: Kernel, stage: Stage, load: Load) -> list[tuple[int, int, int]]:
+    """What a padded load reaches; together with the other stages' loads like it, so that one layout serves all."""
+    shape = kernel.buffer(load.buffer).type.shape
+
+    def spans(stage: Stage, load: Load) -> list[tuple[int, int, int]]:
+        extents = {a.name: a.extent for a in stage.axes}
+        return [_span(i, extent, extents) for i, extent in zip(load.index, shape)]
+
+    found = spans(stage, load)
+    for other in kernel.stages if not _is_divided(load) else ():
+        for inst in other.insts:
+            if isinstance(inst, Load) and inst.buffer == load.buffer and inst.pad == load.pad and not _is_divided(inst):
+                found = [(min(low, a), max(high, b), 1) for (low, high, _), (a, b, _) in zip(found, spans(other, inst))]
+    return found
 
 
 def _span(index: Index, extent: int, extents: dict[str, int]) -> tuple[int, int, int]:
@@ -147,7 +168,9 @@ def _shifted(kernel: Kernel, name: str, target: Param, shifts: tuple[int, ...], 
     def moved(index: tuple[Index, ...]) -> tuple[Index, ...]:
         return tuple(i + s for i, s in zip(index, shifts))
 
-    params = tuple(replace(target, role=p.role, init=init) if p.name == name else p for p in kernel.params)
+    there = any(p.name == target.name for p in kernel.params)  # one that reads both the buffer and its halo
+    params = tuple(replace(target, role=p.role, init=init) if p.name == name else p for p in kernel.params
+                   if p.name != name or not there)
     stages = []
     for stage in kernel.stages:
         insts = tuple(replace(i, buffer=target.name, index=moved(i.index)) if isinstance(i, Load) and i.buffer == name

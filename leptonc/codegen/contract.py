@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from leptonc.codegen.access import Access
 from leptonc.codegen.contraction import Contraction, Side
@@ -17,6 +18,14 @@ from leptonc.codegen.tilefunction import tile_function
 from leptonc.ir.kernel import Axis
 
 Span = tuple[str, str]  # first and last+1
+
+
+class Part(NamedTuple):
+    """A part of the fold: a block of the axis that is taken in blocks, and a number that is 0 for the first part alone."""
+
+    start: str
+    stop: str
+    done: str
 
 
 def panels_of(plan: Contraction) -> dict[str, Panels]:
@@ -113,16 +122,24 @@ class ContractionEmitter:
                 self._call_tile(tile, row_tile, col_tile, self._result_address(row_tile, col_tile), block)
 
     @contextmanager
-    def _fold_block(self) -> Iterator[Span | None]:
-        """A loop over the blocks of the first fold axis, if it is taken in blocks."""
+    def _fold_block(self, done: str = "0", axes: int = 0) -> Iterator[Part | None]:
+        """Loops over the parts of the fold, if it is taken in parts."""
         plan, e = self.plan, self.e
         if not plan.fold_block:
             yield None
             return
-        extent = plan.fold[0].extent
-        with e.loop("block", "0", str(extent), plan.fold_block) as start:
+        axis = plan.fold[axes]
+        if axes < plan.fold_outer:
+            with e.loop(axis.name, "0", str(axis.extent)) as iv:
+                self.ivs[axis.name] = iv
+                with self._fold_block(e.add(done, iv), axes + 1) as part:
+                    yield part
+                del self.ivs[axis.name]
+            return
+        with e.loop("block", "0", str(axis.extent), plan.fold_block) as start:
             limit = e.add(start, str(plan.fold_block))
-            yield start, e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {limit}, i64 {extent}", "stop")
+            stop = e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {limit}, i64 {axis.extent}", "stop")
+            yield Part(start, stop, e.add(done, start))
 
     # Tiles
 
@@ -155,14 +172,27 @@ class ContractionEmitter:
             return self.panels[role].strides()
         return Strides(side.access.stride(axis.name), {k.name: side.access.stride(k.name) for k in self.plan.fold})
 
-    def _call_tile(self, tile: Tile, row_tile: str, col_tile: str, out: str, block: Span | None) -> None:
-        """Sums of one register tile to ``out``: over the whole fold, or added over one block of its first axis."""
+    def _call_tile(self, tile: Tile, row_tile: str, col_tile: str, out: str, part: Part | None) -> None:
+        """Sums of one register tile to ``out``: over the whole fold, or added over one part of it."""
         plan = self.plan
         a, b = self._bases(row_tile, col_tile)
         pitch = plan.stage.targets[0].stride(plan.row.name) if plan.plain else plan.width
-        name = tile_function(self.e, tile, plan.fold, block is not None, pitch)
-        start, stop = block or ("0", "0")
-        self.e.line(f"call void {name}(ptr {a}, ptr {b}, ptr {out}, i64 {start}, i64 {stop})")
+        name = tile_function(self.e, tile, plan.fold[plan.fold_outer:], part is not None, pitch)
+        start, stop, done = part or ("0", "0", "0")
+        ahead = self._ahead(tile, a, b, row_tile) if plan.ahead else (a, b)
+        self.e.line(f"call void {name}(ptr {a}, ptr {b}, ptr {out}, i64 {start}, i64 {stop}, i64 {done}, "
+                    f"ptr {ahead[0]}, ptr {ahead[1]})")
+
+    def _ahead(self, tile: Tile, a: str, b: str, row_tile: str) -> tuple[str, str]:
+        """The operands one part of the fold on. Of B's lines each row tile asks for another."""
+        plan, e, scalar = self.plan, self.e, llvm_type(self.plan.dtype)
+        axis, step = plan.fold[plan.fold_outer], plan.fold_block
+        if plan.fold_outer and step >= axis.extent:
+            axis, step = plan.fold[plan.fold_outer - 1], 1
+        line = e.mul(e.let(f"urem i64 {row_tile}, {tile.vectors}", "line"), str(plan.lanes)) if tile.vectors > 1 else "0"
+        at_b = e.add(line, str(step * tile.b.fold[axis.name]))
+        return (e.let(f"getelementptr {scalar}, ptr {a}, i64 {step * tile.a.fold[axis.name]}", "ahead"),
+                e.let(f"getelementptr {scalar}, ptr {b}, i64 {at_b}", "ahead"))
 
     def _bases(self, row_tile: str, col_tile: str) -> tuple[str, str]:
         plan = self.plan
@@ -172,8 +202,11 @@ class ContractionEmitter:
     def _base(self, role: str, side: Side, axis: Axis, number: str, size: int) -> str:
         """Pointer to a tile's first element of an operand."""
         if role not in self.panels:
-            return self._element(self.sources[role], side.access, ((axis, number, size),), role)
+            return self._element(self.sources[role], side.access, ((axis, number, size),), role,
+                                 self.plan.fold[:self.plan.fold_outer])
         offset = self.panels[role].offset(self.e, self.ivs, number)
+        for fold in self.plan.fold[:self.plan.fold_outer]:
+            offset = self.e.add(offset, self.e.mul(self.ivs[fold.name], str(self.panels[role].strides().fold[fold.name])))
         return self.e.let(f"getelementptr {llvm_type(self.plan.dtype)}, ptr {self.sources[role]}, i64 {offset}", role)
 
     def _result_address(self, row_tile: str, col_tile: str) -> str:
@@ -181,13 +214,15 @@ class ContractionEmitter:
         corner = ((plan.row, row_tile, plan.rows), (plan.col, col_tile, plan.width))
         return self._element(self.nest.pointers[plan.stage.stores[0].buffer], plan.stage.targets[0], corner, "out")
 
-    def _element(self, pointer: str, access: Access, tiles: tuple[tuple[Axis, str, int], ...], hint: str) -> str:
-        """Where an access points at the open outer axes and at the first element of a tile: (axis, its number, its size)."""
+    def _element(self, pointer: str, access: Access, tiles: tuple[tuple[Axis, str, int], ...], hint: str,
+                 fold: tuple[Axis, ...] = ()) -> str:
+        """Where an access points at the open outer axes, those of ``fold`` too, and at the first element of a tile: (axis, its
+        number, its size)."""
         e = self.e
         offset = str(access.offset)
         for axis, number, size in tiles:
             offset = e.add(offset, e.mul(number, str(size * access.stride(axis.name))))
-        for outer in (*self.plan.stage.outer, *self.plan.outer):
+        for outer in (*self.plan.stage.outer, *self.plan.outer, *fold):
             offset = e.add(offset, e.mul(self.ivs[outer.name], str(access.stride(outer.name))))
         return e.let(f"getelementptr {llvm_type(self.plan.dtype)}, ptr {pointer}, i64 {offset}", hint)
 

@@ -19,6 +19,7 @@ from leptonc.target import Target
 MIN_WORK = 4096  # multiply-adds below which a plain loop nest is as good
 ITEM_WORK = 1 << 18  # multiply-adds worth a parallel item
 MIN_ITEMS = 64  # items wanted, so that the split is even for any thread count
+MIN_ITEMS_ACROSS = 24  # the same where tiles of an item share lines of A
 EPILOGUE_INLINE = 4  # epilogues of at most that many instructions are written out for each accumulator
 LOAD_COST = 0.25  # multiply-adds that a load of an operand costs, when operands come from beyond L1
 FAR_COST = 3  # so many loads more, the first time, for each row that lies on a page of its own
@@ -50,7 +51,8 @@ class Contraction:
     ``row`` and ``col`` are the axes of the register tile; ``outer`` all other map axes, ``fold`` the reduce axes. In a kernel
     with outer axes of its own, all items run at each of their points.
     ``rows`` x ``vectors`` accumulators of ``lanes``; ``row_block`` and ``col_block`` count register tiles in one
-    item; ``fold_block`` > 0 runs the first reduce axis in blocks of that extent, accumulating in a local tile.
+    item; ``fold_block`` > 0 takes the fold in parts, accumulating in memory: the first ``fold_outer`` reduce axes point by point,
+    the next in blocks of that extent. ``ahead``: while it works on one part, a tile asks for its operands of the next.
     ``prefetch``: A comes from memory once, a tile's rows in one piece; each tile asks for the next one's.
     """
 
@@ -69,6 +71,8 @@ class Contraction:
     row_block: int = 1
     col_block: int = 1
     fold_block: int = 0
+    fold_outer: int = 0
+    ahead: bool = False
     prefetch: bool = False
     registers: int = 16  # vector registers of the target
 
@@ -105,6 +109,11 @@ class Contraction:
     @property
     def work(self) -> int:
         return prod(a.extent for a in self.outer) * self.row.extent * self.col.extent * self.depth
+
+    @property
+    def across(self) -> bool:
+        """Rows of A lie next to each other, so its elements along the fold apart: a weight gradient."""
+        return not self.a.pack and self.a.access.stride(self.row.name) == 1 and self.depth >= FUNCTION_DEPTH
 
     @property
     def plain(self) -> bool:
@@ -274,7 +283,7 @@ def _blocked(plan: Contraction, target: Target) -> Contraction:
     row_block, col_block = plan.row_tiles, plan.col_tiles
 
     def wanting() -> bool:
-        return not plan.stage.outer and items() < MIN_ITEMS
+        return not plan.stage.outer and items() < (MIN_ITEMS_ACROSS if plan.across else MIN_ITEMS)
 
     def items() -> int:
         return outer * ceil(plan.row_tiles / row_block) * ceil(plan.col_tiles / col_block)
@@ -293,7 +302,30 @@ def _blocked(plan: Contraction, target: Target) -> Contraction:
             row_block -= row_block % whole
     plan = replace(plan, row_block=row_block, col_block=col_block)
     plan = replace(plan, prefetch=_streams(plan, target))
+    if plan.across:
+        return _in_parts(plan, target)
     return replace(plan, fold_block=_fold_block(plan, target))
+
+
+def _in_parts(plan: Contraction, target: Target) -> Contraction:
+    """The fold in parts short enough that a part of B's tile stays in L1 while the tiles of a column go by.
+
+    A row of A serves several tiles but gives each a few elements of its line: over a long fold the lines would be gone before
+    the next tile wants the rest of them. No hardware prefetcher follows such rows either, so each tile asks for its lines of the
+    next part.
+    """
+    if plan.row_block < 2:
+        return plan
+    fits = target.l1_bytes * 2 // 3 // (plan.width * plan.dtype.itemsize)
+    inner, at = 1, len(plan.fold) - 1
+    while at > 0 and inner * plan.fold[at].extent <= fits:
+        inner *= plan.fold[at].extent
+        at -= 1
+    extent = plan.fold[at].extent
+    block = ceil(extent / ceil(extent / max(1, fits // inner)))
+    if at == 0 and block >= extent:
+        return plan
+    return replace(plan, fold_outer=at, fold_block=block, ahead=True)
 
 
 def _streams(plan: Contraction, target: Target) -> bool:

@@ -12,25 +12,26 @@ from leptonc.codegen.emitter import Emitter, llvm_type
 from leptonc.codegen.tile import Tile, emit_tile
 from leptonc.ir.kernel import Axis
 
-PARAMETERS = "ptr %a, ptr %b, ptr %out, i64 %start, i64 %stop"
+PARAMETERS = "ptr %a, ptr %b, ptr %out, i64 %start, i64 %stop, i64 %done, ptr %ahead.a, ptr %ahead.b"
 
 
 def tile_function(e: Emitter, tile: Tile, fold: tuple[Axis, ...], blocked: bool, pitch: int) -> str:
-    """The name of ``void tile(a, b, out, start, stop)``, defined once for equal tiles.
+    """The name of ``void tile(a, b, out, start, stop, done, ahead_a, ahead_b)``, defined once for equal tiles.
 
     It multiplies over all of ``fold`` into ``out``, whose rows are ``pitch`` elements apart. ``blocked``: the first fold axis
-    runs from start to stop alone, and where start is not 0 the results are added to what ``out`` holds.
+    runs from start to stop alone, and where ``done`` is not 0 the results are added to what ``out`` holds. A plan that looks
+    ahead has lines prefetched from where the ``ahead`` pointers stand as ``a`` and ``b`` do for these.
     """
     own = Emitter(fma=e.fma)
     own.declarations, own.globals, own.functions = e.declarations, e.globals, e.functions
-    own.reserve("a", "b", "out", "start", "stop")
+    own.reserve("a", "b", "out", "start", "stop", "done", "ahead.a", "ahead.b")
     spans = [(axis, "0", str(axis.extent)) for axis in fold]
     if blocked:
         spans[0] = (fold[0], "%start", "%stop")
     state = emit_tile(own, tile, "%a", "%b", spans)
     if blocked:
         first, more = own.label("first"), own.label("more")
-        own.branch(own.let("icmp eq i64 %start, 0", "fresh"), first, more)
+        own.branch(own.let("icmp eq i64 %done, 0", "fresh"), first, more)
         own.block(more)
         _store(own, tile, state, pitch, added=True)
         own.line("ret void")

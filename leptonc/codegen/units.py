@@ -276,7 +276,7 @@ def describe_nest(nest: Nest) -> str:
 
 def describe_contraction(plan: Contraction) -> str:
     packed = "".join(f", {role} packed" for role in panels_of(plan))
-    block = f", fold in blocks of {plan.fold_block} {plan.fold[0].name}" if plan.fold_block else ""
+    block = f", fold in blocks of {plan.fold_block} {plan.fold[plan.fold_outer].name}" if plan.fold_block else ""
     local = ", local tile" if plan.local_tile else ""
     return (f"contraction {plan.row.name}:{plan.row.extent} x {plan.col.name}:{plan.col.extent} x "
             f"{' '.join(f'{a.name}:{a.extent}' for a in plan.fold)}, tile {plan.rows} x {plan.vectors}*{plan.lanes}, "

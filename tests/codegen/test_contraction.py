@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 import pytest
 import seed_cnn
@@ -11,6 +13,7 @@ from leptonc.codegen.contraction import Contraction, find_contraction
 from leptonc.codegen.linear import linear_stage
 from leptonc.ir.interpret import run_program
 from leptonc.ir.kernel import Kernel, KernelBuilder
+from leptonc.ir.op import get_op
 from leptonc.ir.types import TensorType, f32, f64
 from leptonc.target import AVX2, AVX512, SSE, host_target
 from tests.codegen.test_kernels import program_of
@@ -94,6 +97,34 @@ def test_rows_from_memory_are_prefetched_and_their_panel_stays_in_cache(rng):
     compiled_agrees(kernel, host_target(), rng)
 
 
+def weight_gradient(extent: int, kernel: int, channels: int, units: int, stride: int = 1, dtype=f64) -> Kernel:
+    attrs = {"stride": (stride,) * 2, "padding": ((0, 0),) * 2, "dilation": (1, 1), "groups": 1, "shape": (kernel,) * 2}
+    out = (extent - kernel) // stride + 1
+    return get_op("conv_weight_grad").lower(TensorType((3, extent, extent, channels), dtype),
+                                            TensorType((3, out, out, units), dtype), **attrs)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
+@pytest.mark.parametrize("kernel", [
+    product(130, 96, 3000, "a", f64), product(400, 64, 2500, "a", f64), weight_gradient(60, 1, 48, 80),
+    weight_gradient(41, 3, 32, 40, stride=2), weight_gradient(90, 3, 32, 64), weight_gradient(30, 3, 64, 300),
+], ids=lambda kernel: kernel.name)
+def test_weight_gradients_take_the_fold_in_parts(kernel, target, rng):
+    """A part of B's tile stays in L1, and each tile asks for the lines of the next part."""
+    plan = plan_of(kernel, target)
+    assert plan.across and plan.ahead == (plan.fold_block > 0) == (plan.row_block > 1)
+    if plan.ahead:
+        inner = prod(a.extent for a in plan.fold[plan.fold_outer + 1:])
+        assert plan.fold_block * inner * plan.width * plan.dtype.itemsize <= target.l1_bytes * 2 // 3
+    compiled_agrees(kernel, target, rng)
+
+
+def test_parts_of_the_fold_may_lie_behind_whole_axes():
+    """Images one by one, rows one by one, or all of a short fold at once."""
+    plans = [plan_of(weight_gradient(extent, 3, 32, 64, dtype=f32), AVX512) for extent in (90, 20)]
+    assert [plan.fold_outer for plan in plans] == [2, 1]
+
+
 def test_a_tall_operand_is_not_turned_to_save_broadcasts():
     """4096 rows a page apart: packing them would cost more than the product."""
     plan = plan_of(product(4096, 32, 1024), AVX512)
@@ -110,7 +141,7 @@ def test_finished_sums_stay_in_cache():
 
 
 @pytest.mark.parametrize("target", [AVX2, AVX512], ids=lambda t: t.name)
-@pytest.mark.parametrize("turned", ["", "b"])
+@pytest.mark.parametrize("turned", ["", "b", "a"])
 @pytest.mark.parametrize("m, n, k", [(96, 128, 256), (109, 64, 288), (37, 61, 500), (784, 512, 128), (28, 100, 256)])
 def test_hot_loops_have_no_stack_traffic(m, n, k, turned, target):
     """Accumulators live in registers."""

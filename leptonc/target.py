@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from leptonc.errors import LeptonError
 
@@ -42,11 +44,15 @@ AVX2 = Target("avx2", "haswell", "+avx2,+fma", _ELF_X86, 32, 6, 2)
 AVX512 = Target("avx512", "skylake-avx512", "+avx512f,+avx512bw,+avx512dq,+avx512vl,+fma,-prefer-256-bit", _ELF_X86,
                 64, 14, 2, l2_bytes=1024 * 1024, compress=True, registers=32)
 
+# Virtual machines report anything; and a larger cache than these is shared with someone
+L1_RANGE, L2_RANGE = (16 << 10, 128 << 10), (256 << 10, 4 << 20)
+
 TARGETS = {t.name: t for t in (SSE, AVX2, AVX512)}
 
 
 def host_target() -> Target:
-    """The widest target this machine runs; LEPTONC_TARGET names another one, narrower, for a comparison.
+    """The widest target this machine runs, with its caches' sizes; LEPTONC_TARGET names another one, narrower, for a
+    comparison, whose caches are as the table has them.
 
     Raises LeptonError if it names none.
     """
@@ -55,10 +61,31 @@ def host_target() -> Target:
         if chosen not in TARGETS:
             raise LeptonError(f"LEPTONC_TARGET={chosen!r}, expected one of {', '.join(TARGETS)}")
         return TARGETS[chosen]
+    return _measured()
+
+
+@functools.cache
+def _measured() -> Target:
+    """What the operating system says of this machine."""
     flags = _cpu_flags()
-    if {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= flags:
-        return AVX512
-    return AVX2 if {"avx2", "fma"} <= flags else SSE
+    wide = {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= flags
+    target = AVX512 if wide else AVX2 if {"avx2", "fma"} <= flags else SSE
+    sizes = _cache_sizes()
+    l1, l2 = sizes.get(1, target.l1_bytes), sizes.get(2, target.l2_bytes)
+    return replace(target, l1_bytes=min(max(l1, L1_RANGE[0]), L1_RANGE[1]), l2_bytes=min(max(l2, L2_RANGE[0]), L2_RANGE[1]))
+
+
+def _cache_sizes() -> dict[int, int]:
+    """Bytes of the data caches that a core has for itself, by level; empty where Linux does not tell."""
+    found = {}
+    for directory in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        try:
+            level, kind, size = ((directory / name).read_text().strip() for name in ("level", "type", "size"))
+        except OSError:
+            continue
+        if kind in ("Data", "Unified") and size.endswith("K") and size[:-1].isdigit():
+            found[int(level)] = int(size[:-1]) << 10
+    return found
 
 
 def _cpu_flags() -> frozenset[str]:

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from leptonc.codegen.emitter import Emitter, emit_const, llvm_type
-from leptonc.codegen.memory import as_i64, splat, transposed, widen
+from leptonc.codegen.memory import Reg, splat, transposed, widen
 from leptonc.codegen.nest import NestEmitter
 from leptonc.codegen.routing import OFFSET_BYTES, Routed
 from leptonc.ir.kernel import Axis
-from leptonc.ir.types import i32, i64
+from leptonc.ir.types import DType, i32, i64
 
 Span = tuple[str, str]  # first and last+1
 
@@ -88,7 +88,7 @@ class Lister:
                 count = self.e.let(f"sub nsw i64 {groups[1]}, {groups[0]}", "count")
                 whole = self.e.mul(self.e.let(f"udiv i64 {count}, {plan.list_lanes}", "whole"), str(plan.list_lanes))
                 rest = self.e.add(groups[0], whole)
-                points.walk([*rows, *lists[:-1]], lambda: self._squares(strip, (groups[0], rest), groups, block))
+                self._squares(strip, (groups[0], rest), groups, block)
             points.walk([*rows, *lists, (plan.group, rest, groups[1])], lambda: self._append(strip, groups))
             return
         main = plan.lists[-1].extent // plan.list_lanes * plan.list_lanes if plan.list_lanes else 0
@@ -123,15 +123,30 @@ class Lister:
         self.e.line(f"store i32 {self.e.let(f'add i32 {count}, {step}', 'count')}, ptr {at_count}, align 4")
 
     def _number(self, lanes: int) -> tuple[str, str]:
-        """The routing number of the entries at hand, 0 where it is out of range, and where it is in range."""
-        e, limit = self.e, self.plan.tap_count
-        type_ = llvm_type(i64, lanes)
-        reg = self.nest.values[self.plan.routing.index]
-        number = widen(e, reg.__class__(as_i64(e, reg), i64, reg.lanes), lanes)
-        inside = e.let(f"icmp ult {type_} {number}, {emit_const(limit, i64, lanes)}", "inside")
+        """The routing number of the entries at hand (i64, of several i32), 0 where it is out of range; and where it is in range."""
+        e, dtype = self.e, i64 if lanes == 1 else i32
+        type_ = llvm_type(dtype, lanes)
+        number = self._number_as(dtype, lanes)
+        inside = e.let(f"icmp ult {type_} {number}, {emit_const(self.plan.tap_count, dtype, lanes)}", "inside")
         mask = "i1" if lanes == 1 else f"<{lanes} x i1>"
-        zero = emit_const(0, i64, lanes)
+        zero = emit_const(0, dtype, lanes)
         return e.let(f"select {mask} {inside}, {type_} {number}, {type_} {zero}", "number"), inside
+
+    def _number_as(self, dtype: DType, lanes: int) -> str:
+        """What the index holds, as ``dtype``: numbers beyond its range stay beyond that of the routing numbers."""
+        e, reg = self.e, self.nest.values[self.plan.routing.index]
+        if reg.dtype.bits > dtype.bits:
+            limit = emit_const(self.plan.tap_count, reg.dtype, reg.lanes)
+            type_ = llvm_type(reg.dtype, reg.lanes)
+            name = e.call(f"{type_} @llvm.umin.{_suffix(reg.dtype, reg.lanes)}({type_}, {type_})",
+                          f"{type_} {reg.name}, {type_} {limit}", "number")
+            narrow = e.let(f"trunc {type_} {name} to {llvm_type(dtype, reg.lanes)}", "number")
+        elif reg.dtype == dtype:
+            narrow = reg.name
+        else:
+            widening = "zext" if reg.dtype.kind == "u" or reg.dtype.is_bool else "sext"
+            narrow = e.let(f"{widening} {llvm_type(reg.dtype, reg.lanes)} {reg.name} to {llvm_type(dtype, reg.lanes)}", "number")
+        return widen(e, Reg(narrow, dtype, reg.lanes), lanes)
 
     def _place(self, number: str, lanes: int) -> str:
         """Where the dense operand of the entries at hand begins, from that of their strip's loops; i32."""
@@ -151,7 +166,8 @@ class Lister:
         e, plan = self.e, self.plan
         type_ = llvm_type(i32, lanes)
         total = splat(e, place, i32, lanes)
-        number = e.let(f"trunc {llvm_type(i64, lanes)} {number} to {type_}", "number")
+        if lanes == 1:
+            number = e.let(f"trunc i64 {number} to i32", "number")
         for axis, coeff in plan.taps:
             digit = number if coeff == 1 else e.let(f"udiv {type_} {number}, {emit_const(coeff, i32, lanes)}", "tap")
             if coeff * axis.extent < plan.tap_count:
@@ -180,7 +196,7 @@ class Lister:
             first = splat(e, self._place("0", 1), i32, lanes)
             places = e.let(f"add <{lanes} x i32> {first}, {iota.split('> ', 1)[1]}", "places")
             for tap in range(plan.tap_count):
-                same = e.let(f"icmp eq {llvm_type(i64, lanes)} {number}, {emit_const(tap, i64, lanes)}", "same")
+                same = e.let(f"icmp eq {llvm_type(i32, lanes)} {number}, {emit_const(tap, i32, lanes)}", "same")
                 live = e.let(f"and <{lanes} x i1> {same}, {nonzero}", "live")
                 self._append_live(points.slot(strip, groups, str(tap)), value, places, live)
 
@@ -208,15 +224,19 @@ class Lister:
     def _squares(self, strip: Span, whole: Span, groups: Span, block: Span) -> None:
         """Squares of list points by groups: read along the groups, transposed, appended along the list."""
         e, plan, points, lanes = self.e, self.plan, self.points, self.plan.list_lanes
-        axis = plan.lists[-1]
-        with e.loop("square", *block, lanes) as start:
-            left = e.let(f"sub nsw i64 {block[1]}, {start}", "left")
+        count = e.let(f"sub nsw i64 {block[1]}, {block[0]}", "count")
+        if plan.strip > 1:  # the points of all rows of the strip, one after the other: short rows fill no square
+            rows = e.let(f"sub nsw i64 {strip[1]}, {strip[0]}", "rows")
+            count = e.mul(rows, str(plan.lists[-1].extent))
+        last = e.let(f"sub nsw i64 {count}, 1", "last")
+        with e.loop("square", "0", count, lanes) as start:
+            left = e.let(f"sub nsw i64 {count}, {start}", "left")
             valid = self._valid(left, lanes)
+            at = [self._point(e.add(start, str(n)), last, strip, block) for n in range(lanes)]
             with e.loop(plan.group.name, *whole, lanes) as group:
                 values, places = [], []
                 for n in range(lanes):
-                    point = points.least(e.add(start, str(n)), axis.extent - 1)
-                    with points.open([(axis, point), (plan.group, group)], lanes):
+                    with points.open([*at[n], (plan.group, group)], lanes):
                         number, inside = self._number(lanes)
                         values.append(self._value(inside, lanes))
                         places.append(self._place(number, lanes))
@@ -230,7 +250,22 @@ class Lister:
                         slot = points.slot(strip, groups, "0")
                     self._append_live(slot, values[n], places[n], live)
 
+    def _point(self, number: str, last: str, strip: Span, block: Span) -> list[tuple[Axis, str]]:
+        """The axes of the list at its point of that number, or at the last one."""
+        e, plan = self.e, self.plan
+        axis = plan.lists[-1]
+        number = e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {number}, i64 {last}", "point")
+        if plan.strip > 1:
+            column, row = e.digit(number, axis.extent)
+            return [(plan.loops[-1], e.add(strip[0], row)), (axis, column)]
+        return [*((loop, strip[0]) for loop in plan.loops[-1:]), (axis, e.add(block[0], number))]
+
     def _valid(self, left: str, lanes: int) -> str:
         """The lanes below ``left``."""
         iota = "<" + ", ".join(f"i64 {n}" for n in range(lanes)) + ">"
         return self.e.let(f"icmp slt <{lanes} x i64> {iota}, {splat(self.e, left, i64, lanes)}", "valid")
+
+
+def _suffix(dtype: DType, lanes: int) -> str:
+    """Of an integer intrinsic."""
+    return f"i{dtype.bits}" if lanes == 1 else f"v{lanes}i{dtype.bits}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from leptonc.codegen.access import Access
 from leptonc.codegen.emitter import Emitter, emit_const, llvm_type
 from leptonc.codegen.listing import Lister, Points, Span
-from leptonc.codegen.memory import Reg, splat
+from leptonc.codegen.memory import Reg, splat, transposed
 from leptonc.codegen.nest import NestEmitter
 from leptonc.codegen.routing import ENOUGH, OFFSET_BYTES, Routed
 from leptonc.codegen.schedule import Nest
@@ -23,14 +23,14 @@ def _aligned(size: int) -> int:
 
 
 def routed_scratch(plan: Routed) -> int:
-    """Per-thread bytes: list lengths, places and values of entries, the local tile."""
+    """Per-thread bytes: list lengths, places and values of entries, the local tile, a square of it."""
     return sum(_scratch_sizes(plan))
 
 
-def _scratch_sizes(plan: Routed) -> tuple[int, int, int, int]:
+def _scratch_sizes(plan: Routed) -> tuple[int, int, int, int, int]:
     entries, size = plan.slots * plan.capacity, plan.dtype.itemsize
     return (_aligned(plan.slots * OFFSET_BYTES), _aligned(entries * OFFSET_BYTES), _aligned(entries * size),
-            _aligned(plan.tile_elements * size))
+            _aligned(plan.tile_elements * size), _aligned(plan.lanes ** 2 * size if plan.folded else 0))
 
 
 class RoutedEmitter:
@@ -49,7 +49,7 @@ class RoutedEmitter:
         for size in _scratch_sizes(plan):
             parts.append(e.let(f"getelementptr i8, ptr {scratch}, i64 {offset}", "scratch"))
             offset += size
-        self.counts, self.places, self.values, self.tile = parts
+        self.counts, self.places, self.values, self.tile, self.square = parts
         self.lister = Lister(self.points, self.counts, self.places, self.values)
 
     def emit(self, begin: str, end: str) -> None:
@@ -60,7 +60,7 @@ class RoutedEmitter:
             groups, points = self._decode(item)
             with self.points.open(points):
                 if self.plan.folded:
-                    self._clear(self.tile, self.plan.tile_elements, self.scalar, self.plan.dtype.itemsize)
+                    self._clear_tile()
                 self._strips(self.plan.loops, groups)
                 if self.plan.folded:
                     self._epilogue(groups)
@@ -77,10 +77,15 @@ class RoutedEmitter:
             points.append((axis, digit))
         return (start, stop), points
 
-    def _clear(self, target: str, count: int, type_: str, align: int) -> None:
-        zero = "0" if type_.startswith("i") else emit_const(0, self.plan.dtype, 1)
-        with self.e.loop("clear", "0", str(count)) as n:
-            self.e.line(f"store {type_} {zero}, ptr {self.points.at(type_, target, n)}, align {align}")
+    def _clear_tile(self) -> None:
+        plan = self.plan
+        with self.e.loop("clear", "0", str(plan.tile_elements), plan.lanes) as n:  # rows are whole vectors
+            at = self.points.at(self.scalar, self.tile, n)
+            self.e.line(f"store {self.wide} {emit_const(0, plan.dtype, plan.lanes)}, ptr {at}, align {plan.dtype.itemsize}")
+
+    def _clear_counts(self) -> None:
+        with self.e.loop("clear", "0", str(self.plan.slots)) as n:
+            self.e.line(f"store i32 0, ptr {self.points.at('i32', self.counts, n)}, align {OFFSET_BYTES}")
 
     def _offset(self, access: Access, axes: Sequence[Axis]) -> str:
         """An access's element offset at the current point of some axes."""
@@ -107,7 +112,7 @@ class RoutedEmitter:
         extent = plan.lists[-1].extent
         with e.loop("block", "0", str(extent), max(plan.list_block, 1)) as start:
             stop = self.points.least(e.add(start, str(plan.list_block)), extent)
-            self._clear(self.counts, plan.slots, "i32", OFFSET_BYTES)
+            self._clear_counts()
             self.lister.emit(strip, groups, (start, stop))
             self._passes(strip, groups)
 
@@ -249,27 +254,54 @@ class RoutedEmitter:
     # The local tile
 
     def _epilogue(self, groups: Span) -> None:
-        """Epilogue and stores of every held result, in vectors along the groups."""
+        """Epilogue and stores of every held result, in vectors along the groups: the tile has them along the held axis, so squares
+        of it are transposed; what is left over goes singly."""
         e, plan = self.e, self.plan
         count = e.let(f"sub nsw i64 {groups[1]}, {groups[0]}", "count")
         whole = e.mul(e.let(f"udiv i64 {count}, {plan.lanes}", "whole"), str(plan.lanes))
+        columns = plan.vector.extent // plan.lanes * plan.lanes
         with e.loop("row", "0", str(plan.row_count)) as row, self._rows(row):
-            with e.loop(plan.vector.name, "0", str(plan.vector.extent)) as column:
-                for lanes, start, stop in ((plan.lanes, "0", whole), (1, whole, count)):
-                    if lanes > plan.group_block:
-                        continue
-                    with e.loop("group", start, stop, lanes) as group:
-                        self._finish(row, column, group, e.add(groups[0], group), lanes)
+            if columns and plan.group_block >= plan.lanes:
+                with e.loop("group", "0", whole, plan.lanes) as group:
+                    with e.loop(plan.vector.name, "0", str(columns), plan.lanes) as column:
+                        self._square(row, column, group, groups)
+                    with e.loop(plan.vector.name, str(columns), str(plan.vector.extent)) as column:
+                        self._gathered(row, column, group, groups, plan.lanes)
+                rest = whole
+            else:
+                rest = "0"
+            with e.loop(plan.vector.name, "0", str(plan.vector.extent)) as column, e.loop("group", rest, count) as group:
+                self._gathered(row, column, group, groups, 1)
 
-    def _finish(self, row: str, column: str, slot: str, group: str, lanes: int) -> None:
+    def _tile_at(self, row: str, column: str, slot: str) -> str:
         e, plan = self.e, self.plan
-        step = plan.row_count * plan.padded
-        offset = e.add(e.add(e.mul(slot, str(step)), e.mul(row, str(plan.padded))), column)
+        offset = e.add(e.add(e.mul(slot, str(plan.row_count * plan.padded)), e.mul(row, str(plan.padded))), column)
+        return self.points.at(self.scalar, self.tile, offset)
+
+    def _square(self, row: str, column: str, slot: str, groups: Span) -> None:
+        """As many columns as lanes, through a square in L1: the epilogue is written out once."""
+        e, plan, size = self.e, self.plan, self.plan.dtype.itemsize
+        lines = [e.let(f"load {self.wide}, ptr {self._tile_at(row, column, e.add(slot, str(n)))}, align {size}", "line")
+                 for n in range(plan.lanes)]
+        for n, line in enumerate(transposed(e, lines, self.wide)):
+            e.line(f"store {self.wide} {line}, ptr {self.points.at(self.scalar, self.square, str(n * plan.lanes))}, align {size}")
+        with e.loop("line", "0", str(plan.lanes)) as n:
+            at = self.points.at(self.scalar, self.square, e.mul(n, str(plan.lanes)))
+            value = e.let(f"load {self.wide}, ptr {at}, align {size}", "x")
+            self._finish(e.add(column, n), e.add(groups[0], slot), plan.lanes, value)
+
+    def _gathered(self, row: str, column: str, slot: str, groups: Span, lanes: int) -> None:
+        """One column: the elements of some groups, one by one."""
+        e, plan = self.e, self.plan
         vector, value = llvm_type(plan.dtype, lanes), "poison"
         for lane in range(lanes):
-            at = self.points.at(self.scalar, self.tile, e.add(offset, str(lane * step)))
+            at = self._tile_at(row, column, e.add(slot, str(lane)))
             x = e.let(f"load {self.scalar}, ptr {at}, align {plan.dtype.itemsize}", "x")
             value = x if lanes == 1 else e.let(f"insertelement {vector} {value}, {self.scalar} {x}, i64 {lane}", "x")
+        self._finish(column, e.add(groups[0], slot), lanes, value)
+
+    def _finish(self, column: str, group: str, lanes: int, value: str) -> None:
+        plan = self.plan
         points = [*((axis, self.points.ivs[axis.name]) for axis in plan.rows), (plan.vector, column), (plan.group, group)]
         self.nest.epilogue_at(points, lanes, {plan.routing.reduce: Reg(value, plan.dtype, lanes)})
 

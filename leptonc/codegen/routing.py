@@ -28,7 +28,7 @@ MAX_LIST = 8192
 MIN_GROUPS = 16  # groups that share the making of lists, at least
 FEW_ITEMS = 16  # items wanted where whole groups are too few of them
 UNIT = Axis("unit", 1)  # stands where a role has no axis
-ENOUGH = 6  # accumulators that cover the latency of a multiply-add
+ENOUGH = 8  # accumulators that cover the latency of a multiply-add: 4 cycles, two at a time
 TILE_SHARE = 2  # the local tile may fill one in so many parts of L2
 OFFSET_BYTES = 4  # an entry's place
 
@@ -234,8 +234,21 @@ def _tuned(plan: Routed, target: Target) -> Routed:
         lanes //= 2
     plan = replace(plan, lanes=lanes)
     chunk_rows, chunk_vectors = _chunk(plan, target)
-    plan = replace(plan, chunk_rows=chunk_rows, chunk_vectors=chunk_vectors, list_lanes=_list_lanes(plan, target))
+    plan = replace(plan, chunk_rows=chunk_rows, chunk_vectors=chunk_vectors)
+    plan = replace(plan, strip=_short_strip(plan, target))
+    plan = replace(plan, list_lanes=_list_lanes(plan, target))
     return replace(plan, list_block=_list_block(plan, target))
+
+
+def _short_strip(plan: Routed, target: Target) -> int:
+    """The strip, shortened until what its lists reach stays in L1 beside them."""
+    strip, lists = plan.strip, plan.group_block * plan.lists[-1].extent * (OFFSET_BYTES + plan.dtype.itemsize)
+    while plan.folded and strip > 1:
+        reached = _slice_bytes(replace(plan, strip=strip), plan.chunk_rows, plan.chunk_vectors, plan.lists[-1].extent)
+        if reached + lists * strip <= target.l1_bytes * 7 // 8:
+            break
+        strip -= 1
+    return strip
 
 
 def _list_block(plan: Routed, target: Target) -> int:
@@ -260,7 +273,7 @@ def _list_lanes(plan: Routed, target: Target) -> int:
     along = plan.group_block if plan.folded else plan.lists[-1].extent
     if not target.compress or along < lanes or plan.tap_count > lanes:
         return 0
-    return lanes if not plan.folded or 2 * plan.lists[-1].extent >= lanes else 0
+    return lanes if not plan.folded or 2 * plan.strip * plan.lists[-1].extent >= lanes else 0
 
 
 def _chunk(plan: Routed, target: Target) -> tuple[int, int]:
@@ -279,7 +292,8 @@ def _chunk(plan: Routed, target: Target) -> tuple[int, int]:
 
 
 def _slice_bytes(plan: Routed, rows: int, vectors: int, block: int) -> int:
-    """What lists over ``block`` points of the last list axis reach of the dense operand, for a chunk of held results."""
+    """What lists over ``block`` points of the last list axis, and a strip, reach of the dense operand, for a chunk of held
+    results."""
     size = plan.dtype.itemsize
     width = vectors * plan.lanes
     if plan.packs:
@@ -287,6 +301,7 @@ def _slice_bytes(plan: Routed, rows: int, vectors: int, block: int) -> int:
     apart = plan.dense.stride(plan.rows[-1].name) if plan.rows else 0
     line, tall = width, rows
     reach = [(a, a.extent) for a in (*plan.lists[:-1], *(a for a, _ in plan.taps))] + [(plan.lists[-1], block)]
+    reach += [(a, plan.strip) for a in plan.loops[-1:]]
     for axis, extent in reach:
         stride = plan.dense.stride(axis.name)
         if apart and stride >= apart:

@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
     system, mode, case = arguments
     answers = sys.stdout
     sys.stdout = sys.stderr  # what a system prints must not get between the answers
-    step, in_call = make(system, mode, find_case(case)), steps_in_call(mode)
+    step, in_call = make(system, mode, find_case(case)), steps_in_call(mode, find_case(case))
     for line in sys.stdin:
         request = json.loads(line)
         if request["cmd"] == "warm":

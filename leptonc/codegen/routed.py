@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 
 from leptonc.codegen.access import Access
 from leptonc.codegen.emitter import Emitter, emit_const, llvm_type
@@ -285,10 +286,10 @@ class RoutedEmitter:
                  for n in range(plan.lanes)]
         for n, line in enumerate(transposed(e, lines, self.wide)):
             e.line(f"store {self.wide} {line}, ptr {self.points.at(self.scalar, self.square, str(n * plan.lanes))}, align {size}")
-        with e.loop("line", "0", str(plan.lanes)) as n:
-            at = self.points.at(self.scalar, self.square, e.mul(n, str(plan.lanes)))
+        with e.loop("line", "0", str(plan.lanes)) as number:
+            at = self.points.at(self.scalar, self.square, e.mul(number, str(plan.lanes)))
             value = e.let(f"load {self.wide}, ptr {at}, align {size}", "x")
-            self._finish(e.add(column, n), e.add(groups[0], slot), plan.lanes, value)
+            self._finish(e.add(column, number), e.add(groups[0], slot), plan.lanes, value)
 
     def _gathered(self, row: str, column: str, slot: str, groups: Span, lanes: int) -> None:
         """One column: the elements of some groups, one by one."""
@@ -328,30 +329,75 @@ def _mask(lanes: int, valid: int) -> str:
     return f"<{lanes} x i1> <{bits}>"
 
 
+def packing_items(plan: Routed) -> int:
+    """Parallel items of ``emit_routed_packing``: blocks of a register's lanes along the last list axis."""
+    return prod(a.extent for a in plan.lists[:-1]) * -(-plan.lists[-1].extent // plan.lanes)
+
+
 def emit_routed_packing(e: Emitter, plan: Routed, source: str, target: str, begin: str, end: str) -> None:
-    """Copy the dense operand with the held axes innermost, a parallel item for each point of the list axes."""
-    dtype, scalar = plan.dtype, llvm_type(plan.dtype)
+    """Copy the dense operand with the held axes innermost."""
+    packing = _Packing(e, plan, source, target)
     with e.loop("panel", begin, end) as item:
-        offset, rest = str(plan.dense.offset), item
-        for axis in reversed(plan.lists):
-            digit = rest if axis == plan.lists[0] else e.let(f"urem i64 {rest}, {axis.extent}", "digit")
-            rest = rest if axis == plan.lists[0] else e.let(f"udiv i64 {rest}, {axis.extent}", "rest")
+        block, rest = e.digit(item, -(-plan.lists[-1].extent // plan.lanes))
+        packing.block(e.mul(block, str(plan.lanes)), rest)
+
+
+class _Packing:
+    """Lists' points by held elements, each side along the other's lines: squares are transposed where lists lie in lines."""
+
+    def __init__(self, e: Emitter, plan: Routed, source: str, target: str):
+        self.e, self.plan, self.source, self.target = e, plan, source, target
+        self.scalar, self.wide = llvm_type(plan.dtype), llvm_type(plan.dtype, plan.lanes)
+        self.step, self.size = plan.dense.stride(plan.lists[-1].name), plan.dtype.itemsize
+
+    def block(self, first: str, rest: str) -> None:
+        """As many points of the last list axis as there are lanes, from ``first`` on; ``rest`` numbers those of the others."""
+        e, plan = self.e, self.plan
+        offset, point = str(plan.dense.offset), rest
+        for axis in reversed(plan.lists[:-1]):
+            digit, rest = e.digit(rest, axis.extent)
             offset = e.add(offset, e.mul(digit, str(plan.dense.stride(axis.name))))
+        point = e.add(e.mul(point, str(plan.lists[-1].extent)), first)
+        offset = e.add(offset, e.mul(first, str(self.step)))
+        stop = e.add(first, str(plan.lanes))
+        count = e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {stop}, i64 {plan.lists[-1].extent}", "stop")
+        count = e.let(f"sub nsw i64 {count}, {first}", "count")
+        whole = plan.vector.extent // plan.lanes * plan.lanes if self.step == 1 else 0
         with e.loop("row", "0", str(plan.row_count)) as row:
-            start, rest = offset, row
+            start, digits = offset, row
             for axis in reversed(plan.rows):
-                digit = rest if axis == plan.rows[0] else e.let(f"urem i64 {rest}, {axis.extent}", "digit")
-                rest = rest if axis == plan.rows[0] else e.let(f"udiv i64 {rest}, {axis.extent}", "rest")
+                digit, digits = e.digit(digits, axis.extent)
                 start = e.add(start, e.mul(digit, str(plan.dense.stride(axis.name))))
-            to = e.mul(e.add(e.mul(item, str(plan.row_count)), row), str(plan.padded))
-            with e.loop("lane", "0", str(plan.vector.extent)) as lane:
-                at = e.add(start, e.mul(lane, str(plan.dense.stride(plan.vector.name))))
-                x = e.let(f"load {scalar}, ptr {_gep(e, scalar, source, at)}, align {dtype.itemsize}", "x")
-                e.line(f"store {scalar} {x}, ptr {_gep(e, scalar, target, e.add(to, lane))}, align {dtype.itemsize}")
-            with e.loop("lane", str(plan.vector.extent), str(plan.padded)) as lane:
-                e.line(f"store {scalar} {emit_const(0, dtype, 1)}, ptr {_gep(e, scalar, target, e.add(to, lane))}, "
-                       f"align {dtype.itemsize}")
+            to = e.mul(e.add(e.mul(point, str(plan.row_count)), row), str(plan.padded))
+            full = e.let(f"icmp eq i64 {count}, {plan.lanes}", "full")
+            done = e.let(f"select i1 {full}, i64 {whole}, i64 0", "done")
+            with e.loop("lane", "0", done, plan.lanes) as lane:
+                self._square(start, to, lane)
+            with e.loop("point", "0", count) as n:
+                self._line(start, to, n, done)
 
+    def _at(self, base: str, offset: str) -> str:
+        return self.e.let(f"getelementptr {self.scalar}, ptr {base}, i64 {offset}", "at")
 
-def _gep(e: Emitter, scalar: str, base: str, offset: str) -> str:
-    return e.let(f"getelementptr {scalar}, ptr {base}, i64 {offset}", "at")
+    def _square(self, start: str, to: str, lane: str) -> None:
+        e, plan = self.e, self.plan
+        along = plan.dense.stride(plan.vector.name)
+        first = e.add(start, e.mul(lane, str(along)))
+        lines = [e.let(f"load {self.wide}, ptr {self._at(self.source, e.add(first, str(n * along)))}, align {self.size}", "line")
+                 for n in range(plan.lanes)]
+        for n, line in enumerate(transposed(e, lines, self.wide)):
+            at = self._at(self.target, e.add(e.add(to, lane), str(n * plan.row_count * plan.padded)))
+            e.line(f"store {self.wide} {line}, ptr {at}, align {self.size}")
+
+    def _line(self, start: str, to: str, n: str, done: str) -> None:
+        """One point's held elements from ``done`` on, one by one, and zeros to the end of the last register."""
+        e, plan = self.e, self.plan
+        first = e.add(start, e.mul(n, str(self.step)))
+        to = e.add(to, e.mul(n, str(plan.row_count * plan.padded)))
+        with e.loop("lane", done, str(plan.vector.extent)) as lane:
+            at = self._at(self.source, e.add(first, e.mul(lane, str(plan.dense.stride(plan.vector.name)))))
+            x = e.let(f"load {self.scalar}, ptr {at}, align {self.size}", "x")
+            e.line(f"store {self.scalar} {x}, ptr {self._at(self.target, e.add(to, lane))}, align {self.size}")
+        with e.loop("lane", str(plan.vector.extent), str(plan.padded)) as lane:
+            zero = emit_const(0, plan.dtype, 1)
+            e.line(f"store {self.scalar} {zero}, ptr {self._at(self.target, e.add(to, lane))}, align {self.size}")

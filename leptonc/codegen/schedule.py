@@ -55,7 +55,10 @@ def point_cost(stage: LinearStage) -> int:
     return cost + len(stage.stores)
 
 
-def stage_cost(stage: LinearStage, lanes: int) -> int:
+def stage_cost(stage: LinearStage, lanes: int, target: Target) -> int:
+    """Vector instructions of a stage that takes ``lanes`` points at once, in several registers if these are more than one has."""
+    sizes = [i.dtype.itemsize for i in stage.insts if isinstance(i, Load)]
+    lanes = min(lanes, target.lanes(max(sizes, default=4)))
     points = prod(a.extent for a in (*stage.outer, *stage.axes))
     return points * point_cost(stage) // lanes
 
@@ -70,11 +73,11 @@ def schedule_nest(stage: LinearStage, target: Target) -> Nest:
     maps = [a for a in stage.map_axes if a != vector]
     if stage.outer:
         return Nest((), tuple(maps), vector, lanes, 0, fold, unroll)
-    parallel, work = _parallel_split(stage, maps, lanes)
+    parallel, work = _parallel_split(stage, maps, stage_cost(stage, lanes, target))
     block = 0
     if vector is not None and not vector.reduce and vector.name in stage.parallel and _leading(maps, parallel):
-        inner = max(1, work // max(vector.extent, 1))
-        block = max(1, ITEM_COST // inner) * lanes
+        each = ITEM_COST * vector.extent // max(work, 1)  # elements that make an item's work
+        block = max(1, each // lanes) * lanes
         block = block if block < vector.extent else 0
     loops = tuple(a for a in maps if a not in parallel)
     return Nest(parallel, loops, vector, lanes, block, fold, unroll)
@@ -85,9 +88,9 @@ def _leading(maps: list[Axis], parallel: tuple[Axis, ...]) -> bool:
     return len(maps) == len(parallel)
 
 
-def _parallel_split(stage: LinearStage, maps: list[Axis], lanes: int) -> tuple[tuple[Axis, ...], int]:
-    """Flatten leading parallel axes until an item holds ITEM_COST operations; returns them and an item's cost."""
-    work = stage_cost(stage, lanes)
+def _parallel_split(stage: LinearStage, maps: list[Axis], work: int) -> tuple[tuple[Axis, ...], int]:
+    """Flatten leading parallel axes until an item of all the ``work`` holds ITEM_COST operations; returns them and an item's
+    cost."""
     chosen: list[Axis] = []
     for axis in maps:
         if axis.name not in stage.parallel or work <= ITEM_COST:

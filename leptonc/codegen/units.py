@@ -12,7 +12,7 @@ from leptonc.codegen.emitter import Emitter
 from leptonc.codegen.linear import LinearStage, linear_stage
 from leptonc.codegen.nest import NestEmitter
 from leptonc.codegen.panels import Panels, emit_packing
-from leptonc.codegen.routed import RoutedEmitter, emit_routed_packing, routed_scratch
+from leptonc.codegen.routed import RoutedEmitter, emit_routed_packing, packing_items, routed_scratch
 from leptonc.codegen.routing import Routed, find_routed
 from leptonc.codegen.schedule import Nest, schedule_nest, stage_cost
 from leptonc.ir.kernel import Axis, Const, Index, Kernel, Load, Param, Stage, Store
@@ -131,7 +131,7 @@ class _KernelUnits:
         e = self.functions.emitter()
         NestEmitter(e, linear, nest, self.pointers, {}).emit("%begin", "%end")
         reads, writes = _touched(stage)
-        return Unit(self._write(e), self.kernel, reads, writes, nest.items, stage_cost(linear, nest.lanes),
+        return Unit(self._write(e), self.kernel, reads, writes, nest.items, stage_cost(linear, nest.lanes, self.functions.target),
                     f"{what} {describe_nest(nest)}")
 
     def _outer_units(self) -> list[Unit]:
@@ -162,7 +162,7 @@ class _KernelUnits:
                 else:
                     NestEmitter(e, linear, nest, pointers, ivs).emit_inner()
         points = prod(a.extent for a in kernel.outer)
-        cost = sum(points * 2 * plan.work // plan.lanes if plan else stage_cost(linear, nest.lanes)
+        cost = sum(points * 2 * plan.work // plan.lanes if plan else stage_cost(linear, nest.lanes, functions.target)
                    for linear, plan, nest in zip(linears, plans, nests))
         what = "; ".join(describe_contraction(plan) if plan else describe_nest(nest) for plan, nest in zip(plans, nests))
         what = f"at each {' '.join(f'{a.name}:{a.extent}' for a in kernel.outer)}: {what}"
@@ -210,7 +210,7 @@ class _KernelUnits:
             emit_routed_packing(e, plan, source, "%panels", "%begin", "%end")
             what = f"pack {plan.dense_buffer}"
             units.append(Unit(self._write(e), self.kernel, frozenset({plan.dense_buffer}), frozenset({""}),
-                              prod(a.extent for a in plan.lists), plan.panel_elements, what, size))
+                              packing_items(plan), 4 * plan.panel_elements // plan.lanes, what, size))
             source = "%panels"
         e = self.functions.emitter()
         RoutedEmitter(e, plan, self.pointers, source, "%local").emit("%begin", "%end")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from math import log2, prod
 
 from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Reduce, Stage, Store, reduction_identity
-from leptonc.ir.structure import is_contraction
+from leptonc.ir.structure import is_contraction, is_product_sum
 from leptonc.ir.types import TensorType
 from leptonc.passes.draft import Draft, Task, buffer_name
 
@@ -21,11 +21,16 @@ SPLITTABLE = ("sum", "prod", "max", "min", "any", "all")
 @dataclass(frozen=True)
 class SplitReductions:
     """``points``: longest reduction left whole; ``chunks``: how many parts a contraction with few results is cut in;
-    ``results``: contractions with more results than that stay whole."""
+    ``results``: contractions with more results than that stay whole. ``row``: a contraction with no more results than that, as
+    a dense layer of one example, is cut in ``row_chunks`` from ``row_points`` products each on: there is nothing else to share
+    between threads, and each reads the weights in one piece."""
 
     points: int = 4096
     chunks: int = 32
     results: int = 60_000
+    row: int = 256
+    row_chunks: int = 8
+    row_points: int = 1024
     name: str = "split-reductions"
 
     def __call__(self, program: Program) -> Program:
@@ -41,6 +46,9 @@ class SplitReductions:
         if stage is None or not _plain_reduction(stage):
             return [task]
         reduced = prod(a.extent for a in stage.reduce_axes)
+        if self._is_row(stage) and reduced >= self.row_points and stage.reduce_axes[0].extent % self.row_chunks == 0:
+            cut = stage.reduce_axes[0]
+            return [*_split_stage(draft, task, stage, [], cut, cut.extent // self.row_chunks)]
         if reduced <= self.points:
             return [task]
         inner = self._contraction_chunk(stage) if is_contraction(stage) else self._reduction_chunk(stage)
@@ -48,6 +56,9 @@ class SplitReductions:
             return [task]
         partial, combine = _split_stage(draft, task, stage, *inner)
         return [partial, *self._split(draft, combine)]
+
+    def _is_row(self, stage: Stage) -> bool:
+        return is_product_sum(stage) and len(stage.reduce_axes) == 1 and prod(a.extent for a in stage.map_axes) <= self.row
 
     def _reduction_chunk(self, stage: Stage) -> tuple[list[Axis], Axis | None, int]:
         """Axes that number the chunks, then an axis to cut, and the extent of its pieces."""

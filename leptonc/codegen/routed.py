@@ -35,12 +35,14 @@ def _scratch_sizes(plan: Routed) -> tuple[int, int, int, int, int]:
 
 
 class RoutedEmitter:
-    """Emits the items of one routed sum. ``dense`` is the pointer the dense operand is read from (panels if packed)."""
+    """Emits the items of one routed sum. ``dense`` is the pointer the dense operand is read from (panels if packed); ``clear``
+    the elements of the result that each item sets to zero first."""
 
-    def __init__(self, e: Emitter, plan: Routed, pointers: dict[str, str], dense: str, scratch: str):
+    def __init__(self, e: Emitter, plan: Routed, pointers: dict[str, str], dense: str, scratch: str, clear: int = 0):
         self.e = e
         self.plan = plan
         self.dense = dense
+        self.clear = clear
         self.pointers = pointers
         self.scalar, self.wide = llvm_type(plan.dtype), llvm_type(plan.dtype, plan.lanes)
         nest = Nest((), (), plan.group if plan.folded else plan.lists[-1], 1, 0, (), False)
@@ -61,7 +63,10 @@ class RoutedEmitter:
             groups, points = self._decode(item)
             with self.points.open(points):
                 if self.plan.folded:
-                    self._clear_tile()
+                    self._clear(self.tile, self.plan.tile_elements)
+                elif self.clear:
+                    result = self.pointers[self.plan.stage.stores[0].buffer]
+                    self._clear(self.points.at(self.scalar, result, self.e.mul(item, str(self.clear))), self.clear)
                 self._strips(self.plan.loops, groups)
                 if self.plan.folded:
                     self._epilogue(groups)
@@ -78,11 +83,15 @@ class RoutedEmitter:
             points.append((axis, digit))
         return (start, stop), points
 
-    def _clear_tile(self) -> None:
-        plan = self.plan
-        with self.e.loop("clear", "0", str(plan.tile_elements), plan.lanes) as n:  # rows are whole vectors
-            at = self.points.at(self.scalar, self.tile, n)
-            self.e.line(f"store {self.wide} {emit_const(0, plan.dtype, plan.lanes)}, ptr {at}, align {plan.dtype.itemsize}")
+    def _clear(self, target: str, count: int) -> None:
+        """Zeros, in whole registers as far as they go."""
+        e, plan = self.e, self.plan
+        whole = count // plan.lanes * plan.lanes
+        for start, stop, lanes in ((0, whole, plan.lanes), (whole, count, 1)):
+            with e.loop("clear", str(start), str(stop), lanes) as n:
+                at = self.points.at(self.scalar, target, n)
+                e.line(f"store {llvm_type(plan.dtype, lanes)} {emit_const(0, plan.dtype, lanes)}, ptr {at}, "
+                       f"align {plan.dtype.itemsize}")
 
     def _clear_counts(self) -> None:
         with self.e.loop("clear", "0", str(self.plan.slots)) as n:

@@ -147,6 +147,20 @@ def find_routed(stage: LinearStage, target: Target) -> Routed | None:
     return None
 
 
+def cleared_by_item(plan: Routed, size: int) -> int:
+    """Elements of a result of ``size`` that each item may set to zero before it adds to them: its own share, in one piece; 0 if
+    items do not have such shares."""
+    if plan.folded or plan.group_items != 1 or not plan.outer or plan.items == 0:
+        return 0
+    share, target = size // plan.items, plan.stage.targets[0]
+    step = share
+    for axis in reversed(plan.outer):
+        if target.stride(axis.name) != step:
+            return 0
+        step *= axis.extent
+    return share if step == size else 0
+
+
 def _folded(stage: LinearStage, routing: Routing, entry: frozenset[str], target: Target) -> Routed | None:
     """Routing axes under the sum: a weight gradient."""
     dense = stage.loads[routing.dense]

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 
 from leptonc.codegen.contract import ContractionEmitter, panels_of, workspace_bytes
 from leptonc.codegen.contraction import Contraction, find_contraction
 from leptonc.codegen.emitter import Emitter
+from leptonc.codegen.filling import fill_kernel, filling
 from leptonc.codegen.linear import LinearStage, linear_stage
 from leptonc.codegen.nest import NestEmitter
 from leptonc.codegen.panels import Panels, emit_packing
 from leptonc.codegen.routed import RoutedEmitter, emit_routed_packing, packing_items, routed_scratch
-from leptonc.codegen.routing import Routed, find_routed
+from leptonc.codegen.routing import Routed, cleared_by_item, find_routed
 from leptonc.codegen.schedule import Nest, schedule_nest, stage_cost
-from leptonc.ir.kernel import Axis, Const, Index, Kernel, Load, Param, Stage, Store
+from leptonc.ir.kernel import Axis, Kernel, Load, Param, Stage
 from leptonc.target import Target
 
 ALIGN = 64
@@ -86,32 +87,39 @@ class _KernelUnits:
         self.name = name
         self.pointers = {p.name: f"%p{n}" for n, p in enumerate(kernel.params)}
         self.count = 0
+        self.linears: dict[Stage, LinearStage] = {}
 
     def all(self) -> list[Unit]:
-        units = [self._fill(p) for p in self.kernel.params if p.init is not None and p.role != "in" and not self._is_covered(p)]
+        units = [unit for p in self.kernel.params if p.init is not None and p.role != "in" for unit in self._fill(p)]
         if self.kernel.outer:
             return [*units, *self._outer_units()]
         for stage in self.kernel.stages:
             units += self._stage_units(stage)
         return units
 
-    def _is_covered(self, param: Param) -> bool:
-        """Whether the first stage writes every element anyway: nothing to fill."""
-        first = self.kernel.stages[0] if self.kernel.stages else None
-        if first is None or self.kernel.outer or any(isinstance(i, Load) and i.buffer == param.name for i in first.insts):
-            return False
-        return any(covers(store, first, param.type.shape) for store in first.stores if store.buffer == param.name)
+    def _fill(self, param: Param) -> list[Unit]:
+        """Set a result to its initial value where the stages do not write it, or add to it."""
+        what = filling(self.kernel, param)
+        if not what.parts or self._is_cleared(param):
+            return []
+        kernel = fill_kernel(self.kernel, param, what)
+        units = _KernelUnits(self.functions, kernel, f"{self.name}.fill.{param.name}").all()
+        return [replace(unit, description=f"fill {param.name} {unit.description}") for unit in units]
 
-    def _fill(self, param: Param) -> Unit:
-        """Set a result to its initial value, before stages that do not cover or that accumulate."""
-        axes = tuple(Axis(f"i{n}", extent) for n, extent in enumerate(param.type.shape))
-        assert param.init is not None
-        stage = Stage(axes, (Const(param.init, param.type.dtype),),
-                      (Store(param.name, tuple(Index.of(a) for a in axes), 0),))
-        return self._nest_unit(stage, linear_stage(self.kernel, stage), f"fill {param.name}")
+    def _is_cleared(self, param: Param) -> bool:
+        """Whether a routed sum sets its part of the result to zero, item by item, before it adds to it."""
+        if len(self.kernel.stages) != 1 or self.kernel.outer or param.init != 0:
+            return False
+        routed = find_routed(self._linear(self.kernel.stages[0]), self.functions.target)
+        return routed is not None and cleared_by_item(routed, param.type.size) > 0
+
+    def _linear(self, stage: Stage) -> LinearStage:
+        if stage not in self.linears:
+            self.linears[stage] = linear_stage(self.kernel, stage)
+        return self.linears[stage]
 
     def _stage_units(self, stage: Stage) -> list[Unit]:
-        linear = linear_stage(self.kernel, stage)
+        linear = self._linear(stage)
         routed = find_routed(linear, self.functions.target)
         if routed is not None:
             return self._routed_units(stage, routed)
@@ -213,7 +221,9 @@ class _KernelUnits:
                               packing_items(plan), 4 * plan.panel_elements // plan.lanes, what, size))
             source = "%panels"
         e = self.functions.emitter()
-        RoutedEmitter(e, plan, self.pointers, source, "%local").emit("%begin", "%end")
+        result = self.kernel.buffer(stage.stores[0].buffer)
+        clear = cleared_by_item(plan, result.type.size) if result.init == 0 else 0
+        RoutedEmitter(e, plan, self.pointers, source, "%local", clear).emit("%begin", "%end")
         reads, writes = _touched(stage)
         reads |= {""} if units else frozenset()
         cost = plan.entries * (ENTRY_COST + plan.row_count * plan.vectors)
@@ -228,24 +238,6 @@ class _KernelUnits:
         what = f"pack {panels.side.buffer} into {panels.items} panels of {panels.plan.depth} x {panels.width}"
         return Unit(self._write(e), self.kernel, frozenset({panels.side.buffer}), frozenset({""}), panels.items,
                     panels.elements, what, offset + size)
-
-
-def covers(store: Store, stage: Stage, shape: tuple[int, ...]) -> bool:
-    """Whether a plain store meets every index of a buffer: each dimension counts through [0, extent) in digits of its own."""
-    extents = {a.name: a.extent for a in stage.map_axes}
-    used: set[str] = set()
-    for index, extent in zip(store.index, shape, strict=True):
-        if index.values or index.offset or index.div != 1 or used & {a for a, _ in index.axes}:
-            return False
-        reach = 1
-        for axis, coeff in sorted(index.axes, key=lambda term: term[1]):
-            if coeff != reach or axis not in extents:
-                return False
-            reach *= extents[axis]
-        used |= {a for a, _ in index.axes}
-        if reach != extent:
-            return False
-    return not store.accumulate and not store.masked
 
 
 def _decode_outer(e: Emitter, outer: tuple[Axis, ...], item: str) -> dict[str, str]:

@@ -100,8 +100,8 @@ def _is_contraction(stage: Stage, buffer: str) -> bool:
 
 
 def _shared_writes(made: Task, used: Task) -> bool:
-    """Whether one overwrites what the other reads, or parameters have initial values."""
-    if set(used.writes) & set(made.reads) or any(p.init is not None for p in used.kernel.params):
+    """Whether one overwrites what the other reads, or they see a buffer under different shapes."""
+    if set(used.writes) & set(made.reads):
         return True
     types = {p.name: p.type for p in made.kernel.params}
     return any(types.get(p.name, p.type) != p.type for p in used.kernel.params)

@@ -26,7 +26,7 @@ class SplitReductions:
     between threads, and each reads the weights in one piece."""
 
     points: int = 4096
-    chunks: int = 32
+    chunks: int = 16
     results: int = 60_000
     row: int = 256
     row_chunks: int = 8
@@ -78,10 +78,10 @@ class SplitReductions:
         if prod(a.extent for a in stage.map_axes) > self.results or not stage.reduce_axes:
             return None
         first = stage.reduce_axes[0]
-        if first.extent <= 2 * self.chunks:
+        if first.extent <= self.chunks:
             rest = prod(a.extent for a in stage.reduce_axes[1:])
             return ([first], None, 0) if rest > 1 else None
-        pieces = [d for d in range(8, 4 * self.chunks) if first.extent % d == 0]
+        pieces = [d for d in range(self.chunks // 2, 4 * self.chunks) if first.extent % d == 0]
         if not pieces:
             return None
         count = min(pieces, key=lambda d: abs(log2(d / self.chunks)))

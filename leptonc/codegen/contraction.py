@@ -18,7 +18,7 @@ from leptonc.target import Target
 
 MIN_WORK = 4096  # multiply-adds below which a plain loop nest is as good
 ITEM_WORK = 1 << 18  # multiply-adds worth a parallel item
-MIN_ITEMS = 64  # items wanted, so that the split is even for any thread count
+MIN_ITEMS = 32  # items wanted, so that the split is even for any thread count
 MIN_ITEMS_ACROSS = 24  # the same where tiles of an item share lines of A
 EPILOGUE_INLINE = 4  # epilogues of at most that many instructions are written out for each accumulator
 LOAD_COST = 0.25  # multiply-adds that a load of an operand costs, when operands come from beyond L1
@@ -289,7 +289,10 @@ def _blocked(plan: Contraction, target: Target) -> Contraction:
         return outer * ceil(plan.row_tiles / row_block) * ceil(plan.col_tiles / col_block)
 
     while wanting() and row_block * col_block * tile_work > ITEM_WORK and row_block * col_block > 1:
-        if row_block > 1 and (row_block >= col_block or col_block == 1):
+        # Near a square, each element of either operand is read by the fewest items. But what an epilogue reads and writes beside
+        # the sums is best left in whole lines to one thread.
+        tall = row_block * plan.rows >= col_block * plan.width if plan.plain else row_block >= col_block
+        if row_block > 1 and (tall or col_block == 1):
             row_block = ceil(row_block / 2)
         else:
             col_block = ceil(col_block / 2)

@@ -72,10 +72,11 @@ class Points:
 class Lister:
     """Emits the making of the lists of one strip."""
 
-    def __init__(self, points: Points, counts: str, places: str, values: str):
+    def __init__(self, points: Points, counts: str, places: str, values: str, squares: str):
         self.points = points
         self.e, self.plan, self.nest = points.e, points.plan, points.nest
         self.counts, self.places, self.values = counts, places, values
+        self.squares = squares  # room for a square of values, then one of places
 
     def emit(self, strip: Span, groups: Span, block: Span) -> None:
         """The lists of a strip, over ``block`` of the last list axis."""
@@ -89,6 +90,8 @@ class Lister:
                 whole = self.e.mul(self.e.let(f"udiv i64 {count}, {plan.list_lanes}", "whole"), str(plan.list_lanes))
                 rest = self.e.add(groups[0], whole)
                 self._squares(strip, (groups[0], rest), groups, block)
+                if plan.whole_groups(plan.list_lanes):
+                    return
             points.walk([*rows, *lists, (plan.group, rest, groups[1])], lambda: self._append(strip, groups))
             return
         main = plan.lists[-1].extent // plan.list_lanes * plan.list_lanes if plan.list_lanes else 0
@@ -229,26 +232,42 @@ class Lister:
             rows = e.let(f"sub nsw i64 {strip[1]}, {strip[0]}", "rows")
             count = e.mul(rows, str(plan.lists[-1].extent))
         last = e.let(f"sub nsw i64 {count}, 1", "last")
+        values, places = self.squares, points.at("i8", self.squares, str(lanes ** 2 * plan.dtype.itemsize))
         with e.loop("square", "0", count, lanes) as start:
             left = e.let(f"sub nsw i64 {count}, {start}", "left")
             valid = self._valid(left, lanes)
-            at = [self._point(e.add(start, str(n)), last, strip, block) for n in range(lanes)]
             with e.loop(plan.group.name, *whole, lanes) as group:
-                values, places = [], []
-                for n in range(lanes):
-                    with points.open([*at[n], (plan.group, group)], lanes):
+                with e.loop("point", "0", str(lanes)) as n:
+                    at = self._point(e.add(start, n), last, strip, block)
+                    with points.open([*at, (plan.group, group)], lanes):
                         number, inside = self._number(lanes)
-                        values.append(self._value(inside, lanes))
-                        places.append(self._place(number, lanes))
-                values = transposed(e, values, llvm_type(plan.dtype, lanes))
-                places = transposed(e, places, f"<{lanes} x i32>")
-                for n in range(lanes):
+                        self._store_line(llvm_type(plan.dtype, lanes), self._value(inside, lanes), values, n)
+                        self._store_line(f"<{lanes} x i32>", self._place(number, lanes), places, n)
+                self._turn(llvm_type(plan.dtype, lanes), values)
+                self._turn(f"<{lanes} x i32>", places)
+                with e.loop("line", "0", str(lanes)) as n:
+                    value = self._load_line(llvm_type(plan.dtype, lanes), values, n)
                     zero = emit_const(0, plan.dtype, lanes)
-                    live = e.let(f"fcmp une {llvm_type(plan.dtype, lanes)} {values[n]}, {zero}", "nonzero")
+                    live = e.let(f"fcmp une {llvm_type(plan.dtype, lanes)} {value}, {zero}", "nonzero")
                     live = e.let(f"and <{lanes} x i1> {live}, {valid}", "live")
-                    with points.open([(plan.group, e.add(group, str(n)))]):
+                    with points.open([(plan.group, e.add(group, n))]):
                         slot = points.slot(strip, groups, "0")
-                    self._append_live(slot, values[n], places[n], live)
+                    self._append_live(slot, value, self._load_line(f"<{lanes} x i32>", places, n), live)
+
+    def _line_at(self, type_: str, base: str, n: str) -> str:
+        return self.points.at(type_, base, n)
+
+    def _store_line(self, type_: str, value: str, base: str, n: str) -> None:
+        self.e.line(f"store {type_} {value}, ptr {self._line_at(type_, base, n)}, align 4")
+
+    def _load_line(self, type_: str, base: str, n: str) -> str:
+        return self.e.let(f"load {type_}, ptr {self._line_at(type_, base, n)}, align 4", "line")
+
+    def _turn(self, type_: str, base: str) -> None:
+        """The square at ``base``, transposed. It goes through L1 so that what is done line by line is written out once."""
+        lines = [self._load_line(type_, base, str(n)) for n in range(self.plan.list_lanes)]
+        for n, line in enumerate(transposed(self.e, lines, type_)):
+            self._store_line(type_, line, base, str(n))
 
     def _point(self, number: str, last: str, strip: Span, block: Span) -> list[tuple[Axis, str]]:
         """The axes of the list at its point of that number, or at the last one."""
@@ -264,6 +283,11 @@ class Lister:
         """The lanes below ``left``."""
         iota = "<" + ", ".join(f"i64 {n}" for n in range(lanes)) + ">"
         return self.e.let(f"icmp slt <{lanes} x i64> {iota}, {splat(self.e, left, i64, lanes)}", "valid")
+
+
+def square_bytes(plan: Routed) -> int:
+    """What the squares take that lists are made through; none where entries are listed in another way."""
+    return plan.list_lanes ** 2 * (plan.dtype.itemsize + OFFSET_BYTES) if plan.folded else 0
 
 
 def _suffix(dtype: DType, lanes: int) -> str:

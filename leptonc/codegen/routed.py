@@ -9,7 +9,7 @@ from math import prod
 
 from leptonc.codegen.access import Access
 from leptonc.codegen.emitter import Emitter, emit_const, llvm_type
-from leptonc.codegen.listing import Lister, Points, Span
+from leptonc.codegen.listing import Lister, Points, Span, square_bytes
 from leptonc.codegen.memory import Reg, splat, transposed
 from leptonc.codegen.nest import NestEmitter
 from leptonc.codegen.routing import ENOUGH, OFFSET_BYTES, Routed
@@ -24,14 +24,15 @@ def _aligned(size: int) -> int:
 
 
 def routed_scratch(plan: Routed) -> int:
-    """Per-thread bytes: list lengths, places and values of entries, the local tile, a square of it."""
+    """Per-thread bytes: list lengths, places and values of entries, the local tile, a square of it, squares of entries."""
     return sum(_scratch_sizes(plan))
 
 
-def _scratch_sizes(plan: Routed) -> tuple[int, int, int, int, int]:
+def _scratch_sizes(plan: Routed) -> tuple[int, ...]:
     entries, size = plan.slots * plan.capacity, plan.dtype.itemsize
     return (_aligned(plan.slots * OFFSET_BYTES), _aligned(entries * OFFSET_BYTES), _aligned(entries * size),
-            _aligned(plan.tile_elements * size), _aligned(plan.lanes ** 2 * size if plan.folded else 0))
+            _aligned(plan.tile_elements * size), _aligned(plan.lanes ** 2 * size if plan.folded else 0),
+            _aligned(square_bytes(plan)))
 
 
 class RoutedEmitter:
@@ -52,8 +53,8 @@ class RoutedEmitter:
         for size in _scratch_sizes(plan):
             parts.append(e.let(f"getelementptr i8, ptr {scratch}, i64 {offset}", "scratch"))
             offset += size
-        self.counts, self.places, self.values, self.tile, self.square = parts
-        self.lister = Lister(self.points, self.counts, self.places, self.values)
+        self.counts, self.places, self.values, self.tile, self.square, squares = parts
+        self.lister = Lister(self.points, self.counts, self.places, self.values, squares)
 
     def emit(self, begin: str, end: str) -> None:
         """All items from ``begin`` to ``end``."""
@@ -275,9 +276,12 @@ class RoutedEmitter:
                 with e.loop("group", "0", whole, plan.lanes) as group:
                     with e.loop(plan.vector.name, "0", str(columns), plan.lanes) as column:
                         self._square(row, column, group, groups)
-                    with e.loop(plan.vector.name, str(columns), str(plan.vector.extent)) as column:
-                        self._gathered(row, column, group, groups, plan.lanes)
+                    if columns < plan.vector.extent:
+                        with e.loop(plan.vector.name, str(columns), str(plan.vector.extent)) as column:
+                            self._gathered(row, column, group, groups, plan.lanes)
                 rest = whole
+                if plan.whole_groups(plan.lanes):
+                    return
             else:
                 rest = "0"
             with e.loop(plan.vector.name, "0", str(plan.vector.extent)) as column, e.loop("group", rest, count) as group:

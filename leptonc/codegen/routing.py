@@ -104,6 +104,10 @@ class Routed:
     def items(self) -> int:
         return prod(a.extent for a in self.outer) * self.group_items
 
+    def whole_groups(self, lanes: int) -> bool:
+        """Whether every item's groups come in whole registers."""
+        return self.group_block % lanes == 0 and self.group.extent % self.group_block == 0
+
     @property
     def slots(self) -> int:
         """Lists made at a time."""

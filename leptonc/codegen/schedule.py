@@ -16,6 +16,8 @@ from leptonc.ir.scalar import SCALARS
 from leptonc.target import Target
 
 ITEM_COST = 4096  # scalar operations in one parallel item, about: enough to hide decoding its index
+ENOUGH_ITEMS = 8  # from so many on, the vector axis is cut in long blocks only
+SHORTEST_BLOCK = 1024  # elements
 SERIAL_COST = 24_000  # below this a stage runs on one thread: a barrier costs about as much as the work saved
 UNROLL_POINTS = 16  # reductions over fewer points are written out
 UNROLL_INSTS = 192
@@ -77,6 +79,8 @@ def schedule_nest(stage: LinearStage, target: Target) -> Nest:
     block = 0
     if vector is not None and not vector.reduce and vector.name in stage.parallel and _leading(maps, parallel):
         each = ITEM_COST * vector.extent // max(work, 1)  # elements that make an item's work
+        if prod(a.extent for a in parallel) >= ENOUGH_ITEMS:
+            each = max(each, SHORTEST_BLOCK)  # rows are read in one piece
         block = max(1, each // lanes) * lanes
         block = block if block < vector.extent else 0
     loops = tuple(a for a in maps if a not in parallel)

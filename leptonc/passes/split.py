@@ -22,8 +22,8 @@ SPLITTABLE = ("sum", "prod", "max", "min", "any", "all")
 class SplitReductions:
     """``points``: longest reduction left whole; ``chunks``: how many parts a contraction with few results is cut in;
     ``results``: contractions with more results than that stay whole. ``row``: a contraction with no more results than that, as
-    a dense layer of one example, is cut in ``row_chunks`` from ``row_points`` products each on: there is nothing else to share
-    between threads, and each reads the weights in one piece."""
+    a dense layer of one example, is cut in ``row_chunks`` or more from ``row_points`` products each on: there is nothing else to
+    share between threads, and each reads the weights in one piece."""
 
     points: int = 4096
     chunks: int = 16
@@ -46,9 +46,10 @@ class SplitReductions:
         if stage is None or not _plain_reduction(stage):
             return [task]
         reduced = prod(a.extent for a in stage.reduce_axes)
-        if self._is_row(stage) and reduced >= self.row_points and stage.reduce_axes[0].extent % self.row_chunks == 0:
+        parts = self._row_parts(stage)
+        if parts:
             cut = stage.reduce_axes[0]
-            return [*_split_stage(draft, task, stage, [], cut, cut.extent // self.row_chunks)]
+            return [*_split_stage(draft, task, stage, [], cut, cut.extent // parts)]
         if reduced <= self.points:
             return [task]
         inner = self._contraction_chunk(stage) if is_contraction(stage) else self._reduction_chunk(stage)
@@ -57,8 +58,13 @@ class SplitReductions:
         partial, combine = _split_stage(draft, task, stage, *inner)
         return [partial, *self._split(draft, combine)]
 
-    def _is_row(self, stage: Stage) -> bool:
-        return is_product_sum(stage) and len(stage.reduce_axes) == 1 and prod(a.extent for a in stage.map_axes) <= self.row
+    def _row_parts(self, stage: Stage) -> int:
+        """Equal parts of a product with few results, none of them too long; 0 if it is left alone or cannot be cut so."""
+        if not is_product_sum(stage) or len(stage.reduce_axes) != 1 or prod(a.extent for a in stage.map_axes) > self.row:
+            return 0
+        extent = stage.reduce_axes[0].extent
+        least = max(self.row_chunks, -(-extent // self.points))
+        return next((d for d in range(least, 2 * least) if extent % d == 0), 0) if extent >= self.row_points else 0
 
     def _reduction_chunk(self, stage: Stage) -> tuple[list[Axis], Axis | None, int]:
         """Axes that number the chunks, then an axis to cut, and the extent of its pieces."""

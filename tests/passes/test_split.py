@@ -27,7 +27,8 @@ def longest_fold(program: Program) -> int:
     (1, 1600, 128, 8),  # one example: the weights' rows are shared out
     (2, 4096, 100, 8),
     (1, 1000, 128, 1),  # short
-    (1, 1604, 128, 1),  # no parts of equal length
+    (1, 1607, 128, 1),  # no parts of equal length
+    (1, 50_000, 8, 16),  # no part longer than other sums
     (64, 1600, 128, 1),  # rows enough for a register tile
 ])
 def test_a_dense_layer_of_one_example_is_cut_along_its_weights(rows, depth, columns, parts, rng):

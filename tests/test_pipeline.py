@@ -7,6 +7,7 @@ import pytest
 
 import leptonc
 from leptonc import driver, tree
+from leptonc import target as targets
 from leptonc.errors import LeptonError
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.interpret import run_program
@@ -149,3 +150,13 @@ def test_stages_have_text():
         assert word in compiled.as_text(stage)
     with pytest.raises(LeptonError, match="stage="):
         compiled.as_text("nonsense")
+
+
+def test_cache_sizes_of_a_machine_are_taken_within_bounds(monkeypatch):
+    """Virtual machines report anything."""
+    measured = targets._measured.__wrapped__
+    for found, l1, l2 in (({}, None, None), ({1: 48 << 10, 2: 2 << 20}, 48 << 10, 2 << 20),
+                          ({1: 1 << 10, 2: 1 << 30}, 16 << 10, 4 << 20)):
+        monkeypatch.setattr(targets, "_cache_sizes", lambda found=found: found)
+        got = measured()
+        assert got.l1_bytes == (l1 or TARGETS[got.name].l1_bytes) and got.l2_bytes == (l2 or TARGETS[got.name].l2_bytes)

@@ -159,9 +159,9 @@ def table(results: dict[str, Any]) -> str:
              f"{machine['copy_gbs']} GB/s", "",
              "| case | system | median ms | min ms | compile s | peak MB | value after 10 steps |", "|---|---|---|---|---|---|---|"]
     for case in results["cases"]:
-        lines += [f"| {case['case']} | {r['system']} {r['mode']} | {r['median_ms']:.2f} | {r['min_ms']:.2f} | "
+        lines += [f"| {case['case']} | {r['system']} {r['mode']} | {_ms(r['median_ms'])} | {_ms(r['min_ms'])} | "
                   f"{r['compile_s']:.2f} | {r['peak_rss_mb']:.0f} | {r['value_after_10_steps']:.5f} |" for r in case["runs"]]
-        lines.append(f"| {case['case']} | dense limit | {case['dense_limit_ms']:.2f} | | | | |")
+        lines.append(f"| {case['case']} | dense limit | {_ms(case['dense_limit_ms'])} | | | | |")
     for case in results["cases"]:
         ours = case["runs"][0]
         speed, warm = case["dense_limit_ms"] / ours["median_ms"], ours["warm_start_s"] * 1e3
@@ -171,6 +171,10 @@ def table(results: dict[str, Any]) -> str:
             line = f"{case['case']}: {case['ratio_to_best_peer']:.2f} times as fast as the best peer ({case['best_peer']})"
             lines.append(line + (f", {case['ratio_in_scan']:.2f} times in a scan" if case["ratio_in_scan"] else ""))
     return "\n".join(lines)
+
+
+def _ms(x: float) -> str:
+    return f"{x:.2f}" if x >= 1 else f"{x:.3f}"
 
 
 def _say(text: str) -> None:

@@ -1,7 +1,8 @@
 """Elementwise chains and reductions over arrays larger than any cache, in f32: ``python benchmarks/bandwidth.py [rounds]``.
 
 Prints a Markdown table: GB/s of what has to be read and written, the share of the copy rate measured in the same run, and how many
-times faster than NumPy and, where it is installed, PyTorch (eager). Unset OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE first.
+times faster than NumPy and, where it is installed, PyTorch (eager), each in its best round. Unset OPENBLAS_CORETYPE and
+OPENBLAS_L2_SIZE first.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import importlib.util
 import sys
 import time
 from collections.abc import Callable
-from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +23,7 @@ from leptonc.bench.machine import copy_gbs
 ROWS, COLUMNS = 4096, 8192
 STEPS = 3  # calls in one turn
 REST = 0.05  # between turns: thread pools spin on for some time
+SETTLE = 0.1  # untimed, first: threads that have slept may wake up on one core, and take a while to part
 
 
 class Case(NamedTuple):
@@ -97,6 +98,9 @@ def systems(case: Case, operands: list[np.ndarray]) -> dict[str, Callable[[], ob
 
 def turn(run: Callable[[], object]) -> float:
     """Least seconds of a call."""
+    begin = time.perf_counter()
+    while time.perf_counter() < begin + SETTLE:
+        run()
     seconds = []
     for _ in range(STEPS):
         start = time.perf_counter()
@@ -118,7 +122,7 @@ def main(rounds: int) -> None:
         runs = systems(case, operands[:case.operands])
         wanted, got = np.asarray(runs["NumPy"]()), np.asarray(runs["leptonc"]())
         assert np.allclose(got, wanted, rtol=1e-3, atol=1e-3 * np.abs(wanted).max()), case.name
-        seconds = {name: median(times) for name, times in
+        seconds = {name: min(times) for name, times in
                    zip(runs, zip(*([turn(run) for run in runs.values()] for _ in range(rounds))))}
         rate = case.moved * operands[0].nbytes / seconds["leptonc"] / 1e9
         ratios = " | ".join(f"{seconds[p] / seconds['leptonc']:.2f}" for p in peers)

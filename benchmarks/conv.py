@@ -1,7 +1,8 @@
 """The convolutions of ResNet-50 in f32, forward and both gradients, each a program of its own.
 
 ``python benchmarks/conv.py [batch [rounds]]`` prints a Markdown table: GFLOP/s of the direct sum's multiply-adds and the share of
-the FMA rate measured in the same run, with PyTorch beside it where that is installed. A share above 1 is Winograd's doing.
+the FMA rate measured in the same run, with PyTorch beside it where that is installed. A share above 1 is Winograd's doing. A figure
+is the median of a turn, and of the best round: in some turns the two threads of either system share a core.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from leptonc.target import host_target
 
 SECONDS = 0.1  # of one turn
 REST = 0.02  # between turns: thread pools spin on for some time
+SETTLE = 0.1  # untimed, first: threads that have slept may wake up on one core, and take a while to part
 
 
 class Layer(NamedTuple):
@@ -99,6 +101,9 @@ def theirs(layer: Layer, batch: int) -> dict[str, Callable[[], object]]:
 
 def turn(run: Callable[[], object], steps: int) -> float:
     """Median seconds of a call."""
+    begin = time.perf_counter()
+    while time.perf_counter() < begin + SETTLE:
+        run()
     seconds = []
     for _ in range(steps):
         start = time.perf_counter()
@@ -123,7 +128,7 @@ def main(batch: int, rounds: int) -> None:
             steps = max(2, int(SECONDS * limit * 1e9 / layer.flops(batch)))
             for system in systems:
                 system[kind]()
-            seconds = [median(times) for times in zip(*([turn(s[kind], steps) for s in systems] for _ in range(rounds)))]
+            seconds = [min(times) for times in zip(*([turn(s[kind], steps) for s in systems] for _ in range(rounds)))]
             rate = layer.flops(batch) / seconds[0] / 1e9
             shares[kind].append(rate / limit)
             cells += [f"{rate:.0f}", f"{rate / limit:.2f}"]

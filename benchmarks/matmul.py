@@ -1,5 +1,7 @@
 """Matrix products in f32 against NumPy's BLAS, interleaved: ``python benchmarks/matmul.py [rounds]`` prints a Markdown table.
 
+A figure is the median of a turn, and of the best round: in some turns the two threads of either system share a core.
+
 Unset OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE first: they would slow NumPy down.
 """
 
@@ -18,10 +20,14 @@ SHAPES = ((256, 256, 256), (512, 512, 512), (1024, 1024, 1024), (2048, 2048, 204
           (64, 64, 8192), (128, 128, 4096))
 SECONDS = 0.2  # of one turn
 REST = 0.05  # between turns: thread pools spin on for some time
+SETTLE = 0.1  # untimed, first: threads that have slept may wake up on one core, and take a while to part
 
 
 def turn(product: Callable[[], object], steps: int) -> float:
     """Median seconds of a product."""
+    begin = time.perf_counter()
+    while time.perf_counter() < begin + SETTLE:
+        product()
     seconds = []
     for _ in range(steps):
         start = time.perf_counter()
@@ -32,14 +38,14 @@ def turn(product: Callable[[], object], steps: int) -> float:
 
 
 def measure(m: int, n: int, k: int, rounds: int) -> tuple[float, float]:
-    """Median seconds of [m, k] @ [k, n]: leptonc's and NumPy's."""
+    """Seconds of [m, k] @ [k, n] in the best round: leptonc's and NumPy's."""
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((m, k), np.float32), rng.standard_normal((k, n), np.float32)
     matmul = leptonc.jit(lambda a, b: a @ b)
     assert np.allclose(matmul(a, b), a @ b, atol=1e-5 * k)
     steps = max(3, int(SECONDS * 1e11 / (2 * m * n * k)))
     both = [(turn(lambda: matmul(a, b), steps), turn(lambda: a @ b, steps)) for _ in range(rounds)]
-    return median(x for x, _ in both), median(y for _, y in both)
+    return min(x for x, _ in both), min(y for _, y in both)
 
 
 def main(rounds: int) -> None:

@@ -23,8 +23,8 @@ MIN_ITEMS_ACROSS = 24  # the same where tiles of an item share lines of A
 EPILOGUE_INLINE = 4  # epilogues of at most that many instructions are written out for each accumulator
 LOAD_COST = 0.25  # multiply-adds that a load of an operand costs, when operands come from beyond L1
 FAR_COST = 3  # so many loads more, the first time, for each row that lies on a page of its own
-WAYS, WAYS_FOR_A = 8, 5  # of the L1 cache; the rest is left to B and the results
-PAGE = 4096
+SHARE_FOR_A = 5 / 8  # of L1's ways; the rest is left to B and the results
+PAGE = 4096  # bytes; also what one way of L1 covers
 FUNCTION_DEPTH = 64  # multiply-adds for each result from which moving it through L1 once more is lost in them
 STORE_COST = 48  # a strided store of one lane, in multiply-adds
 TURN_COST = 4  # the same where rows of results are contiguous: squares of results are transposed in registers
@@ -254,9 +254,9 @@ def _rows_collide(plan: Contraction, target: Target) -> bool:
 
 
 def _rows_that_fit(plan: Contraction, target: Target) -> int:
-    """Rows of A whose lines stay in L1 side by side: WAYS_FOR_A in each set that they fall into."""
-    span = target.l1_bytes // WAYS  # bytes that one way covers
-    return WAYS_FOR_A * (span // gcd(abs(plan.a.access.stride(plan.row.name)) * plan.dtype.itemsize, span))
+    """Rows of A whose lines stay in L1 side by side: their share of the ways in each set that they fall into."""
+    ways = max(1, int(target.l1_bytes // PAGE * SHARE_FOR_A))
+    return ways * (PAGE // gcd(abs(plan.a.access.stride(plan.row.name)) * plan.dtype.itemsize, PAGE))
 
 
 def _cost(plan: Contraction) -> float:

@@ -288,20 +288,21 @@ def _blocked(plan: Contraction, target: Target) -> Contraction:
     def items() -> int:
         return outer * ceil(plan.row_tiles / row_block) * ceil(plan.col_tiles / col_block)
 
-    while wanting() and row_block * col_block * tile_work > ITEM_WORK and row_block * col_block > 1:
+    # turned results are stored in vectors along the rows: whole ones, at their alignment
+    whole = min(plan.row_tiles, plan.lanes // gcd(plan.rows, plan.lanes)) if plan.turned else 1
+    while wanting() and row_block * col_block * tile_work > ITEM_WORK and (row_block > whole or col_block > 1):
         # Near a square, each element of either operand is read by the fewest items. But what an epilogue reads and writes beside
         # the sums is best left in whole lines to one thread.
         tall = row_block * plan.rows >= col_block * plan.width if plan.plain else row_block >= col_block
-        if row_block > 1 and (tall or col_block == 1):
-            row_block = ceil(row_block / 2)
+        if row_block > whole and (tall or col_block == 1):
+            row_block = max(ceil(row_block / 2), whole)
         else:
             col_block = ceil(col_block / 2)
     if plan.local_tile:  # of sums that one item finishes: no need to hold more than L2 does
         room = target.l2_bytes // LOCAL_SHARE // plan.dtype.itemsize // (plan.rows * plan.width)
         col_block = min(col_block, max(1, room))
-        row_block = min(row_block, max(1, room // col_block))
-        whole = plan.lanes // gcd(plan.rows, plan.lanes)
-        if plan.turned and row_block > whole:  # whole vectors of results, at their alignment
+        row_block = min(row_block, max(whole, room // col_block))
+        if row_block > whole:
             row_block -= row_block % whole
     plan = replace(plan, row_block=row_block, col_block=col_block)
     plan = replace(plan, prefetch=_streams(plan, target))

@@ -89,6 +89,17 @@ def test_results_turned_in_registers(rows, batch, dtype, target, rng):
     compiled_agrees(kernel, target, rng)
 
 
+def test_items_of_turned_results_hold_whole_vectors_of_rows(rng):
+    """However many items are wanted: what is left over of a vector is stored one by one."""
+    for rows, batch, depth in ((512, 128, 512), (2048, 64, 128), (100, 256, 300)):
+        kernel = product(batch, rows, depth, "b", masked=True)
+        plan = plan_of(kernel, AVX512)
+        if plan.turned:
+            assert plan.row_block * plan.rows % plan.lanes == 0 or plan.row_block == plan.row_tiles
+        compiled_agrees(kernel, host_target(), rng)
+    assert plan_of(product(128, 512, 512, "b", masked=True), AVX512).turned
+
+
 def test_rows_from_memory_are_prefetched_and_their_panel_stays_in_cache(rng):
     kernel = product(32, 20_000, 128, "b")
     plan = plan_of(kernel, AVX512)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from turns import turn
 
 import leptonc
 from leptonc import nn
@@ -22,8 +22,6 @@ from leptonc.bench.machine import copy_gbs
 
 ROWS, COLUMNS = 4096, 8192
 STEPS = 3  # calls in one turn
-REST = 0.05  # between turns: thread pools spin on for some time
-SETTLE = 0.1  # untimed, first: threads that have slept may wake up on one core, and take a while to part
 
 
 class Case(NamedTuple):
@@ -96,20 +94,6 @@ def systems(case: Case, operands: list[np.ndarray]) -> dict[str, Callable[[], ob
     return found
 
 
-def turn(run: Callable[[], object]) -> float:
-    """Least seconds of a call."""
-    begin = time.perf_counter()
-    while time.perf_counter() < begin + SETTLE:
-        run()
-    seconds = []
-    for _ in range(STEPS):
-        start = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - start)
-    time.sleep(REST)
-    return min(seconds)
-
-
 def main(rounds: int) -> None:
     copy = copy_gbs()
     rng = np.random.default_rng(0)
@@ -123,7 +107,7 @@ def main(rounds: int) -> None:
         wanted, got = np.asarray(runs["NumPy"]()), np.asarray(runs["leptonc"]())
         assert np.allclose(got, wanted, rtol=1e-3, atol=1e-3 * np.abs(wanted).max()), case.name
         seconds = {name: min(times) for name, times in
-                   zip(runs, zip(*([turn(run) for run in runs.values()] for _ in range(rounds))))}
+                   zip(runs, zip(*([turn(run, STEPS) for run in runs.values()] for _ in range(rounds))))}
         rate = case.moved * operands[0].nbytes / seconds["leptonc"] / 1e9
         ratios = " | ".join(f"{seconds[p] / seconds['leptonc']:.2f}" for p in peers)
         print(f"| {case.name} | {rate:.1f} | {rate / copy:.2f} | {ratios} |", flush=True)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-import time
 from collections.abc import Callable
 from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
+from turns import turn
 
 import leptonc
 from leptonc import nn
@@ -22,8 +22,6 @@ from leptonc.bench.machine import fma_gflops
 from leptonc.target import host_target
 
 SECONDS = 0.1  # of one turn
-REST = 0.02  # between turns: thread pools spin on for some time
-SETTLE = 0.1  # untimed, first: threads that have slept may wake up on one core, and take a while to part
 
 
 class Layer(NamedTuple):
@@ -97,20 +95,6 @@ def theirs(layer: Layer, batch: int) -> dict[str, Callable[[], object]]:
 
     return {"forward": lambda: torch.nn.functional.conv2d(x, w, stride=layer.stride, padding=layer.padding),
             "input gradient": backward(True, False), "weight gradient": backward(False, True)}
-
-
-def turn(run: Callable[[], object], steps: int) -> float:
-    """Median seconds of a call."""
-    begin = time.perf_counter()
-    while time.perf_counter() < begin + SETTLE:
-        run()
-    seconds = []
-    for _ in range(steps):
-        start = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - start)
-    time.sleep(REST)
-    return median(seconds)
 
 
 def main(batch: int, rounds: int) -> None:

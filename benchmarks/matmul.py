@@ -8,33 +8,15 @@ Unset OPENBLAS_CORETYPE and OPENBLAS_L2_SIZE first: they would slow NumPy down.
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable
-from statistics import median
 
 import numpy as np
+from turns import turn
 
 import leptonc
 
 SHAPES = ((256, 256, 256), (512, 512, 512), (1024, 1024, 1024), (2048, 2048, 2048), (32, 4096, 1024), (4096, 32, 1024),
           (64, 64, 8192), (128, 128, 4096))
 SECONDS = 0.2  # of one turn
-REST = 0.05  # between turns: thread pools spin on for some time
-SETTLE = 0.1  # untimed, first: threads that have slept may wake up on one core, and take a while to part
-
-
-def turn(product: Callable[[], object], steps: int) -> float:
-    """Median seconds of a product."""
-    begin = time.perf_counter()
-    while time.perf_counter() < begin + SETTLE:
-        product()
-    seconds = []
-    for _ in range(steps):
-        start = time.perf_counter()
-        product()
-        seconds.append(time.perf_counter() - start)
-    time.sleep(REST)
-    return median(seconds)
 
 
 def measure(m: int, n: int, k: int, rounds: int) -> tuple[float, float]:

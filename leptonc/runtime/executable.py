@@ -7,6 +7,7 @@ import functools
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -71,14 +72,14 @@ class Executable:
         """As a call, for plain arrays of exactly the inputs' types that can be used as they are; None, and nothing was done,
         if one is not, or if donated memory is shared."""
         threads = self._thread_count(nthreads)
-        both = [*arrays, *[_empty(f) if isinstance(f, Slot) else np.empty(*f) for f in self._fresh]]
+        both: list[Any] = [*arrays, *[_empty(f) if isinstance(f, Slot) else np.empty(*f) for f in self._fresh]]
         with self._lock:
             if threads != self._threads:
                 self._prepare_threads(threads)
             if self._binding is None or not self._binding(both):
                 return None
             self._run(self._function, threads)
-        return [both[place] for place in self._places]  # type: ignore[misc]  # the binding saw arrays
+        return [both[place] for place in self._places]
 
     @functools.cached_property
     def _binding(self) -> Binding | None:

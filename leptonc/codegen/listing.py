@@ -254,14 +254,11 @@ class Lister:
                         slot = points.slot(strip, groups, "0")
                     self._append_live(slot, value, self._load_line(f"<{lanes} x i32>", places, n), live)
 
-    def _line_at(self, type_: str, base: str, n: str) -> str:
-        return self.points.at(type_, base, n)
-
     def _store_line(self, type_: str, value: str, base: str, n: str) -> None:
-        self.e.line(f"store {type_} {value}, ptr {self._line_at(type_, base, n)}, align 4")
+        self.e.line(f"store {type_} {value}, ptr {self.points.at(type_, base, n)}, align 4")
 
     def _load_line(self, type_: str, base: str, n: str) -> str:
-        return self.e.let(f"load {type_}, ptr {self._line_at(type_, base, n)}, align 4", "line")
+        return self.e.let(f"load {type_}, ptr {self.points.at(type_, base, n)}, align 4", "line")
 
     def _turn(self, type_: str, base: str) -> None:
         """The square at ``base``, transposed. It goes through L1 so that what is done line by line is written out once."""

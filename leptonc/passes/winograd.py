@@ -1,52 +1,42 @@
-"""Convolutions with 3x3 kernels by Winograd's F(2x2, 3x3): 16 products for a square of four results instead of 36.
+"""Convolutions with 3x3 kernels by Winograd's algorithms: 4, or by larger squares 2.25, products for each result instead of 9.
 
-    for every n, pair of rows:                       outer axes, in parallel
-      v[q, t, c] = (B' d B)[q]                       each 4x4 square d of the input, t along the row
+    for some n, some rows:                         outer axes, in parallel
+      v[q, t, c] = (B' d B)[q]                     each square d of the input; t numbers the squares of the tile
       m[q, t, o] = sum over c of v[q, t, c] u[q, c, o]
-      y = A' m A, and what follows the convolution   each 2x2 square of results
+      y = A' m A, and what follows the convolution   each square of results
     with u = G w G' computed before, once for all of them.
 
-Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2015. In exact arithmetic the result is the convolution;
-rounding errors are about those of summing directly. An infinity in a square makes NaN of results that a direct sum would
-make infinite, and a sum near the largest float may overflow earlier.
+``passes/squares.py`` has the transforms. Squares of results are 2x2 or 4x4, or 2 by 4, whatever takes least work; a tile is rows
+of squares of an image, or of some images, as many as give the products enough rows and still fit the cache. In exact
+arithmetic the result is the convolution. Rounding errors are those of direct sums, up to twice as much for 4x4. An infinity in a
+square makes NaN of results that a direct sum would make infinite, and a sum near the largest float may overflow earlier.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from math import prod
 
-from leptonc.ir.kernel import (
-    Apply,
-    Axis,
-    AxisIndex,
-    Const,
-    Index,
-    Inst,
-    Kernel,
-    Load,
-    Param,
-    Program,
-    Reduce,
-    Stage,
-    Store,
-)
+from leptonc.ir.kernel import Apply, Axis, AxisIndex, Index, Kernel, Load, Param, Program, Reduce, Stage, Store
 from leptonc.ir.structure import is_product_sum
-from leptonc.ir.types import DType, TensorType
+from leptonc.ir.types import TensorType
+from leptonc.passes.coarsen import coarsened, lifted
 from leptonc.passes.draft import Draft, Task, buffer_name, index_at, inst_at, renumber, tidy
+from leptonc.passes.squares import F2, F4, TAPS, Form, ScalarCode, transformed
 
-SIDE, TAPS = 4, 3  # squares of the input; of the kernel
-POINTS = SIDE * SIDE
-MOVED = 70  # loads, stores and additions of one channel's transforms, in instructions
-WEIGHT = 400  # the same of one weight's, which run once, as multiply-adds (they are bound by stores)
 APART = 1  # unused rows between the matrices of two points: powers of two apart, they would fall into few cache sets
 GAIN = 1.2  # how much less work it must be
+LEAST_POINTS = 16  # tiles wanted, so that the split is even for any thread count
+WEIGHT = 25  # a transformed weight, which is made once, as multiply-adds (they are bound by stores)
+NEAR_BYTES = 512 * 1024  # transformed weights that stay near the core from one tile to the next
+NEAR, FAR = 2, 8  # what reading a vector of weights costs, in multiply-adds, where they do and where they do not
 
 
 @dataclass(frozen=True)
 class Winograd:
-    """``local_bytes``: most that the squares of one pair of rows may take."""
+    """``local_bytes``: most that the squares of one tile may take."""
 
     local_bytes: int = 512 * 1024
     name: str = "winograd"
@@ -61,18 +51,19 @@ class Winograd:
         return draft.finish()
 
     def _replaced(self, draft: Draft, made: dict[object, int], task: Task) -> list[Task]:
-        found = _find(task.kernel, self.local_bytes)
-        if found is None:
+        found = _find(task.kernel)
+        plan = None if found is None else _best(found, self.local_bytes)
+        if found is None or plan is None:
             return [task]
         weights = task.kernel.buffer(found.w.buffer)
-        key = (found.w.buffer, found.w.index_without_taps, found.flipped, found.depth.extent, found.col.extent)
+        key = (found.w.buffer, found.w.index_without_taps, found.flipped, found.depth.extent, found.col.extent, plan.down, plan.along)
         before = []
         if key not in made:
-            type_ = TensorType((POINTS, found.depth.extent + APART, found.col.extent), weights.type.dtype)
+            type_ = TensorType((plan.points, found.depth.extent + APART, found.col.extent), weights.type.dtype)
             made[key] = draft.temp(type_)
-            before = [Task(_weight_kernel(found, weights, Param(buffer_name(made[key]), type_, "out")), task.loc)]
+            before = [Task(_weight_kernel(found, plan, weights, Param(buffer_name(made[key]), type_, "out")), task.loc)]
         number = made[key]
-        return [*before, replace(task, kernel=_tiled(task.kernel, found, Param(buffer_name(number), draft.buffers[number].type)))]
+        return [*before, replace(task, kernel=_tiled(found, plan, Param(buffer_name(number), draft.buffers[number].type)))]
 
 
 @dataclass(frozen=True)
@@ -90,23 +81,53 @@ class _Weights:
 
 @dataclass(frozen=True)
 class _Found:
-    """A convolution stage: ``rows`` and ``columns`` are the axes of its results' positions, ``depth`` the folded channels and
-    ``col`` the channels made. ``flipped``: the input is read against the taps (an input gradient)."""
+    """A convolution that is the first stage of a kernel of tiles.
 
-    stage: Stage
+    Its results' columns are the axis ``columns``; its rows ``strip``, ``height`` in each tile (None: one row), where the
+    tiles follow each other along ``down``. ``depth`` are the folded channels, ``col`` the channels made.
+    ``flipped``: the input is read against the taps (an input gradient)."""
+
+    kernel: Kernel
     reduce: int
     x: Load
     w: _Weights
-    rows: Axis
+    down: Axis | None
+    strip: Axis | None
     columns: Axis
     depth: Axis
     col: Axis
-    others: tuple[Axis, ...]
     flipped: bool
 
+    @property
+    def stage(self) -> Stage:
+        return self.kernel.stages[0]
 
-def _find(kernel: Kernel, local_bytes: int) -> _Found | None:
-    """The convolution that is a kernel's first stage, if it gains."""
+    @property
+    def height(self) -> int:
+        return self.strip.extent if self.strip else 1
+
+    @property
+    def images(self) -> Axis | None:
+        """Another axis of tiles that may lie in one."""
+        return next((a for a in reversed(self.kernel.outer) if a != self.down), None)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Squares of ``down.results`` x ``along.results``; tiles of ``strips`` neighbours along the rows, ``images`` images."""
+
+    down: Form
+    along: Form
+    strips: int
+    images: int
+
+    @property
+    def points(self) -> int:
+        return self.down.points * self.along.points
+
+
+def _find(kernel: Kernel) -> _Found | None:
+    """The convolution that is a kernel's first stage, in a kernel of tiles."""
     if not kernel.stages:
         return None
     stage = kernel.stages[0]
@@ -114,20 +135,17 @@ def _find(kernel: Kernel, local_bytes: int) -> _Found | None:
         return None
     if any(store.masked or store.accumulate for store in stage.stores) or any(isinstance(i, AxisIndex) for i in stage.insts):
         return None
-    for swap in (False, True):
-        found = _matched(stage, swap)
-        if found is not None and _gains(kernel, found, local_bytes):
-            return found
-    return None
+    return next((found for swap in (False, True) if (found := _matched(kernel, swap)) is not None), None)
 
 
-def _matched(stage: Stage, swap: bool) -> _Found | None:
+def _matched(kernel: Kernel, swap: bool) -> _Found | None:
+    stage = kernel.stages[0]
     number = next(n for n, i in enumerate(stage.insts) if isinstance(i, Reduce))
     reduce = stage.insts[number]
     assert isinstance(reduce, Reduce)
-    product = stage.insts[reduce.arg]
-    assert isinstance(product, Apply)
-    x, w = (stage.insts[n] for n in (product.args[::-1] if swap else product.args))
+    multiplied = stage.insts[reduce.arg]
+    assert isinstance(multiplied, Apply)
+    x, w = (stage.insts[n] for n in (multiplied.args[::-1] if swap else multiplied.args))
     if not isinstance(x, Load) or not isinstance(w, Load) or x.pad is not None or w.pad is not None:
         return None
     if len(stage.reduce_axes) != 3 or not reduce.dtype.is_float:
@@ -139,13 +157,18 @@ def _matched(stage: Stage, swap: bool) -> _Found | None:
     (ky, (rows, sign)), (kx, (columns, other)) = moving
     depth = next(axis for axis, p in zip(stage.reduce_axes, pairs) if p is None)
     cols = [a for a in stage.map_axes if _moves(w, a) and not _moves(x, a)]
-    if sign != other or rows == columns or len(cols) != 1 or not _plain(w, (ky, kx, depth, cols[0])):
-        return None
-    if rows.extent % 2 or columns.extent % 2 or not _moves(x, depth):
+    if sign != other or rows == columns or len(cols) != 1 or not _plain(w, (ky, kx, depth, cols[0])) or not _moves(x, depth):
         return None
     others = tuple(a for a in stage.map_axes if a not in (rows, columns, cols[0]))
     weights = _Weights(w.buffer, w, (ky.name, kx.name))
-    return _Found(stage, number, x, weights, rows, columns, depth, cols[0], others, sign < 0)
+    if not kernel.outer:
+        return _Found(lifted(kernel, (*others, rows)), number, x, weights, rows, None, columns, depth, cols[0], sign < 0)
+    if others:
+        return None
+    along = next(i for i in x.index if i.coeff(rows.name))
+    outer = [a for a in kernel.outer if along.coeff(a.name)]
+    down = outer[0] if len(outer) == 1 and along.coeff(outer[0].name) == rows.extent else None
+    return _Found(kernel, number, x, weights, down, rows, columns, depth, cols[0], sign < 0)
 
 
 def _position(stage: Stage, x: Load, axis: Axis) -> tuple[Axis, int] | None:
@@ -171,64 +194,72 @@ def _plain(w: Load, axes: Sequence[Axis]) -> bool:
     return sorted(w.index, key=lambda i: i.axes) == sorted(map(Index.of, axes), key=lambda i: i.axes)
 
 
-def _gains(kernel: Kernel, found: _Found, local_bytes: int) -> bool:
-    """Fewer instructions, and squares that stay in cache. In a kernel of tiles the rows must be one pair."""
-    if kernel.outer and (found.rows.extent != 2 or found.others):
-        return False
-    depth, col, squares = found.depth.extent, found.col.extent, found.columns.extent // 2
+def _best(found: _Found, local_bytes: int) -> _Plan | None:
+    """The squares and tiles that take least work; None if direct sums take hardly more."""
+    depth, col = found.depth.extent, found.col.extent
+    if min(depth, col) < 8:
+        return None
+    plans = [(_work(found, plan), n, plan) for n, plan in enumerate(_plans(found)) if _local_bytes(found, plan) <= local_bytes]
+    work, _, plan = min(plans, default=(0.0, 0, None))
+    rows = prod(a.extent for a in found.kernel.outer) * found.height
+    return plan if work * GAIN < rows * found.columns.extent * TAPS * TAPS * depth * col else None
+
+
+def _plans(found: _Found) -> Iterator[_Plan]:
+    points = prod(a.extent for a in found.kernel.outer)
+    for down, along in product((F2, F4), repeat=2):
+        if found.columns.extent % along.results or down.results % found.height:
+            continue
+        least = down.results // found.height
+        for strips in _divisors(found.down.extent if found.down else 1):
+            for images in _divisors(found.images.extent if found.images else 1):
+                enough = strips * images <= max(points // LEAST_POINTS, least)
+                if strips % least == 0 and enough and _squares(found, _Plan(down, along, strips, images)) > 1:
+                    yield _Plan(down, along, strips, images)
+
+
+def _divisors(extent: int) -> list[int]:
+    return [n for n in range(1, extent + 1) if extent % n == 0]
+
+
+def _squares(found: _Found, plan: _Plan) -> int:
+    """Squares in a tile."""
+    rows = plan.strips * found.height // plan.down.results
+    return plan.images * rows * (found.columns.extent // plan.along.results)
+
+
+def _local_bytes(found: _Found, plan: _Plan) -> int:
     size = found.stage.insts[found.reduce].dtype.itemsize
-    if POINTS * squares * (depth + col) * size > local_bytes or squares < 2 or min(depth, col) < 8:
-        return False
-    count = squares * (found.rows.extent // 2) * prod(a.extent for a in (*kernel.outer, *found.others))
-    work = count * (POINTS * depth * col + MOVED * (depth + col)) + WEIGHT * depth * col
-    return work * GAIN < count * SIDE * TAPS * TAPS * depth * col
+    return plan.points * (_squares(found, plan) + APART) * (found.depth.extent + found.col.extent) * size
 
 
-class _Code:
-    """Straight-line scalar code under construction; sums of terms of a matrix known in advance."""
-
-    def __init__(self, dtype: DType):
-        self.dtype = dtype
-        self.insts: list[Inst] = []
-
-    def push(self, inst: Inst) -> int:
-        self.insts.append(inst)
-        return len(self.insts) - 1
-
-    def add(self, x: int, y: int, op: str = "add") -> int:
-        return self.push(Apply(op, (x, y), self.dtype))
-
-    def half(self, x: int) -> int:
-        return self.add(self.push(Const(0.5, self.dtype)), x, "mul")
-
-    def both(self, square: list[list[int]], one: Callable[[list[int]], list[int]]) -> list[list[int]]:
-        """A transform of every column, then of every row."""
-        columns = [one([row[n] for row in square]) for n in range(len(square[0]))]
-        return [one([column[n] for column in columns]) for n in range(len(columns[0]))]
-
-    def input(self, d: list[int]) -> list[int]:
-        """B' d = (d0 - d2, d1 + d2, d2 - d1, d1 - d3)"""
-        return [self.add(d[0], d[2], "sub"), self.add(d[1], d[2]), self.add(d[2], d[1], "sub"), self.add(d[1], d[3], "sub")]
-
-    def kernel(self, g: list[int]) -> list[int]:
-        """G g = (g0, (g0 + g1 + g2) / 2, (g0 - g1 + g2) / 2, g2)"""
-        ends = self.add(g[0], g[2])
-        return [g[0], self.half(self.add(ends, g[1])), self.half(self.add(ends, g[1], "sub")), g[2]]
-
-    def output(self, m: list[int]) -> list[int]:
-        """A' m = (m0 + m1 + m2, m1 - m2 - m3)"""
-        return [self.add(self.add(m[0], m[1]), m[2]), self.add(self.add(m[1], m[2], "sub"), m[3], "sub")]
+def _work(found: _Found, plan: _Plan) -> float:
+    """Multiply-adds, and instructions of the transforms."""
+    depth, col, squares = found.depth.extent, found.col.extent, _squares(found, plan)
+    weights = plan.points * depth * col
+    reading = NEAR if weights * found.stage.insts[found.reduce].dtype.itemsize <= NEAR_BYTES else FAR
+    down, along = plan.down, plan.along
+    into = down.input_work * along.points + along.input_work * down.points
+    out = down.output_work * along.points + along.output_work * down.results
+    moved = depth * (into + 2 * plan.points) + col * (out + plan.points + 2 * down.results * along.results)
+    tiles = prod(a.extent for a in found.kernel.outer) // (plan.strips * plan.images)
+    return float(tiles * (weights * (squares + reading) + squares * moved) + WEIGHT * weights)
 
 
-def _weight_kernel(found: _Found, weights: Param, out: Param) -> Kernel:
+def _weight_kernel(found: _Found, plan: _Plan, weights: Param, out: Param) -> Kernel:
     """u[q, depth, col] = (G w G')[q]"""
     depth, col = replace(found.depth, reduce=False), found.col
-    code = _Code(weights.type.dtype)
+    code = ScalarCode(weights.type.dtype)
     square = [[code.push(_tap(found, y, x)) for x in range(TAPS)] for y in range(TAPS)]
-    rows = code.both(square, code.kernel)
-    stores = tuple(Store(out.name, (Index(offset=q), Index.of(depth), Index.of(col)), rows[q // SIDE][q % SIDE])
-                   for q in range(POINTS))
-    return Kernel("winograd_weights", (replace(weights, role="in"), out), (Stage((depth, col), tuple(code.insts), stores),))
+    at_points = transformed(code, square, plan.down.kernel, plan.along.kernel)
+    return Kernel("winograd_weights", (replace(weights, role="in"), out),
+                  (Stage((depth, col), tuple(code.insts), _stores(out, at_points, (Index.of(depth), Index.of(col)))),))
+
+
+def _stores(into: Param, square: list[list[int]], index: tuple[Index, ...]) -> tuple[Store, ...]:
+    """The square's values at points that are numbered row by row."""
+    values = [value for row in square for value in row]
+    return tuple(Store(into.name, (Index(offset=q), *index), value) for q, value in enumerate(values))
 
 
 def _tap(found: _Found, y: int, x: int) -> Load:
@@ -238,30 +269,65 @@ def _tap(found: _Found, y: int, x: int) -> Load:
     return replace(found.w.load, index=index)
 
 
-def _tiled(kernel: Kernel, found: _Found, u: Param) -> Kernel:
-    """The kernel with its first stage done by squares."""
-    dtype = u.type.dtype
-    squares = Axis(f"{found.columns.name}_square", found.columns.extent // 2)
-    v = Param("squares", TensorType((POINTS, squares.extent + APART, found.depth.extent), dtype), "local")
-    m = Param("products", TensorType((POINTS, squares.extent + APART, found.col.extent), dtype), "local")
-    outer, place = kernel.outer, {found.columns.name: squares * 2}
-    if outer:
-        place[found.rows.name] = Index()
-    else:
-        pairs = Axis(f"{found.rows.name}_pair", found.rows.extent // 2)
-        outer = (*found.others, pairs)
-        place[found.rows.name] = pairs * 2
-    stages = (_input_stage(found, place, squares, v), _product_stage(found, squares, v, m, u),
-              _output_stage(found, place, squares, m))
-    still = {i.buffer for s in (*stages, *kernel.stages[1:]) for i in s.insts if isinstance(i, Load)}
+@dataclass(frozen=True)
+class _Squares:
+    """The squares of a tile: axes over the images, rows and columns of them, and where the convolution's axes are in one."""
+
+    found: _Found
+    plan: _Plan
+    image: Axis | None
+    inner: Axis | None
+    row: Axis
+    column: Axis
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        return (*([self.image] if self.image else []), self.row, self.column)
+
+    @property
+    def number(self) -> Index:
+        """Which of the tile's squares one is."""
+        across = self.row * self.column.extent + self.column
+        return across + self.image * (self.row.extent * self.column.extent) if self.image else across
+
+    @property
+    def count(self) -> int:
+        return prod(a.extent for a in self.axes)
+
+    def place(self, y: int, x: int) -> dict[str, Index]:
+        """The convolution's position axes at a result of the square."""
+        height, place = self.found.height, {self.found.columns.name: self.column * self.plan.along.results + x}
+        if self.inner is not None:
+            place[self.inner.name] = self.row * (self.plan.down.results // height) + y // height
+        if self.found.strip is not None:
+            place[self.found.strip.name] = Index.of(y % height)
+        return place
+
+
+def _tiled(found: _Found, plan: _Plan, u: Param) -> Kernel:
+    """The kernel with larger tiles and its first stage done by squares."""
+    dtype, kernel = u.type.dtype, found.kernel
+    kernel, inner = coarsened(kernel, found.down, plan.strips) if found.down else (kernel, None)
+    kernel, image = coarsened(kernel, found.images, plan.images) if found.images else (kernel, None)
+    stage = kernel.stages[0]
+    x = stage.insts[found.stage.insts.index(found.x)]
+    assert isinstance(x, Load)
+    row = Axis("square_row", plan.strips * found.height // plan.down.results)
+    squares = _Squares(replace(found, kernel=kernel, x=x), plan, image, inner, row,
+                       Axis("square_column", found.columns.extent // plan.along.results))
+    v = Param("squares", TensorType((plan.points, squares.count + APART, found.depth.extent), dtype), "local")
+    m = Param("products", TensorType((plan.points, squares.count + APART, found.col.extent), dtype), "local")
+    stages = (_input_stage(squares, v), _product_stage(squares, v, m, u), _output_stage(squares, m), *kernel.stages[1:])
+    still = {i.buffer for s in stages for i in s.insts if isinstance(i, Load)}
     params = tuple(p for p in kernel.params if p.role != "in" or p.name in still)
-    return Kernel(kernel.name.replace("conv", "conv_winograd", 1), (u, *params), (*stages, *kernel.stages[1:]), outer,
-                  (*kernel.locals, v, m))
+    return replace(kernel, name=kernel.name.replace("conv", "conv_winograd", 1), params=(u, *params), stages=stages,
+                   locals=(*kernel.locals, v, m))
 
 
-def _input_stage(found: _Found, place: dict[str, Index], squares: Axis, v: Param) -> Stage:
+def _input_stage(squares: _Squares, v: Param) -> Stage:
+    found, plan = squares.found, squares.plan
     depth = replace(found.depth, reduce=False)
-    code = _Code(v.type.dtype)
+    code = ScalarCode(v.type.dtype)
     # against the taps, the square begins where the last tap reads
     first = -(TAPS - 1) if found.flipped else 0
 
@@ -269,47 +335,47 @@ def _input_stage(found: _Found, place: dict[str, Index], squares: Axis, v: Param
         taps = {found.w.taps[0]: Index(offset=y + first), found.w.taps[1]: Index(offset=x + first)}
         if found.flipped:
             taps = {t: Index(offset=-i.offset) for t, i in taps.items()}
-        return replace(found.x, index=tuple(index_at(i, {**place, **taps}) for i in found.x.index))
+        return replace(found.x, index=tuple(index_at(i, {**squares.place(0, 0), **taps}) for i in found.x.index))
 
-    square = code.both([[code.push(load(y, x)) for x in range(SIDE)] for y in range(SIDE)], code.input)
-    stores = tuple(Store(v.name, (Index(offset=q), Index.of(squares), Index.of(depth)), square[q // SIDE][q % SIDE])
-                   for q in range(POINTS))
-    return Stage((squares, depth), tuple(code.insts), stores)
+    loads = [[code.push(load(y, x)) for x in range(plan.along.points)] for y in range(plan.down.points)]
+    at_points = transformed(code, loads, plan.down.input, plan.along.input)
+    return Stage((*squares.axes, depth), tuple(code.insts), _stores(v, at_points, (squares.number, Index.of(depth))))
 
 
-def _product_stage(found: _Found, squares: Axis, v: Param, m: Param, u: Param) -> Stage:
-    point = Axis("point", POINTS)
-    at_v, at_u = (point, squares, found.depth), (point, found.depth, found.col)
+def _product_stage(squares: _Squares, v: Param, m: Param, u: Param) -> Stage:
+    found = squares.found
+    point, square = Axis("point", squares.plan.points), Axis("square", squares.count)
     dtype = u.type.dtype
-    insts = (Load(v.name, tuple(map(Index.of, at_v)), dtype), Load(u.name, tuple(map(Index.of, at_u)), dtype),
+    insts = (Load(v.name, tuple(map(Index.of, (point, square, found.depth))), dtype),
+             Load(u.name, tuple(map(Index.of, (point, found.depth, found.col))), dtype),
              Apply("mul", (0, 1), dtype), Reduce("sum", 2, dtype))
-    store = Store(m.name, tuple(map(Index.of, (point, squares, found.col))), 3)
-    return Stage((point, squares, found.col, found.depth), insts, (store,))
+    store = Store(m.name, tuple(map(Index.of, (point, square, found.col))), 3)
+    return Stage((point, square, found.col, found.depth), insts, (store,))
 
 
-def _output_stage(found: _Found, place: dict[str, Index], squares: Axis, m: Param) -> Stage:
-    """Four results of each square, each with the convolution's epilogue."""
-    stage, code = found.stage, _Code(m.type.dtype)
-    loads = [[code.push(Load(m.name, (Index(offset=y * SIDE + x), Index.of(squares), Index.of(found.col)), m.type.dtype))
-              for x in range(SIDE)] for y in range(SIDE)]
-    sums = code.both(loads, code.output)
+def _output_stage(squares: _Squares, m: Param) -> Stage:
+    """The results of each square, each with the convolution's epilogue."""
+    found, plan = squares.found, squares.plan
+    stage, code = found.stage, ScalarCode(m.type.dtype)
+    at = (squares.number, Index.of(found.col))
+    loads = [[code.push(Load(m.name, (Index(offset=y * plan.along.points + x), *at), m.type.dtype))
+              for x in range(plan.along.points)] for y in range(plan.down.points)]
+    sums = transformed(code, loads, plan.down.output, plan.along.output)
     stores = []
-    for y in range(2):
-        for x in range(2):
-            here = {**place, found.rows.name: place[found.rows.name] + y, found.columns.name: place[found.columns.name] + x}
-            number = {found.reduce: sums[y][x]}
-            for n, inst in enumerate(stage.insts):
-                if n != found.reduce and _after(stage, n, found.reduce):
-                    number[n] = code.push(inst_at(renumber(inst, number), here))
-            for store in stage.stores:
-                stores.append(replace(store, index=tuple(index_at(i, here) for i in store.index), value=number[store.value]))
-    return tidy(Stage((squares, found.col), tuple(code.insts), tuple(stores)))
+    for y, x in product(range(plan.down.results), range(plan.along.results)):
+        here, number = squares.place(y, x), {found.reduce: sums[y][x]}
+        for n, inst in enumerate(stage.insts):
+            if n != found.reduce and _after(stage, n, found.reduce):
+                number[n] = code.push(inst_at(renumber(inst, number), here))
+        for store in stage.stores:
+            stores.append(replace(store, index=tuple(index_at(i, here) for i in store.index), value=number[store.value]))
+    return tidy(Stage((*squares.axes, found.col), tuple(code.insts), tuple(stores)))
 
 
 def _after(stage: Stage, n: int, reduce: int) -> bool:
     """Whether an instruction is none of those that feed the sum alone."""
-    product = stage.insts[reduce]
-    assert isinstance(product, Reduce)
-    inner = stage.insts[product.arg]
+    total = stage.insts[reduce]
+    assert isinstance(total, Reduce)
+    inner = stage.insts[total.arg]
     assert isinstance(inner, Apply)
-    return n != product.arg and n not in inner.args
+    return n != total.arg and n not in inner.args

@@ -1,0 +1,124 @@
+"""Winograd's minimal algorithms for three taps: how a run of inputs becomes points, and products at points become results.
+
+F(m, 3) makes m neighbouring results of a kernel of three taps from m + 2 inputs with m + 2 multiplications:
+``y = A' ((G g) * (B' d))``. A square is transformed along its columns, then along its rows. The matrices follow from the
+points at which the polynomials are evaluated (Toom and Cook): 0, 1, -1 and infinity for F(2, 3); for F(4, 3) 0, infinity and
++-sqrt(1/2), +-sqrt(2), which make few constants and, against the usual +-1, +-2, a third of the rounding error.
+
+Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2015.
+Barabasz et al., Error Analysis and Improving the Accuracy of Winograd Convolution for Deep Neural Networks, 2018.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import sqrt
+
+from leptonc.ir.kernel import Apply, Const, Inst
+from leptonc.ir.types import DType
+
+TAPS = 3
+
+
+class ScalarCode:
+    """Straight-line scalar code under construction."""
+
+    def __init__(self, dtype: DType):
+        self.dtype = dtype
+        self.insts: list[Inst] = []
+
+    def push(self, inst: Inst) -> int:
+        self.insts.append(inst)
+        return len(self.insts) - 1
+
+    def add(self, x: int, y: int) -> int:
+        return self.push(Apply("add", (x, y), self.dtype))
+
+    def sub(self, x: int, y: int) -> int:
+        return self.push(Apply("sub", (x, y), self.dtype))
+
+    def times(self, factor: float, x: int) -> int:
+        return self.push(Apply("mul", (self.push(Const(factor, self.dtype)), x), self.dtype))
+
+    def plus(self, x: int, factor: float, y: int) -> int:
+        """``x + factor * y``, one instruction where the target has it; the product is no one else's, so that it can be."""
+        return self.add(x, self.times(factor, y))
+
+
+Transform = Callable[[ScalarCode, list[int]], list[int]]
+
+
+@dataclass(frozen=True)
+class Form:
+    """F(results, 3) along one dimension. The counts are instructions of a transform, loads and stores left out."""
+
+    results: int
+    input: Transform
+    kernel: Transform
+    output: Transform
+    input_work: int
+    output_work: int
+
+    @property
+    def points(self) -> int:
+        return self.results + TAPS - 1
+
+
+def _input2(c: ScalarCode, d: list[int]) -> list[int]:
+    return [c.sub(d[0], d[2]), c.add(d[1], d[2]), c.sub(d[2], d[1]), c.sub(d[1], d[3])]
+
+
+def _kernel2(c: ScalarCode, g: list[int]) -> list[int]:
+    ends = c.add(g[0], g[2])
+    return [g[0], c.times(0.5, c.add(ends, g[1])), c.times(0.5, c.sub(ends, g[1])), g[2]]
+
+
+def _output2(c: ScalarCode, m: list[int]) -> list[int]:
+    return [c.add(c.add(m[0], m[1]), m[2]), c.sub(c.sub(m[1], m[2]), m[3])]
+
+
+# Points +-LOW and +-HIGH: LOW * HIGH = 1, and their squares and the sum of these are exact.
+LOW, HIGH = sqrt(0.5), sqrt(2.0)
+LOW2, HIGH2 = 0.5, 2.0
+
+
+def _input4(c: ScalarCode, d: list[int]) -> list[int]:
+    low, low_odd = c.plus(d[4], -HIGH2, d[2]), c.plus(d[3], -HIGH2, d[1])
+    high, high_odd = c.plus(d[4], -LOW2, d[2]), c.plus(d[3], -LOW2, d[1])
+    return [
+        c.add(c.plus(d[0], -(LOW2 + HIGH2), d[2]), d[4]),
+        c.plus(low, LOW, low_odd), c.plus(low, -LOW, low_odd),
+        c.plus(high, HIGH, high_odd), c.plus(high, -HIGH, high_odd),
+        c.add(c.plus(d[1], -(LOW2 + HIGH2), d[3]), d[5]),
+    ]
+
+
+def _kernel4(c: ScalarCode, g: list[int]) -> list[int]:
+    points = [g[0]]
+    for x, x2, other in ((LOW, LOW2, HIGH2), (HIGH, HIGH2, LOW2)):
+        scale = 1 / (2 * x2 * (x2 - other))
+        even = c.plus(c.times(scale, g[0]), scale * x2, g[2])
+        points += [c.plus(even, scale * x, g[1]), c.plus(even, -scale * x, g[1])]
+    return [*points, g[2]]
+
+
+def _output4(c: ScalarCode, m: list[int]) -> list[int]:
+    low, low_odd = c.add(m[1], m[2]), c.sub(m[1], m[2])
+    high, high_odd = c.add(m[3], m[4]), c.sub(m[3], m[4])
+    return [
+        c.add(c.add(m[0], low), high),
+        c.plus(c.times(LOW, low_odd), HIGH, high_odd),
+        c.plus(c.times(LOW2, low), HIGH2, high),
+        c.plus(c.plus(m[5], LOW * LOW2, low_odd), HIGH * HIGH2, high_odd),
+    ]
+
+
+F2 = Form(2, _input2, _kernel2, _output2, 4, 4)
+F4 = Form(4, _input4, _kernel4, _output4, 12, 12)
+
+
+def transformed(code: ScalarCode, square: list[list[int]], columns: Transform, rows: Transform) -> list[list[int]]:
+    """A transform of every column, then of every row."""
+    turned = [columns(code, [row[n] for row in square]) for n in range(len(square[0]))]
+    return [rows(code, [column[n] for column in turned]) for n in range(len(turned[0]))]

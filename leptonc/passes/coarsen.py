@@ -28,16 +28,15 @@ def coarsened(kernel: Kernel, axis: Axis, count: int) -> tuple[Kernel, Axis | No
     place = {axis.name: Index.of(axis) * count + inner}
     local = {p.name for p in kernel.locals}
 
-    def at(access: Inst | Store) -> Inst | Store:
-        if isinstance(access, Store):
-            access = replace(access, index=tuple(index_at(i, place) for i in access.index))
-        else:
-            access = inst_at(access, place)
-        if isinstance(access, Load | Store) and access.buffer in local:
-            return replace(access, index=(Index.of(inner), *access.index))
-        return access
+    def load(inst: Inst) -> Inst:
+        inst = inst_at(inst, place)
+        return replace(inst, index=(Index.of(inner), *inst.index)) if isinstance(inst, Load) and inst.buffer in local else inst
 
-    stages = tuple(Stage((inner, *s.axes), tuple(at(i) for i in s.insts), tuple(at(s) for s in s.stores)) for s in kernel.stages)
+    def store(into: Store) -> Store:
+        index = tuple(index_at(i, place) for i in into.index)
+        return replace(into, index=(Index.of(inner), *index) if into.buffer in local else index)
+
+    stages = tuple(Stage((inner, *s.axes), tuple(map(load, s.insts)), tuple(map(store, s.stores))) for s in kernel.stages)
     outer = tuple(replace(a, extent=a.extent // count) if a == axis else a for a in kernel.outer)
     locals_ = tuple(Param(p.name, TensorType((count, *p.type.shape), p.type.dtype), p.role) for p in kernel.locals)
     return replace(kernel, stages=stages, outer=outer, locals=locals_), inner

@@ -118,7 +118,9 @@ F2 = Form(2, _input2, _kernel2, _output2, 4, 4)
 F4 = Form(4, _input4, _kernel4, _output4, 12, 12)
 
 
-def transformed(code: ScalarCode, square: list[list[int]], columns: Transform, rows: Transform) -> list[list[int]]:
-    """A transform of every column, then of every row."""
-    turned = [columns(code, [row[n] for row in square]) for n in range(len(square[0]))]
-    return [rows(code, [column[n] for column in turned]) for n in range(len(turned[0]))]
+def transformed(code: ScalarCode, element: Callable[[int, int], int], shape: tuple[int, int], down: Transform,
+                along: Transform) -> list[list[int]]:
+    """A transform of every column, then of every row. ``element(y, x)`` makes one where it is wanted: a column at a time, or a
+    square would not stay in registers. """
+    columns = [down(code, [element(y, x) for y in range(shape[0])]) for x in range(shape[1])]
+    return [along(code, [column[y] for column in columns]) for y in range(len(columns[0]))]

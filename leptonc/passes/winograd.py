@@ -56,7 +56,7 @@ class Winograd:
         if found is None or plan is None:
             return [task]
         weights = task.kernel.buffer(found.w.buffer)
-        key = (found.w.buffer, found.w.index_without_taps, found.flipped, found.depth.extent, found.col.extent, plan.down, plan.along)
+        key = (found.w.buffer, found.w.index_without_taps, found.flipped, found.depth.extent, found.col.extent, plan.shape)
         before = []
         if key not in made:
             type_ = TensorType((plan.points, found.depth.extent + APART, found.col.extent), weights.type.dtype)
@@ -122,8 +122,12 @@ class _Plan:
     images: int
 
     @property
+    def shape(self) -> tuple[int, int]:
+        return self.down.points, self.along.points
+
+    @property
     def points(self) -> int:
-        return self.down.points * self.along.points
+        return prod(self.shape)
 
 
 def _find(kernel: Kernel) -> _Found | None:
@@ -202,7 +206,8 @@ def _best(found: _Found, local_bytes: int) -> _Plan | None:
     plans = [(_work(found, plan), n, plan) for n, plan in enumerate(_plans(found)) if _local_bytes(found, plan) <= local_bytes]
     work, _, plan = min(plans, default=(0.0, 0, None))
     rows = prod(a.extent for a in found.kernel.outer) * found.height
-    return plan if work * GAIN < rows * found.columns.extent * TAPS * TAPS * depth * col else None
+    direct = rows * (found.columns.extent + NEAR) * TAPS * TAPS * depth * col
+    return plan if work * GAIN < direct else None
 
 
 def _plans(found: _Found) -> Iterator[_Plan]:
@@ -250,8 +255,7 @@ def _weight_kernel(found: _Found, plan: _Plan, weights: Param, out: Param) -> Ke
     """u[q, depth, col] = (G w G')[q]"""
     depth, col = replace(found.depth, reduce=False), found.col
     code = ScalarCode(weights.type.dtype)
-    square = [[code.push(_tap(found, y, x)) for x in range(TAPS)] for y in range(TAPS)]
-    at_points = transformed(code, square, plan.down.kernel, plan.along.kernel)
+    at_points = transformed(code, lambda y, x: code.push(_tap(found, y, x)), (TAPS, TAPS), plan.down.kernel, plan.along.kernel)
     return Kernel("winograd_weights", (replace(weights, role="in"), out),
                   (Stage((depth, col), tuple(code.insts), _stores(out, at_points, (Index.of(depth), Index.of(col)))),))
 
@@ -331,14 +335,13 @@ def _input_stage(squares: _Squares, v: Param) -> Stage:
     # against the taps, the square begins where the last tap reads
     first = -(TAPS - 1) if found.flipped else 0
 
-    def load(y: int, x: int) -> Load:
+    def load(y: int, x: int) -> int:
         taps = {found.w.taps[0]: Index(offset=y + first), found.w.taps[1]: Index(offset=x + first)}
         if found.flipped:
             taps = {t: Index(offset=-i.offset) for t, i in taps.items()}
-        return replace(found.x, index=tuple(index_at(i, {**squares.place(0, 0), **taps}) for i in found.x.index))
+        return code.push(replace(found.x, index=tuple(index_at(i, {**squares.place(0, 0), **taps}) for i in found.x.index)))
 
-    loads = [[code.push(load(y, x)) for x in range(plan.along.points)] for y in range(plan.down.points)]
-    at_points = transformed(code, loads, plan.down.input, plan.along.input)
+    at_points = transformed(code, load, plan.shape, plan.down.input, plan.along.input)
     return Stage((*squares.axes, depth), tuple(code.insts), _stores(v, at_points, (squares.number, Index.of(depth))))
 
 
@@ -358,9 +361,11 @@ def _output_stage(squares: _Squares, m: Param) -> Stage:
     found, plan = squares.found, squares.plan
     stage, code = found.stage, ScalarCode(m.type.dtype)
     at = (squares.number, Index.of(found.col))
-    loads = [[code.push(Load(m.name, (Index(offset=y * plan.along.points + x), *at), m.type.dtype))
-              for x in range(plan.along.points)] for y in range(plan.down.points)]
-    sums = transformed(code, loads, plan.down.output, plan.along.output)
+
+    def load(y: int, x: int) -> int:
+        return code.push(Load(m.name, (Index(offset=y * plan.along.points + x), *at), m.type.dtype))
+
+    sums = transformed(code, load, plan.shape, plan.down.output, plan.along.output)
     stores = []
     for y, x in product(range(plan.down.results), range(plan.along.results)):
         here, number = squares.place(y, x), {found.reduce: sums[y][x]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import prod
 
 import numpy as np
@@ -190,9 +191,11 @@ def test_rows_that_share_a_cache_set_are_few():
 @pytest.mark.parametrize("target", [AVX2, AVX512], ids=lambda t: t.name)
 def test_hot_loops_of_the_reference_step_have_no_stack_traffic(target):
     """Its loops of multiply-adds over whole registers: convolutions, their routed gradients, dense layers with the optimizer
-    behind them. (A layer of two results runs in quarter registers, takes microseconds, and may spill one.)"""
+    behind them. (A layer of two results runs in quarter registers, takes microseconds, and may spill one. What is left of Winograd
+    kernels beside their tiles, which are functions of their own, are transforms of 36 values: more than there are registers.)"""
     program = seed_cnn.train_step.trace(*seed_cnn.train_step.examples()).lower().program
-    loops = [b for b in blocks(driver.Compiled(program, target).asm_text()) if b.count("vfmadd") >= 6]
+    functions = re.split(r"^(?=[\w\"])", driver.Compiled(program, target).asm_text(), flags=re.MULTILINE)
+    loops = [b for f in functions if "winograd" not in f.split(":")[0] for b in blocks(f) if b.count("vfmadd") >= 6]
     loops = [b for b in loops if f"%{'zmm' if target is AVX512 else 'ymm'}" in b]
     assert len(loops) > 10
     assert not [line for b in loops for line in b.splitlines() if "%rsp" in line and "mm" in line]

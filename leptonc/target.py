@@ -17,6 +17,7 @@ class Target:
     ``vector_bytes`` is the width of a vector register; ``rows`` x ``vectors`` the register tile of a contraction
     (accumulators), chosen so that accumulators, the vectors of B and a broadcast fit the register file.
     Cache sizes are bytes per core. ``compress``: there is an instruction that moves the chosen lanes of a register together.
+    ``permute``: one that picks, for each of 16 lanes of 32 bits, any lane of two registers.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Target:
     l2_bytes: int = 512 * 1024
     fma: bool = True
     compress: bool = False
+    permute: bool = False
     registers: int = 16
 
     def lanes(self, itemsize: int) -> int:
@@ -42,7 +44,7 @@ _ELF_X86 = "x86_64-unknown-linux-gnu"
 SSE = Target("sse", "x86-64", "+sse4.2", _ELF_X86, 16, 4, 2, fma=False)
 AVX2 = Target("avx2", "haswell", "+avx2,+fma", _ELF_X86, 32, 6, 2)
 AVX512 = Target("avx512", "skylake-avx512", "+avx512f,+avx512bw,+avx512dq,+avx512vl,+fma,-prefer-256-bit", _ELF_X86,
-                64, 14, 2, l2_bytes=1024 * 1024, compress=True, registers=32)
+                64, 14, 2, l2_bytes=1024 * 1024, compress=True, permute=True, registers=32)
 
 # Virtual machines report anything; and a larger cache than these is shared with someone
 L1_RANGE, L2_RANGE = (16 << 10, 128 << 10), (256 << 10, 4 << 20)

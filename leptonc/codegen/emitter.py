@@ -95,6 +95,10 @@ class Emitter:
             return ""
         return self.let(text, hint)
 
+    def prefetch(self, address: str) -> None:
+        """Into L2: it is wanted when what L1 holds now is done with."""
+        self.call("void @llvm.prefetch.p0(ptr, i32, i32, i32)", f"ptr {address}, i32 0, i32 2, i32 1")
+
     @contextmanager
     def loop(self, hint: str, start: str, stop: str, step: int = 1) -> Iterator[str]:
         """``for (i64 iv = start; iv < stop; iv += step)``; the body may open blocks. Yields the name of iv."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from leptonc.codegen.access import Access
 from leptonc.codegen.emitter import Emitter, emit_const, llvm_type
 from leptonc.codegen.memory import Reg, splat, transposed, widen
 from leptonc.codegen.nest import NestEmitter
@@ -68,6 +69,69 @@ class Points:
             group = e.add(e.mul(row, str(plan.group.extent)), group)
         return e.add(e.mul(group, str(plan.tap_count)), number)
 
+    def item(self, item: str) -> tuple[Span, list[tuple[Axis, str]]]:
+        """First and last+1 group of an item, and its point of the outer axes."""
+        e, plan = self.e, self.plan
+        number, item = e.digit(item, plan.group_items)
+        start = e.mul(number, str(plan.group_block))
+        stop = self.least(e.add(start, str(plan.group_block)), plan.group.extent)
+        points = []
+        for axis in reversed(plan.outer):
+            digit, item = e.digit(item, axis.extent)
+            points.append((axis, digit))
+        return (start, stop), points
+
+    @contextmanager
+    def rows(self, row: str) -> Iterator[None]:
+        """The held axes but the vector axis are open at flat number ``row``."""
+        saved, rest = dict(self.ivs), row
+        for axis in reversed(self.plan.rows[1:]):
+            self.ivs[axis.name], rest = self.e.digit(rest, axis.extent)
+        for axis in self.plan.rows[:1]:
+            self.ivs[axis.name] = rest
+        yield
+        self.ivs = saved
+
+    def offset(self, access: Access, axes: Sequence[Axis]) -> str:
+        """An access's element offset at the current point of some axes."""
+        total = str(access.offset)
+        for axis in axes:
+            total = self.e.add(total, self.e.mul(self.ivs[axis.name], str(access.stride(axis.name))))
+        return total
+
+    def number(self, lanes: int) -> tuple[str, str]:
+        """The routing number of the entries at hand (i64, of several i32), 0 where it is out of range; and where it is in range."""
+        e, dtype = self.e, i64 if lanes == 1 else i32
+        type_ = llvm_type(dtype, lanes)
+        number = self._number_as(dtype, lanes)
+        inside = e.let(f"icmp ult {type_} {number}, {emit_const(self.plan.tap_count, dtype, lanes)}", "inside")
+        mask = "i1" if lanes == 1 else f"<{lanes} x i1>"
+        zero = emit_const(0, dtype, lanes)
+        return e.let(f"select {mask} {inside}, {type_} {number}, {type_} {zero}", "number"), inside
+
+    def _number_as(self, dtype: DType, lanes: int) -> str:
+        """What the index holds, as ``dtype``: numbers beyond its range stay beyond that of the routing numbers."""
+        e, reg = self.e, self.nest.values[self.plan.routing.index]
+        if reg.dtype.bits > dtype.bits:
+            limit = emit_const(self.plan.tap_count, reg.dtype, reg.lanes)
+            type_ = llvm_type(reg.dtype, reg.lanes)
+            name = e.call(f"{type_} @llvm.umin.{_suffix(reg.dtype, reg.lanes)}({type_}, {type_})",
+                          f"{type_} {reg.name}, {type_} {limit}", "number")
+            narrow = e.let(f"trunc {type_} {name} to {llvm_type(dtype, reg.lanes)}", "number")
+        elif reg.dtype == dtype:
+            narrow = reg.name
+        else:
+            widening = "zext" if reg.dtype.kind == "u" or reg.dtype.is_bool else "sext"
+            narrow = e.let(f"{widening} {llvm_type(reg.dtype, reg.lanes)} {reg.name} to {llvm_type(dtype, reg.lanes)}", "number")
+        return widen(e, Reg(narrow, dtype, reg.lanes), lanes)
+
+    def value(self, inside: str, lanes: int) -> str:
+        """The entries' values, 0 where the routing number is out of range."""
+        e, type_ = self.e, llvm_type(self.plan.dtype, lanes)
+        value = widen(e, self.nest.values[self.plan.routing.value], lanes)
+        zero = emit_const(0, self.plan.dtype, lanes)
+        return e.let(f"select <{lanes} x i1> {inside}, {type_} {value}, {type_} {zero}", "value")
+
 
 class Lister:
     """Emits the making of the lists of one strip."""
@@ -105,7 +169,7 @@ class Lister:
     def _append(self, strip: Span, groups: Span) -> None:
         e, plan, points = self.e, self.plan, self.points
         scalar = llvm_type(plan.dtype)
-        number, live = self._number(1)
+        number, live = points.number(1)
         value = self.nest.values[plan.routing.value].name
         nonzero = e.let(f"fcmp une {scalar} {value}, {emit_const(0, plan.dtype, 1)}", "nonzero")
         live = e.let(f"and i1 {nonzero}, {live}", "live")
@@ -124,32 +188,6 @@ class Lister:
 
     def _move_on(self, at_count: str, count: str, step: str) -> None:
         self.e.line(f"store i32 {self.e.let(f'add i32 {count}, {step}', 'count')}, ptr {at_count}, align 4")
-
-    def _number(self, lanes: int) -> tuple[str, str]:
-        """The routing number of the entries at hand (i64, of several i32), 0 where it is out of range; and where it is in range."""
-        e, dtype = self.e, i64 if lanes == 1 else i32
-        type_ = llvm_type(dtype, lanes)
-        number = self._number_as(dtype, lanes)
-        inside = e.let(f"icmp ult {type_} {number}, {emit_const(self.plan.tap_count, dtype, lanes)}", "inside")
-        mask = "i1" if lanes == 1 else f"<{lanes} x i1>"
-        zero = emit_const(0, dtype, lanes)
-        return e.let(f"select {mask} {inside}, {type_} {number}, {type_} {zero}", "number"), inside
-
-    def _number_as(self, dtype: DType, lanes: int) -> str:
-        """What the index holds, as ``dtype``: numbers beyond its range stay beyond that of the routing numbers."""
-        e, reg = self.e, self.nest.values[self.plan.routing.index]
-        if reg.dtype.bits > dtype.bits:
-            limit = emit_const(self.plan.tap_count, reg.dtype, reg.lanes)
-            type_ = llvm_type(reg.dtype, reg.lanes)
-            name = e.call(f"{type_} @llvm.umin.{_suffix(reg.dtype, reg.lanes)}({type_}, {type_})",
-                          f"{type_} {reg.name}, {type_} {limit}", "number")
-            narrow = e.let(f"trunc {type_} {name} to {llvm_type(dtype, reg.lanes)}", "number")
-        elif reg.dtype == dtype:
-            narrow = reg.name
-        else:
-            widening = "zext" if reg.dtype.kind == "u" or reg.dtype.is_bool else "sext"
-            narrow = e.let(f"{widening} {llvm_type(reg.dtype, reg.lanes)} {reg.name} to {llvm_type(dtype, reg.lanes)}", "number")
-        return widen(e, Reg(narrow, dtype, reg.lanes), lanes)
 
     def _place(self, number: str, lanes: int) -> str:
         """Where the dense operand of the entries at hand begins, from that of their strip's loops; i32."""
@@ -191,8 +229,8 @@ class Lister:
         e, plan, points, lanes = self.e, self.plan, self.points, self.plan.list_lanes
         axis = plan.lists[-1]
         with e.loop(axis.name, "0", str(main), lanes) as iv, points.open([(axis, iv)], lanes):
-            number, inside = self._number(lanes)
-            value = self._value(inside, lanes)
+            number, inside = points.number(lanes)
+            value = points.value(inside, lanes)
             nonzero = e.let(f"fcmp une {llvm_type(plan.dtype, lanes)} {value}, {emit_const(0, plan.dtype, lanes)}", "nonzero")
             step = plan.row_count * plan.padded
             iota = f"<{lanes} x i32> <" + ", ".join(f"i32 {n * step}" for n in range(lanes)) + ">"
@@ -202,13 +240,6 @@ class Lister:
                 same = e.let(f"icmp eq {llvm_type(i32, lanes)} {number}, {emit_const(tap, i32, lanes)}", "same")
                 live = e.let(f"and <{lanes} x i1> {same}, {nonzero}", "live")
                 self._append_live(points.slot(strip, groups, str(tap)), value, places, live)
-
-    def _value(self, inside: str, lanes: int) -> str:
-        """The entries' values, 0 where the routing number is out of range."""
-        e, type_ = self.e, llvm_type(self.plan.dtype, lanes)
-        value = widen(e, self.nest.values[self.plan.routing.value], lanes)
-        zero = emit_const(0, self.plan.dtype, lanes)
-        return e.let(f"select <{lanes} x i1> {inside}, {type_} {value}, {type_} {zero}", "value")
 
     def _append_live(self, slot: str, value: str, places: str, live: str) -> None:
         """The live lanes go to the end of a list, which has room for a whole vector more."""
@@ -240,8 +271,8 @@ class Lister:
                 with e.loop("point", "0", str(lanes)) as n:
                     at = self._point(e.add(start, n), last, strip, block)
                     with points.open([*at, (plan.group, group)], lanes):
-                        number, inside = self._number(lanes)
-                        self._store_line(llvm_type(plan.dtype, lanes), self._value(inside, lanes), values, n)
+                        number, inside = points.number(lanes)
+                        self._store_line(llvm_type(plan.dtype, lanes), points.value(inside, lanes), values, n)
                         self._store_line(f"<{lanes} x i32>", self._place(number, lanes), places, n)
                 self._turn(llvm_type(plan.dtype, lanes), values)
                 self._turn(f"<{lanes} x i32>", places)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 
-from leptonc.codegen.access import Access
 from leptonc.codegen.emitter import Emitter, emit_const, llvm_type
 from leptonc.codegen.listing import Lister, Points, Span, square_bytes
 from leptonc.codegen.memory import Reg, splat, transposed
@@ -61,7 +58,7 @@ class RoutedEmitter:
         if self.plan.items == 0:
             return
         with self.e.loop("item", begin, end) as item:
-            groups, points = self._decode(item)
+            groups, points = self.points.item(item)
             with self.points.open(points):
                 if self.plan.folded:
                     self._clear(self.tile, self.plan.tile_elements)
@@ -71,18 +68,6 @@ class RoutedEmitter:
                 self._strips(self.plan.loops, groups)
                 if self.plan.folded:
                     self._epilogue(groups)
-
-    def _decode(self, item: str) -> tuple[Span, list[tuple[Axis, str]]]:
-        """First and last+1 group of an item, and its point of the outer axes."""
-        e, plan = self.e, self.plan
-        number, item = self.e.digit(item, plan.group_items)
-        start = e.mul(number, str(plan.group_block))
-        stop = self.points.least(e.add(start, str(plan.group_block)), plan.group.extent)
-        points = []
-        for axis in reversed(plan.outer):
-            digit, item = self.e.digit(item, axis.extent)
-            points.append((axis, digit))
-        return (start, stop), points
 
     def _clear(self, target: str, count: int) -> None:
         """Zeros, in whole registers as far as they go."""
@@ -97,13 +82,6 @@ class RoutedEmitter:
     def _clear_counts(self) -> None:
         with self.e.loop("clear", "0", str(self.plan.slots)) as n:
             self.e.line(f"store i32 0, ptr {self.points.at('i32', self.counts, n)}, align {OFFSET_BYTES}")
-
-    def _offset(self, access: Access, axes: Sequence[Axis]) -> str:
-        """An access's element offset at the current point of some axes."""
-        total = str(access.offset)
-        for axis in axes:
-            total = self.e.add(total, self.e.mul(self.points.ivs[axis.name], str(access.stride(axis.name))))
-        return total
 
     # Strips
 
@@ -134,24 +112,13 @@ class RoutedEmitter:
         e, plan = self.e, self.plan
         whole = plan.vector.extent // plan.lanes // plan.chunk_vectors  # chunks of full vectors
         rest = plan.vectors - whole * plan.chunk_vectors
-        with e.loop("rows", "0", str(plan.row_count), plan.chunk_rows) as row, self._rows(row):
+        with e.loop("rows", "0", str(plan.row_count), plan.chunk_rows) as row, self.points.rows(row):
             if whole:
                 with e.loop("chunk", "0", str(whole)) as chunk:
                     self._lists(strip, groups, _Chunk(row, e.mul(chunk, str(plan.chunk_vectors)), plan.chunk_vectors))
             if rest:
                 valid = plan.vector.extent - (plan.vectors - 1) * plan.lanes
                 self._lists(strip, groups, _Chunk(row, str(whole * plan.chunk_vectors), rest, valid))
-
-    @contextmanager
-    def _rows(self, row: str) -> Iterator[None]:
-        """The held axes but the vector axis are open at flat number ``row``."""
-        saved, rest = dict(self.points.ivs), row
-        for axis in reversed(self.plan.rows[1:]):
-            self.points.ivs[axis.name], rest = self.e.digit(rest, axis.extent)
-        for axis in self.plan.rows[:1]:
-            self.points.ivs[axis.name] = rest
-        yield
-        self.points.ivs = saved
 
     def _lists(self, strip: Span, groups: Span, chunk: _Chunk) -> None:
         plan = self.plan
@@ -214,7 +181,7 @@ class RoutedEmitter:
         if plan.packs:
             offset = e.add(e.mul(chunk.row, str(plan.padded)), shift)
             return self.points.at(self.scalar, self.dense, offset), plan.padded
-        offset = e.add(self._offset(plan.dense, [*plan.outer, *plan.loops[:-1], *plan.rows]), shift)
+        offset = e.add(self.points.offset(plan.dense, [*plan.outer, *plan.loops[:-1], *plan.rows]), shift)
         return self.points.at(self.scalar, self.dense, offset), plan.dense.stride(plan.rows[-1].name) if plan.rows else 0
 
     def _multiply_add(self, x: str, y: str, held: str) -> str:
@@ -235,7 +202,7 @@ class RoutedEmitter:
         else:
             target = plan.stage.targets[0]
             axes = [*plan.outer, *plan.loops, plan.group, *(a for a, _ in plan.taps), *plan.rows]
-            base = self.points.at(self.scalar, self.pointers[plan.stage.stores[0].buffer], e.add(self._offset(target, axes), shift))
+            base = self.points.at(self.scalar, self.pointers[plan.stage.stores[0].buffer], e.add(self.points.offset(target, axes), shift))
             apart = target.stride(plan.rows[-1].name) if plan.rows else 0
         for k, value in enumerate(state):
             row_number, v = divmod(k, chunk.vectors)
@@ -271,7 +238,7 @@ class RoutedEmitter:
         count = e.let(f"sub nsw i64 {groups[1]}, {groups[0]}", "count")
         whole = e.mul(e.let(f"udiv i64 {count}, {plan.lanes}", "whole"), str(plan.lanes))
         columns = plan.vector.extent // plan.lanes * plan.lanes
-        with e.loop("row", "0", str(plan.row_count)) as row, self._rows(row):
+        with e.loop("row", "0", str(plan.row_count)) as row, self.points.rows(row):
             if columns and plan.group_block >= plan.lanes:
                 with e.loop("group", "0", whole, plan.lanes) as group:
                     with e.loop(plan.vector.name, "0", str(columns), plan.lanes) as column:

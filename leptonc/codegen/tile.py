@@ -125,10 +125,10 @@ def _step(e: Emitter, tile: Tile, a: str, b: str, at_a: str, at_b: str, state: l
     base_a = e.let(f"getelementptr {scalar}, ptr {a}, i64 {at_a}", "pa")
     if plan.prefetch:
         ahead = e.add(e.mul(at_a, str(plan.rows)), str(plan.rows * plan.depth))
-        _prefetch(e, e.let(f"getelementptr {scalar}, ptr {a}, i64 {ahead}", "ahead"))
+        e.prefetch(e.let(f"getelementptr {scalar}, ptr {a}, i64 {ahead}", "ahead"))
     if plan.ahead:
         for base, offset in (("%ahead.a", at_a), ("%ahead.b", at_b)):
-            _prefetch(e, e.let(f"getelementptr {scalar}, ptr {base}, i64 {offset}", "ahead"))
+            e.prefetch(e.let(f"getelementptr {scalar}, ptr {base}, i64 {offset}", "ahead"))
     out = []
     for row in range(tile.rows):
         at = e.let(f"getelementptr {scalar}, ptr {base_a}, i64 {row * tile.a.tile}", "pa") if row else base_a
@@ -137,11 +137,6 @@ def _step(e: Emitter, tile: Tile, a: str, b: str, at_a: str, at_b: str, state: l
         for v in range(tile.vectors):
             out.append(_multiply_add(e, plan, broadcast, columns[v], state[row * tile.vectors + v]))
     return out
-
-
-def _prefetch(e: Emitter, address: str) -> None:
-    """Into L2: it is wanted when what L1 holds now is done with."""
-    e.call("void @llvm.prefetch.p0(ptr, i32, i32, i32)", f"ptr {address}, i32 0, i32 2, i32 1")
 
 
 def _load_b(e: Emitter, tile: Tile, base: str, v: int, scalar: str, vector: str) -> str:

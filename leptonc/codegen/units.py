@@ -11,6 +11,7 @@ from leptonc.codegen.contraction import Contraction, find_contraction
 from leptonc.codegen.emitter import Emitter
 from leptonc.codegen.filling import fill_kernel, filling
 from leptonc.codegen.linear import LinearStage, linear_stage
+from leptonc.codegen.lookup import LANES, Lookup, LookupEmitter, find_lookup
 from leptonc.codegen.nest import NestEmitter
 from leptonc.codegen.panels import Panels, emit_packing
 from leptonc.codegen.routed import RoutedEmitter, emit_routed_packing, packing_items, routed_scratch
@@ -211,6 +212,9 @@ class _KernelUnits:
         return [*units, unit]
 
     def _routed_units(self, stage: Stage, plan: Routed) -> list[Unit]:
+        lookup = find_lookup(plan, self.functions.target)
+        if lookup is not None:
+            return [self._lookup_unit(stage, lookup)]
         units, size = [], plan.panel_elements * plan.dtype.itemsize
         source = self.pointers[plan.dense_buffer]
         if plan.packs:
@@ -229,6 +233,13 @@ class _KernelUnits:
         cost = plan.entries * (ENTRY_COST + plan.row_count * plan.vectors)
         unit = Unit(self._write(e), self.kernel, reads, writes, plan.items, cost, describe_routed(plan), size, routed_scratch(plan))
         return [*units, unit]
+
+    def _lookup_unit(self, stage: Stage, plan: Lookup) -> Unit:
+        e, routed = self.functions.emitter(), plan.routed
+        LookupEmitter(e, plan, self.pointers, self.pointers[routed.dense_buffer], "%local").emit("%begin", "%end")
+        reads, writes = _touched(stage)
+        cost = routed.entries * routed.row_count * routed.vector.extent * 2 // routed.lanes
+        return Unit(self._write(e), self.kernel, reads, writes, routed.items, cost, describe_lookup(plan), 0, plan.tile_bytes)
 
     def _pack_unit(self, panels: Panels, offset: int) -> Unit:
         e = self.functions.emitter()
@@ -277,11 +288,25 @@ def describe_contraction(plan: Contraction) -> str:
 
 def describe_routed(plan: Routed) -> str:
     """One line of the schedule, for people."""
-    def named(axes: Iterable[Axis]) -> str:
-        return " ".join(f"{a.name}:{a.extent}" for a in axes)
-
-    loops = f", loop {named(plan.loops)}" + (f" in strips of {plan.strip}" if plan.strip > 1 else "") if plan.loops else ""
+    strips = f" in strips of {plan.strip}" if plan.loops and plan.strip > 1 else ""
     packed = f", {plan.dense_buffer} packed" if plan.packs else ", local tile"
-    return (f"routed {named(a for a, _ in plan.taps)}, {plan.items} items of {plan.group_block} {plan.group.name}{loops}, "
-            f"lists over {named(plan.lists)} in {plan.list_block}, held {named((*plan.rows, plan.vector))} in "
+    return (f"{_routed_items(plan)}{strips}, lists over {_named(plan.lists)} in {plan.list_block}, "
+            f"held {_named((*plan.rows, plan.vector))} in "
             f"{plan.chunk_rows} x {plan.chunk_vectors}*{plan.lanes}{packed}")
+
+
+def describe_lookup(plan: Lookup) -> str:
+    """One line of the schedule, for people."""
+    routed = plan.routed
+    return (f"{_routed_items(routed)}, looked up over {_named(routed.lists)} in {len(plan.segments)} tables of {plan.reach}, "
+            f"held {_named((*routed.rows, routed.vector))} in {plan.chunk_rows} x {routed.vector.extent} by "
+            f"{plan.chunk_groups}*{LANES} {routed.group.name}")
+
+
+def _routed_items(plan: Routed) -> str:
+    loops = f", loop {_named(plan.loops)}" if plan.loops else ""
+    return f"routed {_named(a for a, _ in plan.taps)}, {plan.items} items of {plan.group_block} {plan.group.name}{loops}"
+
+
+def _named(axes: Iterable[Axis]) -> str:
+    return " ".join(f"{a.name}:{a.extent}" for a in axes)

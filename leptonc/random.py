@@ -13,6 +13,7 @@ import numpy as np
 
 from leptonc import numpy as lnp
 from leptonc.errors import DtypeError, op_error
+from leptonc.memory import placed
 from leptonc.promotion import numpy_dtype
 from leptonc.trace import bind, locate
 
@@ -84,7 +85,11 @@ def uniform(key: Any, shape: Sequence[int] = (), dtype: Any = np.float32, minval
         unit = lnp.multiply(lnp.astype(lnp.right_shift(raw, np.uint32(8)), np.float32), np.float32(2.0**-24))
     else:
         unit = lnp.multiply(lnp.astype(raw, np.float64), 2.0**-32)
-    return unit * (maxval - minval) + minval if (minval, maxval) != (0.0, 1.0) else unit
+    return _placed(unit * (maxval - minval) + minval if (minval, maxval) != (0.0, 1.0) else unit)
+
+
+def _placed(x: Any) -> Any:
+    return placed(x) if isinstance(x, np.ndarray) else x
 
 
 def _float(dtype: Any, name: str) -> np.dtype:
@@ -99,7 +104,7 @@ def normal(key: Any, shape: Sequence[int] = (), dtype: Any = np.float32) -> Any:
     kind = _float(dtype, "normal")
     first, second = (uniform(k, shape, kind) for k in _pair(key))
     radius = lnp.sqrt(-2 * lnp.log1p(-first))
-    return radius * lnp.cos(second * (2 * np.pi))
+    return _placed(radius * lnp.cos(second * (2 * np.pi)))
 
 
 def _pair(key: Any) -> tuple[Any, Any]:

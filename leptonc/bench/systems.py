@@ -17,6 +17,7 @@ import numpy as np
 
 import leptonc
 from leptonc import nn, optim
+from leptonc import numpy as lnp
 from leptonc.bench.cases import CASES, EPSILON, LEARNING_RATE, TINY, TINY_FORWARD, Case
 from leptonc.bench.peers.common import Step, magnitude
 from leptonc.bench.peers.with_jax import jax_step
@@ -142,7 +143,7 @@ def logits(case: Case, params: Any, x: Any) -> Any:
 
 def forward(case: Case) -> tuple[Any, tuple[Any, ...]]:
     """The jitted forward pass of a case, and its arguments: parameters and x."""
-    return leptonc.jit(lambda params, x: logits(case, params, x)), (case.weights(), case.data()[0])
+    return leptonc.jit(lambda params, x: logits(case, params, x)), _placed(case)[:2]
 
 
 def training_step(case: Case) -> tuple[Any, tuple[Any, ...]]:
@@ -158,9 +159,14 @@ def training_step(case: Case) -> tuple[Any, tuple[Any, ...]]:
         updates, state = optimizer.update(grads, state, params)
         return optim.apply_updates(params, updates), state, value
 
-    params: Any = case.weights()
-    x, labels = case.data()
+    params, x, labels = _placed(case)
     return train, (params, optimizer.init(params), x, np.eye(case.classes, dtype=np.float32)[labels])
+
+
+def _placed(case: Case) -> tuple[Any, Any, Any]:
+    """Weights, images and labels in arrays of leptonc's own, as every peer has them in its own."""
+    x, labels = case.data()
+    return leptonc.tree.map(lnp.array, case.weights()), lnp.array(x), labels
 
 
 def _leptonc(case: Case, eager: bool) -> Step:

@@ -31,6 +31,7 @@ TURN_COST = 4  # the same where rows of results are contiguous: squares of resul
 LOCAL_SHARE = 8  # a local tile of finished sums fills one in so many parts of L2
 PACK_COST = 6  # moving one element into a panel
 TURNED_PACK_COST = 60  # the same where its neighbours in the panel lie apart in the operand
+FEW_TILES = 8  # register tiles that use a part of B
 PACK_REUSE = 8  # register tiles that must read a panel before packing it for locality pays
 
 
@@ -308,7 +309,17 @@ def _blocked(plan: Contraction, target: Target) -> Contraction:
     plan = replace(plan, prefetch=_streams(plan, target))
     if plan.across:
         return _in_parts(plan, target)
-    return replace(plan, fold_block=_fold_block(plan, target))
+    block = _fold_block(plan, target)
+    if block and _comes_from_memory(plan, target):
+        return replace(plan, fold_block=_block_that_fits(plan, target.l1_bytes // 3), ahead=True)
+    return replace(plan, fold_block=block)
+
+
+def _comes_from_memory(plan: Contraction, target: Target) -> bool:
+    """B is large and few tiles use a part of it: reading it takes about as long as multiplying. Both happen at once if parts are
+    short and each tile asks for B's lines of the next part."""
+    moved = prod(x.extent for x in (*plan.outer, plan.col, *plan.fold) if plan.b.access.stride(x.name)) * plan.dtype.itemsize
+    return not plan.b.pack and plan.row_tiles <= FEW_TILES and moved > 4 * target.l2_bytes
 
 
 def _in_parts(plan: Contraction, target: Target) -> Contraction:
@@ -349,12 +360,18 @@ def _fold_block(plan: Contraction, target: Target) -> int:
     if plan.prefetch and plan.local_tile:  # A passes through L1, where B should stay
         fits = target.l1_bytes // 4 // (plan.width * plan.dtype.itemsize)
         return 0 if fits >= first.extent else ceil(first.extent / ceil(first.extent / fits))
+    return _block_that_fits(plan, target.l2_bytes // 2)
+
+
+def _block_that_fits(plan: Contraction, room: int) -> int:
+    """Extent of a block of the first reduce axis whose operands take that many bytes; 0: no blocks."""
+    first = plan.fold[0]
     inner = plan.depth // max(first.extent, 1)
     columns = min(plan.col_block * plan.width, plan.col.extent)
     rows = min(plan.row_block * plan.rows, plan.row.extent) if plan.col_block > 1 else plan.rows  # else read once
     step = abs(plan.a.access.stride(plan.row.name))
     per_fold = inner * (columns + (rows if plan.a.pack or step > 64 else min(rows, step + 1)))
-    fits = target.l2_bytes // 2 // plan.dtype.itemsize // max(per_fold, 1)
+    fits = room // plan.dtype.itemsize // max(per_fold, 1)
     if fits >= first.extent or fits == 0:
         return 0
     return ceil(first.extent / ceil(first.extent / fits))

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 
 from leptonc.codegen.access import Access
 from leptonc.codegen.emitter import Emitter, emit_const, llvm_type
-from leptonc.codegen.memory import Reg, splat, transposed, widen
+from leptonc.codegen.memory import Reg, element, splat, transposed, widen
 from leptonc.codegen.nest import NestEmitter
 from leptonc.codegen.routing import OFFSET_BYTES, Routed
-from leptonc.ir.kernel import Axis
+from leptonc.ir.kernel import Axis, Load
+from leptonc.ir.structure import routed_inputs
 from leptonc.ir.types import DType, i32, i64
 
 Span = tuple[str, str]  # first and last+1
@@ -98,6 +99,16 @@ class Points:
         for axis in axes:
             total = self.e.add(total, self.e.mul(self.ivs[axis.name], str(access.stride(axis.name))))
         return total
+
+    def ask_ahead(self) -> None:
+        """Asks for what the entries at hand are made of, in the next strip. What is done with entries once they are there takes
+        longer than reading them: left to itself, memory would wait for the arithmetic, and then the other way round."""
+        for n in routed_inputs(self.plan.stage.insts, self.plan.routing):
+            inst, key = self.plan.stage.insts[n], ("load", n)
+            if isinstance(inst, Load) and self.plan.loops:
+                step = self.nest.addresses.accesses[key].stride(self.plan.loops[-1].name) * self.plan.strip
+                ahead = self.e.add(self.nest.addresses.offsets[key], str(step))
+                self.e.prefetch(element(self.e, self.nest.pointers[inst.buffer], ahead, inst.dtype))
 
     def number(self, lanes: int) -> tuple[str, str]:
         """The routing number of the entries at hand (i64, of several i32), 0 where it is out of range; and where it is in range."""
@@ -229,6 +240,7 @@ class Lister:
         e, plan, points, lanes = self.e, self.plan, self.points, self.plan.list_lanes
         axis = plan.lists[-1]
         with e.loop(axis.name, "0", str(main), lanes) as iv, points.open([(axis, iv)], lanes):
+            points.ask_ahead()
             number, inside = points.number(lanes)
             value = points.value(inside, lanes)
             nonzero = e.let(f"fcmp une {llvm_type(plan.dtype, lanes)} {value}, {emit_const(0, plan.dtype, lanes)}", "nonzero")
@@ -271,6 +283,7 @@ class Lister:
                 with e.loop("point", "0", str(lanes)) as n:
                     at = self._point(e.add(start, n), last, strip, block)
                     with points.open([*at, (plan.group, group)], lanes):
+                        points.ask_ahead()
                         number, inside = points.number(lanes)
                         self._store_line(llvm_type(plan.dtype, lanes), points.value(inside, lanes), values, n)
                         self._store_line(f"<{lanes} x i32>", self._place(number, lanes), places, n)

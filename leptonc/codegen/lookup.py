@@ -18,12 +18,10 @@ from itertools import product
 
 from leptonc.codegen.emitter import Emitter, emit_const, llvm_type
 from leptonc.codegen.listing import Points, Span
-from leptonc.codegen.memory import Reg, element, splat
+from leptonc.codegen.memory import Reg, splat
 from leptonc.codegen.nest import NestEmitter
 from leptonc.codegen.routing import ENOUGH, Routed
 from leptonc.codegen.schedule import Nest
-from leptonc.ir.kernel import Load
-from leptonc.ir.structure import routed_inputs
 from leptonc.ir.types import f32, i32
 from leptonc.target import Target
 
@@ -184,22 +182,11 @@ class LookupEmitter:
         with points.open([(self.routed.group, group)], lanes):
             number, inside = points.number(lanes)
             value = points.value(inside, lanes)
-            self._ask_ahead()
+            points.ask_ahead()
         live = e.let(f"fcmp une {self.wide} {value}, {emit_const(0, f32, lanes)}", "live")
         slots = ", ".join(f"i32 {slot}" for slot in (*self.plan.slots, *[0] * (lanes - len(self.plan.slots))))
         slot = self._permute("si", self.wide_int, f"<{slots}>", number)
         return slot, value, live
-
-    def _ask_ahead(self) -> None:
-        """For the entries at hand of the next line. A line is gone over once for each chunk; in the first pass alone nothing else
-        would hide what memory takes."""
-        nest, loops = self.points.nest, self.routed.loops
-        for n in routed_inputs(self.routed.stage.insts, self.routed.routing):
-            inst = self.routed.stage.insts[n]
-            if isinstance(inst, Load) and loops:
-                key = ("load", n)
-                ahead = self.e.add(nest.addresses.offsets[key], str(nest.addresses.accesses[key].stride(loops[-1].name)))
-                self.e.prefetch(element(self.e, nest.pointers[inst.buffer], ahead, inst.dtype))
 
     def _permute(self, kind: str, type_: str, table: str, lane: str) -> str:
         return self.e.call(f"{type_} @llvm.x86.avx512.permvar.{kind}.512({type_}, {self.wide_int})",

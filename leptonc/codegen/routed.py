@@ -14,6 +14,7 @@ from leptonc.codegen.schedule import Nest
 from leptonc.ir.kernel import Axis
 
 ALIGN = 64
+LINE = 64  # bytes of a cache line
 
 
 def _aligned(size: int) -> int:
@@ -102,6 +103,7 @@ class RoutedEmitter:
         with e.loop("block", "0", str(extent), max(plan.list_block, 1)) as start:
             stop = self.points.least(e.add(start, str(plan.list_block)), extent)
             self._clear_counts()
+            self.strip_start, self.block_start = strip[0], start
             self.lister.emit(strip, groups, (start, stop))
             self._passes(strip, groups)
 
@@ -137,8 +139,25 @@ class RoutedEmitter:
         count = e.let(f"load i32, ptr {self.points.at('i32', self.counts, slot)}, align 4", "count")
         with e.when(e.let(f"icmp ne i32 {count}, 0", "any")):
             stop = e.let(f"zext i32 {count} to i64", "stop")
+            self._ask_ahead(slot)
             state = self._accumulate(e.mul(slot, str(plan.capacity)), stop, chunk)
             self._flush(slot, chunk, state)
+
+    def _ask_ahead(self, slot: str) -> None:
+        """For a list's share of the lines of the dense operand that the next strip is the first to reach."""
+        e, plan = self.e, self.plan
+        reach, fresh = plan.dense_lines
+        if not fresh:
+            return
+        line = LINE // plan.dtype.itemsize
+        each = fresh // plan.lists[-1].extent  # for a point of the lists
+        share = -(-each * plan.list_block // (line * plan.slots))
+        start = self.points.offset(plan.dense, [*plan.outer, *plan.loops[:-1]])
+        start = e.add(start, e.mul(self.strip_start, str(plan.dense.stride(plan.loops[-1].name))))
+        start = e.add(start, e.add(str(reach), e.mul(self.block_start, str(each))))
+        start = e.add(start, e.mul(slot, str(share * line)))
+        for n in range(share):
+            e.prefetch(self.points.at(self.scalar, self.dense, e.add(start, str(n * line))))
 
     def _accumulate(self, first: str, count: str, chunk: _Chunk) -> list[str]:
         e, plan, size = self.e, self.plan, self.plan.dtype.itemsize
@@ -202,7 +221,8 @@ class RoutedEmitter:
         else:
             target = plan.stage.targets[0]
             axes = [*plan.outer, *plan.loops, plan.group, *(a for a, _ in plan.taps), *plan.rows]
-            base = self.points.at(self.scalar, self.pointers[plan.stage.stores[0].buffer], e.add(self.points.offset(target, axes), shift))
+            result = self.pointers[plan.stage.stores[0].buffer]
+            base = self.points.at(self.scalar, result, e.add(self.points.offset(target, axes), shift))
             apart = target.stride(plan.rows[-1].name) if plan.rows else 0
         for k, value in enumerate(state):
             row_number, v = divmod(k, chunk.vectors)

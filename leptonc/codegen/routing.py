@@ -129,6 +129,19 @@ class Routed:
         return self.group_block * self.row_count * self.padded if self.folded else 0
 
     @property
+    def dense_lines(self) -> tuple[int, int]:
+        """Elements from where a strip meets the dense operand to where the next strip reaches beyond it, and how many it
+        reaches there; 0, 0 where rows are not read line by line."""
+        if not self.folded or not self.rows or not self.loops:
+            return 0, 0
+        line, step = self.dense.stride(self.rows[-1].name), self.dense.stride(self.loops[-1].name)
+        if line <= 0 or step <= 0 or step % line:
+            return 0, 0
+        around = [a for a in (*self.rows, *(a for a, _ in self.taps)) if self.dense.stride(a.name) % line == 0]
+        reach = line + sum(self.dense.stride(a.name) * (a.extent - 1) for a in around) + step * (self.strip - 1)
+        return reach, step * self.strip
+
+    @property
     def panel_elements(self) -> int:
         return prod(a.extent for a in self.lists) * self.row_count * self.padded if self.packs else 0
 

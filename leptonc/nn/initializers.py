@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from leptonc.errors import ShapeError
+from leptonc.memory import placed
 from leptonc.promotion import numpy_dtype
 
 Initializer = Callable[..., np.ndarray]
@@ -23,7 +24,7 @@ def _generator(rng: Any) -> np.random.Generator:
 
 def constant(value: float) -> Initializer:
     """``value`` in every element."""
-    return lambda rng, shape, dtype="float32": np.full(tuple(shape), value, numpy_dtype(dtype))
+    return lambda rng, shape, dtype="float32": placed(np.full(tuple(shape), value, numpy_dtype(dtype)))
 
 
 def zeros() -> Initializer:
@@ -36,12 +37,19 @@ def ones() -> Initializer:
 
 def uniform(low: float = -0.05, high: float = 0.05) -> Initializer:
     """Uniform in [low, high)."""
-    return lambda rng, shape, dtype="float32": _generator(rng).uniform(low, high, tuple(shape)).astype(numpy_dtype(dtype))
+    return _drawn(lambda rng, shape: rng.uniform(low, high, shape))
 
 
 def normal(stddev: float = 0.05, mean: float = 0.0) -> Initializer:
     """Normal with this mean and standard deviation."""
-    return lambda rng, shape, dtype="float32": _generator(rng).normal(mean, stddev, tuple(shape)).astype(numpy_dtype(dtype))
+    return _drawn(lambda rng, shape: rng.normal(mean, stddev, shape))
+
+
+def _drawn(draw: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]) -> Initializer:
+    def init(rng: Any, shape: Sequence[int], dtype: Any = "float32") -> np.ndarray:
+        return placed(draw(_generator(rng), tuple(shape)).astype(numpy_dtype(dtype)))
+
+    return init
 
 
 def fans(shape: Sequence[int]) -> tuple[int, int]:

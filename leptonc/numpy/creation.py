@@ -8,6 +8,7 @@ import numpy as np
 
 from leptonc.errors import ShapeError, op_error
 from leptonc.ir.types import dtype_of
+from leptonc.memory import copied
 from leptonc.promotion import asarray as _concrete
 from leptonc.promotion import numpy_dtype
 from leptonc.trace import Tracer, bind, broadcast, cast, current_trace, locate, promote
@@ -24,7 +25,11 @@ def asarray(x: Any, dtype: Any = None) -> Any:
     return _concrete(x, "array", dtype)
 
 
-array = asarray
+def array(x: Any, dtype: Any = None) -> Any:
+    """A copy of ``x`` as an array of ``dtype``, at a multiple of 64 bytes, where compiled code is fastest; a traced value as it
+    is."""
+    out = asarray(x, dtype)
+    return out if isinstance(out, Tracer) else copied(out)
 
 
 def stack(arrays: Any, axis: int = 0) -> Any:
@@ -52,18 +57,18 @@ def _shape(shape: Any) -> tuple[int, ...]:
 
 def zeros(shape: Any, dtype: Any = np.float64) -> np.ndarray:
     """f64 unless told otherwise, as NumPy."""
-    return np.zeros(_shape(shape), numpy_dtype(dtype, "zeros"))
+    return full(_shape(shape), 0, numpy_dtype(dtype, "zeros"))
 
 
 def ones(shape: Any, dtype: Any = np.float64) -> np.ndarray:
     """f64 unless told otherwise, as NumPy."""
-    return np.ones(_shape(shape), numpy_dtype(dtype, "ones"))
+    return full(_shape(shape), 1, numpy_dtype(dtype, "ones"))
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
     """``fill_value``, traced or not, in every element."""
     value = asarray(fill_value, dtype)
-    return broadcast(value, _shape(shape)) if isinstance(value, Tracer) else np.broadcast_to(value, _shape(shape)).copy()
+    return broadcast(value, _shape(shape)) if isinstance(value, Tracer) else copied(np.broadcast_to(value, _shape(shape)))
 
 
 def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Any:

@@ -13,11 +13,12 @@ import numpy as np
 
 from leptonc import abi, config
 from leptonc.errors import DonationError, DtypeError, ShapeError, describe
+from leptonc.memory import empty
 from leptonc.runtime.arguments import Binding, layout_is_known
 from leptonc.runtime.code import Code, Slot
 from leptonc.runtime.elf import LoadedObject
 from leptonc.runtime.pool import shared_pool, spins
-from leptonc.runtime.system import aligned_bytes, syscall_address, uninitialized_bytes
+from leptonc.runtime.system import aligned_bytes, syscall_address
 
 SLICE_SECONDS = 0.05  # of a scan, without a look at signals
 SMALL_RESULT = 4096  # bytes up to which a result need not begin at a cache line
@@ -252,7 +253,7 @@ def address(array: np.ndarray) -> int:
 
 
 def _empty(slot: Slot) -> np.ndarray:
-    return uninitialized_bytes(slot.nbytes).view(slot.dtype).reshape(slot.shape)
+    return empty(slot.shape, slot.dtype)
 
 
 def aligned_copy(array: np.ndarray) -> np.ndarray:

@@ -10,10 +10,10 @@ import sys
 import numpy as np
 
 from leptonc.errors import CompileError
+from leptonc.memory import ALIGN
 
 LINUX = sys.platform == "linux"
 HUGE_PAGE = 2 << 20
-ALIGN = 64
 
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform != "win32" else None
 
@@ -34,13 +34,6 @@ def aligned_bytes(nbytes: int) -> np.ndarray:
         return _mapped(nbytes)
     raw = np.zeros(nbytes + ALIGN, np.uint8)
     start = -raw.ctypes.data % ALIGN
-    return raw[start:start + nbytes]
-
-
-def uninitialized_bytes(nbytes: int) -> np.ndarray:
-    """Bytes at a multiple of 64 with any contents, from NumPy's allocator: it gives memory freed lately out again."""
-    raw = np.empty(nbytes + ALIGN, np.uint8)
-    start = -raw.__array_interface__["data"][0] % ALIGN
     return raw[start:start + nbytes]
 
 

@@ -8,6 +8,7 @@ import pytest
 import leptonc
 from leptonc import optim
 from leptonc.errors import LeptonError
+from leptonc.optim.transforms import ScaleByAdamState
 from tests.compare import both
 
 F = np.float32
@@ -58,6 +59,21 @@ def test_adam_and_adamw(rng, compiled, decay):
         direction = m / (1 - 0.9 ** (n + 1)) / (np.sqrt(v / (1 - 0.999 ** (n + 1))) + 1e-8)
         w = w - 0.01 * (direction + decay * w)
         np.testing.assert_allclose(got, w, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("steps", [1, 2, 9, 1000])
+def test_bias_correction_keeps_its_digits(compiled, steps):
+    """1 - 0.999 has half the digits of f32 if 0.999 has them all: a first step would be 6e-6 too short."""
+    def direction(count):
+        grads, zero = {"w": np.ones(1, F)}, {"w": np.zeros(1, F)}
+        state = ScaleByAdamState(count, {"w": np.full(1, 0.25, F)}, {"w": np.full(1, 0.5, F)})
+        return optim.scale_by_adam(eps=0.0).update(grads, state, zero)[0]["w"]
+
+    with leptonc.disable_jit(not compiled):
+        got = leptonc.jit(direction)(np.int32(steps - 1))
+    m, v = 0.9 * 0.25 + 0.1, 0.999 * 0.5 + 0.001
+    np.testing.assert_allclose(got, m / (1 - 0.9 ** steps) / np.sqrt(v / (1 - 0.999 ** steps)), rtol=5e-7)
 
 
 def test_learning_rate_schedule_is_traced(rng):

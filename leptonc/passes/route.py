@@ -12,6 +12,7 @@ from leptonc.passes.dce import Dce
 from leptonc.passes.rewriter import Rewriter
 
 ENTRY_COST = 8  # vector multiply-adds that finding one nonzero cotangent and its place costs
+LOOKUP_COST = 1  # the same where entries need not be listed
 DENSE_LANES = 16  # elements a dense gradient handles at once
 DENSE_MOVES = 5  # what unpooling, and reading the unpooled image twice, costs per cotangent, in vector multiply-adds
 
@@ -89,8 +90,12 @@ def _pays(graph: Graph, user: Node, unpool: Node) -> bool:
     channels = x_or_w.shape[-1] if user.op == "conv_weight_grad" else x_or_w.shape[-2]
     row = channels * (kernel[-1] if user.attributes["dilation"][-1] == 1 else 1)
     rows = prod(kernel) * channels // row
-    dense = prod(unpool.attributes["window"]) * rows * row / DENSE_LANES + DENSE_MOVES
-    return rows * -(-row // DENSE_LANES) + ENTRY_COST < dense
+    window = unpool.attributes["window"]
+    dense = prod(window) * rows * row / DENSE_LANES + DENSE_MOVES
+    listed = rows * -(-row // DENSE_LANES) + ENTRY_COST
+    # weight gradients that reach a register's worth of each line are looked up, a register of entries at a time
+    looked_up = user.op == "conv_weight_grad" and prod(window[:-1]) <= 2 and row + (window[-1] - 1) * channels <= DENSE_LANES
+    return min(listed, 2 * rows * row / DENSE_LANES + LOOKUP_COST if looked_up else listed) < dense
 
 
 def _pool_attrs(unpool: Node) -> dict[str, Any]:

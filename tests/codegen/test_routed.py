@@ -7,6 +7,7 @@ import pytest
 
 from leptonc import driver
 from leptonc.codegen.linear import linear_stage
+from leptonc.codegen.lookup import find_lookup
 from leptonc.codegen.routing import find_routed
 from leptonc.ir.interpret import run_program
 from leptonc.ir.kernel import Kernel
@@ -27,6 +28,9 @@ FORMS = {
     "one dimension": (2, (40,), (3,), (4,), (5,), 3, 19),
     "one result channel": (2, (6, 6), (2, 2), (2, 2), (3, 3), 5, 1),
     "pointwise": (2, (5, 16), (2, 2), (2, 2), (1, 1), 16, 16),
+    "looked up in two tables": (3, (5, 20), (2, 2), (2, 2), (3, 3), 3, 32),
+    "looked up in one table": (2, (4, 12), (1, 2), (1, 3), (2, 3), 4, 16),
+    "looked up, all rows at once": (2, (4, 9), (2, 2), (2, 2), (3, 3), 1, 48),
     "tall windows": (1, (4, 12), (3, 1), (3, 2), (2, 3), 7, 16),
 }
 
@@ -73,14 +77,49 @@ def test_forms(form, dtype, target, rng):
         compiled_agrees(kernel, arrays, target, 2e-5 if dtype == np.float32 else 1e-12)
 
 
+@pytest.mark.parametrize("form, tables, rows", [("looked up in two tables", 2, 1), ("looked up in one table", 1, 1),
+                                                ("looked up, all rows at once", 2, 3)])
+def test_sums_that_reach_few_elements_are_looked_up(form, tables, rows, rng):
+    """Where a target can; weight gradients alone."""
+    (weight, arrays, attrs), (_, others, more) = kernels(FORMS[form], np.float32, 0.5, rng)
+    kernel = lowered(weight, arrays, attrs)
+    stage = linear_stage(kernel, kernel.stages[0])
+    plan = find_lookup(find_routed(stage, AVX512), AVX512)
+    assert (len(plan.segments), plan.chunk_rows) == (tables, rows)
+    assert find_lookup(find_routed(stage, AVX2), AVX2) is None
+    kernel = lowered("conv_input_grad_routed", others, more)
+    assert find_lookup(find_routed(linear_stage(kernel, kernel.stages[0]), AVX512), AVX512) is None
+
+
+@pytest.mark.parametrize("form", ["held rows in several chunks", "long lists in blocks", "groups left over"])
+def test_sums_that_reach_many_elements_are_not(form, rng):
+    (weight, arrays, attrs), _ = kernels(FORMS[form], np.float32, 0.5, rng)
+    kernel = lowered(weight, arrays, attrs)
+    assert find_lookup(find_routed(linear_stage(kernel, kernel.stages[0]), AVX512), AVX512) is None
+
+
+BOTH = ["vectors along groups and lists", "groups left over", "looked up in two tables"]
+
+
 @pytest.mark.parametrize("density", [0.0, 0.03, 1.0])
-def test_densities(density, rng):
-    for name, arrays, attrs in kernels(FORMS["vectors along groups and lists"], np.float32, density, rng):
+@pytest.mark.parametrize("form", BOTH)
+def test_densities(form, density, rng):
+    for name, arrays, attrs in kernels(FORMS[form], np.float32, density, rng):
         compiled_agrees(lowered(name, arrays, attrs), arrays, host_target(), 2e-5)
 
 
-def test_an_index_out_of_range_routes_nowhere(rng):
-    for name, arrays, attrs in kernels(FORMS["groups left over"], np.float32, 0.7, rng):
+@pytest.mark.parametrize("form", BOTH)
+def test_zero_cotangents_meet_no_infinity(form, rng):
+    """They are left out, as the dense sum would not."""
+    (name, (x, g, index), attrs), _ = kernels(FORMS[form], np.float32, 0.6, rng)
+    x[0, 2, 3, 1], g[0] = np.inf, 0
+    got = driver.compile_program(program_of(lowered(name, (x, g, index), attrs))).executable([x, g, index])[0]
+    assert np.isfinite(got).all()
+
+
+@pytest.mark.parametrize("form", BOTH)
+def test_an_index_out_of_range_routes_nowhere(form, rng):
+    for name, arrays, attrs in kernels(FORMS[form], np.float32, 0.7, rng):
         arrays = [np.where(rng.random(a.shape) < 0.3, 200, a).astype(np.uint8) if a.dtype == np.uint8 else a for a in arrays]
         compiled_agrees(lowered(name, arrays, attrs), arrays, host_target(), 2e-5)
 

@@ -61,6 +61,14 @@ def test_dense_where_routing_does_not_fit(options, shape, rng):
     both(f, *args, rtol=2e-4, atol=1e-4)
 
 
+def test_weight_gradients_over_one_channel_are_looked_up_and_so_pay(rng):
+    """A network's first layer: lists of single elements would not."""
+    w, x = operands(rng, c=1, o=16)
+    f = leptonc.grad(lambda w, x: (nn.max_pool(nn.relu(nn.conv(x, w)), window=2) ** 2).sum())
+    assert set(ops(optimized(f, w, x))) & ROUTED == {"conv_weight_grad_routed"}
+    both(f, w, x, rtol=2e-4, atol=1e-4)
+
+
 def test_dense_where_the_unpooled_gradient_is_wanted(rng):
     """Something else reads the image that routing would leave out."""
     w, x = operands(rng)

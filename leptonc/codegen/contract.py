@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -45,14 +45,15 @@ def workspace_bytes(plan: Contraction) -> int:
 
 class ContractionEmitter:
     """Emits the items of one contraction. ``sources`` are the pointers A and B are read from (panels if packed);
-    ``ivs`` the kernel's open outer axes."""
+    ``ivs`` the kernel's open outer axes. ``before_tile``: emits something else with each register tile, from its number."""
 
     def __init__(self, e: Emitter, plan: Contraction, pointers: dict[str, str], sources: dict[str, str], scratch: str,
-                 ivs: dict[str, str] | None = None):
+                 ivs: dict[str, str] | None = None, before_tile: Callable[[str], None] | None = None):
         self.e = e
         self.plan = plan
         self.sources = sources
         self.scratch = scratch
+        self.before_tile = before_tile
         self.panels = panels_of(plan)
         self.ivs: dict[str, str] = dict(ivs or {})
         nest = Nest((), (), plan.row if plan.turned else plan.col, plan.lanes, 0, plan.fold, False)
@@ -150,7 +151,17 @@ class ContractionEmitter:
             with col_loop as col_tile:
                 for height, row_loop in self._shapes(rows, plan.row_tiles, plan.rows, plan.row.extent, "row"):
                     with row_loop as row_tile:
+                        if self.before_tile:
+                            self.before_tile(self._number(row_tile, col_tile))
                         yield self._tile(height, width), row_tile, col_tile
+
+    def _number(self, row_tile: str, col_tile: str) -> str:
+        """Counts the register tiles of all items."""
+        number = "0"
+        for axis in self.plan.outer:
+            number = self.e.add(self.e.mul(number, str(axis.extent)), self.ivs[axis.name])
+        number = self.e.add(self.e.mul(number, str(self.plan.row_tiles)), row_tile)
+        return self.e.add(self.e.mul(number, str(self.plan.col_tiles)), col_tile)
 
     def _shapes(self, span: Span, tiles: int, size: int, extent: int,
                 hint: str) -> list[tuple[int, _TileLoop]]:

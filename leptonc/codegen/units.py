@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from math import prod
 
+from leptonc.codegen.ahead import AskAhead, regions, tiles_of
 from leptonc.codegen.contract import ContractionEmitter, panels_of, workspace_bytes
 from leptonc.codegen.contraction import Contraction, find_contraction
 from leptonc.codegen.emitter import Emitter
@@ -163,11 +164,15 @@ class _KernelUnits:
             offset += _aligned(local.type.nbytes)
         scratch = e.let(f"getelementptr i8, ptr %local, i64 {offset}", "scratch")
         sources = [self._sources(e, plan, pointers, at) if plan else {} for plan, at in zip(plans, panels_at)]
+        parts = regions(kernel, linears, functions.target)
         with e.loop("item", "%begin", "%end") as item:
             ivs = _decode_outer(e, kernel.outer, item)
+            following = _decode_outer(e, kernel.outer, e.add(item, "1")) if parts else {}
             for linear, plan, nest, source in zip(linears, plans, nests, sources):
                 if plan is not None:
-                    ContractionEmitter(e, plan, pointers, source, scratch, ivs).emit("0", str(plan.items))
+                    tiles = tiles_of(plan.outer, plan.row_tiles, plan.col_tiles)
+                    ahead = AskAhead(e, parts, tiles, pointers, following) if parts else None
+                    ContractionEmitter(e, plan, pointers, source, scratch, ivs, ahead).emit("0", str(plan.items))
                 else:
                     NestEmitter(e, linear, nest, pointers, ivs).emit_inner()
         points = prod(a.extent for a in kernel.outer)

@@ -14,6 +14,11 @@ ALIGN = 64  # bytes of a cache line, and of the widest vector register
 SMALL = 4096  # bytes from which it is worth a copy
 
 
+def aligned(nbytes: int) -> int:
+    """``nbytes`` rounded up to whole cache lines."""
+    return -(-nbytes // ALIGN) * ALIGN
+
+
 def uninitialized_bytes(nbytes: int) -> np.ndarray:
     """Bytes at a multiple of 64 with any contents, from NumPy's allocator: it gives memory freed lately out again."""
     raw = np.empty(nbytes + ALIGN, np.uint8)

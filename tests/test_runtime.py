@@ -139,7 +139,8 @@ def test_a_forked_child_can_compile_and_run():
 
 
 CTRL_C = """
-import numpy as np, leptonc
+import signal, numpy as np, leptonc
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so do its children
 f = leptonc.jit(lambda x: x @ x)
 x = np.ones((512, 512), np.float32)
 f(x)
@@ -153,11 +154,14 @@ except KeyboardInterrupt:
 
 
 def test_ctrl_c_between_steps_is_answered():
-    process = subprocess.Popen([sys.executable, "-c", CTRL_C], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=30)
+    with subprocess.Popen([sys.executable, "-c", CTRL_C], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            process.send_signal(signal.SIGINT)
+            out, _ = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert out == "stopped 512.0\n"
 
 

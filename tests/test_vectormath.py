@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
@@ -42,6 +43,17 @@ def test_functions_of_two_numbers(rng, name):
     got, wanted = got[normal], wanted[normal]
     np.testing.assert_allclose(got, wanted, rtol=2e-15 if name != "floor_divide" else 1e-15)
     np.testing.assert_array_equal(np.signbit(got[got == 0]), np.signbit(wanted[wanted == 0]))
+
+
+def test_powers_are_right_to_a_rounding_however_large(rng):
+    """The logarithm's last digits are multiplied by y."""
+    x = rng.uniform(0.5, 2.0, 3_000) * 2.0 ** rng.integers(-30, 31, 3_000) ** rng.integers(0, 2, 3_000)
+    y = rng.uniform(-700, 700, 3_000) / np.maximum(np.abs(np.log(x)), 0.2)
+    got = leptonc.jit(lnp.power)(x, y)
+    with localcontext(prec=40):
+        true = [Decimal(a) ** Decimal(b) for a, b in zip(x.tolist(), y.tolist())]
+        off = [abs(Decimal(g) - t) / Decimal(np.spacing(float(t)).item()) for g, t in zip(got.tolist(), true)]
+    assert max(off) <= 1.5, (max(off), x[np.argmax(off)], y[np.argmax(off)])
 
 
 def test_large_arguments_of_sine_are_reduced_exactly():

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 
 from leptonc.codegen.access import Access
 from leptonc.codegen.emitter import Emitter
 from leptonc.codegen.linear import LinearStage
-from leptonc.ir.kernel import Axis, Kernel, Load
+from leptonc.ir.kernel import Kernel, Load
+from leptonc.memory import ALIGN
 from leptonc.target import Target
 
-LINE = 64  # bytes of a cache line
 FAR = 2  # buffers so many times as large as L2 are worth it
 SHARE = 2  # a tile's lines may fill one in so many parts of L2
 
@@ -55,7 +54,7 @@ def regions(kernel: Kernel, stages: Sequence[LinearStage], target: Target) -> tu
     found = [_region(kernel, buffer, write, accesses) for (buffer, write), accesses in touched.items()
              if buffer in params and params[buffer].type.nbytes > FAR * target.l2_bytes]
     out = tuple(r for r in found if r is not None)
-    return out if sum(r.count for r in out) * LINE <= target.l2_bytes // SHARE else ()
+    return out if sum(r.count for r in out) * ALIGN <= target.l2_bytes // SHARE else ()
 
 
 def _region(kernel: Kernel, buffer: str, write: bool, accesses: list[tuple[LinearStage, Access]]) -> Region | None:
@@ -77,7 +76,7 @@ def _region(kernel: Kernel, buffer: str, write: bool, accesses: list[tuple[Linea
             return None
     itemsize = kernel.buffer(buffer).type.dtype.itemsize
     fresh = min(step, run)
-    return Region(buffer, outer, low + run - fresh, blocks, apart, -(-fresh * itemsize // LINE), itemsize, write)
+    return Region(buffer, outer, low + run - fresh, blocks, apart, -(-fresh * itemsize // ALIGN), itemsize, write)
 
 
 def _strides(accesses: list[tuple[LinearStage, Access]]) -> list[tuple[int, int]]:
@@ -110,13 +109,8 @@ class AskAhead:
             share = -(-region.count // self.tiles)
             start = e.mul(number, str(share))
             with e.loop("ahead", start, e.add(start, str(share))) as line:
-                offset = e.mul(line, str(LINE))
+                offset = e.mul(line, str(ALIGN))
                 if region.blocks > 1:
                     within, block = e.digit(line, region.lines)
-                    offset = e.add(e.mul(within, str(LINE)), e.mul(block, str(region.apart * region.itemsize)))
+                    offset = e.add(e.mul(within, str(ALIGN)), e.mul(block, str(region.apart * region.itemsize)))
                 e.prefetch(e.let(f"getelementptr i8, ptr {base}, i64 {offset}", "at"), region.write)
-
-
-def tiles_of(outer: Sequence[Axis], row_tiles: int, col_tiles: int) -> int:
-    """Register tiles of a contraction at one outer point of its kernel."""
-    return prod(a.extent for a in outer) * row_tiles * col_tiles

@@ -45,7 +45,8 @@ def workspace_bytes(plan: Contraction) -> int:
 
 class ContractionEmitter:
     """Emits the items of one contraction. ``sources`` are the pointers A and B are read from (panels if packed);
-    ``ivs`` the kernel's open outer axes. ``before_tile``: emits something else with each register tile, from its number."""
+    ``ivs`` the kernel's open outer axes. ``before_tile``: emits something else with each register tile,
+    from its number; not if the fold is taken in parts."""
 
     def __init__(self, e: Emitter, plan: Contraction, pointers: dict[str, str], sources: dict[str, str], scratch: str,
                  ivs: dict[str, str] | None = None, before_tile: Callable[[str], None] | None = None):
@@ -53,7 +54,7 @@ class ContractionEmitter:
         self.plan = plan
         self.sources = sources
         self.scratch = scratch
-        self.before_tile = before_tile
+        self.before_tile = None if plan.fold_block else before_tile
         self.panels = panels_of(plan)
         self.ivs: dict[str, str] = dict(ivs or {})
         nest = Nest((), (), plan.row if plan.turned else plan.col, plan.lanes, 0, plan.fold, False)
@@ -96,7 +97,7 @@ class ContractionEmitter:
     def _direct_item(self, rows: Span, cols: Span) -> None:
         """Each tile is finished as soon as its sums are there."""
         plan = self.plan
-        for tile, row_tile, col_tile in self._tiles(rows, cols):
+        for tile, row_tile, col_tile in self._summed_tiles(rows, cols):
             if plan.tile_function:
                 self._call_tile(tile, row_tile, col_tile, self.scratch, None)
                 self._epilogue_rows(tile, row_tile, col_tile, self.scratch)
@@ -108,7 +109,7 @@ class ContractionEmitter:
     def _local_item(self, rows: Span, cols: Span) -> None:
         """Tiles accumulate in the local tile, over blocks of the fold; then the epilogue runs over it."""
         with self._fold_block() as block:
-            for tile, row_tile, col_tile in self._tiles(rows, cols):
+            for tile, row_tile, col_tile in self._summed_tiles(rows, cols):
                 self._call_tile(tile, row_tile, col_tile, self._local_address(rows, cols, row_tile, col_tile), block)
         if self.plan.turned:
             self._epilogue_turned(rows, cols)
@@ -119,7 +120,7 @@ class ContractionEmitter:
     def _plain_item(self, rows: Span, cols: Span) -> None:
         """Sums are results: tiles accumulate where they belong."""
         with self._fold_block() as block:
-            for tile, row_tile, col_tile in self._tiles(rows, cols):
+            for tile, row_tile, col_tile in self._summed_tiles(rows, cols):
                 self._call_tile(tile, row_tile, col_tile, self._result_address(row_tile, col_tile), block)
 
     @contextmanager
@@ -151,9 +152,14 @@ class ContractionEmitter:
             with col_loop as col_tile:
                 for height, row_loop in self._shapes(rows, plan.row_tiles, plan.rows, plan.row.extent, "row"):
                     with row_loop as row_tile:
-                        if self.before_tile:
-                            self.before_tile(self._number(row_tile, col_tile))
                         yield self._tile(height, width), row_tile, col_tile
+
+    def _summed_tiles(self, rows: Span, cols: Span) -> Iterator[tuple[Tile, str, str]]:
+        """The same where their sums are made."""
+        for tile, row_tile, col_tile in self._tiles(rows, cols):
+            if self.before_tile:
+                self.before_tile(self._number(row_tile, col_tile))
+            yield tile, row_tile, col_tile
 
     def _number(self, row_tile: str, col_tile: str) -> str:
         """Counts the register tiles of all items."""

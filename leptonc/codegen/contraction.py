@@ -103,6 +103,11 @@ class Contraction:
         return prod(a.extent for a in self.outer) * self.row_items * self.col_items
 
     @property
+    def tiles(self) -> int:
+        """Register tiles of all items."""
+        return prod(a.extent for a in self.outer) * self.row_tiles * self.col_tiles
+
+    @property
     def depth(self) -> int:
         """Multiply-adds per result."""
         return prod(a.extent for a in self.fold)

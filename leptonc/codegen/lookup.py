@@ -22,6 +22,7 @@ from leptonc.codegen.memory import Reg, splat
 from leptonc.codegen.nest import NestEmitter
 from leptonc.codegen.routing import ENOUGH, Routed
 from leptonc.codegen.schedule import Nest
+from leptonc.ir.kernel import divisors
 from leptonc.ir.types import f32, i32
 from leptonc.target import Target
 
@@ -56,48 +57,43 @@ class Lookup:
 
 def find_lookup(routed: Routed, target: Target) -> Lookup | None:
     """The routed sum by lookups, if its entries reach few enough elements and that takes less time than lists."""
-    lanes = LANES
-    if not target.permute or routed.dtype != f32 or not routed.folded or not routed.whole_groups(lanes):
+    if not target.permute or routed.dtype != f32 or not routed.folded or not routed.whole_groups(LANES):
         return None
-    tables = _tables(routed, lanes)
-    chunk = _chunk(routed, target, lanes)
+    tables = _tables(routed)
+    chunk = _chunk(routed, target)
     if tables is None or chunk is None:
         return None
     segments, reach, slots = tables
     plan = Lookup(routed, segments, reach, slots, *chunk)
-    return plan if _cycles(plan) < _list_cycles(routed) * lanes else None
+    return plan if _cycles(plan) < _list_cycles(routed) * LANES else None
 
 
-def _tables(routed: Routed, lanes: int) -> tuple[tuple[int, ...], int, tuple[int, ...]] | None:
+def _tables(routed: Routed) -> tuple[tuple[int, ...], int, tuple[int, ...]] | None:
     """Segments, reach and slots: what the routing numbers reach of a line, cut into pieces that fit a register."""
     moves = [routed.dense.stride(axis.name) for axis, _ in routed.taps]
     at = {sum(c * n for (_, c), n in zip(routed.taps, digits)): sum(m * n for m, n in zip(moves, digits))
           for digits in product(*(range(axis.extent) for axis, _ in routed.taps))}
     width, segments = routed.vector.extent, list[int]()
     for offset in sorted(at.values()):
-        if not segments or offset + width > segments[-1] + lanes:
+        if not segments or offset + width > segments[-1] + LANES:
             segments.append(offset)
-    if len(segments) > TABLES or width > lanes or sorted(at) != list(range(len(at))) or len(at) > lanes:
+    if len(segments) > TABLES or width > LANES or sorted(at) != list(range(len(at))) or len(at) > LANES:
         return None
     table = {offset: max(n for n, first in enumerate(segments) if first <= offset) for offset in at.values()}
     reach = max(offset - segments[table[offset]] + width for offset in at.values())
-    return tuple(segments), reach, tuple(table[at[n]] * lanes + at[n] - segments[table[at[n]]] for n in range(len(at)))
+    return tuple(segments), reach, tuple(table[at[n]] * LANES + at[n] - segments[table[at[n]]] for n in range(len(at)))
 
 
-def _chunk(routed: Routed, target: Target, lanes: int) -> tuple[int, int] | None:
+def _chunk(routed: Routed, target: Target) -> tuple[int, int] | None:
     """Held rows and registers of groups at a time: the most results that stay in registers, beside tables, entries and what was
     looked up for each."""
     best, most = None, 0
-    for rows in _divisors(routed.rows[-1].extent if routed.rows else 1):
-        for groups in _divisors(routed.group_block // lanes):
+    for rows in divisors(routed.rows[-1].extent if routed.rows else 1):
+        for groups in divisors(routed.group_block // LANES):
             held = rows * groups * routed.vector.extent
             if most < held and 2 * held + TABLES * rows + 2 * groups + 3 <= target.registers:
                 best, most = (rows, groups), held
     return best if most >= ENOUGH else None
-
-
-def _divisors(n: int) -> list[int]:
-    return [k for k in range(1, n + 1) if n % k == 0]
 
 
 def _cycles(plan: Lookup) -> float:
@@ -117,8 +113,7 @@ class LookupEmitter:
     def __init__(self, e: Emitter, plan: Lookup, pointers: dict[str, str], dense: str, scratch: str):
         self.e, self.plan, self.routed = e, plan, plan.routed
         self.dense, self.tile = dense, scratch
-        self.lanes = LANES
-        self.wide, self.wide_int = llvm_type(f32, self.lanes), llvm_type(i32, self.lanes)
+        self.wide, self.wide_int = llvm_type(f32, LANES), llvm_type(i32, LANES)
         nest = NestEmitter(e, self.routed.stage, Nest((), (), self.routed.group, 1, 0, (), False), pointers, {})
         self.points = Points(e, self.routed, nest)
 
@@ -131,8 +126,8 @@ class LookupEmitter:
             groups, points = self.points.item(item)
             with self.points.open(points):
                 size = routed.group_block * routed.row_count * routed.vector.extent
-                with e.loop("clear", "0", str(size), self.lanes) as n:
-                    self._store(self.points.at("float", self.tile, n), emit_const(0, f32, self.lanes))
+                with e.loop("clear", "0", str(size), LANES) as n:
+                    self._store(self.points.at("float", self.tile, n), emit_const(0, f32, LANES))
                 loops = [(axis, "0", str(axis.extent)) for axis in routed.loops]
                 self.points.walk(loops, lambda: self._line(groups))
                 self._finish(groups)
@@ -140,27 +135,24 @@ class LookupEmitter:
     def _line(self, groups: Span) -> None:
         """The windows of one line, for every chunk of held results."""
         e, plan, routed = self.e, self.plan, self.routed
-        block = routed.group_block // self.lanes
+        block = routed.group_block // LANES
         with e.loop("rows", "0", str(routed.row_count), plan.chunk_rows) as row:
             with e.loop("groups", "0", str(block), plan.chunk_groups) as group:
                 at = self._tile_at(row, group)
-                held = [self._load(self._held_at(at, n)) for n in range(self._held)]
-                for n, total in enumerate(self._windows(row, e.add(groups[0], e.mul(group, str(self.lanes))), held)):
+                count = plan.chunk_rows * routed.vector.extent * plan.chunk_groups
+                held = [self._load(self._held_at(at, n)) for n in range(count)]
+                for n, total in enumerate(self._windows(row, e.add(groups[0], e.mul(group, str(LANES))), held)):
                     self._store(self._held_at(at, n), total)
-
-    @property
-    def _held(self) -> int:
-        return self.plan.chunk_rows * self.routed.vector.extent * self.plan.chunk_groups
 
     def _tile_at(self, row: str, group: str) -> str:
         """Held results lie by row, element, group."""
         e, routed = self.e, self.routed
-        offset = e.add(e.mul(row, str(routed.vector.extent * routed.group_block)), e.mul(group, str(self.lanes)))
+        offset = e.add(e.mul(row, str(routed.vector.extent * routed.group_block)), e.mul(group, str(LANES)))
         return self.points.at("float", self.tile, offset)
 
     def _held_at(self, at: str, n: int) -> str:
         element, group = divmod(n, self.plan.chunk_groups)
-        return self.points.at("float", at, str(element * self.routed.group_block + group * self.lanes))
+        return self.points.at("float", at, str(element * self.routed.group_block + group * LANES))
 
     def _windows(self, row: str, group: str, held: list[str]) -> list[str]:
         """A loop over the windows of a line: the held results with what they add."""
@@ -168,7 +160,7 @@ class LookupEmitter:
         axis = routed.lists[-1]
         with e.reduce_loop(axis.name, "0", str(axis.extent), 1, [(self.wide, x) for x in held]) as (iv, held, following):
             with self.points.open([(axis, iv)]):
-                entries = [self._entries(e.add(group, str(n * self.lanes))) for n in range(self.plan.chunk_groups)]
+                entries = [self._entries(e.add(group, str(n * LANES))) for n in range(self.plan.chunk_groups)]
                 for chunk_row in range(self.plan.chunk_rows):
                     tables = self._tables(e.add(row, str(chunk_row)))
                     for element in range(routed.vector.extent):
@@ -178,13 +170,13 @@ class LookupEmitter:
 
     def _entries(self, group: str) -> tuple[str, str, str]:
         """A register of entries: their slots, values, and which are not zero."""
-        e, points, lanes = self.e, self.points, self.lanes
-        with points.open([(self.routed.group, group)], lanes):
-            number, inside = points.number(lanes)
-            value = points.value(inside, lanes)
+        e, points = self.e, self.points
+        with points.open([(self.routed.group, group)], LANES):
+            number, inside = points.number(LANES)
+            value = points.value(inside, LANES)
             points.ask_ahead()
-        live = e.let(f"fcmp une {self.wide} {value}, {emit_const(0, f32, lanes)}", "live")
-        slots = ", ".join(f"i32 {slot}" for slot in (*self.plan.slots, *[0] * (lanes - len(self.plan.slots))))
+        live = e.let(f"fcmp une {self.wide} {value}, {emit_const(0, f32, LANES)}", "live")
+        slots = ", ".join(f"i32 {slot}" for slot in (*self.plan.slots, *[0] * (LANES - len(self.plan.slots))))
         slot = self._permute("si", self.wide_int, f"<{slots}>", number)
         return slot, value, live
 
@@ -203,27 +195,27 @@ class LookupEmitter:
             at = points.at("float", base, str(segment))
             if routed.loops:
                 e.prefetch(points.at("float", base, str(segment + routed.dense.stride(routed.loops[-1].name))))
-            if plan.reach == self.lanes:
+            if plan.reach == LANES:
                 out.append(self._load(at))
                 continue
-            bits = ", ".join(f"i1 {'true' if n < plan.reach else 'false'}" for n in range(self.lanes))
-            mask = f"<{self.lanes} x i1>"
-            out.append(e.call(f"{self.wide} @llvm.masked.load.v{self.lanes}f32.p0(ptr, i32, {mask}, {self.wide})",
+            bits = ", ".join(f"i1 {'true' if n < plan.reach else 'false'}" for n in range(LANES))
+            mask = f"<{LANES} x i1>"
+            out.append(e.call(f"{self.wide} @llvm.masked.load.v{LANES}f32.p0(ptr, i32, {mask}, {self.wide})",
                               f"ptr {at}, i32 4, {mask} <{bits}>, {self.wide} zeroinitializer", "table"))
         return out
 
     def _looked_up(self, tables: list[str], slot: str, element: int, value: str, live: str, held: str) -> str:
         """One held register with what a register of entries adds to it."""
         e, wide, ints = self.e, self.wide, self.wide_int
-        lane = slot if element == 0 else e.let(f"add {ints} {slot}, {splat(e, str(element), i32, self.lanes)}", "lane")
+        lane = slot if element == 0 else e.let(f"add {ints} {slot}, {splat(e, str(element), i32, LANES)}", "lane")
         if len(tables) == 1:
             x = self._permute("sf", wide, tables[0], lane)
         else:
             x = e.call(f"{wide} @llvm.x86.avx512.vpermi2var.ps.512({wide}, {ints}, {wide})",
                        f"{wide} {tables[0]}, {ints} {lane}, {wide} {tables[1]}", "x")
-        total = e.call(f"{wide} @llvm.fma.v{self.lanes}f32({wide}, {wide}, {wide})", f"{wide} {value}, {wide} {x}, {wide} {held}",
+        total = e.call(f"{wide} @llvm.fma.v{LANES}f32({wide}, {wide}, {wide})", f"{wide} {value}, {wide} {x}, {wide} {held}",
                        "total")
-        return e.let(f"select <{self.lanes} x i1> {live}, {wide} {total}, {wide} {held}", "held")
+        return e.let(f"select <{LANES} x i1> {live}, {wide} {total}, {wide} {held}", "held")
 
     def _load(self, at: str) -> str:
         return self.e.let(f"load {self.wide}, ptr {at}, align 4", "x")
@@ -236,9 +228,9 @@ class LookupEmitter:
         e, routed, points = self.e, self.routed, self.points
         with e.loop("row", "0", str(routed.row_count)) as row, points.rows(row):
             with e.loop(routed.vector.name, "0", str(routed.vector.extent)) as element:
-                with e.loop("group", "0", str(routed.group_block), self.lanes) as group:
+                with e.loop("group", "0", str(routed.group_block), LANES) as group:
                     at = e.add(e.mul(e.add(e.mul(row, str(routed.vector.extent)), element), str(routed.group_block)), group)
                     total = self._load(points.at("float", self.tile, at))
                     held = [*((axis, points.ivs[axis.name]) for axis in routed.rows), (routed.vector, element)]
                     at_group = (routed.group, e.add(groups[0], group))
-                    points.nest.epilogue_at([*held, at_group], self.lanes, {routed.routing.reduce: Reg(total, f32, self.lanes)})
+                    points.nest.epilogue_at([*held, at_group], LANES, {routed.routing.reduce: Reg(total, f32, LANES)})

@@ -12,13 +12,7 @@ from leptonc.codegen.nest import NestEmitter
 from leptonc.codegen.routing import ENOUGH, OFFSET_BYTES, Routed
 from leptonc.codegen.schedule import Nest
 from leptonc.ir.kernel import Axis
-
-ALIGN = 64
-LINE = 64  # bytes of a cache line
-
-
-def _aligned(size: int) -> int:
-    return -(-size // ALIGN) * ALIGN
+from leptonc.memory import ALIGN, aligned
 
 
 def routed_scratch(plan: Routed) -> int:
@@ -28,9 +22,9 @@ def routed_scratch(plan: Routed) -> int:
 
 def _scratch_sizes(plan: Routed) -> tuple[int, ...]:
     entries, size = plan.slots * plan.capacity, plan.dtype.itemsize
-    return (_aligned(plan.slots * OFFSET_BYTES), _aligned(entries * OFFSET_BYTES), _aligned(entries * size),
-            _aligned(plan.tile_elements * size), _aligned(plan.lanes ** 2 * size if plan.folded else 0),
-            _aligned(square_bytes(plan)))
+    return (aligned(plan.slots * OFFSET_BYTES), aligned(entries * OFFSET_BYTES), aligned(entries * size),
+            aligned(plan.tile_elements * size), aligned(plan.lanes ** 2 * size if plan.folded else 0),
+            aligned(square_bytes(plan)))
 
 
 class RoutedEmitter:
@@ -103,13 +97,12 @@ class RoutedEmitter:
         with e.loop("block", "0", str(extent), max(plan.list_block, 1)) as start:
             stop = self.points.least(e.add(start, str(plan.list_block)), extent)
             self._clear_counts()
-            self.strip_start, self.block_start = strip[0], start
             self.lister.emit(strip, groups, (start, stop))
-            self._passes(strip, groups)
+            self._passes(strip, groups, start)
 
     # Multiply-adds
 
-    def _passes(self, strip: Span, groups: Span) -> None:
+    def _passes(self, strip: Span, groups: Span, block: str) -> None:
         """All lists, once for each chunk of held results."""
         e, plan = self.e, self.plan
         whole = plan.vector.extent // plan.lanes // plan.chunk_vectors  # chunks of full vectors
@@ -117,19 +110,19 @@ class RoutedEmitter:
         with e.loop("rows", "0", str(plan.row_count), plan.chunk_rows) as row, self.points.rows(row):
             if whole:
                 with e.loop("chunk", "0", str(whole)) as chunk:
-                    self._lists(strip, groups, _Chunk(row, e.mul(chunk, str(plan.chunk_vectors)), plan.chunk_vectors))
+                    self._lists(strip, groups, block, _Chunk(row, e.mul(chunk, str(plan.chunk_vectors)), plan.chunk_vectors))
             if rest:
                 valid = plan.vector.extent - (plan.vectors - 1) * plan.lanes
-                self._lists(strip, groups, _Chunk(row, str(whole * plan.chunk_vectors), rest, valid))
+                self._lists(strip, groups, block, _Chunk(row, str(whole * plan.chunk_vectors), rest, valid))
 
-    def _lists(self, strip: Span, groups: Span, chunk: _Chunk) -> None:
+    def _lists(self, strip: Span, groups: Span, block: str, chunk: _Chunk) -> None:
         plan = self.plan
         walk = [(plan.group, *groups)]
         if not plan.folded:
             walk = [*self.points.strip_axes(strip), *walk, *((axis, "0", str(axis.extent)) for axis, _ in plan.taps)]
-        self.points.walk(walk, lambda: self._list(strip, groups, chunk))
+        self.points.walk(walk, lambda: self._list(strip, groups, block, chunk))
 
-    def _list(self, strip: Span, groups: Span, chunk: _Chunk) -> None:
+    def _list(self, strip: Span, groups: Span, block: str, chunk: _Chunk) -> None:
         """One list: its sum for a chunk of held results, added to what is there."""
         e, plan = self.e, self.plan
         number = "0"
@@ -139,22 +132,22 @@ class RoutedEmitter:
         count = e.let(f"load i32, ptr {self.points.at('i32', self.counts, slot)}, align 4", "count")
         with e.when(e.let(f"icmp ne i32 {count}, 0", "any")):
             stop = e.let(f"zext i32 {count} to i64", "stop")
-            self._ask_ahead(slot)
+            self._ask_ahead(strip, block, slot)
             state = self._accumulate(e.mul(slot, str(plan.capacity)), stop, chunk)
             self._flush(slot, chunk, state)
 
-    def _ask_ahead(self, slot: str) -> None:
+    def _ask_ahead(self, strip: Span, block: str, slot: str) -> None:
         """For a list's share of the lines of the dense operand that the next strip is the first to reach."""
         e, plan = self.e, self.plan
         reach, fresh = plan.dense_lines
         if not fresh:
             return
-        line = LINE // plan.dtype.itemsize
+        line = ALIGN // plan.dtype.itemsize
         each = fresh // plan.lists[-1].extent  # for a point of the lists
         share = -(-each * plan.list_block // (line * plan.slots))
         start = self.points.offset(plan.dense, [*plan.outer, *plan.loops[:-1]])
-        start = e.add(start, e.mul(self.strip_start, str(plan.dense.stride(plan.loops[-1].name))))
-        start = e.add(start, e.add(str(reach), e.mul(self.block_start, str(each))))
+        start = e.add(start, e.mul(strip[0], str(plan.dense.stride(plan.loops[-1].name))))
+        start = e.add(start, e.add(str(reach), e.mul(block, str(each))))
         start = e.add(start, e.mul(slot, str(share * line)))
         for n in range(share):
             e.prefetch(self.points.at(self.scalar, self.dense, e.add(start, str(n * line))))

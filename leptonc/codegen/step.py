@@ -12,9 +12,10 @@ from leptonc import abi
 from leptonc.codegen.emitter import Emitter
 from leptonc.codegen.schedule import SERIAL_COST
 from leptonc.codegen.support import barrier_text, denormal_epilogue, denormal_prologue
-from leptonc.codegen.units import ALIGN, Functions, Unit
+from leptonc.codegen.units import Functions, Unit
 from leptonc.ir.graph import Loc
 from leptonc.ir.kernel import Call, Program
+from leptonc.memory import aligned
 from leptonc.target import Target
 
 
@@ -79,7 +80,7 @@ class Placed:
 def emit_program(program: Program, target: Target, entry: str = "step", parts: bool = False) -> Module:
     """LLVM text of the whole program; with ``parts``, every unit is a function ``part.<n>(ctx)`` of its own as well."""
     functions = Functions(target)
-    panels_at = -(-program.arena_bytes // ALIGN) * ALIGN
+    panels_at = aligned(program.arena_bytes)
     placed = [p for call in program.calls
               for p in _place(program, functions.units(call.kernel), call, panels_at)]
     arena = panels_at + max((p.unit.panel_bytes for p in placed), default=0)

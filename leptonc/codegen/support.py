@@ -251,25 +251,8 @@ leave:
 """
 
 
-def _repeat() -> str:
-    """``moves``: pairs of a place in the argument table and what is added there after each job. ``swaps``: places that take
-    what other places held, then those, then room for as many words."""
-    return """
-define void @leptonc_repeat(ptr %pool, ptr %function, ptr %contexts, i64 %threads, i64 %count, ptr %args,
-    ptr %moves, i64 %nmoves, ptr %swaps, i64 %nswaps) {
-entry:
-  %sources = getelementptr i64, ptr %swaps, i64 %nswaps
-  %room = getelementptr i64, ptr %sources, i64 %nswaps
-  br label %job
-job:
-  %n = phi i64 [ 0, %entry ], [ %n.next, %put ]
-  %finished = icmp eq i64 %n, %count
-  br i1 %finished, label %leave, label %run
-run:
-  call void @leptonc_run(ptr %pool, ptr %function, ptr %contexts, i64 %threads)
-  %n.next = add i64 %n, 1
-  br label %move
-move:
+# Every job's arguments from the last one's: places in the table that move on by a step ...
+_MOVES = """move:
   %k = phi i64 [ 0, %run ], [ %k.next, %move.one ]
   %moved = icmp eq i64 %k, %nmoves
   br i1 %moved, label %take, label %move.one
@@ -285,7 +268,9 @@ move.one:
   store i64 %arg.next, ptr %arg.at, align 8
   %k.next = add i64 %k, 1
   br label %move
-take:
+"""
+# ... and those that take what others held: first into the room, then where they belong.
+_SWAPS = """take:
   %t = phi i64 [ 0, %move ], [ %t.next, %take.one ]
   %taken = icmp eq i64 %t, %nswaps
   br i1 %taken, label %put, label %take.one
@@ -311,9 +296,30 @@ put.one:
   store i64 %from, ptr %to.at, align 8
   %p.next = add i64 %p, 1
   br label %put
-leave:
+"""
+
+
+def _repeat() -> str:
+    """``moves``: pairs of a place in the argument table and what is added there after each job. ``swaps``: places that take
+    what other places held, then those, then room for as many words."""
+    return f"""
+define void @leptonc_repeat(ptr %pool, ptr %function, ptr %contexts, i64 %threads, i64 %count, ptr %args,
+    ptr %moves, i64 %nmoves, ptr %swaps, i64 %nswaps) {{
+entry:
+  %sources = getelementptr i64, ptr %swaps, i64 %nswaps
+  %room = getelementptr i64, ptr %sources, i64 %nswaps
+  br label %job
+job:
+  %n = phi i64 [ 0, %entry ], [ %n.next, %put ]
+  %finished = icmp eq i64 %n, %count
+  br i1 %finished, label %leave, label %run
+run:
+  call void @leptonc_run(ptr %pool, ptr %function, ptr %contexts, i64 %threads)
+  %n.next = add i64 %n, 1
+  br label %move
+{_MOVES}{_SWAPS}leave:
   ret void
-}
+}}
 """
 
 

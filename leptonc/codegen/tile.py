@@ -127,8 +127,9 @@ def _step(e: Emitter, tile: Tile, a: str, b: str, at_a: str, at_b: str, state: l
         ahead = e.add(e.mul(at_a, str(plan.rows)), str(plan.rows * plan.depth))
         e.prefetch(e.let(f"getelementptr {scalar}, ptr {a}, i64 {ahead}", "ahead"))
     if plan.ahead:
-        for base, offset in (("%ahead.a", at_a), ("%ahead.b", at_b))[0 if plan.across else 1:]:
-            e.prefetch(e.let(f"getelementptr {scalar}, ptr {base}, i64 {offset}", "ahead"))
+        e.prefetch(e.let(f"getelementptr {scalar}, ptr %ahead.b, i64 {at_b}", "ahead"))
+    if plan.ahead and plan.across:
+        e.prefetch(e.let(f"getelementptr {scalar}, ptr %ahead.a, i64 {at_a}", "ahead"))
     out = []
     for row in range(tile.rows):
         at = e.let(f"getelementptr {scalar}, ptr {base_a}, i64 {row * tile.a.tile}", "pa") if row else base_a

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from math import prod
 
-from leptonc.codegen.ahead import AskAhead, regions, tiles_of
+from leptonc.codegen.ahead import AskAhead, regions
 from leptonc.codegen.contract import ContractionEmitter, panels_of, workspace_bytes
 from leptonc.codegen.contraction import Contraction, find_contraction
 from leptonc.codegen.emitter import Emitter
@@ -19,9 +19,9 @@ from leptonc.codegen.routed import RoutedEmitter, emit_routed_packing, packing_i
 from leptonc.codegen.routing import Routed, cleared_by_item, find_routed
 from leptonc.codegen.schedule import Nest, schedule_nest, stage_cost
 from leptonc.ir.kernel import Axis, Kernel, Load, Param, Stage
+from leptonc.memory import aligned
 from leptonc.target import Target
 
-ALIGN = 64
 ENTRY_COST = 8  # operations that listing an entry of a routed sum takes
 
 
@@ -66,10 +66,6 @@ class Functions:
         e.declarations, e.globals, e.functions = self.declarations, self.globals, self.helpers
         e.reserve("ctx", "panels", "local", "begin", "end")
         return e
-
-
-def _aligned(size: int) -> int:
-    return -(-size // ALIGN) * ALIGN
 
 
 def _identifier(name: str) -> str:
@@ -156,12 +152,12 @@ class _KernelUnits:
             panels_at.append(panel_offset)
             for panels in panels_of(plan).values() if plan else ():
                 packs.append(self._pack_unit(panels, panel_offset))
-                panel_offset += _aligned(panels.elements * panels.plan.dtype.itemsize)
+                panel_offset += aligned(panels.elements * panels.plan.dtype.itemsize)
         e = functions.emitter()
         pointers, offset = dict(self.pointers), 0
         for local in kernel.locals:
             pointers[local.name] = e.let(f"getelementptr i8, ptr %local, i64 {offset}", "tile")
-            offset += _aligned(local.type.nbytes)
+            offset += aligned(local.type.nbytes)
         scratch = e.let(f"getelementptr i8, ptr %local, i64 {offset}", "scratch")
         sources = [self._sources(e, plan, pointers, at) if plan else {} for plan, at in zip(plans, panels_at)]
         parts = regions(kernel, linears, functions.target)
@@ -170,8 +166,7 @@ class _KernelUnits:
             following = _decode_outer(e, kernel.outer, e.add(item, "1")) if parts else {}
             for linear, plan, nest, source in zip(linears, plans, nests, sources):
                 if plan is not None:
-                    tiles = tiles_of(plan.outer, plan.row_tiles, plan.col_tiles)
-                    ahead = AskAhead(e, parts, tiles, pointers, following) if parts else None
+                    ahead = AskAhead(e, parts, plan.tiles, pointers, following) if parts else None
                     ContractionEmitter(e, plan, pointers, source, scratch, ivs, ahead).emit("0", str(plan.items))
                 else:
                     NestEmitter(e, linear, nest, pointers, ivs).emit_inner()
@@ -198,14 +193,14 @@ class _KernelUnits:
             sources[role] = pointers[side.buffer]
             if role in packed:
                 sources[role] = e.let(f"getelementptr i8, ptr %panels, i64 {offset}", f"panels.{role}")
-                offset += _aligned(packed[role].elements * plan.dtype.itemsize)
+                offset += aligned(packed[role].elements * plan.dtype.itemsize)
         return sources
 
     def _contraction_units(self, stage: Stage, plan: Contraction) -> list[Unit]:
         units, offset = [], 0
         for panels in panels_of(plan).values():
             units.append(self._pack_unit(panels, offset))
-            offset += _aligned(panels.elements * plan.dtype.itemsize)
+            offset += aligned(panels.elements * plan.dtype.itemsize)
         e = self.functions.emitter()
         sources = self._sources(e, plan, self.pointers, 0)
         ContractionEmitter(e, plan, self.pointers, sources, "%local").emit("%begin", "%end")
@@ -243,7 +238,7 @@ class _KernelUnits:
         e, routed = self.functions.emitter(), plan.routed
         LookupEmitter(e, plan, self.pointers, self.pointers[routed.dense_buffer], "%local").emit("%begin", "%end")
         reads, writes = _touched(stage)
-        cost = routed.entries * routed.row_count * routed.vector.extent * 2 // routed.lanes
+        cost = routed.entries * routed.row_count * routed.vector.extent * 2 // LANES
         return Unit(self._write(e), self.kernel, reads, writes, routed.items, cost, describe_lookup(plan), 0, plan.tile_bytes)
 
     def _pack_unit(self, panels: Panels, offset: int) -> Unit:

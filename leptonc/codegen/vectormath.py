@@ -217,8 +217,11 @@ def cos(v: Lanes, x: str) -> str:
     return _sine_of(v, v.int_op("add", n, v.int_const(1)), r)
 
 
+TWO_THIRDS_LOW = 3.7007434154171886e-17  # 2/3 less what 2 / 3 is
+
+
 def _log_pair(v: Lanes, x: str) -> tuple[str, str]:
-    """log(x) for positive finite x as an unevaluated sum, to about 2^-62."""
+    """log(x) for positive finite x as an unevaluated sum, so near that 700 of it, as an exponent, are right to a rounding."""
     k, m = _split_log(v, x)
     one = v.const(1)
     f, d = v.sub(m, one), v.add(m, one)
@@ -227,15 +230,22 @@ def _log_pair(v: Lanes, x: str) -> tuple[str, str]:
     high, low = v.two_product(s, d)
     rest = v.sub(v.sub(f, high), v.add(low, v.mul(s, lost)))
     s_low = v.div(rest, d)
-    z = v.mul(s, s)
-    series = v.mul(v.mul(s, z), v.horner(z, _log_series(v)))
-    twice = v.mul(s, v.const(2))
-    # 2s + k ln2, the greater first
+    # 2 s^3 / 3 in twice the precision too: times y, its last digits would be the result's
+    z, z_low = v.two_product(s, s)
+    cube, cube_low = v.two_product(s, z)
+    cube_low = v.fma(s, z_low, cube_low)
+    third, third_low = v.two_product(cube, v.const(2 / 3))
+    third_low = v.fma(cube_low, v.const(2 / 3), v.fma(cube, v.const(TWO_THIRDS_LOW), third_low))
+    series = v.mul(v.mul(cube, z), v.horner(z, _log_series(v)[:-1]))
+    twice, slope = v.mul(s, v.const(2)), v.fma(z, v.const(2), v.const(2))
+    # k ln2 + 2s, the greater first, + 2 s^3 / 3
     main = v.mul(k, v.const(LN2_HIGH[52]))
-    total = v.add(main, twice)
-    back = v.sub(total, main)
-    error = v.add(v.sub(main, v.sub(total, back)), v.sub(twice, back))
-    small = v.add(v.fma(k, v.const(LN2_LOW[52]), error), v.fma(s_low, v.const(2), series))
+    first = v.add(main, twice)
+    back = v.sub(first, main)
+    error = v.add(v.sub(main, v.sub(first, back)), v.sub(twice, back))
+    total = v.add(first, third)
+    error = v.add(error, v.sub(third, v.sub(total, first)))
+    small = v.add(v.fma(k, v.const(LN2_LOW[52]), error), v.fma(s_low, slope, v.add(third_low, series)))
     final = v.add(total, small)
     return final, v.sub(small, v.sub(final, total))
 

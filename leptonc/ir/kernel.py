@@ -414,6 +414,11 @@ class KernelBuilder:
         return Kernel(self.name, tuple(self.params), stages, self.outer, tuple(self.locals))
 
 
+def divisors(extent: int) -> list[int]:
+    """The numbers of points that an axis can be cut into pieces of, all alike."""
+    return [n for n in range(1, extent + 1) if extent % n == 0]
+
+
 def points(axes: Sequence[Axis]) -> int:
     """Number of points of a loop nest."""
     return prod(a.extent for a in axes)

@@ -7,11 +7,10 @@ from bisect import bisect_left, insort
 from dataclasses import dataclass, replace
 
 from leptonc.ir.kernel import Buffer, Call, Kernel, Load, Program
+from leptonc.memory import ALIGN, aligned
 from leptonc.passes.draft import Draft, Task, buffer_name
 from leptonc.passes.lower import copy_kernel
 from leptonc.passes.merge import loads_at_axes, stores_at_axes
-
-ALIGN = 64
 
 
 @dataclass(frozen=True)
@@ -148,7 +147,7 @@ class _Arena:
         self.stops: dict[int, int] = {}
 
     def take(self, nbytes: int) -> int:
-        need = max(ALIGN, -(-nbytes // ALIGN) * ALIGN)
+        need = max(ALIGN, aligned(nbytes))
         at = bisect_left(self.free, (need, -1))
         if at == len(self.free):
             return self._grow(need)
@@ -168,7 +167,7 @@ class _Arena:
         return offset
 
     def give(self, offset: int, nbytes: int) -> None:
-        size = max(ALIGN, -(-nbytes // ALIGN) * ALIGN)
+        size = max(ALIGN, aligned(nbytes))
         before = self.stops.get(offset)
         if before:
             self._remove(before, offset - before)

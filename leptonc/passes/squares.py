@@ -59,6 +59,7 @@ class Form:
     output: Transform
     input_work: int
     output_work: int
+    exact_zeros: bool  # a result is made of those products alone that its own inputs make: of zeros comes zero
 
     @property
     def points(self) -> int:
@@ -114,8 +115,8 @@ def _output4(c: ScalarCode, m: list[int]) -> list[int]:
     ]
 
 
-F2 = Form(2, _input2, _kernel2, _output2, 4, 4)
-F4 = Form(4, _input4, _kernel4, _output4, 12, 12)
+F2 = Form(2, _input2, _kernel2, _output2, 4, 4, True)
+F4 = Form(4, _input4, _kernel4, _output4, 12, 12, False)
 
 
 def transformed(code: ScalarCode, element: Callable[[int, int], int], shape: tuple[int, int], down: Transform,

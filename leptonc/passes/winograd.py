@@ -3,13 +3,16 @@
     for some n, some rows:                         outer axes, in parallel
       v[q, t, c] = (B' d B)[q]                     each square d of the input; t numbers the squares of the tile
       m[q, t, o] = sum over c of v[q, t, c] u[q, c, o]
-      y = A' m A, and what follows the convolution   each square of results
+      y = A' m A, and what follows the convolution   each square of results, 0 where all inputs of a result are
     with u = G w G' computed before, once for all of them.
 
 ``passes/squares.py`` has the transforms. Squares of results are 2x2 or 4x4, or 2 by 4, whatever takes least work; a tile is rows
 of squares of an image, or of some images, as many as give the products enough rows and still fit the cache. In exact
-arithmetic the result is the convolution. Rounding errors are those of direct sums, up to twice as much for 4x4. An infinity in a
+arithmetic the result is the convolution. Rounding errors are those of direct sums, about twice as much for 4x4. An infinity in a
 square makes NaN of results that a direct sum would make infinite, and a sum near the largest float may overflow earlier.
+
+Behind a ReLU whole patches of inputs are 0, and so is their sum: a ReLU behind it passes no gradient there. By 4x4 squares such a
+sum is a rounding error, of either sign. So it is kept which patches hold anything, and the others' results are 0.
 """
 
 from __future__ import annotations
@@ -19,15 +22,16 @@ from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 
-from leptonc.ir.kernel import Apply, Axis, AxisIndex, Index, Kernel, Load, Param, Program, Reduce, Stage, Store
+from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Kernel, Load, Param, Program, Reduce, Stage, Store, divisors
 from leptonc.ir.structure import is_product_sum
-from leptonc.ir.types import TensorType
+from leptonc.ir.types import DType, TensorType, bool_
 from leptonc.passes.coarsen import coarsened, lifted
 from leptonc.passes.draft import Draft, Task, buffer_name, index_at, inst_at, renumber, tidy
 from leptonc.passes.squares import F2, F4, TAPS, Form, ScalarCode, transformed
 
 APART = 1  # unused rows between the matrices of two points: powers of two apart, they would fall into few cache sets
 GAIN = 1.2  # how much less work it must be
+HELD, ANY = 3, 128  # to see whether an element is 0, and whether any of a position and its neighbours is not, in the same
 LEAST_POINTS = 16  # tiles wanted, so that the split is even for any thread count
 WEIGHT = 25  # a transformed weight, which is made once, as multiply-adds (they are bound by stores)
 NEAR_BYTES = 512 * 1024  # transformed weights that stay near the core from one tile to the next
@@ -129,6 +133,10 @@ class _Plan:
     def points(self) -> int:
         return prod(self.shape)
 
+    @property
+    def exact_zeros(self) -> bool:
+        return self.down.exact_zeros and self.along.exact_zeros
+
 
 def _find(kernel: Kernel) -> _Found | None:
     """The convolution that is a kernel's first stage, in a kernel of tiles."""
@@ -216,15 +224,11 @@ def _plans(found: _Found) -> Iterator[_Plan]:
         if found.columns.extent % along.results or down.results % found.height:
             continue
         least = down.results // found.height
-        for strips in _divisors(found.down.extent if found.down else 1):
-            for images in _divisors(found.images.extent if found.images else 1):
+        for strips in divisors(found.down.extent if found.down else 1):
+            for images in divisors(found.images.extent if found.images else 1):
                 enough = strips * images <= max(points // LEAST_POINTS, least)
                 if strips % least == 0 and enough and _squares(found, _Plan(down, along, strips, images)) > 1:
                     yield _Plan(down, along, strips, images)
-
-
-def _divisors(extent: int) -> list[int]:
-    return [n for n in range(1, extent + 1) if extent % n == 0]
 
 
 def _squares(found: _Found, plan: _Plan) -> int:
@@ -247,6 +251,8 @@ def _work(found: _Found, plan: _Plan) -> float:
     into = down.input_work * along.points + along.input_work * down.points
     out = down.output_work * along.points + along.output_work * down.results
     moved = depth * (into + 2 * plan.points) + col * (out + plan.points + 2 * down.results * along.results)
+    if not plan.exact_zeros:
+        moved += down.results * along.results * (HELD * depth + ANY)
     tiles = prod(a.extent for a in found.kernel.outer) // (plan.strips * plan.images)
     return float(tiles * (weights * (squares + reading) + squares * moved) + WEIGHT * weights)
 
@@ -285,8 +291,17 @@ class _Squares:
     column: Axis
 
     @property
+    def images(self) -> tuple[Axis, ...]:
+        return (self.image,) if self.image else ()
+
+    @property
     def axes(self) -> tuple[Axis, ...]:
-        return (*([self.image] if self.image else []), self.row, self.column)
+        return (*self.images, self.row, self.column)
+
+    @property
+    def results(self) -> tuple[int, int]:
+        """Rows and columns of results in a tile, of each image."""
+        return self.row.extent * self.plan.down.results, self.column.extent * self.plan.along.results
 
     @property
     def number(self) -> Index:
@@ -297,6 +312,16 @@ class _Squares:
     @property
     def count(self) -> int:
         return prod(a.extent for a in self.axes)
+
+    def position(self, y: int, x: int) -> tuple[Index, ...]:
+        """Image, row and column in the tile of a result of the square."""
+        at = self.row * self.plan.down.results + y, self.column * self.plan.along.results + x
+        return (*map(Index.of, self.images), *at)
+
+    def start(self) -> dict[str, Index]:
+        """The convolution's position axes at the first result of an image's part of the tile."""
+        axes = (self.inner, self.found.strip, self.found.columns)
+        return {axis.name: Index() for axis in axes if axis is not None}
 
     def place(self, y: int, x: int) -> dict[str, Index]:
         """The convolution's position axes at a result of the square."""
@@ -321,28 +346,53 @@ def _tiled(found: _Found, plan: _Plan, u: Param) -> Kernel:
                        Axis("square_column", found.columns.extent // plan.along.results))
     v = Param("squares", TensorType((plan.points, squares.count + APART, found.depth.extent), dtype), "local")
     m = Param("products", TensorType((plan.points, squares.count + APART, found.col.extent), dtype), "local")
-    stages = (_input_stage(squares, v), _product_stage(squares, v, m, u), _output_stage(squares, m), *kernel.stages[1:])
+    held = () if plan.exact_zeros else _held(squares, dtype)
+    stages = (*(stage for _, stage in held), _input_stage(squares, v), _product_stage(squares, v, m, u),
+              _output_stage(squares, m, held[-1][0] if held else None), *kernel.stages[1:])
     still = {i.buffer for s in stages for i in s.insts if isinstance(i, Load)}
     params = tuple(p for p in kernel.params if p.role != "in" or p.name in still)
     return replace(kernel, name=kernel.name.replace("conv", "conv_winograd", 1), params=(u, *params), stages=stages,
-                   locals=(*kernel.locals, v, m))
+                   locals=(*kernel.locals, v, m, *(local for local, _ in held)))
 
 
 def _input_stage(squares: _Squares, v: Param) -> Stage:
     found, plan = squares.found, squares.plan
     depth = replace(found.depth, reduce=False)
     code = ScalarCode(v.type.dtype)
-    # against the taps, the square begins where the last tap reads
-    first = -(TAPS - 1) if found.flipped else 0
 
     def load(y: int, x: int) -> int:
-        taps = {found.w.taps[0]: Index(offset=y + first), found.w.taps[1]: Index(offset=x + first)}
-        if found.flipped:
-            taps = {t: Index(offset=-i.offset) for t, i in taps.items()}
-        return code.push(replace(found.x, index=tuple(index_at(i, {**squares.place(0, 0), **taps}) for i in found.x.index)))
+        return code.push(_input(found, squares.place(0, 0), Index(offset=y), Index(offset=x)))
 
     at_points = transformed(code, load, plan.shape, plan.down.input, plan.along.input)
     return Stage((*squares.axes, depth), tuple(code.insts), _stores(v, at_points, (squares.number, Index.of(depth))))
+
+
+def _input(found: _Found, place: dict[str, Index], y: Index, x: Index) -> Load:
+    """The input so many rows and columns from the first that a result at a place reads."""
+    # against the taps, the first is what the last tap reads
+    taps = {tap: (i - (TAPS - 1)) * -1 if found.flipped else i for tap, i in zip(found.w.taps, (y, x))}
+    return replace(found.x, index=tuple(index_at(i, {**place, **taps}) for i in found.x.index))
+
+
+def _held(squares: _Squares, dtype: DType) -> tuple[tuple[Param, Stage], ...]:
+    """Two local buffers with the stages that fill them: which positions of the input hold anything in any channel, and which
+    results read such a position; 1 or 0."""
+    found, sizes = squares.found, tuple(a.extent for a in squares.images)
+    rows, columns = squares.results
+    y, x = Axis("input_row", rows + TAPS - 1), Axis("input_column", columns + TAPS - 1)
+    inputs = Param("held", TensorType((*sizes, y.extent, x.extent), dtype), "local")
+    filled = _any_stage((*squares.images, y, x), (found.depth,), _input(found, squares.start(), Index.of(y), Index.of(x)), inputs)
+    row, column = Axis("result_row", rows), Axis("result_column", columns)
+    ky, kx = Axis("tap_row", TAPS, reduce=True), Axis("tap_column", TAPS, reduce=True)
+    reached = Param("reached", TensorType((*sizes, rows, columns), dtype), "local")
+    load = Load(inputs.name, (*map(Index.of, squares.images), row + ky, column + kx), dtype)
+    return (inputs, filled), (reached, _any_stage((*squares.images, row, column), (ky, kx), load, reached))
+
+
+def _any_stage(axes: tuple[Axis, ...], fold: tuple[Axis, ...], load: Load, into: Param) -> Stage:
+    """1 where any of what is loaded over the folded axes is not 0, else 0."""
+    insts = (load, Const(0.0, load.dtype), Apply("ne", (0, 1), bool_), Reduce("any", 2, bool_), Apply("cast", (3,), load.dtype))
+    return Stage((*axes, *fold), insts, (Store(into.name, tuple(map(Index.of, axes)), 4),))
 
 
 def _product_stage(squares: _Squares, v: Param, m: Param, u: Param) -> Stage:
@@ -356,7 +406,7 @@ def _product_stage(squares: _Squares, v: Param, m: Param, u: Param) -> Stage:
     return Stage((point, square, found.col, found.depth), insts, (store,))
 
 
-def _output_stage(squares: _Squares, m: Param) -> Stage:
+def _output_stage(squares: _Squares, m: Param, reached: Param | None) -> Stage:
     """The results of each square, each with the convolution's epilogue."""
     found, plan = squares.found, squares.plan
     stage, code = found.stage, ScalarCode(m.type.dtype)
@@ -369,6 +419,9 @@ def _output_stage(squares: _Squares, m: Param) -> Stage:
     stores = []
     for y, x in product(range(plan.down.results), range(plan.along.results)):
         here, number = squares.place(y, x), {found.reduce: sums[y][x]}
+        if reached is not None:
+            factor = code.push(Load(reached.name, squares.position(y, x), m.type.dtype))
+            number[found.reduce] = code.push(Apply("mul", (sums[y][x], factor), m.type.dtype))
         for n, inst in enumerate(stage.insts):
             if n != found.reduce and _after(stage, n, found.reduce):
                 number[n] = code.push(inst_at(renumber(inst, number), here))

@@ -13,7 +13,7 @@ import numpy as np
 
 from leptonc import abi, config
 from leptonc.errors import DonationError, DtypeError, ShapeError, describe
-from leptonc.memory import empty
+from leptonc.memory import copied, empty
 from leptonc.runtime.arguments import Binding, layout_is_known
 from leptonc.runtime.code import Code, Slot
 from leptonc.runtime.elf import LoadedObject
@@ -35,7 +35,7 @@ class Executable:
         self._object = LoadedObject(code.data)
         self._function = self._object.address(code.entry)
         self._serial = functools.cache(ctypes.CFUNCTYPE(None, ctypes.c_void_p))
-        self._constants = [aligned_copy(c) for c in code.constants]
+        self._constants = [copied(c) for c in code.constants]
         self._lock = threading.Lock()
         count = len(self.inputs) + len(self.outputs) + len(self._constants)
         self._args = np.zeros(max(count, 1), np.uint64)
@@ -98,7 +98,7 @@ class Executable:
         The inputs are a copy of the carry, which is donated, and one item of each x; the outputs the carry and one item of each
         y, which is written where it belongs. All arrays are contiguous, aligned and of the slots' types.
         """
-        kept, carry = len(carry), [aligned_copy(a) for a in carry]
+        kept, carry = len(carry), [copied(a) for a in carry]
         taken = [slot.donated for slot in self.outputs[:kept]]
         if None in taken:
             return self._repeat_apart(carry, xs, ys, range(count - 1, -1, -1) if reverse else range(count))
@@ -254,10 +254,3 @@ def address(array: np.ndarray) -> int:
 
 def _empty(slot: Slot) -> np.ndarray:
     return empty(slot.shape, slot.dtype)
-
-
-def aligned_copy(array: np.ndarray) -> np.ndarray:
-    """A contiguous copy that begins at a cache line: vectors of it do not straddle two."""
-    out = aligned_bytes(array.nbytes).view(array.dtype).reshape(array.shape)
-    out[...] = array
-    return out

@@ -18,6 +18,7 @@ from turns import turn
 
 import leptonc
 from leptonc import nn
+from leptonc import numpy as lnp
 from leptonc.bench.machine import fma_gflops
 from leptonc.target import host_target
 
@@ -64,9 +65,9 @@ PASSES = ("forward", "input gradient", "weight gradient")
 
 def ours(layer: Layer, batch: int) -> dict[str, Callable[[], object]]:
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((batch, layer.extent, layer.extent, layer.channels), np.float32)
-    w = rng.standard_normal((layer.kernel, layer.kernel, layer.channels, layer.units), np.float32)
-    g = rng.standard_normal((batch, layer.out, layer.out, layer.units), np.float32)
+    x = lnp.array(rng.standard_normal((batch, layer.extent, layer.extent, layer.channels), np.float32))
+    w = lnp.array(rng.standard_normal((layer.kernel, layer.kernel, layer.channels, layer.units), np.float32))
+    g = lnp.array(rng.standard_normal((batch, layer.out, layer.out, layer.units), np.float32))
 
     def conv(x: Any, w: Any) -> Any:
         return nn.conv(x, w, stride=layer.stride, padding=layer.padding)

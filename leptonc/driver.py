@@ -32,6 +32,7 @@ from leptonc.passes.phases import SplitPhases
 from leptonc.passes.plan import Donate, PlanMemory, memory_report
 from leptonc.passes.pooling import SinkRelu
 from leptonc.passes.route import RouteGradients
+from leptonc.passes.rows import JoinRows
 from leptonc.passes.split import SplitReductions
 from leptonc.passes.window import TileWindows
 from leptonc.passes.winograd import Winograd
@@ -63,6 +64,7 @@ PROGRAM_PASSES: tuple[Pass, ...] = (
     Halo(),
     TileWindows(),
     Winograd(),
+    JoinRows(),
     Donate(),
     PlanMemory(),
 )

@@ -63,7 +63,8 @@ def test_a_run_gives_the_documented_json(tmp_path, monkeypatch, capsys, no_compi
 
 def test_forward_passes_agree(no_compiler):
     found = {mode: make(*mode, TINY_FORWARD)() for mode in modes(TINY_FORWARD, systems=("torch", "onnxruntime", "jax"))}
-    np.testing.assert_allclose(list(found.values()), found["leptonc", "eager"], rtol=1e-5)
+    for logits in found.values():
+        np.testing.assert_allclose(logits, found["leptonc", "eager"], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("system, mode", [("torch", "compiled channels_last"), ("jax", "jit"), ("tensorflow", "keras function"),

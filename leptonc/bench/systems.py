@@ -1,5 +1,5 @@
-"""One step in each system: ``make(system, mode, case)`` gives a function that runs it and returns a number to compare, the
-loss of a training step or the mean magnitude of what a forward pass gives."""
+"""One step in each system: ``make(system, mode, case)`` gives a function that runs it and returns what it gives, the loss of a
+training step or the array of a forward pass."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import leptonc
 from leptonc import nn, optim
 from leptonc import numpy as lnp
 from leptonc.bench.cases import CASES, EPSILON, LEARNING_RATE, TINY, TINY_FORWARD, Case
-from leptonc.bench.peers.common import Step, magnitude
+from leptonc.bench.peers.common import Step
 from leptonc.bench.peers.with_jax import jax_step
 from leptonc.bench.peers.with_onnxruntime import onnxruntime_step
 from leptonc.bench.peers.with_tensorflow import tensorflow_step
@@ -204,8 +204,8 @@ def _leptonc_scan(case: Case) -> Step:
 def _leptonc_forward(case: Case, eager: bool) -> Step:
     run, args = forward(case)
 
-    def step() -> float:
+    def step() -> Any:
         with leptonc.disable_jit(eager):
-            return magnitude(run(*args))
+            return run(*args)
 
     return step

@@ -14,17 +14,21 @@ import time
 from statistics import median
 from typing import Any
 
-from leptonc.bench.systems import Step, find_case, make, steps_in_call
+import numpy as np
+
+from leptonc.bench.peers.common import Step, magnitude
+from leptonc.bench.systems import find_case, make, steps_in_call
 
 
 def _timed(step: Step, count: int, in_call: int) -> tuple[list[float], float]:
-    """Seconds per step, one for each call, of at least ``count`` steps; and the last call's number."""
-    seconds, loss = [], float("nan")
+    """Seconds per step, one for each call, of at least ``count`` steps; and a number of the last call's result."""
+    seconds: list[float] = []
+    result: float | np.ndarray = float("nan")
     for _ in range(-(-count // in_call)):
         start = time.perf_counter()
-        loss = step()
+        result = step()
         seconds.append((time.perf_counter() - start) / in_call)
-    return seconds, loss
+    return seconds, magnitude(result)
 
 
 def _warm(step: Step, steps: int, in_call: int) -> dict[str, Any]:

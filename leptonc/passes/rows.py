@@ -1,7 +1,7 @@
 """Two contractions over the rows of one large buffer, in one pass over it.
 
 The gradient of a dense layer's input reads the weights that the optimizer then updates from their own gradient: with few images a
-row of weights serves few multiply-adds, so that each of the two takes as long as memory takes to deliver the weights. Together:
+row of weights serves few multiply-adds, so that each of the two takes as long as memory, or L3, takes to deliver them. Together:
 
     for every block of rows o, in parallel:
       dx[n, o*R + r] = sum over c of dy[n, c] * w[o*R + r, c]
@@ -25,11 +25,11 @@ WHOLE = 16  # rows: results that lie next to each other along them are stored in
 
 @dataclass(frozen=True)
 class JoinRows:
-    """``least_bytes``: a buffer that caches hold is not worth it; ``most_uses``: nor is one whose elements each take part in so
+    """``least_bytes``: a smaller buffer is near enough each time; ``most_uses``: nor is one whose elements each take part in so
     many multiply-adds that these hide reading it. ``tile_bytes``: what a block of rows should take of all buffers, about twice L1,
     for results mostly lie where operands did; ``most_bytes``: what it may take, for the second to find it in L2."""
 
-    least_bytes: int = 8 << 20
+    least_bytes: int = 256 * 1024
     most_uses: int = 64
     tile_bytes: int = 96 * 1024
     most_bytes: int = 512 * 1024

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Reduce, Stage, Store
+from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Reduce, Stage, Store, divisors, points
 from leptonc.ir.structure import is_product_sum
 from leptonc.ir.types import TensorType
-from leptonc.passes.draft import Draft, Task, buffer_name, inst_at
+from leptonc.passes.draft import Draft, Task, buffer_name, index_at, inst_at
 from leptonc.passes.merge import stores_at_axes, with_prefix
+
+ENOUGH_TILES = 16  # fewer leave some threads without a last one for too long
+LEAST_CHANNELS = 32  # two registers' worth: a tile of fewer reads more of its image than it multiplies
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,29 @@ def _joined(made: Task, used: Task, buffer: str, local_bytes: int) -> Task | Non
     params = {p.name: p for kernel in (made.kernel, used.kernel) for p in kernel.params if p.name != buffer}
     kernel = Kernel(f"{made.kernel.name}+{used.kernel.name}", tuple(sorted(params.values(), key=lambda p: p.role != "in")),
                     (fill, use), outer, (tile,))
-    return Task(kernel, made.loc)
+    return Task(_spread(kernel, (fill.map_axes[-1], windows[-1].axis)), made.loc)
+
+
+def _spread(kernel: Kernel, channels: tuple[Axis, Axis]) -> Kernel:
+    """Tiles of some channels each, their last axis in both stages, where there are too few tiles to share among threads."""
+    tiles, extent = points(kernel.outer), channels[0].extent
+    counts = [n for n in divisors(extent) if extent // n % LEAST_CHANNELS == 0]
+    parts = next((n for n in counts if tiles * n >= ENOUGH_TILES), counts[-1]) if counts else 1
+    if parts == 1:
+        return kernel
+    part, width = Axis("part", parts), extent // parts
+    (tile,) = kernel.locals
+
+    def split(stage: Stage, axis: Axis) -> Stage:
+        place = {axis.name: part * width + axis}
+        insts = tuple(i if isinstance(i, Load) and i.buffer == tile.name else inst_at(i, place) for i in stage.insts)
+        stores = tuple(s if s.buffer == tile.name else replace(s, index=tuple(index_at(i, place) for i in s.index))
+                       for s in stage.stores)
+        return Stage(tuple(replace(a, extent=width) if a == axis else a for a in stage.axes), insts, stores)
+
+    shape = (*tile.type.shape[:-1], width)
+    return replace(kernel, stages=tuple(split(s, axis) for s, axis in zip(kernel.stages, channels)), outer=(*kernel.outer, part),
+                   locals=(replace(tile, type=TensorType(shape, tile.type.dtype)),))
 
 
 def _is_contraction(stage: Stage, buffer: str) -> bool:

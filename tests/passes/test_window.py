@@ -41,6 +41,16 @@ def test_tiled_and_equal(options, rng):
     np.testing.assert_allclose(got, wanted.reshape(got.shape), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(("channels", "parts"), [(32, 1), (64, 2), (96, 3), (512, 4), (80, 1)])
+def test_few_tiles_are_shared_out_by_channels(channels, parts, rng):
+    f, args = model(window=2), operands(rng, 1, 10, 5, channels)  # four tiles of rows
+    (kernel,) = [c.kernel for c in lowered(f, *args).program.calls if c.kernel.outer]
+    assert [a.extent for a in kernel.outer[2:]] == ([parts] if parts > 1 else [])
+    (got,) = both(f, *args, rtol=1e-4, atol=1e-4)
+    (wanted,) = run_program(lowered(f, *args).program, args)
+    np.testing.assert_allclose(got, wanted.reshape(got.shape), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("options", [{"window": 3, "stride": 2}, {"window": 3, "stride": 1}])
 def test_not_where_windows_overlap(options, rng):
     f, args = model(**options), operands(rng)

@@ -8,10 +8,11 @@ import numpy as np
 
 from leptonc.bench.cases import Case
 
-Step = Callable[[], float]
+Step = Callable[[], "float | np.ndarray"]  # the loss, or what a forward pass gives, there when it returns
 
 
-def magnitude(x: np.ndarray) -> float:
+def magnitude(x: float | np.ndarray) -> float:
+    """One number of a step's result, to compare: the loss, or the mean magnitude of an array."""
     return float(np.abs(x).mean())
 
 

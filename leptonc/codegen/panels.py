@@ -7,6 +7,7 @@ from math import prod
 
 from leptonc.codegen.contraction import Contraction, Side
 from leptonc.codegen.emitter import Emitter, emit_const, llvm_type
+from leptonc.codegen.memory import transposed
 from leptonc.codegen.tile import Strides
 from leptonc.ir.kernel import Axis
 
@@ -83,14 +84,48 @@ def _decode(e: Emitter, panels: Panels, item: str) -> tuple[dict[str, str], str]
 
 def _copy_panel(e: Emitter, panels: Panels, fold: tuple[Axis, ...], source: str, target: str, at: str, to: str,
                 count: str) -> None:
-    if fold:
-        axis, inside = fold[0], panels.strides().fold[fold[0].name]
-        with e.loop(axis.name, "0", str(axis.extent)) as iv:
-            at = e.add(at, e.mul(iv, str(panels.side.access.stride(axis.name))))
-            to = e.add(to, e.mul(iv, str(inside)))
-            _copy_panel(e, panels, fold[1:], source, target, at, to, count)
+    if not fold:
+        _copy_row(e, panels, source, target, at, to, count)
         return
-    _copy_row(e, panels, source, target, at, to, count)
+    axis = fold[0]
+    if len(fold) == 1 and _turns(panels, axis):
+        whole = e.let(f"icmp eq i64 {count}, {panels.width}", "whole")
+        squares = e.let(f"select i1 {whole}, i64 {axis.extent // panels.plan.lanes * panels.plan.lanes}, i64 0", "squares")
+        _turn_squares(e, panels, axis, source, target, at, to, squares)
+        _copy_rows(e, panels, fold, source, target, at, to, count, squares)
+    else:
+        _copy_rows(e, panels, fold, source, target, at, to, count, "0")
+
+
+def _copy_rows(e: Emitter, panels: Panels, fold: tuple[Axis, ...], source: str, target: str, at: str, to: str, count: str,
+               start: str) -> None:
+    """From ``start`` along the first of the fold's axes on."""
+    axis, inside = fold[0], panels.strides().fold[fold[0].name]
+    with e.loop(axis.name, start, str(axis.extent)) as iv:
+        at = e.add(at, e.mul(iv, str(panels.side.access.stride(axis.name))))
+        to = e.add(to, e.mul(iv, str(inside)))
+        _copy_panel(e, panels, fold[1:], source, target, at, to, count)
+
+
+def _turns(panels: Panels, axis: Axis) -> bool:
+    """Whether a panel's rows lie across the source's lines, and whole registers of these are worth turning."""
+    access, lanes = panels.side.access, panels.plan.lanes
+    return (access.stride(axis.name) == 1 and access.stride(panels.axis.name) != 1 and panels.width % lanes == 0
+            and axis.extent >= lanes > 1)
+
+
+def _turn_squares(e: Emitter, panels: Panels, axis: Axis, source: str, target: str, at: str, to: str, stop: str) -> None:
+    """Squares of a register's worth of lines, each transposed in registers."""
+    dtype, lanes = panels.plan.dtype, panels.plan.lanes
+    scalar, vector = llvm_type(dtype), llvm_type(dtype, lanes)
+    stride, inside = panels.side.access.stride(panels.axis.name), panels.strides().fold[axis.name]
+    with e.loop(axis.name, "0", stop, lanes) as iv, e.loop("lane", "0", str(panels.width), lanes) as lane:
+        corner = e.add(e.add(at, iv), e.mul(lane, str(stride)))
+        lines = [e.let(f"load {vector}, ptr {_at(e, scalar, source, e.add(corner, str(k * stride)))}, align {dtype.itemsize}", "x")
+                 for k in range(lanes)]
+        corner = e.add(e.add(to, e.mul(iv, str(inside))), lane)
+        for k, line in enumerate(transposed(e, lines, vector)):
+            e.line(f"store {vector} {line}, ptr {_at(e, scalar, target, e.add(corner, str(k * inside)))}, align {dtype.itemsize}")
 
 
 def _copy_row(e: Emitter, panels: Panels, source: str, target: str, at: str, to: str, count: str) -> None:

@@ -182,6 +182,18 @@ def test_equal_tiles_share_one_function():
     assert len(names) == len(set(names)) == 1
 
 
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
+@pytest.mark.parametrize("dtype", [f32, f64])
+@pytest.mark.parametrize("n, k", [(256, 512), (200, 77), (130, 15)])
+def test_panels_across_lines_are_turned_in_registers(n, k, dtype, target, rng):
+    kernel = product(256, n, k, "b", dtype)
+    assert plan_of(kernel, target).b.pack
+    text = driver.Compiled(program_of(kernel), target).module.text
+    (packing,) = [f for f in text.split("define internal ") if f.startswith("void @k0.product(") and "%panel" in f]
+    assert ("shufflevector" in packing) == (k >= plan_of(kernel, target).lanes)
+    compiled_agrees(kernel, target, rng)
+
+
 def test_rows_that_share_a_cache_set_are_few():
     """Rows of 4 KiB: as many as L1 holds of one set, rather than packed."""
     plan = plan_of(product(1024, 1024, 1024), AVX512)

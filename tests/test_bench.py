@@ -64,7 +64,7 @@ def test_a_run_gives_the_documented_json(tmp_path, monkeypatch, capsys, no_compi
 def test_forward_passes_agree(no_compiler):
     found = {mode: make(*mode, TINY_FORWARD)() for mode in modes(TINY_FORWARD, systems=("torch", "onnxruntime", "jax"))}
     for logits in found.values():
-        np.testing.assert_allclose(logits, found["leptonc", "eager"], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(logits, found["leptonc", "eager"], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("system, mode", [("torch", "compiled channels_last"), ("jax", "jit"), ("tensorflow", "keras function"),

@@ -89,7 +89,7 @@ def _stores(stage: Stage, buffer: str) -> list[Store]:
 def _same_places(stage: Stage, source: str, result: str) -> bool:
     """Each point of the map axes reads what it overwrites and nothing else of the source."""
     stores = _stores(stage, result)
-    if len(stores) != 1 or stores[0].accumulate or stores[0].masked:
+    if len(stores) != 1 or stores[0].accumulate or stores[0].masked or any(i.values for i in stores[0].index):
         return False
     return all(i.index == stores[0].index and i.pad is None for i in _loads(stage, source))
 

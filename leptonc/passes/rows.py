@@ -25,14 +25,16 @@ WHOLE = 16  # rows: results that lie next to each other along them are stored in
 
 @dataclass(frozen=True)
 class JoinRows:
-    """``least_bytes``: a smaller buffer is near enough each time; ``most_uses``: nor is one whose elements each take part in so
-    many multiply-adds that these hide reading it. ``tile_bytes``: what a block of rows should take of all buffers, about twice L1,
-    for results mostly lie where operands did; ``most_bytes``: what it may take, for the second to find it in L2."""
+    """``least_bytes``: a smaller buffer is near enough each time; ``most_uses``: nor is one worth it whose elements each take part in
+    so many multiply-adds that these hide reading it. ``tile_bytes``: what a block of rows should take of all buffers, about twice
+    L1, for results mostly lie where operands did; ``most_bytes``: what it may take, for the second to find it in L2.
+    ``least_blocks``: to share out among threads."""
 
     least_bytes: int = 256 * 1024
     most_uses: int = 64
     tile_bytes: int = 96 * 1024
     most_bytes: int = 512 * 1024
+    least_blocks: int = 16
     name: str = "join-rows"
 
     def __call__(self, program: Program) -> Program:
@@ -79,7 +81,7 @@ class JoinRows:
 
     def _count(self, rows: int, each: int) -> int | None:
         """Rows in a block, of ``each`` bytes."""
-        counts = [n for n in divisors(rows) if n % WHOLE == 0 and n < rows]
+        counts = [n for n in divisors(rows) if n % WHOLE == 0 and rows // n >= self.least_blocks]
         fitting = [n for n in counts if n * each <= self.tile_bytes]
         return fitting[-1] if fitting else next((n for n in counts if n * each <= self.most_bytes), None)
 

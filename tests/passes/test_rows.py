@@ -18,7 +18,7 @@ from leptonc.passes.coarsen import coarsened, lifted
 from leptonc.passes.plan import in_place
 from leptonc.passes.rows import JoinRows
 
-SMALL = JoinRows(least_bytes=0, tile_bytes=16 * 1024)
+SMALL = JoinRows(least_bytes=0, tile_bytes=16 * 1024, least_blocks=2)
 
 
 def step(w: Any, m: Any, x: Any, last: Any) -> Any:
@@ -66,10 +66,11 @@ def test_joined_and_equal(monkeypatch, rng, batch, donated):
         np.testing.assert_allclose(got, wanted, rtol=2e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("change", ["rows without a divisor", "many uses", "too wide", "small"])
+@pytest.mark.parametrize("change", ["rows without a divisor", "many uses", "too wide", "few blocks", "small"])
 def test_not_where_it_does_not_pay(monkeypatch, rng, change):
     args = operands(rng, 6 if change != "many uses" else 80, 97 if change == "rows without a divisor" else 96)
-    pass_ = {"too wide": JoinRows(least_bytes=0, tile_bytes=100, most_bytes=200), "small": JoinRows()}.get(change, SMALL)
+    pass_ = {"too wide": JoinRows(least_bytes=0, tile_bytes=100, most_bytes=200, least_blocks=2),
+             "few blocks": JoinRows(least_bytes=0, least_blocks=7), "small": JoinRows()}.get(change, SMALL)
     _, program = before_and_after(monkeypatch, step, args, pass_)
     assert not joined(program)
 
@@ -93,13 +94,16 @@ def test_what_is_overwritten_is_read_before(monkeypatch, rng):
     plain, program = before_and_after(monkeypatch, f, args, donated={0: 0})
     (kernel,) = joined(program)
     assert len(program.calls) == 1
-    assert any(s.buffer == kernel.params[-2].name or s.buffer == kernel.params[-1].name for s in kernel.stages[1].stores)
+    (call,) = program.calls
+    (last,) = {s.buffer for s in kernel.stages[1].stores}
+    names = {number: p.name for p, number in zip(kernel.params, call.args)}
+    assert names[program.outputs[0]] == last and in_place(kernel, names[program.inputs[0]], last)
     for wanted, got in zip(run_program(plain, args), run_program(program, args)):
         np.testing.assert_array_equal(wanted, got)
 
 
 def rows_kernel(reads: Any) -> Kernel:
-    """r[i, j] = a[i, j] + the sum of a column of what ``reads`` gives at (i, j, k), over blocks of four rows."""
+    """r[i, j] = a[i, j] + a at what ``reads`` gives for (i, j), over blocks of four rows."""
     kb = KernelBuilder("k")
     a, r = kb.input(TensorType((8, 6), f32)), kb.output(TensorType((8, 6), f32))
     i, j = kb.axes((8, 6))

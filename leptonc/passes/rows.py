@@ -25,10 +25,10 @@ WHOLE = 16  # rows: results that lie next to each other along them are stored in
 
 @dataclass(frozen=True)
 class JoinRows:
-    """``least_bytes``: a smaller buffer is near enough each time; ``most_uses``: nor is one worth it whose elements each take part
-    in so many multiply-adds that these hide reading it. ``tile_bytes``: what a block of rows should take of all buffers, about twice
-    L1, for results mostly lie where operands did; ``most_bytes``: what it may take, for the second to find it in L2.
-    ``least_blocks``: to share out among threads."""
+    """``least_bytes``: a smaller buffer is near enough each time; ``most_uses``: nor is one worth it whose elements each take
+    part in so many multiply-adds that these hide reading it. ``tile_bytes``: what a block of rows should take of all buffers,
+    about twice L1, for results mostly lie where operands did; ``most_bytes``: what it may take, for the second to find it in
+    L2. ``least_blocks``: to share out among threads."""
 
     least_bytes: int = 256 * 1024
     most_uses: int = 64

@@ -28,12 +28,15 @@ from leptonc.passes.fuse import Fuse
 from leptonc.passes.halo import Halo
 from leptonc.passes.lower import Expand, lower_graph
 from leptonc.passes.manager import Pass, PassManager, verify_stage
+from leptonc.passes.order import OrderKernels
 from leptonc.passes.phases import SplitPhases
 from leptonc.passes.plan import Donate, PlanMemory, memory_report
 from leptonc.passes.pooling import SinkRelu
 from leptonc.passes.route import RouteGradients
 from leptonc.passes.rows import JoinRows
 from leptonc.passes.split import SplitReductions
+from leptonc.passes.unpool import UnpoolInTiles
+from leptonc.passes.weightgrad import WinogradWeightGrad
 from leptonc.passes.window import TileWindows
 from leptonc.passes.winograd import Winograd
 from leptonc.runtime.code import Code, Slot, from_bytes, to_bytes
@@ -64,7 +67,10 @@ PROGRAM_PASSES: tuple[Pass, ...] = (
     Halo(),
     TileWindows(),
     Winograd(),
+    UnpoolInTiles(),
     JoinRows(),
+    OrderKernels(),
+    WinogradWeightGrad(),
     Donate(),
     PlanMemory(),
 )

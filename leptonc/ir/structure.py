@@ -51,7 +51,7 @@ def find_routing(insts: Sequence[Inst], axes: Sequence[Axis], indices: Mapping[i
     if reduce.kind != "sum" or not reduce.dtype.is_float or not isinstance(product, Apply) or product.op != "mul":
         return None
     for dense, select in (product.args, product.args[::-1]):
-        found = _one_hot(insts, select)
+        found = one_hot(insts, select)
         if found is None or not isinstance(insts[dense], Load):
             continue
         value, index, number = found
@@ -63,7 +63,7 @@ def find_routing(insts: Sequence[Inst], axes: Sequence[Axis], indices: Mapping[i
     return None
 
 
-def _one_hot(insts: Sequence[Inst], n: int) -> tuple[int, int, int] | None:
+def one_hot(insts: Sequence[Inst], n: int) -> tuple[int, int, int] | None:
     """(value, index, number) of ``select(index == number, value, 0)``."""
     select = insts[n]
     if not isinstance(select, Apply) or select.op != "select":

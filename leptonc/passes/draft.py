@@ -6,7 +6,7 @@ joining their instructions; ``finish`` gives parameters and axes canonical names
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -99,6 +99,34 @@ class Draft:
         return replace(self.program, buffers=buffers, calls=tuple(calls),
                        inputs=tuple(number[n] for n in self.program.inputs),
                        outputs=tuple(number[n] for n in self.program.outputs))
+
+
+def join_producers(draft: Draft, join: Callable[[Task, Task, str], Task | None]) -> None:
+    """Joins tasks with the ones that make a temporary which they alone read: ``join`` is asked for the task that takes the place of
+    the reader, given producer, reader and the temporary's name, and may decline."""
+    tasks: dict[int, Task] = dict(enumerate(draft.tasks))
+    producer = {w: n for n, task in tasks.items() for w in task.writes}
+    readers: dict[int, set[int]] = {}
+    for n, task in tasks.items():
+        for buffer in task.reads:
+            readers.setdefault(buffer, set()).add(n)
+    for n, task in list(tasks.items()):
+        for buffer in task.reads:
+            p = producer.get(buffer)
+            if p is None or p not in tasks or readers[buffer] != {n} or draft.buffers[buffer].kind != "temp":
+                continue
+            joined = join(tasks[p], task, buffer_name(buffer))
+            if joined is not None and not _written_between(tasks, p, n):
+                tasks[n] = joined
+                del tasks[p]
+                break
+    draft.tasks = list(tasks.values())
+
+
+def _written_between(tasks: Mapping[int, Task], p: int, n: int) -> bool:
+    """Whether anything between the two writes what the first reads: it will run later than it did."""
+    reads = set(tasks[p].reads)
+    return any(reads & set(task.writes) for k, task in tasks.items() if p < k < n)
 
 
 def _renumbered(buffer: Buffer, number: Mapping[int, int]) -> Buffer:

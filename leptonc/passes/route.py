@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
+from math import gcd, prod
 from typing import Any
 
 from leptonc.ir.builder import Value
 from leptonc.ir.graph import Graph, Node
 from leptonc.passes.dce import Dce
 from leptonc.passes.rewriter import Rewriter
+from leptonc.passes.squares import TAPS
 
 ENTRY_COST = 8  # vector multiply-adds that finding one nonzero cotangent and its place costs
 LOOKUP_COST = 1  # the same where entries need not be listed
 DENSE_LANES = 16  # elements a dense gradient handles at once
 DENSE_MOVES = 5  # what unpooling, and reading the unpooled image twice, costs per cotangent, in vector multiply-adds
+UNFINISHED = 8  # what it costs more to mask a routed input gradient in a pass of its own, and to cut off its halo
+POSITIONS, CHANNELS = 1024, 32  # from which on, measured, an input gradient by squares is no slower than a routed one
+SAVED = {4: 2.0, 2: 1.5}  # how many times fewer products squares that divide an extent take, along each dimension
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,8 @@ class RouteGradients:
 
     A pool passes one cotangent per window on, and ``i`` says where to: of a window's cells all but one would be multiplied
     as zeros. Results differ from the dense ones in rounding (other order of sums) and in that a zero cotangent meets no
-    infinity or NaN of the other operand.
+    infinity or NaN of the other operand. An input gradient that Winograd's algorithms make of fewer products keeps the image
+    for itself, in its tiles (``passes/unpool.py``).
     """
 
     name: str = "route-gradients"
@@ -36,7 +41,7 @@ class RouteGradients:
         for node in graph.nodes:
             source = next((routed[v] for v in node.operands if v in routed), None)
             with r.builder.at(node.loc):
-                if source is not None:
+                if source is not None and not _by_squares(graph, node, source):
                     r.env[node.results[0]] = _ROUTED[node.op](r, node, source)
                 else:
                     r.env.update(zip(node.results, r.builder.copy_node(node, [r.env[i] for i in node.operands]), strict=True))
@@ -54,9 +59,26 @@ def _routable(graph: Graph) -> dict[int, Node]:
         if node.op == "unpool" and node.results[0] not in graph.outputs and _follows_a_pool(graph, node):
             image = node.results[0]
             users = readers.get(image, [])
-            if any(user.op in _GRADIENTS for user in users) and all(_may_route(graph, user, node) for user in users):
+            if any(user.op in _GRADIENTS for user in users) and all(
+                    _may_route(graph, user, node) or _by_squares(graph, user, node) for user in users):
                 out[image] = node
     return out
+
+
+def _by_squares(graph: Graph, user: Node, unpool: Node) -> bool:
+    """Whether an input gradient takes less work as a dense one by Winograd's algorithms."""
+    attrs, pool = user.attributes, unpool.attributes
+    if user.op != "conv_input_grad" or attrs["groups"] != 1 or len(attrs["shape"]) != 2:
+        return False
+    w, g = graph.types[user.operands[1]].shape, graph.types[user.operands[0]].shape
+    if prod((g[0], *attrs["shape"])) < POSITIONS or min(w[2:]) < CHANNELS:
+        return False
+    once = {*attrs["stride"], *attrs["dilation"]} == {1} and pool["window"] == pool["stride"] == (2, 2)
+    if not once or w[:2] != (TAPS, TAPS) or any(n % 2 for n in attrs["shape"]):
+        return False
+    saved = prod(SAVED[gcd(n, 4)] for n in attrs["shape"])
+    dense = prod(pool["window"]) * TAPS * TAPS * w[2] / DENSE_LANES / saved + DENSE_MOVES
+    return dense < TAPS * -(-TAPS * w[2] // DENSE_LANES) + ENTRY_COST + UNFINISHED
 
 
 def _follows_a_pool(graph: Graph, unpool: Node) -> bool:

@@ -14,6 +14,7 @@ from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Reduce,
 from leptonc.ir.structure import is_contraction, is_product_sum
 from leptonc.ir.types import TensorType
 from leptonc.passes.draft import Draft, Task, buffer_name
+from leptonc.passes.weightgrad import is_winograd_weight_grad
 
 SPLITTABLE = ("sum", "prod", "max", "min", "any", "all")
 
@@ -43,7 +44,7 @@ class SplitReductions:
 
     def _split(self, draft: Draft, task: Task) -> list[Task]:
         stage = task.stage
-        if stage is None or not _plain_reduction(stage):
+        if stage is None or not _plain_reduction(stage) or is_winograd_weight_grad(task.kernel):
             return [task]
         reduced = prod(a.extent for a in stage.reduce_axes)
         parts = self._row_parts(stage)

@@ -5,20 +5,25 @@ F(m, 3) makes m neighbouring results of a kernel of three taps from m + 2 inputs
 points at which the polynomials are evaluated (Toom and Cook): 0, 1, -1 and infinity for F(2, 3); for F(4, 3) 0, infinity and
 +-sqrt(1/2), +-sqrt(2), which make few constants and, against the usual +-1, +-2, a third of the rounding error.
 
+F(3, m), at the same points, makes the kernel's gradient: three neighbouring sums, of a run of inputs and m cotangents of results.
+
 Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2015.
 Barabasz et al., Error Analysis and Improving the Accuracy of Winograd Convolution for Deep Neural Networks, 2018.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import sqrt
 
-from leptonc.ir.kernel import Apply, Const, Inst
+from leptonc.ir.kernel import Apply, Const, Index, Inst, Param, Reduce, Stage, Store
 from leptonc.ir.types import DType
+from leptonc.passes.draft import index_at, inst_at, renumber
 
 TAPS = 3
+LEAST_CHANNELS = 8  # of both sides: with fewer the transforms cost more than the products they save
+APART = 1  # unused rows between the matrices of two points: powers of two apart, they would fall into few cache sets
 
 
 class ScalarCode:
@@ -51,14 +56,18 @@ Transform = Callable[[ScalarCode, list[int]], list[int]]
 
 @dataclass(frozen=True)
 class Form:
-    """F(results, 3) along one dimension. The counts are instructions of a transform, loads and stores left out."""
+    """F(results, 3) along one dimension, and F(3, results): ``cotangent`` transforms its kernel, ``taps`` its results. The
+    counts are instructions of a transform, loads and stores left out."""
 
     results: int
     input: Transform
     kernel: Transform
     output: Transform
+    cotangent: Transform
+    taps: Transform
     input_work: int
     output_work: int
+    cotangent_work: int
     exact_zeros: bool  # a result is made of those products alone that its own inputs make: of zeros comes zero
 
     @property
@@ -77,6 +86,16 @@ def _kernel2(c: ScalarCode, g: list[int]) -> list[int]:
 
 def _output2(c: ScalarCode, m: list[int]) -> list[int]:
     return [c.add(c.add(m[0], m[1]), m[2]), c.sub(c.sub(m[1], m[2]), m[3])]
+
+
+def _cotangent2(c: ScalarCode, g: list[int]) -> list[int]:
+    half, other = c.times(0.5, g[0]), c.times(0.5, g[1])
+    return [g[0], c.add(half, other), c.sub(half, other), g[1]]
+
+
+def _taps2(c: ScalarCode, m: list[int]) -> list[int]:
+    both = c.add(m[1], m[2])
+    return [c.add(m[0], both), c.sub(m[1], m[2]), c.sub(both, m[3])]
 
 
 # Points +-LOW and +-HIGH: LOW * HIGH = 1, and their squares and the sum of these are exact.
@@ -115,8 +134,52 @@ def _output4(c: ScalarCode, m: list[int]) -> list[int]:
     ]
 
 
-F2 = Form(2, _input2, _kernel2, _output2, 4, 4, True)
-F4 = Form(4, _input4, _kernel4, _output4, 12, 12, False)
+def _cotangent4(c: ScalarCode, g: list[int]) -> list[int]:
+    points = [g[0]]
+    for x, x2, other in ((LOW, LOW2, HIGH2), (HIGH, HIGH2, LOW2)):
+        scale = 1 / (2 * x2 * (x2 - other))
+        even = c.plus(c.times(scale, g[0]), scale * x2, g[2])
+        odd = c.plus(c.times(scale * x, g[1]), scale * x * x2, g[3])
+        points += [c.add(even, odd), c.sub(even, odd)]
+    return [*points, g[3]]
+
+
+def _taps4(c: ScalarCode, m: list[int]) -> list[int]:
+    low, low_odd = c.add(m[1], m[2]), c.sub(m[1], m[2])
+    high, high_odd = c.add(m[3], m[4]), c.sub(m[3], m[4])
+    return [
+        c.add(c.add(m[0], low), high),
+        c.plus(c.times(LOW, low_odd), HIGH, high_odd),
+        c.plus(c.plus(m[5], LOW2, low), HIGH2, high),
+    ]
+
+
+F2 = Form(2, _input2, _kernel2, _output2, _cotangent2, _taps2, 4, 4, 4, True)
+F4 = Form(4, _input4, _kernel4, _output4, _cotangent4, _taps4, 12, 12, 12, False)
+
+
+def with_epilogue(code: ScalarCode, stage: Stage, reduce: int, total: int, place: Mapping[str, Index]) -> list[Store]:
+    """What follows the Reduce of a stage, pushed for a result at a place whose sum is ``total``; its stores."""
+    number = {reduce: total}
+    for n, inst in enumerate(stage.insts):
+        if n != reduce and _after(stage, n, reduce):
+            number[n] = code.push(inst_at(renumber(inst, number), place))
+    return [replace(s, index=tuple(index_at(i, place) for i in s.index), value=number[s.value]) for s in stage.stores]
+
+
+def _after(stage: Stage, n: int, reduce: int) -> bool:
+    """Whether an instruction is none of those that feed the sum of products alone."""
+    total = stage.insts[reduce]
+    assert isinstance(total, Reduce)
+    inner = stage.insts[total.arg]
+    assert isinstance(inner, Apply)
+    return n != total.arg and n not in inner.args
+
+
+def at_points(into: Param, square: Sequence[Sequence[int]], index: tuple[Index, ...]) -> tuple[Store, ...]:
+    """Stores of a square's values, at points that are numbered row by row."""
+    values = [value for row in square for value in row]
+    return tuple(Store(into.name, (Index(offset=q), *index), value) for q, value in enumerate(values))
 
 
 def transformed(code: ScalarCode, element: Callable[[int, int], int], shape: tuple[int, int], down: Transform,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Reduce, Stage, Store, divisors, points
 from leptonc.ir.structure import is_product_sum
 from leptonc.ir.types import TensorType
-from leptonc.passes.draft import Draft, Task, buffer_name, index_at, inst_at
+from leptonc.passes.draft import Draft, Task, index_at, inst_at, join_producers
 from leptonc.passes.merge import stores_at_axes, with_prefix
 
 ENOUGH_TILES = 16  # fewer leave some threads without a last one for too long
@@ -28,30 +28,8 @@ class TileWindows:
 
     def __call__(self, program: Program) -> Program:
         draft = Draft(program)
-        tasks: dict[int, Task] = dict(enumerate(draft.tasks))
-        producer = {w: n for n, task in tasks.items() for w in task.writes}
-        readers: dict[int, set[int]] = {}
-        for n, task in tasks.items():
-            for buffer in task.reads:
-                readers.setdefault(buffer, set()).add(n)
-        for n, task in list(tasks.items()):
-            for buffer in task.reads:
-                p = producer.get(buffer)
-                if p is None or p not in tasks or readers[buffer] != {n} or draft.buffers[buffer].kind != "temp":
-                    continue
-                joined = _joined(tasks[p], task, buffer_name(buffer), self.local_bytes)
-                if joined is not None and not _written_between(tasks, p, n):
-                    tasks[n] = joined
-                    del tasks[p]
-                    break
-        draft.tasks = list(tasks.values())
+        join_producers(draft, lambda made, used, buffer: _joined(made, used, buffer, self.local_bytes))
         return draft.finish()
-
-
-def _written_between(tasks: dict[int, Task], p: int, n: int) -> bool:
-    """Whether anything between the two writes what the first reads: it will run later than it did."""
-    reads = set(tasks[p].reads)
-    return any(reads & set(task.writes) for k, task in tasks.items() if p < k < n)
 
 
 @dataclass(frozen=True)

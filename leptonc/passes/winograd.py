@@ -7,7 +7,8 @@
     with u = G w G' computed before, once for all of them.
 
 ``passes/squares.py`` has the transforms. Squares of results are 2x2 or 4x4, or 2 by 4, whatever takes least work; a tile is rows
-of squares of an image, or of some images, as many as give the products enough rows and still fit the cache. In exact
+of squares of an image, or of some images, as many as give the products enough rows and still fit the cache; or a part of the
+columns of a wide image. In exact
 arithmetic the result is the convolution. Rounding errors are those of direct sums, about twice as much for 4x4. An infinity in a
 square makes NaN of results that a direct sum would make infinite, and a sum near the largest float may overflow earlier.
 
@@ -17,7 +18,7 @@ sum is a rounding error, of either sign. So it is kept which patches hold anythi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
@@ -26,14 +27,14 @@ from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Kernel, Load
 from leptonc.ir.structure import is_product_sum
 from leptonc.ir.types import DType, TensorType, bool_
 from leptonc.passes.coarsen import coarsened, lifted
-from leptonc.passes.draft import Draft, Task, buffer_name, index_at, inst_at, renumber, tidy
-from leptonc.passes.squares import F2, F4, TAPS, Form, ScalarCode, transformed
+from leptonc.passes.draft import Draft, Task, buffer_name, index_at, inst_at, tidy
+from leptonc.passes.squares import APART, F2, F4, LEAST_CHANNELS, TAPS, Form, ScalarCode, at_points, transformed, with_epilogue
 
-APART = 1  # unused rows between the matrices of two points: powers of two apart, they would fall into few cache sets
 GAIN = 1.2  # how much less work it must be
 HELD, ANY = 3, 128  # to see whether an element is 0, and whether any of a position and its neighbours is not, in the same
 LEAST_POINTS = 16  # tiles wanted, so that the split is even for any thread count
 WEIGHT = 25  # a transformed weight, which is made once, as multiply-adds (they are bound by stores)
+LEAST_WIDTH = 8  # columns of a tile: the two around them are transformed again
 NEAR_BYTES = 512 * 1024  # transformed weights that stay near the core from one tile to the next
 NEAR, FAR = 2, 8  # what reading a vector of weights costs, in multiply-adds, where they do and where they do not
 
@@ -42,7 +43,7 @@ NEAR, FAR = 2, 8  # what reading a vector of weights costs, in multiply-adds, wh
 class Winograd:
     """``local_bytes``: most that the squares of one tile may take."""
 
-    local_bytes: int = 512 * 1024
+    local_bytes: int = 640 * 1024
     name: str = "winograd"
 
     def __call__(self, program: Program) -> Program:
@@ -55,10 +56,11 @@ class Winograd:
         return draft.finish()
 
     def _replaced(self, draft: Draft, made: dict[object, int], task: Task) -> list[Task]:
-        found = _find(task.kernel)
-        plan = None if found is None else _best(found, self.local_bytes)
-        if found is None or plan is None:
+        whole = _find(task.kernel)
+        best = None if whole is None else _best(whole, self.local_bytes)
+        if best is None:
             return [task]
+        found, plan = best
         weights = task.kernel.buffer(found.w.buffer)
         key = (found.w.buffer, found.w.index_without_taps, found.flipped, found.depth.extent, found.col.extent, plan.shape)
         before = []
@@ -206,16 +208,40 @@ def _plain(w: Load, axes: Sequence[Axis]) -> bool:
     return sorted(w.index, key=lambda i: i.axes) == sorted(map(Index.of, axes), key=lambda i: i.axes)
 
 
-def _best(found: _Found, local_bytes: int) -> _Plan | None:
+def _best(whole: _Found, local_bytes: int) -> tuple[_Found, _Plan] | None:
     """The squares and tiles that take least work; None if direct sums take hardly more."""
-    depth, col = found.depth.extent, found.col.extent
-    if min(depth, col) < 8:
+    depth, col = whole.depth.extent, whole.col.extent
+    if min(depth, col) < LEAST_CHANNELS:
         return None
-    plans = [(_work(found, plan), n, plan) for n, plan in enumerate(_plans(found)) if _local_bytes(found, plan) <= local_bytes]
-    work, _, plan = min(plans, default=(0.0, 0, None))
-    rows = prod(a.extent for a in found.kernel.outer) * found.height
-    direct = rows * (found.columns.extent + NEAR) * TAPS * TAPS * depth * col
-    return plan if work * GAIN < direct else None
+    plans = [(found, plan) for found in _widths(whole) for plan in _plans(found) if _local_bytes(found, plan) <= local_bytes]
+    if not plans:
+        return None
+    work, best = min(((_work(*plan), n) for n, plan in enumerate(plans)))
+    rows = prod(a.extent for a in whole.kernel.outer) * whole.height
+    direct = rows * (whole.columns.extent + NEAR) * TAPS * TAPS * depth * col
+    return plans[best] if work * GAIN < direct else None
+
+
+def _widths(found: _Found) -> Iterator[_Found]:
+    """The convolution in tiles as wide as the image, and in narrower ones if nothing else is in the kernel."""
+    yield found
+    axis, kernel = found.columns, found.kernel
+    for width in divisors(axis.extent)[-2::-1] if len(kernel.stages) == 1 else ():
+        if width >= LEAST_WIDTH:
+            part = Axis(f"{axis.name}_part", axis.extent // width)
+            place = {axis.name: part * width + axis}
+            narrow = _moved(kernel, place, replace(axis, extent=width))
+            x = narrow.stages[0].insts[found.stage.insts.index(found.x)]
+            assert isinstance(x, Load)
+            yield replace(found, kernel=replace(narrow, outer=(part, *kernel.outer)), x=x, columns=replace(axis, extent=width))
+
+
+def _moved(kernel: Kernel, place: Mapping[str, Index], axis: Axis) -> Kernel:
+    """The only stage with an axis at another place, and of another extent."""
+    (stage,) = kernel.stages
+    stores = tuple(replace(s, index=tuple(index_at(i, place) for i in s.index)) for s in stage.stores)
+    axes = tuple(axis if a.name == axis.name else a for a in stage.axes)
+    return replace(kernel, stages=(Stage(axes, tuple(inst_at(i, place) for i in stage.insts), stores),))
 
 
 def _plans(found: _Found) -> Iterator[_Plan]:
@@ -261,15 +287,9 @@ def _weight_kernel(found: _Found, plan: _Plan, weights: Param, out: Param) -> Ke
     """u[q, depth, col] = (G w G')[q]"""
     depth, col = replace(found.depth, reduce=False), found.col
     code = ScalarCode(weights.type.dtype)
-    at_points = transformed(code, lambda y, x: code.push(_tap(found, y, x)), (TAPS, TAPS), plan.down.kernel, plan.along.kernel)
+    square = transformed(code, lambda y, x: code.push(_tap(found, y, x)), (TAPS, TAPS), plan.down.kernel, plan.along.kernel)
     return Kernel("winograd_weights", (replace(weights, role="in"), out),
-                  (Stage((depth, col), tuple(code.insts), _stores(out, at_points, (Index.of(depth), Index.of(col)))),))
-
-
-def _stores(into: Param, square: list[list[int]], index: tuple[Index, ...]) -> tuple[Store, ...]:
-    """The square's values at points that are numbered row by row."""
-    values = [value for row in square for value in row]
-    return tuple(Store(into.name, (Index(offset=q), *index), value) for q, value in enumerate(values))
+                  (Stage((depth, col), tuple(code.insts), at_points(out, square, (Index.of(depth), Index.of(col)))),))
 
 
 def _tap(found: _Found, y: int, x: int) -> Load:
@@ -363,8 +383,8 @@ def _input_stage(squares: _Squares, v: Param) -> Stage:
     def load(y: int, x: int) -> int:
         return code.push(_input(found, squares.place(0, 0), Index(offset=y), Index(offset=x)))
 
-    at_points = transformed(code, load, plan.shape, plan.down.input, plan.along.input)
-    return Stage((*squares.axes, depth), tuple(code.insts), _stores(v, at_points, (squares.number, Index.of(depth))))
+    square = transformed(code, load, plan.shape, plan.down.input, plan.along.input)
+    return Stage((*squares.axes, depth), tuple(code.insts), at_points(v, square, (squares.number, Index.of(depth))))
 
 
 def _input(found: _Found, place: dict[str, Index], y: Index, x: Index) -> Load:
@@ -416,24 +436,12 @@ def _output_stage(squares: _Squares, m: Param, reached: Param | None) -> Stage:
         return code.push(Load(m.name, (Index(offset=y * plan.along.points + x), *at), m.type.dtype))
 
     sums = transformed(code, load, plan.shape, plan.down.output, plan.along.output)
-    stores = []
+    stores: list[Store] = []
     for y, x in product(range(plan.down.results), range(plan.along.results)):
-        here, number = squares.place(y, x), {found.reduce: sums[y][x]}
+        total = sums[y][x]
         if reached is not None:
             factor = code.push(Load(reached.name, squares.position(y, x), m.type.dtype))
-            number[found.reduce] = code.push(Apply("mul", (sums[y][x], factor), m.type.dtype))
-        for n, inst in enumerate(stage.insts):
-            if n != found.reduce and _after(stage, n, found.reduce):
-                number[n] = code.push(inst_at(renumber(inst, number), here))
-        for store in stage.stores:
-            stores.append(replace(store, index=tuple(index_at(i, here) for i in store.index), value=number[store.value]))
+            total = code.push(Apply("mul", (total, factor), m.type.dtype))
+        stores += with_epilogue(code, stage, found.reduce, total, squares.place(y, x))
     return tidy(Stage((*squares.axes, found.col), tuple(code.insts), tuple(stores)))
 
-
-def _after(stage: Stage, n: int, reduce: int) -> bool:
-    """Whether an instruction is none of those that feed the sum alone."""
-    total = stage.insts[reduce]
-    assert isinstance(total, Reduce)
-    inner = stage.insts[total.arg]
-    assert isinstance(inner, Apply)
-    return n != total.arg and n not in inner.args

@@ -90,9 +90,14 @@ def test_not_where_it_does_not_fit(make, rng):
     np.testing.assert_allclose(leptonc.jit(f)(*args), exact(f, *args), rtol=1e-4, atol=1e-4)
 
 
-def test_not_where_the_squares_leave_the_cache(rng):
-    x, w = operands(rng, (1, 4, 200, 64), 64)
-    assert not by_squares(lambda x, w: nn.conv(x, w), x, w)
+@pytest.mark.parametrize("form", ["valid", "relu"])
+def test_parts_of_wide_images(form, rng):
+    """Whole rows would leave the cache."""
+    x, w = operands(rng, (1, 10, 210, 64), 64) if form == "valid" else operands(rng, (1, 8, 208, 64), 64)
+    low = assert_close_to_exact(FORMS[form], x, w)
+    (kernel,) = [c.kernel for c in low.program.calls if c.kernel.name.startswith("conv_winograd")]
+    columns = {i.index[2] for i in kernel.stages[-1].stores}
+    assert all(len(index.axes) == 2 for index in columns), "an outer axis over the parts, another within"
 
 
 @pytest.mark.parametrize("shape, out", [((1, 4, 74, 24), 160), ((1, 4, 6, 8), 200), ((3, 6, 60, 90), 16), ((1, 2, 40, 130), 130),

@@ -1,0 +1,177 @@
+"""Weight gradients by Winograd's algorithms: where they are made, and that they are gradients, about as exact as direct sums."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import leptonc
+from leptonc import driver, nn
+from leptonc.ir.interpret import run_program
+
+
+def operands(rng: np.random.Generator, shape: tuple[int, ...] = (6, 12, 18, 24), out: int = 40, taps: tuple[int, int] = (3, 3),
+             dtype: Any = np.float32) -> list[np.ndarray]:
+    """Input, weights, and numbers that the results are multiplied by: the results' cotangents."""
+    x, w = rng.standard_normal(shape), rng.standard_normal((*taps, shape[-1], out)) * 0.1
+    return [a.astype(dtype) for a in (np.maximum(x, 0), w, rng.standard_normal((*shape[:-1], out)))]
+
+
+def gradient(**options: Any) -> Any:
+    """Of the weights of a convolution, "SAME" unless said otherwise."""
+    def back(x: Any, w: Any, g: Any) -> Any:
+        def loss(w: Any) -> Any:
+            y = nn.conv(x, w, **{"padding": "SAME", **options})
+            return (y * g[:, :y.shape[1], :y.shape[2]]).sum()
+
+        return leptonc.grad(loss)(w)
+
+    return back
+
+
+def lowered(f: Any, *args: Any) -> Any:
+    return leptonc.jit(f).trace(*args).lower()
+
+
+def forms(f: Any, *args: Any) -> list[int]:
+    """Points of each weight gradient that is made so."""
+    calls = [c.kernel for c in lowered(f, *args).program.calls]
+    return [k.outputs[0].type.shape[0] for k in calls if k.name == "winograd_products"]
+
+
+def exact(f: Any, *args: Any) -> Any:
+    """The result in f64, op by op."""
+    with leptonc.disable_jit():
+        return leptonc.jit(f)(*leptonc.tree.map(lambda a: a.astype(np.float64), args))
+
+
+def assert_close_to_exact(f: Any, *args: Any) -> None:
+    """Compiled and interpreted: errors of a few roundings of the largest result."""
+    wanted, dtype = np.asarray(exact(f, *args)), args[0].dtype
+    for got in (leptonc.jit(f)(*args), run_program(lowered(f, *args).program, args)[0]):
+        assert got.dtype == dtype
+        error = np.abs(np.asarray(got).reshape(wanted.shape) - wanted).max()
+        assert error <= 40 * np.finfo(dtype).eps * np.abs(wanted).max(), error
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape, out, options, points", [
+    ((6, 12, 16, 24), 40, {}, 36),
+    ((6, 14, 18, 24), 40, {"padding": "VALID"}, 36),
+    ((6, 12, 18, 24), 40, {}, 24),  # 4 by 2
+    ((6, 14, 20, 16), 32, {}, 24),
+    ((9, 10, 6, 37), 43, {}, 16),
+    ((1, 40, 40, 64), 24, {}, 36),
+    ((15, 8, 8, 24), 70, {"padding": ((2, 2), (1, 1))}, 24),  # 10 rows of results from 8 of inputs
+])
+def test_forms(shape, out, options, points, dtype, rng):
+    args = operands(rng, shape, out, dtype=dtype)
+    args[2] = rng.standard_normal((shape[0], shape[1] + 2, shape[2], out)).astype(dtype)
+    f = gradient(**options)
+    assert forms(f, *args) == [points]
+    assert_close_to_exact(f, *args)
+
+
+@pytest.mark.parametrize("make", [
+    lambda rng: (operands(rng), {"stride": 2}),
+    lambda rng: (operands(rng), {"dilation": 2}),
+    lambda rng: (operands(rng, taps=(5, 5)), {}),
+    lambda rng: (operands(rng, taps=(3, 1)), {}),
+    lambda rng: (operands(rng, (6, 12, 18, 3)), {}),  # few channels: nothing to gain
+    lambda rng: (operands(rng, (6, 11, 17, 24)), {}),  # odd extents
+    lambda rng: (operands(rng, (1, 4, 4, 64), 64), {}),  # few squares: the transforms cost more than they save
+])
+def test_not_where_it_does_not_fit(make, rng):
+    args, options = make(rng)
+    assert not forms(gradient(**options), *args)
+    np.testing.assert_allclose(leptonc.jit(gradient(**options))(*args), exact(gradient(**options), *args), rtol=1e-4, atol=1e-3)
+
+
+def test_groups_are_left_alone(rng):
+    x, w, g = operands(rng, (6, 12, 16, 32), 32)
+    f = gradient(groups=2)
+    args = x, w[:, :, :16], g
+    assert not forms(f, *args)
+    np.testing.assert_allclose(leptonc.jit(f)(*args), exact(f, *args), rtol=1e-4, atol=1e-3)
+
+
+def test_updates_follow_in_the_same_kernel(rng):
+    """The gradient itself never lies in memory."""
+    x, w, g = operands(rng)
+
+    def update(x, w, g):
+        return w - 0.1 * gradient()(x, w, g)
+
+    kernels = [c.kernel.name for c in lowered(update, x, w, g).program.calls]
+    assert kernels[-1].startswith("conv_winograd_weight_grad+") and kernels.count("winograd_products") == 1
+    assert_close_to_exact(update, x, w, g)
+
+
+def one_after_the_other(x: np.ndarray, g: np.ndarray) -> np.ndarray:
+    """The direct sums of a padded image as a loop of multiply-adds has them."""
+    rows, columns = g.shape[1:3]
+    total = np.zeros((3, 3, x.shape[-1], g.shape[-1]), x.dtype)
+    for n, y, z in np.ndindex(g.shape[:3]):
+        total += x[n, y:y + 3, z:z + 3, :, None] * g[n, y, z]
+    assert (rows, columns) == (x.shape[1] - 2, x.shape[2] - 2)
+    return total
+
+
+@pytest.mark.parametrize("shape, points, most", [((12, 24, 24, 24), 36, 2), ((12, 22, 24, 24), 24, 1.5), ((12, 22, 22, 40), 16, 1)])
+def test_about_as_exact_as_a_direct_sum(shape, points, most, rng):
+    """Mean error against f64, beside that of direct sums in f32."""
+    x, w, g = operands(rng, shape, shape[-1])
+    f = gradient()
+    assert forms(f, x, w, g) == [points]
+
+    def error(dw):
+        return np.sqrt(np.mean((dw - exact(f, x, w, g)) ** 2))
+
+    direct = one_after_the_other(np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), g)
+    assert error(leptonc.jit(f)(x, w, g)) <= most * error(direct)
+
+
+@pytest.mark.parametrize("shape", [(6, 12, 16, 24), (6, 12, 18, 24), (6, 14, 18, 24)])
+def test_channels_that_hold_nothing_have_no_gradient(shape, rng):
+    x, w, g = operands(rng, shape)
+    x[..., 3], g[..., 7] = 0, 0
+    f = gradient()
+    assert forms(f, x, w, g)
+    dw = leptonc.jit(f)(x, w, g)
+    assert np.array_equal(dw == 0, exact(f, x, w, g) == 0) and (dw[:, :, 3] == 0).all() and (dw[..., 7] == 0).all()
+
+
+def test_an_infinity_is_seen(rng):
+    """It may turn into NaN, also at taps that do not reach it, in its channel alone."""
+    x, w, g = operands(rng)
+    x[2, 5, 7, 3] = np.inf
+    dw, direct = leptonc.jit(gradient())(x, w, g), exact(gradient(), x, w, g)
+    assert not np.isfinite(dw[~np.isfinite(direct)]).any()
+    assert np.isfinite(np.delete(dw, 3, axis=2)).all()
+
+
+def test_same_bits_for_any_number_of_threads(rng):
+    args = operands(rng)
+    program = driver.compile_program(lowered(gradient(), *args).program)
+    assert len({program.executable(args, nthreads=n)[0].tobytes() for n in (1, 2, 3, 8)}) == 1
+
+
+def test_all_of_a_layer_at_once(rng):
+    """Both gradients of two layers, between ReLUs, with their masks."""
+    x, w, _ = operands(rng, (6, 12, 16, 16), 24)
+    last = (rng.standard_normal((3, 3, 24, 16)) * 0.1).astype(np.float32)
+
+    def loss(params, x):
+        y = nn.relu(nn.conv(x, params[0], padding="SAME"))
+        return (nn.relu(nn.conv(y, params[1], padding="SAME")) ** 2).sum()
+
+    def grads(w, last, x):
+        return leptonc.grad(loss)((w, last), x)
+
+    assert forms(grads, w, last, x) == [36, 36]
+    with leptonc.disable_jit():
+        wanted = leptonc.jit(grads)(*(a.astype(np.float64) for a in (w, last, x)))
+    for got, direct in zip(leptonc.jit(grads)(w, last, x), wanted, strict=True):
+        assert np.abs(got - direct).max() <= 1e-5 * np.abs(direct).max()

@@ -12,14 +12,18 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from leptonc.errors import LeptonError
 
 MAX_THREADS = 1024
 MAX_DEBUG = 5
+RECENT_SECONDS = 0.05
+NEVER = (0, 0.0)
 
 _num_threads: int | None = None  # what set_num_threads chose; None follows the environment
+_recent = NEVER  # the last answer, and until when it is good
 
 
 def num_threads() -> int:
@@ -30,12 +34,21 @@ def num_threads() -> int:
     return chosen if chosen is not None else available_cpus()
 
 
+def recent_num_threads() -> int:
+    """``num_threads()``, asked of the environment and the system again after a while: for what runs every few microseconds."""
+    global _recent
+    now = time.monotonic()
+    if now >= _recent[1]:
+        _recent = num_threads(), now + RECENT_SECONDS
+    return _recent[0]
+
+
 def set_num_threads(n: int | None) -> None:
     """Use ``n`` worker threads from now on; None goes back to the environment. Results do not depend on it."""
-    global _num_threads
+    global _num_threads, _recent
     if n is not None and (isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= MAX_THREADS):
         raise LeptonError(f"set_num_threads: n={n!r}, expected an integer from 1 to {MAX_THREADS} or None")
-    _num_threads = n
+    _num_threads, _recent = n, NEVER
 
 
 def debug_level() -> int:

@@ -84,8 +84,11 @@ class Accumulator:
 
 
 def fold_lanes(e: Emitter, accumulator: Accumulator, name: str) -> str:
-    """Combine the lanes of a vector pairwise, halves first: a fixed order."""
+    """Combine the lanes of a vector pairwise, halves first: a fixed order. Truth values are looked at all at once."""
     lanes = accumulator.lanes
+    if accumulator.kind in ("any", "all") and lanes > 1:
+        mask = e.let(f"bitcast {llvm_type(accumulator.dtype, lanes)} {name} to i{lanes}", "mask")
+        return e.let(f"icmp ne i{lanes} {mask}, 0" if accumulator.kind == "any" else f"icmp eq i{lanes} {mask}, -1", "fold")
     while lanes > 1:
         type_, half = llvm_type(accumulator.dtype, lanes), lanes // 2
         low = _shuffle(e, type_, name, range(half))

@@ -89,7 +89,7 @@ class Executable:
         return Binding(self.inputs, self.outputs, address(self._args), shared_pool().support)
 
     def _thread_count(self, wanted: int | None = None) -> int:
-        return 1 if not self.parallel else wanted or config.num_threads()
+        return 1 if not self.parallel else wanted or config.recent_num_threads()
 
     def repeat(self, carry: list[np.ndarray], xs: Sequence[np.ndarray], ys: Sequence[np.ndarray],
                count: int, reverse: bool = False) -> list[np.ndarray]:

@@ -12,6 +12,7 @@ from leptonc.errors import (
     TracerError,
     TreeError,
 )
+from leptonc.freeze import Frozen, freeze
 from leptonc.jit import explain_recompiles, jit
 from leptonc.transforms import (
     Array,
@@ -27,8 +28,8 @@ from leptonc.transforms import (
 __version__ = "0.1.0"
 
 __all__ = [
-    "jit", "grad", "value_and_grad", "vjp", "make_graph", "eval_shape", "ShapeDtypeStruct", "disable_jit", "Array",
-    "explain_recompiles", "num_threads", "set_num_threads",
+    "jit", "freeze", "Frozen", "grad", "value_and_grad", "vjp", "make_graph", "eval_shape", "ShapeDtypeStruct", "disable_jit",
+    "Array", "explain_recompiles", "num_threads", "set_num_threads",
     "ir", "lax", "nn", "numpy", "ops", "optim", "random", "tree",
     "LeptonError", "ShapeError", "DtypeError", "TracerError", "IRError", "TreeError", "DonationError", "CompileError",
 ]

@@ -5,6 +5,7 @@ The only module that sees passes, code generation and the runtime.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -32,6 +33,7 @@ from leptonc.passes.order import OrderKernels
 from leptonc.passes.phases import SplitPhases
 from leptonc.passes.plan import Donate, PlanMemory, memory_report
 from leptonc.passes.pooling import SinkRelu
+from leptonc.passes.prepare import split_frozen, split_graph
 from leptonc.passes.route import RouteGradients
 from leptonc.passes.rows import JoinRows
 from leptonc.passes.split import SplitReductions
@@ -59,6 +61,7 @@ GRAPH_PASSES: tuple[Pass, ...] = (
     Cse(),
     Dce(),
 )
+PLACING: tuple[Pass, ...] = (Donate(), PlanMemory())
 PROGRAM_PASSES: tuple[Pass, ...] = (
     SplitReductions(),
     Halo(gaps=False),
@@ -71,8 +74,7 @@ PROGRAM_PASSES: tuple[Pass, ...] = (
     JoinRows(),
     OrderKernels(),
     WinogradWeightGrad(),
-    Donate(),
-    PlanMemory(),
+    *PLACING,
 )
 
 verify_stage.register(Program)(lambda ir, after="": verify_program(ir, after))
@@ -123,6 +125,14 @@ def lower(graph: Graph, donated: dict[int, int] | None = None, options: Options 
     skipped = len(_manager(GRAPH_PASSES, options).selected)
     done: Program = _manager(PROGRAM_PASSES, options, skipped)(program)
     return done
+
+
+def lower_frozen(graph: Graph, frozen: int) -> tuple[Program, Program]:
+    """The kernels of an optimized graph whose first inputs are the same at every call: those to run once, and those to run at every
+    call; see ``passes/prepare.py``."""
+    whole = _manager(PROGRAM_PASSES[:-len(PLACING)], Options())(lower_graph(graph, {}, frozen))
+    prepare, step = (_manager(PLACING, Options())(part) for part in split_frozen(whole))
+    return prepare, step
 
 
 def dump_after(graph: Graph, donated: dict[int, int], pass_name: str, options: Options = Options()) -> str:
@@ -242,9 +252,42 @@ def compile_graph(graph: Graph, donated: dict[int, int]) -> Compiled:
     """Native code of a traced graph for this machine, from the cache if it is there; see ``lower`` for ``donated``."""
     target = host_target()
     key = cache.key_of([digest(graph), repr(sorted(donated.items())).encode(), repr(target).encode(), np.__version__.encode()])
-    found = _from_cache(key, lambda: lower(optimize(graph), donated), target)
+    return _kept(key, lambda: lower(optimize(graph), donated), target)
+
+
+@dataclass(frozen=True)
+class FrozenCode:
+    """A graph whose first inputs are the same at every call: ``compute`` and ``prepare`` are to run once, ``step`` at every call.
+
+    Their inputs are known by name: those of the graph, ``computed n`` and ``prepared n``, which the first two give."""
+
+    compute: Compiled
+    prepare: Compiled
+    step: Compiled
+
+
+def compile_frozen(graph: Graph, frozen: int) -> FrozenCode:
+    """As ``compile_graph``, in parts, if the first ``frozen`` inputs are the same at every call."""
+    target = host_target()
+    compute, behind = split_graph(graph, frozen)
+    known = frozen + len(compute.outputs)
+
+    @functools.cache
+    def programs() -> tuple[Program, Program]:
+        return lower_frozen(optimize(behind), known)
+
+    def part(name: str, program: Callable[[], Program]) -> Compiled:
+        texts = [f"{name} {known}", repr(target), np.__version__]
+        return _kept(cache.key_of([digest(behind), *(text.encode() for text in texts)]), program, target)
+
+    return FrozenCode(compile_graph(compute, {}), part("prepare", lambda: programs()[0]), part("step", lambda: programs()[1]))
+
+
+def _kept(key: str, program: Callable[[], Program], target: Target) -> Compiled:
+    """A program's code from the cache, or compiled and put there."""
+    found = _from_cache(key, program, target)
     if found is None:
-        found = compile_program(lower(optimize(graph), donated), target)
+        found = compile_program(program(), target)
         cache.store(key, to_bytes(found.code))
     return found
 

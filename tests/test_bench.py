@@ -50,7 +50,8 @@ def test_a_run_gives_the_documented_json(tmp_path, monkeypatch, capsys, no_compi
     found = json.loads((tmp_path / "out.json").read_text())
     assert {"fma_gflops", "copy_gbs"} <= found["machine"].keys()
     (case,) = found["cases"]
-    assert case.keys() == {"case", "dense_limit_ms", "runs", "best_peer", "ratio_to_best_peer", "ratio_in_scan"}
+    assert case.keys() == {"case", "dense_limit_ms", "runs", "best_peer", "ratio_to_best_peer", "ratio_in_scan",
+                           "ratio_frozen"}
     assert [(r["system"], r["mode"]) for r in case["runs"]] == modes(TINY, systems=peers)
     for entry in case["runs"]:
         known = {"system", "mode", "median_ms", "min_ms", "compile_s", "peak_rss_mb", "value_after_10_steps"}
@@ -88,7 +89,8 @@ def test_modes_of_everything_installed(everything):
     last = [("jax", "jit"), ("tensorflow", "keras function"), ("tensorflow", "xla")]
     ours = [("leptonc", "compiled"), ("leptonc", "scan"), ("leptonc", "eager")]
     assert modes(TINY) == ours + [("torch", mode) for mode in images] + last
-    assert modes(TINY_FORWARD)[2:] == [("torch", mode) for mode in images] + [("onnxruntime", "default")] + last
+    assert modes(TINY_FORWARD)[:3] == [("leptonc", "compiled"), ("leptonc", "frozen"), ("leptonc", "eager")]
+    assert modes(TINY_FORWARD)[3:] == [("torch", mode) for mode in images] + [("onnxruntime", "default")] + last
     assert modes(CASES["mlp"])[3:-3] == [("torch", mode) for mode in ("plain", "plain+memory kept", "compiled plain")]
 
 

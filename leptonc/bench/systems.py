@@ -46,7 +46,7 @@ BORROW_LEPTONC = "import sys; sys.path.append(sys.argv.pop(1)); from leptonc.ben
 
 def modes(case: Case, eager: bool = True, systems: Collection[str] | None = None) -> list[tuple[str, str]]:
     """(system, mode) of all that can run here: leptonc, and of its peers those in ``systems`` if that is given."""
-    found = [("leptonc", "compiled")] + ([("leptonc", "scan")] if case.training else [])
+    found = [("leptonc", "compiled"), ("leptonc", "scan" if case.training else "frozen")]
     found += [("leptonc", "eager")] if eager else []
     peers = [peer for peer in PEERS if _available(peer) and (systems is None or peer in systems)]
     return found + [(peer, mode) for peer in peers for mode in _peer_modes(peer, case)]
@@ -108,6 +108,8 @@ def make(system: str, mode: str, case: Case) -> Step:
     """Raises LeptonError for an unknown system."""
     if (system, mode) == ("leptonc", "scan"):
         return _leptonc_scan(case)
+    if (system, mode) == ("leptonc", "frozen"):
+        return _leptonc_frozen(case)
     if system == "leptonc":
         return _leptonc(case, eager=mode == "eager")
     if system == "torch":
@@ -176,11 +178,18 @@ def _leptonc(case: Case, eager: bool) -> Step:
 
     def step() -> float:
         nonlocal params, state
-        with leptonc.disable_jit(eager):
-            params, state, value = train(params, state, x, y)
+        params, state, value = train(params, state, x, y)
         return float(value)
 
-    return step
+    return _eagerly(step) if eager else step
+
+
+def _eagerly(step: Step) -> Step:
+    def eager_step() -> Any:
+        with leptonc.disable_jit():
+            return step()
+
+    return eager_step
 
 
 def _leptonc_scan(case: Case) -> Step:
@@ -205,7 +214,13 @@ def _leptonc_forward(case: Case, eager: bool) -> Step:
     run, args = forward(case)
 
     def step() -> Any:
-        with leptonc.disable_jit(eager):
-            return run(*args)
+        return run(*args)
 
-    return step
+    return _eagerly(step) if eager else step
+
+
+def _leptonc_frozen(case: Case) -> Step:
+    """The forward pass with weights given once, as ONNX Runtime has them."""
+    run, (params, x) = forward(case)
+    predict = leptonc.freeze(run, params)
+    return lambda: predict(x)

@@ -272,7 +272,8 @@ class Kernel:
 @dataclass(frozen=True)
 class Buffer:
     """Storage of a Program. ``kind``: input | output | temp | constant. ``donated``: the input buffer whose memory
-    an output takes. ``offset``: a temp's place in the arena (bytes), set by the memory planner."""
+    an output takes. ``offset``: a temp's place in the arena (bytes), set by the memory planner. ``frozen``: an input that is the
+    same at every call."""
 
     type: TensorType
     kind: str
@@ -280,6 +281,7 @@ class Buffer:
     literal: Literal | None = None
     donated: int | None = None
     offset: int | None = None
+    frozen: bool = False
 
 
 @dataclass(frozen=True)

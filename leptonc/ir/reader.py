@@ -445,7 +445,8 @@ class _Reader:
         name = self.string() if self.kind == "string" else ""
         literal = self.literal(self.type()) if self.accept("=") else None
         donated = self._buffer_number() if self.accept("donated") else None
-        return Buffer(type_, kind, name, literal, donated, self.integer() if self.accept("at") else None)
+        offset = self.integer() if self.accept("at") else None
+        return Buffer(type_, kind, name, literal, donated, offset, self.accept("frozen"))
 
     def _call(self) -> tuple[int, tuple[int, ...], Loc | None]:
         self.expect("call")

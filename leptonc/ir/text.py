@@ -197,7 +197,8 @@ def _buffer_text(number: int, buffer: Buffer) -> str:
     text += f" {json.dumps(buffer.name)}" if buffer.name else ""
     text += f" = {literal_text(buffer.literal)}" if buffer.literal is not None else ""
     text += f" donated b{buffer.donated}" if buffer.donated is not None else ""
-    return text + (f" at {buffer.offset}" if buffer.offset is not None else "")
+    text += f" at {buffer.offset}" if buffer.offset is not None else ""
+    return text + (" frozen" if buffer.frozen else "")
 
 
 def _call_text(call: Call, number: int, locs: bool) -> str:

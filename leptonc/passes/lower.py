@@ -61,11 +61,11 @@ class _Lowering:
         self.buffers.append(buffer)
         return len(self.buffers) - 1
 
-    def run(self, donated: dict[int, int]) -> Program:
+    def run(self, donated: dict[int, int], frozen: int) -> Program:
         graph = self.graph
         names = graph.input_names or ("",) * len(graph.inputs)
-        for value, type_, name in zip(graph.inputs, graph.input_types, names, strict=True):
-            self.buffer_of[value] = self.buffer(Buffer(type_, "input", name))
+        for n, (value, type_, name) in enumerate(zip(graph.inputs, graph.input_types, names, strict=True)):
+            self.buffer_of[value] = self.buffer(Buffer(type_, "input", name, frozen=n < frozen))
         for node in graph.nodes:
             self.node(node)
         inputs = tuple(self.buffer_of[v] for v in graph.inputs)
@@ -127,11 +127,12 @@ def op_splats(node: Node) -> bool:
     return literal.data == literal.data[:size] * literal.type.size
 
 
-def lower_graph(graph: Graph, donated: dict[int, int]) -> Program:
-    """``donated`` maps an output's position to the position of the input whose memory it takes."""
+def lower_graph(graph: Graph, donated: dict[int, int], frozen: int = 0) -> Program:
+    """``donated`` maps an output's position to the position of the input whose memory it takes; the first ``frozen`` inputs are
+    the same at every call."""
     for output, source in donated.items():
         if graph.output_types[output] != graph.input_types[source]:
             raise DonationError(f"output {output} is {graph.output_types[output]}, donated input {source} is "
                                 f"{graph.input_types[source]}")
-    return _Lowering(graph).run(donated)
+    return _Lowering(graph).run(donated, frozen)
 

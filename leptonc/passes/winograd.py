@@ -27,7 +27,7 @@ from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Kernel, Load
 from leptonc.ir.structure import is_product_sum
 from leptonc.ir.types import DType, TensorType, bool_
 from leptonc.passes.coarsen import coarsened, lifted
-from leptonc.passes.draft import Draft, Task, buffer_name, index_at, inst_at, tidy
+from leptonc.passes.draft import Draft, Task, buffer_name, buffer_number, index_at, inst_at, tidy
 from leptonc.passes.squares import APART, F2, F4, LEAST_CHANNELS, TAPS, Form, ScalarCode, at_points, transformed, with_epilogue
 
 GAIN = 1.2  # how much less work it must be
@@ -57,19 +57,25 @@ class Winograd:
 
     def _replaced(self, draft: Draft, made: dict[object, int], task: Task) -> list[Task]:
         whole = _find(task.kernel)
-        best = None if whole is None else _best(whole, self.local_bytes)
+        best = None if whole is None else _best(whole, self.local_bytes, 0 if _is_frozen(draft, whole) else WEIGHT)
         if best is None:
             return [task]
         found, plan = best
         weights = task.kernel.buffer(found.w.buffer)
-        key = (found.w.buffer, found.w.index_without_taps, found.flipped, found.depth.extent, found.col.extent, plan.shape)
+        columns = weights.type.shape[found.w.load.index.index(found.col_index)]
+        key = (found.w.buffer, found.arrangement, found.flipped, found.depth.extent, columns, plan.shape)
         before = []
         if key not in made:
-            type_ = TensorType((plan.points, found.depth.extent + APART, found.col.extent), weights.type.dtype)
+            type_ = TensorType((plan.points, found.depth.extent + APART, columns), weights.type.dtype)
             made[key] = draft.temp(type_)
             before = [Task(_weight_kernel(found, plan, weights, Param(buffer_name(made[key]), type_, "out")), task.loc)]
         number = made[key]
         return [*before, replace(task, kernel=_tiled(found, plan, Param(buffer_name(number), draft.buffers[number].type)))]
+
+
+def _is_frozen(draft: Draft, found: _Found) -> bool:
+    """Whether the weights are the same at every call, and transformed once for all."""
+    return draft.buffers[buffer_number(found.w.buffer)].frozen
 
 
 @dataclass(frozen=True)
@@ -80,17 +86,14 @@ class _Weights:
     load: Load
     taps: tuple[str, str]
 
-    @property
-    def index_without_taps(self) -> tuple[Index, ...]:
-        return tuple(Index() if any(i.coeff(t) for t in self.taps) else i for i in self.load.index)
-
 
 @dataclass(frozen=True)
 class _Found:
     """A convolution that is the first stage of a kernel of tiles.
 
     Its results' columns are the axis ``columns``; its rows ``strip``, ``height`` in each tile (None: one row), where the
-    tiles follow each other along ``down``. ``depth`` are the folded channels, ``col`` the channels made.
+    tiles follow each other along ``down``. ``depth`` are the folded channels, ``col`` the channels made: those of ``col_index``,
+    which may differ from tile to tile.
     ``flipped``: the input is read against the taps (an input gradient)."""
 
     kernel: Kernel
@@ -102,6 +105,7 @@ class _Found:
     columns: Axis
     depth: Axis
     col: Axis
+    col_index: Index
     flipped: bool
 
     @property
@@ -113,9 +117,16 @@ class _Found:
         return self.strip.extent if self.strip else 1
 
     @property
+    def arrangement(self) -> tuple[str, ...]:
+        """What each dimension of the kernel is."""
+        ky, kx = (Index(((tap, 1),)) for tap in self.w.taps)
+        names = {ky: "row", kx: "column", Index.of(self.depth): "depth", self.col_index: "col"}
+        return tuple(names[i] for i in self.w.load.index)
+
+    @property
     def images(self) -> Axis | None:
         """Another axis of tiles that may lie in one."""
-        return next((a for a in reversed(self.kernel.outer) if a != self.down), None)
+        return next((a for a in reversed(self.kernel.outer) if a != self.down and not self.col_index.coeff(a.name)), None)
 
 
 @dataclass(frozen=True)
@@ -171,18 +182,22 @@ def _matched(kernel: Kernel, swap: bool) -> _Found | None:
     (ky, (rows, sign)), (kx, (columns, other)) = moving
     depth = next(axis for axis, p in zip(stage.reduce_axes, pairs) if p is None)
     cols = [a for a in stage.map_axes if _moves(w, a) and not _moves(x, a)]
-    if sign != other or rows == columns or len(cols) != 1 or not _plain(w, (ky, kx, depth, cols[0])) or not _moves(x, depth):
+    if sign != other or rows == columns or len(cols) != 1 or not _moves(x, depth):
+        return None
+    col_index = _col_index(w, (ky, kx, depth), cols[0], kernel.outer)
+    if col_index is None or any(_moves(x, a) for a in kernel.outer if col_index.coeff(a.name)):
         return None
     others = tuple(a for a in stage.map_axes if a not in (rows, columns, cols[0]))
     weights = _Weights(w.buffer, w, (ky.name, kx.name))
     if not kernel.outer:
-        return _Found(lifted(kernel, (*others, rows)), number, x, weights, rows, None, columns, depth, cols[0], sign < 0)
+        return _Found(lifted(kernel, (*others, rows)), number, x, weights, rows, None, columns, depth, cols[0], col_index,
+                      sign < 0)
     if others:
         return None
     along = next(i for i in x.index if i.coeff(rows.name))
     outer = [a for a in kernel.outer if along.coeff(a.name)]
     down = outer[0] if len(outer) == 1 and along.coeff(outer[0].name) == rows.extent else None
-    return _Found(kernel, number, x, weights, down, rows, columns, depth, cols[0], sign < 0)
+    return _Found(kernel, number, x, weights, down, rows, columns, depth, cols[0], col_index, sign < 0)
 
 
 def _position(stage: Stage, x: Load, axis: Axis) -> tuple[Axis, int] | None:
@@ -203,12 +218,19 @@ def _moves(load: Load, axis: Axis) -> bool:
     return any(i.coeff(axis.name) for i in load.index)
 
 
-def _plain(w: Load, axes: Sequence[Axis]) -> bool:
-    """Whether the kernel's dimensions are these axes, each once."""
-    return sorted(w.index, key=lambda i: i.axes) == sorted(map(Index.of, axes), key=lambda i: i.axes)
+def _col_index(w: Load, axes: Sequence[Axis], col: Axis, outer: Sequence[Axis]) -> Index | None:
+    """The dimension of the kernel along ``col``, if the others are these axes, each once: ``col`` alone, or from where a tile's
+    channels begin."""
+    along = [i for i in w.index if i.coeff(col.name)]
+    rest = [i for i in w.index if not i.coeff(col.name)]
+    if len(along) != 1 or sorted(rest, key=lambda i: i.axes) != sorted(map(Index.of, axes), key=lambda i: i.axes):
+        return None
+    (index,) = along
+    inside = {col.name, *(a.name for a in outer)} >= {axis for axis, _ in index.axes}
+    return index if inside and index.coeff(col.name) == 1 and not (index.offset or index.values or index.div != 1) else None
 
 
-def _best(whole: _Found, local_bytes: int) -> tuple[_Found, _Plan] | None:
+def _best(whole: _Found, local_bytes: int, weight: int) -> tuple[_Found, _Plan] | None:
     """The squares and tiles that take least work; None if direct sums take hardly more."""
     depth, col = whole.depth.extent, whole.col.extent
     if min(depth, col) < LEAST_CHANNELS:
@@ -216,7 +238,7 @@ def _best(whole: _Found, local_bytes: int) -> tuple[_Found, _Plan] | None:
     plans = [(found, plan) for found in _widths(whole) for plan in _plans(found) if _local_bytes(found, plan) <= local_bytes]
     if not plans:
         return None
-    work, best = min(((_work(*plan), n) for n, plan in enumerate(plans)))
+    work, best = min(((_work(*plan, weight), n) for n, plan in enumerate(plans)))
     rows = prod(a.extent for a in whole.kernel.outer) * whole.height
     direct = rows * (whole.columns.extent + NEAR) * TAPS * TAPS * depth * col
     return plans[best] if work * GAIN < direct else None
@@ -268,8 +290,8 @@ def _local_bytes(found: _Found, plan: _Plan) -> int:
     return plan.points * (_squares(found, plan) + APART) * (found.depth.extent + found.col.extent) * size
 
 
-def _work(found: _Found, plan: _Plan) -> float:
-    """Multiply-adds, and instructions of the transforms."""
+def _work(found: _Found, plan: _Plan, weight: int) -> float:
+    """Multiply-adds, and instructions of the transforms; ``weight`` of them for each weight at a point."""
     depth, col, squares = found.depth.extent, found.col.extent, _squares(found, plan)
     weights = plan.points * depth * col
     reading = NEAR if weights * found.stage.insts[found.reduce].dtype.itemsize <= NEAR_BYTES else FAR
@@ -280,12 +302,12 @@ def _work(found: _Found, plan: _Plan) -> float:
     if not plan.exact_zeros:
         moved += down.results * along.results * (HELD * depth + ANY)
     tiles = prod(a.extent for a in found.kernel.outer) // (plan.strips * plan.images)
-    return float(tiles * (weights * (squares + reading) + squares * moved) + WEIGHT * weights)
+    return float(tiles * (weights * (squares + reading) + squares * moved) + weight * weights)
 
 
 def _weight_kernel(found: _Found, plan: _Plan, weights: Param, out: Param) -> Kernel:
     """u[q, depth, col] = (G w G')[q]"""
-    depth, col = replace(found.depth, reduce=False), found.col
+    depth, col = replace(found.depth, reduce=False), replace(found.col, extent=out.type.shape[-1])
     code = ScalarCode(weights.type.dtype)
     square = transformed(code, lambda y, x: code.push(_tap(found, y, x)), (TAPS, TAPS), plan.down.kernel, plan.along.kernel)
     return Kernel("winograd_weights", (replace(weights, role="in"), out),
@@ -294,9 +316,9 @@ def _weight_kernel(found: _Found, plan: _Plan, weights: Param, out: Param) -> Ke
 
 def _tap(found: _Found, y: int, x: int) -> Load:
     """The kernel's element at a tap, as the input meets it."""
-    at = dict(zip(found.w.taps, (TAPS - 1 - y, TAPS - 1 - x) if found.flipped else (y, x)))
-    index = tuple(next((Index(offset=at[t]) for t in found.w.taps if i.coeff(t)), i) for i in found.w.load.index)
-    return replace(found.w.load, index=index)
+    at = (TAPS - 1 - y, TAPS - 1 - x) if found.flipped else (y, x)
+    place = dict(zip(("row", "column"), map(Index.of, at))) | {"depth": Index.of(found.depth), "col": Index.of(found.col)}
+    return replace(found.w.load, index=tuple(place[dimension] for dimension in found.arrangement))
 
 
 @dataclass(frozen=True)
@@ -420,7 +442,7 @@ def _product_stage(squares: _Squares, v: Param, m: Param, u: Param) -> Stage:
     point, square = Axis("point", squares.plan.points), Axis("square", squares.count)
     dtype = u.type.dtype
     insts = (Load(v.name, tuple(map(Index.of, (point, square, found.depth))), dtype),
-             Load(u.name, tuple(map(Index.of, (point, found.depth, found.col))), dtype),
+             Load(u.name, (Index.of(point), Index.of(found.depth), found.col_index), dtype),
              Apply("mul", (0, 1), dtype), Reduce("sum", 2, dtype))
     store = Store(m.name, tuple(map(Index.of, (point, square, found.col))), 3)
     return Stage((point, square, found.col, found.depth), insts, (store,))

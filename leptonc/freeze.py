@@ -1,0 +1,118 @@
+"""``freeze``: a function with its first arguments given once and for all, as a trained model's weights are for inference.
+
+What depends on those arguments alone is computed when they are given: transformed weights of convolutions, to begin with, which
+a jitted function makes anew at every call.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from leptonc import driver, tree
+from leptonc.errors import LeptonError
+from leptonc.jit import Jitted, jit
+from leptonc.memory import copied
+from leptonc.promotion import PYTHON_SCALARS
+from leptonc.signature import argument_names, as_leaf, leaf_key
+from leptonc.stages import Shortcut
+from leptonc.trace import Tracer, function_name, tracing
+from leptonc.transforms import jit_disabled
+from leptonc.treecode import builder, flattener
+
+
+@dataclass(frozen=True)
+class _Program:
+    """Code for one signature of the other arguments, and the arrays it takes after theirs."""
+
+    executable: driver.Executable
+    held: list[np.ndarray]
+    build: Callable[[Sequence[Any]], Any]
+
+    def exact(self, leaves: Sequence[Any]) -> list[np.ndarray] | None:
+        return self.executable.call_exact([*leaves, *self.held])
+
+    def __call__(self, leaves: Sequence[Any]) -> Any:
+        return self.build(self.executable([*map(np.asarray, leaves), *self.held]))
+
+
+class Frozen:
+    """What ``freeze`` returns. Call it with the arguments that were not given, by position; it compiles for each new signature."""
+
+    def __init__(self, jitted: Jitted, args: tuple[Any, ...]):
+        functools.update_wrapper(self, jitted)
+        self._jitted, self._name = jitted, function_name(jitted.function)
+        leaves, treedef = tree.flatten((args, {}))
+        if any(isinstance(leaf, Tracer) for leaf in leaves):
+            raise LeptonError(f"freeze of {self._name}: an argument is traced; fix: freeze outside of the function being traced")
+        names = argument_names(jitted.function, treedef)
+        self._leaves = [_own(leaf, path, self._name) for leaf, path in zip(leaves, names, strict=True)]
+        self._args: tuple[Any, ...] = tree.unflatten(treedef, self._leaves)[0]
+        self._programs: dict[Any, tuple[_Program, Shortcut | None]] = {}
+        self._shortcut: Shortcut | None = None  # of the program that ran last
+        self._lock = threading.RLock()
+
+    def __call__(self, *args: Any) -> Any:
+        """The function of the frozen arguments and these. Raises what the jitted function raises."""
+        if tracing() or jit_disabled():
+            return self._jitted(*self._args, *args)
+        if self._shortcut is not None:
+            done, result = self._shortcut(args)
+            if done:
+                return result
+        leaves, treedef = tree.flatten(args)
+        whole = argument_names(self._jitted.function, tree.flatten(((*self._args, *args), {}))[1])
+        names = whole[len(self._leaves):]
+        leaves = [leaf if type(leaf) in PYTHON_SCALARS else as_leaf(leaf, path, self._name) for leaf, path in zip(leaves, names)]
+        key = treedef, tuple(leaf_key(leaf, path, self._name) for leaf, path in zip(leaves, names))
+        program, self._shortcut = self._program(key, args)
+        return program(leaves)
+
+    def _program(self, key: Any, args: tuple[Any, ...]) -> tuple[_Program, Shortcut | None]:
+        with self._lock:
+            if key not in self._programs:
+                self._programs[key] = self._compiled(key, args)
+            return self._programs[key]
+
+    def _compiled(self, key: Any, args: tuple[Any, ...]) -> tuple[_Program, Shortcut | None]:
+        traced = self._jitted.trace(*self._args, *args)
+        code = driver.compile_frozen(traced.graph, len(self._leaves))
+        held = dict(zip(traced.interface.signature.names, map(np.asarray, self._leaves)))
+        for name, part in (("computed", code.compute), ("prepared", code.prepare)):
+            results = part([held[slot.name] for slot in part.executable.inputs])
+            held |= {f"{name} {n}": array for n, array in enumerate(results)}
+        executable, count = code.step.executable, len(key[1])
+        taken = [held[slot.name] for slot in executable.inputs[count:]]
+        program = _Program(executable, taken, builder(traced.interface.out_tree))
+        weak = any(weak for _, _, weak in key[1])
+        return program, None if weak else Shortcut(flattener(key[0]), program.exact, program.build)
+
+    def __repr__(self) -> str:
+        return f"<frozen {self._name}>"
+
+
+def _own(leaf: Any, path: str, function: str) -> Any:
+    """A leaf that nobody else can change."""
+    return leaf if type(leaf) in PYTHON_SCALARS else copied(as_leaf(leaf, path, function))
+
+
+def freeze(f: Callable[..., Any], *args: Any) -> Frozen:
+    """``f`` with its first arguments fixed to ``args``, compiled for inference: ``predict = freeze(model, params); predict(x)``.
+
+    ``f`` is a function, jitted or not; ``args`` are trees of arrays and Python scalars, which are copied. What depends on them
+    alone is computed once for each signature of the other arguments. Results are those of ``jit(f)`` up to rounding:
+    convolutions whose weights need not be transformed at every call may be made by other algorithms.
+
+    Raises LeptonError if ``f`` has static or donated arguments.
+    """
+    jitted = f if isinstance(f, Jitted) else jit(f)
+    options = jitted.options
+    if options.static_argnums or options.static_argnames or options.donate_argnums:
+        raise LeptonError(f"freeze of {function_name(jitted.function)}: it has static or donated arguments; fix: freeze a function "
+                          "without (functools.partial binds static ones)")
+    return Frozen(jitted, args)

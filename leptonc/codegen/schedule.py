@@ -19,6 +19,7 @@ ITEM_COST = 4096  # scalar operations in one parallel item, about: enough to hid
 ENOUGH_ITEMS = 8  # from so many on, the vector axis is cut in long blocks only
 SHORTEST_BLOCK = 1024  # elements
 SERIAL_COST = 24_000  # below this a stage runs on one thread: a barrier costs about as much as the work saved
+STORE_COST = 4  # a store brings its cache line first, mostly from afar
 UNROLL_POINTS = 16  # reductions over fewer points are written out
 UNROLL_INSTS = 192
 
@@ -54,7 +55,7 @@ def point_cost(stage: LinearStage) -> int:
             cost += 1 if inst.op == "cast" else SCALARS[inst.op].cost
         elif isinstance(inst, Load | Reduce):
             cost += 1
-    return cost + len(stage.stores)
+    return cost + STORE_COST * len(stage.stores)
 
 
 def stage_cost(stage: LinearStage, lanes: int, target: Target) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 from leptonc.ir.kernel import Axis, Buffer, Call, Index, Kernel, Load, Program, Stage, Store
 from leptonc.memory import ALIGN, aligned
@@ -89,9 +90,18 @@ def _stores(stage: Stage, buffer: str) -> list[Store]:
 def _same_places(stage: Stage, source: str, result: str) -> bool:
     """Each point of the map axes reads what it overwrites and nothing else of the source."""
     stores = _stores(stage, result)
-    if len(stores) != 1 or stores[0].accumulate or stores[0].masked or any(i.values for i in stores[0].index):
+    if any(s.accumulate or s.masked or any(i.values for i in s.index) for s in stores):
         return False
-    return all(i.index == stores[0].index and i.pad is None for i in _loads(stage, source))
+    places, axes = {s.index for s in stores}, {a.name for a in stage.map_axes if a.extent > 1}
+    if any(axes - {axis for index in place for axis, _ in index.axes} for place in places):
+        return False  # points share a place
+    apart = len(places) == len(stores) and all(_differ(a, b) for a, b in combinations(places, 2))
+    return apart and all(i.index in places and i.pad is None for i in _loads(stage, source))
+
+
+def _differ(one: tuple[Index, ...], other: tuple[Index, ...]) -> bool:
+    """Whether two accesses never meet, whatever their points: in some dimension they are different constants."""
+    return any(a.is_constant and b.is_constant and a != b for a, b in zip(one, other))
 
 
 def _apart(axis: Axis, outer: tuple[Axis, ...], indices: list[tuple[Index, ...]], extents: dict[str, int]) -> bool:

@@ -132,3 +132,21 @@ def test_tiles_in_place_only_in_the_last_stage_that_reads():
     kernel = coarsened(lifted(kb.build(), [i]), i, 4)[0]
     assert not in_place(kernel, "a0", "r0")
     assert in_place(kernel, "a0", "r1")
+
+
+@pytest.mark.parametrize(("places", "safe"), [
+    ([(0, "i"), (1, "i")], True),
+    ([(0, "i"), (1, 2)], False),  # a place that every point writes
+    ([("i", "i"), (1, "i")], False),  # may be the same
+])
+def test_several_places_at_once(places, safe):
+    """Each point of i exchanges what lies at two places."""
+    kb = KernelBuilder("k")
+    a, r = kb.input(TensorType((6, 6), f32)), kb.output(TensorType((6, 6), f32))
+    (i,) = kb.axes((6,))
+    s = kb.stage([i])
+    at = [[i if k == "i" else Index.of(k) for k in place] for place in places]
+    loads = [s.load(a, index) for index in at]
+    for index, value in zip(at, reversed(loads)):
+        s.store(r, index, value)
+    assert in_place(kb.build(), "a0", "r0") is safe

@@ -175,3 +175,20 @@ def test_all_of_a_layer_at_once(rng):
         wanted = leptonc.jit(grads)(*(a.astype(np.float64) for a in (w, last, x)))
     for got, direct in zip(leptonc.jit(grads)(w, last, x), wanted, strict=True):
         assert np.abs(got - direct).max() <= 1e-5 * np.abs(direct).max()
+
+
+def test_donated_weights_are_updated_in_place(rng):
+    """Each pair of channels reads and writes all of its taps."""
+    x, w, g = operands(rng)
+    m = rng.standard_normal(w.shape).astype(np.float32)
+
+    def update(w, m, x, g):
+        m = 0.9 * m + gradient()(x, w, g)
+        return w - 0.1 * m, m
+
+    traced = leptonc.jit(update, donate_argnums=(0, 1)).trace(w, m, x, g)
+    program = traced.lower().program
+    assert [c.kernel.name for c in program.calls].count("copy") == 0 and forms(update, w, m, x, g) == [24]
+    wanted = exact(update, w, m, x, g)
+    for got, direct in zip(driver.compile_program(program)([w.copy(), m.copy(), x, g]), wanted, strict=True):
+        assert np.abs(got - direct).max() <= 1e-5 * np.abs(direct).max()

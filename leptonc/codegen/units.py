@@ -11,6 +11,7 @@ from leptonc.codegen.contract import ContractionEmitter, panels_of, workspace_by
 from leptonc.codegen.contraction import Contraction, find_contraction
 from leptonc.codegen.emitter import Emitter
 from leptonc.codegen.filling import fill_kernel, filling
+from leptonc.codegen.interleave import Lead, lead_of
 from leptonc.codegen.linear import LinearStage, linear_stage
 from leptonc.codegen.lookup import LANES, Lookup, LookupEmitter, find_lookup
 from leptonc.codegen.nest import NestEmitter
@@ -41,6 +42,7 @@ class Unit:
     description: str
     panel_bytes: int = 0
     local_bytes: int = 0
+    lead: Lead | None = None
 
 
 @dataclass
@@ -138,7 +140,7 @@ class _KernelUnits:
         NestEmitter(e, linear, nest, self.pointers, {}).emit("%begin", "%end")
         reads, writes = _touched(stage)
         return Unit(self._write(e), self.kernel, reads, writes, nest.items, stage_cost(linear, nest.lanes, self.functions.target),
-                    f"{what} {describe_nest(nest)}")
+                    f"{what} {describe_nest(nest)}", lead=lead_of(nest.parallel, [linear], self.kernel))
 
     def _outer_units(self) -> list[Unit]:
         """All stages in turn at each outer point; locals live in the thread's scratch. Panels are packed before."""
@@ -178,7 +180,7 @@ class _KernelUnits:
         reads, writes = self._touched_outside()
         offset += max((workspace_bytes(plan) for plan in plans if plan), default=0)
         return [*packs, Unit(self._write(e), kernel, reads | ({""} if packs else set()), writes, points, cost, what, panel_offset,
-                             offset)]
+                             offset, lead_of(kernel.outer, linears, kernel))]
 
     def _touched_outside(self) -> tuple[frozenset[str], frozenset[str]]:
         """The parameters that the stages read and write."""
@@ -208,7 +210,7 @@ class _KernelUnits:
         reads |= {""} if units else frozenset()
         cost = 2 * plan.work // plan.lanes
         unit = Unit(self._write(e), self.kernel, reads, writes, plan.items, cost, describe_contraction(plan), offset,
-                    workspace_bytes(plan))
+                    workspace_bytes(plan), lead_of(plan.outer, [plan.stage], self.kernel))
         return [*units, unit]
 
     def _routed_units(self, stage: Stage, plan: Routed) -> list[Unit]:
@@ -231,7 +233,8 @@ class _KernelUnits:
         reads, writes = _touched(stage)
         reads |= {""} if units else frozenset()
         cost = plan.entries * (ENTRY_COST + plan.row_count * plan.vectors)
-        unit = Unit(self._write(e), self.kernel, reads, writes, plan.items, cost, describe_routed(plan), size, routed_scratch(plan))
+        unit = Unit(self._write(e), self.kernel, reads, writes, plan.items, cost, describe_routed(plan), size, routed_scratch(plan),
+                    lead_of(plan.outer, [plan.stage], self.kernel))
         return [*units, unit]
 
     def _lookup_unit(self, stage: Stage, plan: Lookup) -> Unit:
@@ -239,7 +242,8 @@ class _KernelUnits:
         LookupEmitter(e, plan, self.pointers, self.pointers[routed.dense_buffer], "%local").emit("%begin", "%end")
         reads, writes = _touched(stage)
         cost = routed.entries * routed.row_count * routed.vector.extent * 2 // LANES
-        return Unit(self._write(e), self.kernel, reads, writes, routed.items, cost, describe_lookup(plan), 0, plan.tile_bytes)
+        return Unit(self._write(e), self.kernel, reads, writes, routed.items, cost, describe_lookup(plan), 0, plan.tile_bytes,
+                    lead_of(routed.outer, [routed.stage], self.kernel))
 
     def _pack_unit(self, panels: Panels, offset: int) -> Unit:
         e = self.functions.emitter()

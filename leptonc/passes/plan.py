@@ -12,6 +12,8 @@ from leptonc.memory import ALIGN, aligned
 from leptonc.passes.draft import Draft, Task, buffer_name
 from leptonc.passes.lower import copy_kernel
 
+REST = 6  # calls
+
 
 @dataclass(frozen=True)
 class Donate:
@@ -133,6 +135,7 @@ class PlanMemory:
         for number, end in last.items():
             ending.setdefault(end, []).append(number)
         for position, call in enumerate(program.calls):
+            arena.advance(position)
             dying = [n for n in ending.get(position, ()) if n in offsets]
             for number in _born(first, call, position):
                 shared = _shares_with(program, call, number, dying)
@@ -178,17 +181,36 @@ def _shares_with(program: Program, call: Call, number: int, dying: list[int]) ->
 
 
 class _Arena:
-    """Free blocks by size and by offset; the smallest that fits is taken, neighbours are joined when given back."""
+    """Free blocks by size and by offset; the smallest that fits is taken, neighbours are joined when given back.
+
+    What is given back rests for some calls if nothing needs it before: kernels near each other could not run block by block
+    (``codegen/interleave.py``) if one wrote what another had just read.
+    """
 
     def __init__(self) -> None:
         self.size = 0
+        self.position = 0
+        self.resting: list[tuple[int, int, int]] = []  # (position, offset, bytes), oldest first
         self.free: list[tuple[int, int]] = []  # (bytes, offset), sorted
         self.starts: dict[int, int] = {}
         self.stops: dict[int, int] = {}
 
+    def advance(self, position: int) -> None:
+        """To the call at a position: what has rested long enough is free."""
+        self.position = position
+        self._wake(position - REST)
+
+    def _wake(self, until: int) -> None:
+        while self.resting and self.resting[0][0] <= until:
+            _, offset, size = self.resting.pop(0)
+            self._free(offset, size)
+
     def take(self, nbytes: int) -> int:
         need = max(ALIGN, aligned(nbytes))
         at = bisect_left(self.free, (need, -1))
+        if at == len(self.free):
+            self._wake(self.position)
+            at = bisect_left(self.free, (need, -1))
         if at == len(self.free):
             return self._grow(need)
         size, offset = self.free[at]
@@ -207,7 +229,9 @@ class _Arena:
         return offset
 
     def give(self, offset: int, nbytes: int) -> None:
-        size = max(ALIGN, aligned(nbytes))
+        self.resting.append((self.position, offset, max(ALIGN, aligned(nbytes))))
+
+    def _free(self, offset: int, size: int) -> None:
         before = self.stops.get(offset)
         if before:
             self._remove(before, offset - before)

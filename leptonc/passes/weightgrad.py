@@ -1,4 +1,4 @@
-"""Gradients of 3x3 kernels by Winograd's algorithms: 4, or by smaller squares 2.25, products instead of 16 or 4 times 9.
+"""Gradients of 3x3 kernels by Winograd's algorithms: a quarter of the products, or by smaller squares less than a half.
 
     u[q, t, c] = (B' d B)[q]                     each square d of the input, t numbers the squares of all images
     v[q, t, o] = (G e G')[q]                     the square e of cotangents that the input's square meets
@@ -7,8 +7,10 @@
 
 A weight gradient is the convolution of an image by an image, with nine results. Cut into squares of cotangents it is a sum of
 small ones, F(3x3, 4x4), and since the last transform is linear it can follow the sum: a product of matrices at each point.
-``passes/squares.py`` has the transforms. In exact arithmetic the sums are the direct ones; rounding errors are of their order,
-but a sum whose terms are all 0 may be one. An infinity makes NaN of all taps, as it does of one in a direct sum.
+``passes/squares.py`` has the transforms. The last squares of a row or column may reach beyond the image, where nothing is.
+
+In exact arithmetic the sums are the direct ones; rounding errors are of their order, but a sum whose terms are all 0 may be one. An
+infinity makes NaN of all taps, as it does of one in a direct sum.
 """
 
 from __future__ import annotations
@@ -52,16 +54,28 @@ class WinogradWeightGrad:
         tasks: list[Task] = []
         for task in draft.tasks:
             found = find_weight_grad(task.kernel)
-            plan = _best(found) if found else None
+            plan = _best(found, _fills_image(found) or _has_zeros_around(draft, found)) if found else None
             tasks += [task] if found is None or plan is None else _tasks(draft, task, found, plan)
         draft.tasks = tasks
         return draft.finish()
 
 
+def _fills_image(found: WeightGrad) -> bool:
+    """Whether the cotangents' buffer ends where the image does."""
+    shape = found.kernel.buffer(found.g.buffer).type.shape
+    return all(extent == a.extent for i, extent in zip(found.g.index, shape) for a in found.moved if i.coeff(a.name))
+
+
+def _has_zeros_around(draft: Draft, found: WeightGrad) -> bool:
+    """Whether it was made with a halo of zeros."""
+    made = [p for task in draft.tasks for p in task.kernel.outputs if p.name == found.g.buffer]
+    return bool(made) and all(p.init == 0 for p in made)
+
+
 def is_winograd_weight_grad(kernel: Kernel) -> bool:
     """Whether the pass will take a kernel, so that its sum need not be split for there to be parallel work."""
     found = find_weight_grad(kernel)
-    return found is not None and _best(found) is not None
+    return found is not None and _best(found, _fills_image(found)) is not None
 
 
 @dataclass(frozen=True)
@@ -155,26 +169,26 @@ def _axes_of(index: Index, axes: dict[str, Axis]) -> list[Axis] | None:
     return [axes[name] for name, _ in index.axes]
 
 
-def _best(found: WeightGrad) -> _Plan | None:
-    """The squares that take least work; None if the direct sum takes hardly more."""
+def _best(found: WeightGrad, ends: bool) -> _Plan | None:
+    """The squares that take least work; None if the direct sum takes hardly more. They may reach beyond an image that ``ends``:
+    there are no cotangents."""
     depth, col = found.depth.extent, found.col.extent
     if min(depth, col) < LEAST_CHANNELS:
         return None
-    work, _, plan = min(((_work(found, plan), n, plan) for n, plan in enumerate(_plans(found))), default=(0.0, 0, None))
+    work, _, plan = min(((_work(found, plan), n, plan) for n, plan in enumerate(_plans(found, ends))), default=(0.0, 0, None))
     direct = prod(a.extent for a in found.stage.axes)
     return plan if work * GAIN < direct else None
 
 
-def _plans(found: WeightGrad) -> Iterator[_Plan]:
-    row, column = found.moved
+def _plans(found: WeightGrad, ragged: bool) -> Iterator[_Plan]:
     for down, along in product((F2, F4), repeat=2):
-        if row.extent % down.results == 0 and column.extent % along.results == 0:
+        if ragged or all(a.extent % form.results == 0 for a, form in zip(found.moved, (down, along))):
             yield _Plan(down, along)
 
 
 def _count(found: WeightGrad, plan: _Plan) -> int:
     """Squares of all images."""
-    return prod(a.extent for a in (*found.images, *found.moved)) // prod(plan.cell)
+    return prod(a.extent for a in found.images) * prod(-(-a.extent // size) for a, size in zip(found.moved, plan.cell))
 
 
 def _work(found: WeightGrad, plan: _Plan) -> float:
@@ -199,7 +213,12 @@ class _Squares:
     @property
     def axes(self) -> tuple[Axis, ...]:
         images = (replace(a, reduce=False) for a in self.found.images)
-        return (*images, *(Axis(a.name, a.extent // size) for a, size in zip(self.found.moved, self.plan.cell)))
+        return (*images, *(Axis(a.name, -(-a.extent // size)) for a, size in zip(self.found.moved, self.plan.cell)))
+
+    @property
+    def ragged(self) -> bool:
+        """Whether some squares reach beyond the image."""
+        return any(a.extent % size for a, size in zip(self.found.moved, self.plan.cell))
 
     @property
     def number(self) -> Index:
@@ -237,7 +256,8 @@ def _transform(name: str, squares: _Squares, load: Load, channel: Axis, out: Par
 
     def element(y: int, x: int) -> int:
         place = squares.place(y, x)
-        return code.push(replace(load, index=tuple(index_at(i, place) for i in load.index)))
+        pad = 0.0 if squares.ragged and load.pad is None else load.pad
+        return code.push(replace(load, index=tuple(index_at(i, place) for i in load.index), pad=pad))
 
     square = transformed(code, element, shape, *transforms)
     stage = Stage((*squares.axes, channel), tuple(code.insts), at_points(out, square, (squares.number, Index.of(channel))))

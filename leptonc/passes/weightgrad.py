@@ -39,6 +39,7 @@ from leptonc.passes.squares import (
 )
 
 GAIN = 1.2  # how much less work it must be
+MOST_BYTES = 256 * 1024 * 1024  # that transformed squares may take
 NEAR_BYTES = 16 * 1024 * 1024  # transformed squares that are still in L3 when they are multiplied
 NEAR, FAR = 8, 24  # what writing a vector of them and reading it costs, in multiply-adds, where they are and where they are not
 
@@ -182,8 +183,16 @@ def _best(found: WeightGrad, ends: bool) -> _Plan | None:
 
 def _plans(found: WeightGrad, ragged: bool) -> Iterator[_Plan]:
     for down, along in product((F2, F4), repeat=2):
-        if ragged or all(a.extent % form.results == 0 for a, form in zip(found.moved, (down, along))):
-            yield _Plan(down, along)
+        plan = _Plan(down, along)
+        even = all(a.extent % size == 0 for a, size in zip(found.moved, plan.cell))
+        if (ragged or even) and _bytes(found, plan) <= MOST_BYTES:
+            yield plan
+
+
+def _bytes(found: WeightGrad, plan: _Plan) -> int:
+    """Of transformed squares, of both images."""
+    size = found.stage.insts[found.reduce].dtype.itemsize
+    return plan.points * _count(found, plan) * (found.depth.extent + found.col.extent) * size
 
 
 def _count(found: WeightGrad, plan: _Plan) -> int:
@@ -198,7 +207,7 @@ def _work(found: WeightGrad, plan: _Plan) -> float:
     into = down.input_work * along.points + along.input_work * down.points
     against = down.cotangent_work * along.results + along.cotangent_work * down.points
     elements = points * squares * (depth + col)
-    moving = NEAR if elements * found.stage.insts[found.reduce].dtype.itemsize <= NEAR_BYTES else FAR
+    moving = NEAR if _bytes(found, plan) <= NEAR_BYTES else FAR
     out = down.output_work * along.points + along.output_work * TAPS + 2 * points
     return float(squares * (points * depth * col + depth * into + col * against) + moving * elements + depth * col * out)
 

@@ -210,3 +210,9 @@ def test_donated_weights_are_updated_in_place(rng):
     wanted = exact(update, w, m, x, g)
     for got, direct in zip(driver.compile_program(program)([w.copy(), m.copy(), x, g]), wanted, strict=True):
         assert np.abs(got - direct).max() <= 1e-5 * np.abs(direct).max()
+
+
+def test_not_where_the_squares_would_fill_the_memory():
+    shapes = [leptonc.ShapeDtypeStruct(s, np.float32) for s in ((32, 112, 112, 64), (3, 3, 64, 64), (32, 112, 112, 64))]
+    assert not forms(gradient(), *shapes) and forms(gradient(), *(leptonc.ShapeDtypeStruct((8, *s.shape[1:]), np.float32)
+                                                                  if len(s.shape) == 4 and s.shape[0] == 32 else s for s in shapes))

@@ -16,6 +16,18 @@ def is_product_sum(stage: Stage) -> bool:
             and all(isinstance(stage.insts[n], Load) for n in product.args))
 
 
+def factors(stage: Stage) -> tuple[int, Load, Load]:
+    """The number of the Reduce of a sum of products, and the two loads that are multiplied."""
+    number = next(n for n, i in enumerate(stage.insts) if isinstance(i, Reduce))
+    reduce = stage.insts[number]
+    assert isinstance(reduce, Reduce)
+    product = stage.insts[reduce.arg]
+    assert isinstance(product, Apply)
+    first, second = (stage.insts[n] for n in product.args)
+    assert isinstance(first, Load) and isinstance(second, Load)
+    return number, first, second
+
+
 def is_contraction(stage: Stage) -> bool:
     """A sum of products, of two loads or of a load and a one-hot factor."""
     if not any(isinstance(i, Reduce) for i in stage.insts):

@@ -21,7 +21,7 @@ from itertools import product
 from math import prod
 
 from leptonc.ir.kernel import Apply, Axis, Index, Kernel, Load, Param, Program, Reduce, Stage, Store
-from leptonc.ir.structure import is_product_sum
+from leptonc.ir.structure import factors, is_product_sum
 from leptonc.ir.types import TensorType
 from leptonc.passes.draft import Draft, Task, buffer_name, index_at, tidy
 from leptonc.passes.squares import (
@@ -124,22 +124,16 @@ def find_weight_grad(kernel: Kernel) -> WeightGrad | None:
     if kernel.outer or len(kernel.stages) != 1:
         return None
     stage = kernel.stages[0]
-    reduces = [n for n, i in enumerate(stage.insts) if isinstance(i, Reduce)]
-    if len(reduces) != 1 or len(stage.map_axes) != 4 or not is_product_sum(stage):
+    if sum(isinstance(i, Reduce) for i in stage.insts) != 1 or len(stage.map_axes) != 4 or not is_product_sum(stage):
         return None
-    if any(store.masked or store.accumulate for store in stage.stores) or not stage.insts[reduces[0]].dtype.is_float:
+    number, one, other = factors(stage)
+    if any(store.masked or store.accumulate for store in stage.stores) or not stage.insts[number].dtype.is_float:
         return None
-    return next((found for swap in (False, True) if (found := _matched(kernel, reduces[0], swap)) is not None), None)
+    return _matched(kernel, number, one, other) or _matched(kernel, number, other, one)
 
 
-def _matched(kernel: Kernel, number: int, swap: bool) -> WeightGrad | None:
+def _matched(kernel: Kernel, number: int, x: Load, g: Load) -> WeightGrad | None:
     stage = kernel.stages[0]
-    reduce = stage.insts[number]
-    assert isinstance(reduce, Reduce)
-    multiplied = stage.insts[reduce.arg]
-    assert isinstance(multiplied, Apply)
-    x, g = (stage.insts[n] for n in (multiplied.args[::-1] if swap else multiplied.args))
-    assert isinstance(x, Load) and isinstance(g, Load)
     axes = {a.name: a for a in stage.axes}
     inner = [_axes_of(index, axes) for index in x.index]
     outer = [_axes_of(index, axes) for index in g.index]

@@ -24,7 +24,7 @@ from itertools import product
 from math import prod
 
 from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Kernel, Load, Param, Program, Reduce, Stage, Store, divisors
-from leptonc.ir.structure import is_product_sum
+from leptonc.ir.structure import factors, is_product_sum
 from leptonc.ir.types import DType, TensorType, bool_
 from leptonc.passes.coarsen import coarsened, lifted
 from leptonc.passes.draft import Draft, Task, buffer_name, buffer_number, index_at, inst_at, tidy
@@ -160,20 +160,13 @@ def _find(kernel: Kernel) -> _Found | None:
         return None
     if any(store.masked or store.accumulate for store in stage.stores) or any(isinstance(i, AxisIndex) for i in stage.insts):
         return None
-    return next((found for swap in (False, True) if (found := _matched(kernel, swap)) is not None), None)
+    number, one, other = factors(stage)
+    return _matched(kernel, number, one, other) or _matched(kernel, number, other, one)
 
 
-def _matched(kernel: Kernel, swap: bool) -> _Found | None:
+def _matched(kernel: Kernel, number: int, x: Load, w: Load) -> _Found | None:
     stage = kernel.stages[0]
-    number = next(n for n, i in enumerate(stage.insts) if isinstance(i, Reduce))
-    reduce = stage.insts[number]
-    assert isinstance(reduce, Reduce)
-    multiplied = stage.insts[reduce.arg]
-    assert isinstance(multiplied, Apply)
-    x, w = (stage.insts[n] for n in (multiplied.args[::-1] if swap else multiplied.args))
-    if not isinstance(x, Load) or not isinstance(w, Load) or x.pad is not None or w.pad is not None:
-        return None
-    if len(stage.reduce_axes) != 3 or not reduce.dtype.is_float:
+    if x.pad is not None or w.pad is not None or len(stage.reduce_axes) != 3 or not stage.insts[number].dtype.is_float:
         return None
     pairs = [_position(stage, x, axis) for axis in stage.reduce_axes]
     moving = [(axis, p) for axis, p in zip(stage.reduce_axes, pairs) if p is not None]

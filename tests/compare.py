@@ -36,3 +36,14 @@ def same(f: Callable[[Any], Callable[..., Any]], *args: Any, rtol: float = 1e-5,
         b = np.asarray(b)
         assert (a.shape, a.dtype) == (b.shape, b.dtype), (a.shape, a.dtype, b.shape, b.dtype)
         np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
+
+
+def lowered(f: Any, *args: Any) -> Any:
+    """A function's kernels."""
+    return leptonc.jit(f).trace(*args).lower()
+
+
+def exact(f: Any, *args: Any) -> Any:
+    """The result in f64, op by op."""
+    with leptonc.disable_jit():
+        return leptonc.jit(f)(*leptonc.tree.map(lambda a: a.astype(np.float64), args))

@@ -13,9 +13,10 @@ from math import gcd
 
 from leptonc.codegen.access import Access
 from leptonc.codegen.linear import LinearStage
-from leptonc.ir.kernel import Axis, Kernel
+from leptonc.ir.kernel import Axis, Kernel, Load
 
 LEAST_BLOCKS = 8
+MOST_BETWEEN = 32  # units that may stand between two of a group: programs have thousands
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def lead_of(axes: Sequence[Axis], stages: Sequence[LinearStage], kernel: Kernel)
 
 
 def _accesses(stage: LinearStage) -> list[tuple[str, Access]]:
-    loads = [(stage.insts[n].buffer, access) for n, access in stage.loads.items()]  # type: ignore[union-attr]
+    loads = [(inst.buffer, stage.loads[n]) for n, inst in enumerate(stage.insts) if isinstance(inst, Load)]
     return loads + [(s.buffer, access) for s, access in zip(stage.stores, stage.targets)]
 
 
@@ -131,17 +132,23 @@ def _longest(runs: Sequence[Run]) -> tuple[Group, list[Run]]:
     group, ahead, between = Group((runs[0],)), list[Run](), list[Run]()
     for run in runs[1:] if group.blocks >= LEAST_BLOCKS else ():
         if group.takes(run):
-            along = [other for other in between if _goes_along(other, group, run, between)]
-            ahead += [other for other in between if other not in along]
-            group, between = Group((*group.members, *along, run)), []
-        elif not group.depends(run):
+            group, before = _with(group, run, between)
+            ahead, between = [*ahead, *before], []
+        elif not group.depends(run) and len(between) < MOST_BETWEEN:
             between.append(run)
         else:
             break
     return group, ahead
 
 
-def _goes_along(run: Run, group: Group, reader: Run, others: Sequence[Run]) -> bool:
-    """Whether a unit is better run in the blocks than before them: it fills what the next one writes, for example."""
-    alone = not any(Group((other,)).depends(run) for other in others if other is not run)
-    return alone and Group((reader,)).takes(run) and gcd(group.blocks, run.blocks, reader.blocks) >= LEAST_BLOCKS
+def _with(group: Group, run: Run, between: Sequence[Run]) -> tuple[Group, list[Run]]:
+    """The group with a unit it takes, and with those between that are better run in its blocks, as what fills a part of its result
+    is; the others run before the group."""
+    members, before = Group((*group.members, run)), list[Run]()
+    for other in between:
+        alone = not any(Group((third,)).depends(other) for third in between if third is not other)
+        if alone and Group((run,)).takes(other) and gcd(members.blocks, other.blocks) >= LEAST_BLOCKS:
+            members = Group((*members.members[:-1], other, run))
+        else:
+            before.append(other)
+    return members, before

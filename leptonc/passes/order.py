@@ -7,7 +7,7 @@ are there, if it then frees at least as much memory as it takes. The operands ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from leptonc.ir.kernel import Program
@@ -29,14 +29,17 @@ class _Order:
 
     def __init__(self, draft: Draft):
         self.draft, self.tasks = draft, draft.tasks
-        self.readers: dict[int, set[int]] = {}  # of a buffer, those that are still to run
+        self.readers: dict[int, set[int]] = {}  # of an intermediate, those that are still to run
         self.before = _dependences(draft)
         self.after: dict[int, list[int]] = {n: [] for n in range(len(self.tasks))}
         for n, needed in enumerate(self.before):
             for other in needed:
                 self.after[other].append(n)
-            for buffer in self.tasks[n].reads:
+            for buffer in self._temps(self.tasks[n].reads):
                 self.readers.setdefault(buffer, set()).add(n)
+
+    def _temps(self, buffers: Iterable[int]) -> set[int]:
+        return {b for b in buffers if self.draft.buffers[b].kind == "temp"}
 
     def __iter__(self) -> Iterator[Task]:
         done: set[int] = set()
@@ -50,22 +53,19 @@ class _Order:
                 work = [k for k in work if self._frees(k) >= 0]
 
     def _closing(self, current: int, done: set[int]) -> Iterator[int]:
-        """Tasks that may follow at once."""
+        """Tasks that may follow at once and keep an intermediate alive until they do."""
         near = set(self.after[current])
-        for buffer in self.tasks[current].reads:
+        for buffer in self._temps(self.tasks[current].reads):
             self.readers[buffer].discard(current)
             near |= self.readers[buffer]
-        return (n for n in near if n not in done and self.before[n] <= done and self._holds(n))
-
-    def _holds(self, n: int) -> bool:
-        """Whether a task keeps an intermediate alive until it runs."""
-        return any(self.draft.buffers[b].kind == "temp" for b in self.tasks[n].reads)
+        return (n for n in near if n not in done and self.before[n] <= done and self._temps(self.tasks[n].reads))
 
     def _frees(self, n: int) -> int:
         """Bytes of intermediates that end with a task, less those that begin with it."""
         task, buffers = self.tasks[n], self.draft.buffers
-        ended = sum(buffers[b].type.nbytes for b in set(task.reads) if buffers[b].kind == "temp" and self.readers[b] == {n})
-        return ended - sum(buffers[b].type.nbytes for b in set(task.writes) - set(task.reads) if buffers[b].kind == "temp")
+        read, written = self._temps(task.reads), self._temps(task.writes)
+        ended = sum(buffers[b].type.nbytes for b in read if self.readers[b] == {n})
+        return ended - sum(buffers[b].type.nbytes for b in written - read)
 
 
 def _dependences(draft: Draft) -> list[set[int]]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import sqrt
+from math import prod, sqrt
 
 from leptonc.ir.kernel import Apply, Const, Index, Inst, Param, Reduce, Stage, Store
 from leptonc.ir.types import DType
@@ -73,6 +73,30 @@ class Form:
     @property
     def points(self) -> int:
         return self.results + TAPS - 1
+
+
+@dataclass(frozen=True)
+class Square:
+    """F(down.results x along.results, 3 x 3), in two dimensions."""
+
+    down: Form
+    along: Form
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.down.points, self.along.points
+
+    @property
+    def points(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def results(self) -> tuple[int, int]:
+        return self.down.results, self.along.results
+
+    @property
+    def exact_zeros(self) -> bool:
+        return self.down.exact_zeros and self.along.exact_zeros
 
 
 def _input2(c: ScalarCode, d: list[int]) -> list[int]:

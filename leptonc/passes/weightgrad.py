@@ -30,8 +30,8 @@ from leptonc.passes.squares import (
     F4,
     LEAST_CHANNELS,
     TAPS,
-    Form,
     ScalarCode,
+    Square,
     Transform,
     at_points,
     transformed,
@@ -99,26 +99,6 @@ class WeightGrad:
         return self.kernel.stages[0]
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """Squares of ``down.results`` x ``along.results`` cotangents."""
-
-    down: Form
-    along: Form
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.down.points, self.along.points
-
-    @property
-    def points(self) -> int:
-        return prod(self.shape)
-
-    @property
-    def cell(self) -> tuple[int, int]:
-        return self.down.results, self.along.results
-
-
 def find_weight_grad(kernel: Kernel) -> WeightGrad | None:
     """The weight gradient of a convolution with a 3x3 kernel, of step and dilation 1, that a kernel is."""
     if kernel.outer or len(kernel.stages) != 1:
@@ -164,7 +144,7 @@ def _axes_of(index: Index, axes: dict[str, Axis]) -> list[Axis] | None:
     return [axes[name] for name, _ in index.axes]
 
 
-def _best(found: WeightGrad, ends: bool) -> _Plan | None:
+def _best(found: WeightGrad, ends: bool) -> Square | None:
     """The squares that take least work; None if the direct sum takes hardly more. They may reach beyond an image that ``ends``:
     there are no cotangents."""
     depth, col = found.depth.extent, found.col.extent
@@ -175,26 +155,26 @@ def _best(found: WeightGrad, ends: bool) -> _Plan | None:
     return plan if work * GAIN < direct else None
 
 
-def _plans(found: WeightGrad, ragged: bool) -> Iterator[_Plan]:
+def _plans(found: WeightGrad, ragged: bool) -> Iterator[Square]:
     for down, along in product((F2, F4), repeat=2):
-        plan = _Plan(down, along)
-        even = all(a.extent % size == 0 for a, size in zip(found.moved, plan.cell))
+        plan = Square(down, along)
+        even = all(a.extent % size == 0 for a, size in zip(found.moved, plan.results))
         if (ragged or even) and _bytes(found, plan) <= MOST_BYTES:
             yield plan
 
 
-def _bytes(found: WeightGrad, plan: _Plan) -> int:
+def _bytes(found: WeightGrad, plan: Square) -> int:
     """Of transformed squares, of both images."""
     size = found.stage.insts[found.reduce].dtype.itemsize
     return plan.points * _count(found, plan) * (found.depth.extent + found.col.extent) * size
 
 
-def _count(found: WeightGrad, plan: _Plan) -> int:
+def _count(found: WeightGrad, plan: Square) -> int:
     """Squares of all images."""
-    return prod(a.extent for a in found.images) * prod(-(-a.extent // size) for a, size in zip(found.moved, plan.cell))
+    return prod(a.extent for a in found.images) * prod(-(-a.extent // size) for a, size in zip(found.moved, plan.results))
 
 
-def _work(found: WeightGrad, plan: _Plan) -> float:
+def _work(found: WeightGrad, plan: Square) -> float:
     """Multiply-adds, and instructions of the transforms."""
     depth, col, squares, points = found.depth.extent, found.col.extent, _count(found, plan), plan.points
     down, along = plan.down, plan.along
@@ -211,17 +191,17 @@ class _Squares:
     """The squares of all images: their axes, and where the gradient's folded axes are in one."""
 
     found: WeightGrad
-    plan: _Plan
+    plan: Square
 
     @property
     def axes(self) -> tuple[Axis, ...]:
         images = (replace(a, reduce=False) for a in self.found.images)
-        return (*images, *(Axis(a.name, -(-a.extent // size)) for a, size in zip(self.found.moved, self.plan.cell)))
+        return (*images, *(Axis(a.name, -(-a.extent // size)) for a, size in zip(self.found.moved, self.plan.results)))
 
     @property
     def ragged(self) -> bool:
         """Whether some squares reach beyond the image."""
-        return any(a.extent % size for a, size in zip(self.found.moved, self.plan.cell))
+        return any(a.extent % size for a, size in zip(self.found.moved, self.plan.results))
 
     @property
     def number(self) -> Index:
@@ -232,11 +212,11 @@ class _Squares:
 
     def place(self, y: int, x: int) -> dict[str, Index]:
         """Rows and columns at an element of the square, met at the first tap."""
-        moved = {a.name: Index.of(a) * size + at for a, size, at in zip(self.found.moved, self.plan.cell, (y, x))}
+        moved = {a.name: Index.of(a) * size + at for a, size, at in zip(self.found.moved, self.plan.results, (y, x))}
         return {**moved, **{tap.name: Index() for tap in self.found.taps}}
 
 
-def _tasks(draft: Draft, task: Task, found: WeightGrad, plan: _Plan) -> list[Task]:
+def _tasks(draft: Draft, task: Task, found: WeightGrad, plan: Square) -> list[Task]:
     """Both transforms, the products and the gradient from them."""
     squares, dtype = _Squares(found, plan), found.stage.insts[found.reduce].dtype
     depth, col, count = found.depth.extent, found.col.extent, _count(found, plan)
@@ -245,7 +225,7 @@ def _tasks(draft: Draft, task: Task, found: WeightGrad, plan: _Plan) -> list[Tas
     u, v, m = (Param(buffer_name(draft.temp(type_)), type_, "out") for type_ in temps)
     kernels = (
         _transform("winograd_input", squares, found.x, found.depth, u, plan.shape, (plan.down.input, plan.along.input)),
-        _transform("winograd_cotangent", squares, found.g, found.col, v, plan.cell, (plan.down.cotangent, plan.along.cotangent)),
+        _transform("winograd_cotangent", squares, found.g, found.col, v, plan.results, (plan.down.cotangent, plan.along.cotangent)),
         _products(found, count, u, v, m),
         _gradient(found, plan, m),
     )
@@ -278,7 +258,7 @@ def _products(found: WeightGrad, count: int, u: Param, v: Param, m: Param) -> Ke
     return Kernel("winograd_products", (replace(u, role="in"), replace(v, role="in"), m), (stage,))
 
 
-def _gradient(found: WeightGrad, plan: _Plan, m: Param) -> Kernel:
+def _gradient(found: WeightGrad, plan: Square, m: Param) -> Kernel:
     """The gradient at each tap, with its epilogue."""
     kernel, stage, code = found.kernel, found.stage, ScalarCode(m.type.dtype)
     at = (Index.of(found.depth), Index.of(found.col))

@@ -28,7 +28,7 @@ from leptonc.ir.structure import factors, is_product_sum
 from leptonc.ir.types import DType, TensorType, bool_
 from leptonc.passes.coarsen import coarsened, lifted
 from leptonc.passes.draft import Draft, Task, buffer_name, buffer_number, index_at, inst_at, tidy
-from leptonc.passes.squares import APART, F2, F4, LEAST_CHANNELS, TAPS, Form, ScalarCode, at_points, transformed, with_epilogue
+from leptonc.passes.squares import APART, F2, F4, LEAST_CHANNELS, TAPS, ScalarCode, Square, at_points, transformed, with_epilogue
 
 GAIN = 1.2  # how much less work it must be
 HELD, ANY = 3, 128  # to see whether an element is 0, and whether any of a position and its neighbours is not, in the same
@@ -130,25 +130,11 @@ class _Found:
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """Squares of ``down.results`` x ``along.results``; tiles of ``strips`` neighbours along the rows, ``images`` images."""
+class _Plan(Square):
+    """Squares in tiles of ``strips`` neighbours along the rows, ``images`` images."""
 
-    down: Form
-    along: Form
     strips: int
     images: int
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.down.points, self.along.points
-
-    @property
-    def points(self) -> int:
-        return prod(self.shape)
-
-    @property
-    def exact_zeros(self) -> bool:
-        return self.down.exact_zeros and self.along.exact_zeros
 
 
 def _find(kernel: Kernel) -> _Found | None:

@@ -13,6 +13,7 @@ from leptonc import nn
 from leptonc.driver import Options, compile_program, lower, optimize
 from leptonc.ir.interpret import run_program
 from leptonc.ir.kernel import Kernel, Program
+from tests.compare import exact
 from tests.passes.check import ops
 
 
@@ -56,8 +57,7 @@ def test_the_same_as_a_stored_image(shape, c, dtype, rng):
     assert len(joined.calls) == len(stored.calls) - 1 and not in_tiles(stored)
     assert {p.type.shape for p in kernel.inputs} >= {args[0].shape}, "reads the pool's cotangents"
     np.testing.assert_array_equal(run_program(joined, args)[0], run_program(stored, args)[0])
-    with leptonc.disable_jit():
-        wanted = leptonc.jit(back)(*(a.astype(np.float64) for a in args))
+    wanted = exact(back, *args)
     assert np.abs(leptonc.jit(back)(*args) - wanted).max() <= 40 * np.finfo(dtype).eps * np.abs(wanted).max()
 
 
@@ -89,10 +89,9 @@ def test_a_network(rng):
     assert ops(graph).count("conv_weight_grad_routed") == 3 and ops(graph).count("conv_input_grad") == 1
     assert ops(graph).count("conv_input_grad_routed") == 1, "the last layer's image is too small"
     assert len(in_tiles(program(step, *args))) == 1
-    with leptonc.disable_jit():
-        wanted = leptonc.jit(step)(*leptonc.tree.map(lambda a: a.astype(np.float64), args))
-    for got, exact in zip(leptonc.tree.leaves(leptonc.jit(step)(*args)), leptonc.tree.leaves(wanted), strict=True):
-        assert np.abs(got - exact).max() <= 1e-4 * np.abs(exact).max()
+    wanted = exact(step, *args)
+    for got, direct in zip(leptonc.tree.leaves(leptonc.jit(step)(*args)), leptonc.tree.leaves(wanted), strict=True):
+        assert np.abs(got - direct).max() <= 1e-4 * np.abs(direct).max()
 
 
 def test_an_image_with_another_reader_is_stored(rng):
@@ -103,7 +102,6 @@ def test_an_image_with_another_reader_is_stored(rng):
         return back(g, y, w), unpool(g)[0]
 
     assert not in_tiles(program(both, *args))
-    with leptonc.disable_jit():
-        wanted = leptonc.jit(both)(*(a.astype(np.float64) for a in args))
-    for got, exact in zip(leptonc.jit(both)(*args), wanted, strict=True):
-        assert np.abs(got - exact).max() <= 1e-5 * np.abs(exact).max()
+    wanted = exact(both, *args)
+    for got, direct in zip(leptonc.jit(both)(*args), wanted, strict=True):
+        assert np.abs(got - direct).max() <= 1e-5 * np.abs(direct).max()

@@ -10,6 +10,7 @@ import pytest
 import leptonc
 from leptonc import driver, nn
 from leptonc.ir.interpret import run_program
+from tests.compare import exact, lowered
 
 
 def operands(rng: np.random.Generator, shape: tuple[int, ...] = (6, 12, 18, 24), out: int = 40, taps: tuple[int, int] = (3, 3),
@@ -31,20 +32,10 @@ def gradient(**options: Any) -> Any:
     return back
 
 
-def lowered(f: Any, *args: Any) -> Any:
-    return leptonc.jit(f).trace(*args).lower()
-
-
 def forms(f: Any, *args: Any) -> list[int]:
     """Points of each weight gradient that is made so."""
     calls = [c.kernel for c in lowered(f, *args).program.calls]
     return [k.outputs[0].type.shape[0] for k in calls if k.name == "winograd_products"]
-
-
-def exact(f: Any, *args: Any) -> Any:
-    """The result in f64, op by op."""
-    with leptonc.disable_jit():
-        return leptonc.jit(f)(*leptonc.tree.map(lambda a: a.astype(np.float64), args))
 
 
 def assert_close_to_exact(f: Any, *args: Any) -> None:

@@ -8,11 +8,7 @@ import pytest
 import leptonc
 from leptonc import nn
 from leptonc.ir.interpret import run_program
-from tests.compare import both
-
-
-def lowered(f, *args):
-    return leptonc.jit(f).trace(*args).lower()
+from tests.compare import both, lowered
 
 
 def tiled(f, *args) -> bool:

@@ -8,10 +8,7 @@ import pytest
 import leptonc
 from leptonc import driver, nn
 from leptonc.ir.interpret import run_program
-
-
-def lowered(f, *args):
-    return leptonc.jit(f).trace(*args).lower()
+from tests.compare import exact, lowered
 
 
 def by_squares(f, *args) -> int:
@@ -21,12 +18,6 @@ def by_squares(f, *args) -> int:
 
 def operands(rng, shape=(2, 12, 18, 24), out=40, kernel=(3, 3), dtype=np.float32):
     return rng.standard_normal(shape).astype(dtype), (rng.standard_normal((*kernel, shape[-1], out)) * 0.1).astype(dtype)
-
-
-def exact(f, *args):
-    """The result in f64, op by op."""
-    with leptonc.disable_jit():
-        return leptonc.jit(f)(*leptonc.tree.map(lambda a: a.astype(np.float64), args))
 
 
 def assert_close_to_exact(f, *args):

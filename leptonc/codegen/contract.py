@@ -8,14 +8,15 @@ from typing import NamedTuple
 
 from leptonc.codegen.access import Access
 from leptonc.codegen.contraction import Contraction, Side
-from leptonc.codegen.emitter import Emitter, llvm_type
+from leptonc.codegen.emitter import Emitter, llvm_type, memory_type
 from leptonc.codegen.memory import Reg, transposed
 from leptonc.codegen.nest import NestEmitter
 from leptonc.codegen.panels import Panels
 from leptonc.codegen.schedule import Nest
 from leptonc.codegen.tile import Strides, Tile, emit_tile
 from leptonc.codegen.tilefunction import tile_function
-from leptonc.ir.kernel import Axis
+from leptonc.ir.kernel import Axis, Load
+from leptonc.memory import ALIGN
 
 Span = tuple[str, str]  # first and last+1
 
@@ -76,10 +77,14 @@ class ContractionEmitter:
                 self._direct_item(rows, cols)
 
     def _decode(self, item: str) -> Span:
-        """Open the outer axes; returns the item's row block and column block. Row blocks vary fastest."""
+        """Open the outer axes; returns the item's row block and column block."""
         plan = self.plan
-        row_item, item = self.e.digit(item, plan.row_items)
-        col_item, item = self.e.digit(item, plan.col_items)
+        if plan.columns_first:
+            col_item, item = self.e.digit(item, plan.col_items)
+            row_item, item = self.e.digit(item, plan.row_items)
+        else:
+            row_item, item = self.e.digit(item, plan.row_items)
+            col_item, item = self.e.digit(item, plan.col_items)
         for axis in reversed(plan.outer):
             self.ivs[axis.name], item = self.e.digit(item, axis.extent)
         return row_item, col_item
@@ -99,6 +104,7 @@ class ContractionEmitter:
         plan = self.plan
         for tile, row_tile, col_tile in self._summed_tiles(rows, cols):
             if plan.tile_function:
+                self._ask_beside(tile, row_tile, col_tile)
                 self._call_tile(tile, row_tile, col_tile, self.scratch, None)
                 self._epilogue_rows(tile, row_tile, col_tile, self.scratch)
             else:
@@ -200,6 +206,20 @@ class ContractionEmitter:
         self.e.line(f"call void {name}(ptr {a}, ptr {b}, ptr {out}, i64 {start}, i64 {stop}, i64 {done}, "
                     f"ptr {ahead[0]}, ptr {ahead[1]})")
 
+    def _ask_beside(self, tile: Tile, row_tile: str, col_tile: str) -> None:
+        """Have what the epilogue reads beside a tile's sums brought into L1 while these are made."""
+        plan, e = self.plan, self.e
+        corner = ((plan.row, row_tile, plan.rows), (plan.col, col_tile, plan.width))
+        for n in plan.beside:
+            inst, access = plan.stage.insts[n], plan.stage.loads[n]
+            assert isinstance(inst, Load)
+            scalar = memory_type(inst.dtype)
+            first = self._element(self.nest.pointers[inst.buffer], access, corner, "beside", scalar=scalar)
+            with e.loop("r", "0", str(tile.rows)) as r:
+                line = e.mul(r, str(access.stride(plan.row.name)))
+                for start in range(0, tile.cols, ALIGN // inst.dtype.itemsize):
+                    e.prefetch(e.let(f"getelementptr {scalar}, ptr {first}, i64 {e.add(line, str(start))}", "beside"), near=True)
+
     def _ahead(self, tile: Tile, a: str, b: str, row_tile: str) -> tuple[str, str]:
         """The operands one part of the fold on. Of B's lines each row tile asks for another."""
         plan, e, scalar = self.plan, self.e, llvm_type(self.plan.dtype)
@@ -232,16 +252,16 @@ class ContractionEmitter:
         return self._element(self.nest.pointers[plan.stage.stores[0].buffer], plan.stage.targets[0], corner, "out")
 
     def _element(self, pointer: str, access: Access, tiles: tuple[tuple[Axis, str, int], ...], hint: str,
-                 fold: tuple[Axis, ...] = ()) -> str:
+                 fold: tuple[Axis, ...] = (), scalar: str = "") -> str:
         """Where an access points at the open outer axes, those of ``fold`` too, and at the first element of a tile: (axis, its
-        number, its size)."""
+        number, its size). ``scalar``: the elements' type in memory, if not that of the sums."""
         e = self.e
         offset = str(access.offset)
         for axis, number, size in tiles:
             offset = e.add(offset, e.mul(number, str(size * access.stride(axis.name))))
         for outer in (*self.plan.stage.outer, *self.plan.outer, *fold):
             offset = e.add(offset, e.mul(self.ivs[outer.name], str(access.stride(outer.name))))
-        return e.let(f"getelementptr {llvm_type(self.plan.dtype)}, ptr {pointer}, i64 {offset}", hint)
+        return e.let(f"getelementptr {scalar or llvm_type(self.plan.dtype)}, ptr {pointer}, i64 {offset}", hint)
 
     # Results
 

@@ -32,7 +32,10 @@ LOCAL_SHARE = 8  # a local tile of finished sums fills one in so many parts of L
 PACK_COST = 6  # moving one element into a panel
 TURNED_PACK_COST = 60  # the same where its neighbours in the panel lie apart in the operand
 FEW_TILES = 8  # register tiles that use a part of B
+COLUMNS_FIRST = 2  # times as large must A be as B for threads to share B rather than A
 PACK_REUSE = 8  # register tiles that must read a panel before packing it for locality pays
+PACK_REUSE_NEAR = 64  # the same where the tiles find its columns in L2 as they are
+NEAR_SHARE = 4  # columns that fill at most one in so many parts of L2
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,12 @@ class Contraction:
         return prod(a.extent for a in self.outer) * self.row_items * self.col_items
 
     @property
+    def columns_first(self) -> bool:
+        """Whether items that follow each other, which are one thread's, lie along the columns. Each thread then reads its part of
+        A and all of B; else it is the other way round."""
+        return self.row.extent > COLUMNS_FIRST * self.col.extent
+
+    @property
     def tiles(self) -> int:
         """Register tiles of all items."""
         return prod(a.extent for a in self.outer) * self.row_tiles * self.col_tiles
@@ -132,15 +141,24 @@ class Contraction:
 
     @property
     def local_tile(self) -> bool:
-        """Accumulators go through a local tile: long or turned epilogues, results accumulated over blocks of the fold."""
-        return not self.plain and (self.fold_block > 0 or self._epilogue > EPILOGUE_INLINE or len(self.stage.stores) > 1
-                                   or self.turned)
+        """Sums of a whole item wait in a local tile: those that blocks of the fold add to, or whose epilogue is turned."""
+        return not self.plain and (self.fold_block > 0 or self.turned)
 
     @property
     def tile_function(self) -> bool:
-        """Whether register tiles are functions that leave their sums in memory: always in a local tile, else where the sums
-        are long enough that it costs nothing."""
-        return self.local_tile or self.depth >= FUNCTION_DEPTH
+        """Whether register tiles are functions that leave their sums in memory: for long epilogues and several results, and
+        where the sums are long enough that it costs nothing."""
+        return (self.local_tile or self.depth >= FUNCTION_DEPTH or self._epilogue > EPILOGUE_INLINE
+                or len(self.stage.stores) > 1)
+
+    @property
+    def beside(self) -> tuple[int, ...]:
+        """Loads of the epilogue that read one element for each result, in the order of the results: a tile's part of them is
+        asked for while its sums are made."""
+        if not self.tile_function or self.local_tile:
+            return ()
+        return tuple(n for n, access in self.stage.loads.items() if n not in (self.a.load, self.b.load) and access.is_affine
+                     and access.stride(self.col.name) == 1 and access.stride(self.row.name))
 
     @property
     def _epilogue(self) -> int:
@@ -224,7 +242,7 @@ def _tiled(stage: LinearStage, reduce: int, a: Side, b: Side, row: Axis, col: Ax
     fold = tuple(sorted(stage.reduce_axes, key=lambda x: -abs(a.access.stride(x.name))))
     rows, vectors = _register_tile(row.extent, ceil(col.extent / lanes), target, most_rows or row.extent)
     plan = Contraction(stage, reduce, a, b, row, col, outer, fold, dtype, lanes, rows, vectors, registers=target.registers)
-    pack_b = b.access.stride(col.name) != 1 or _panel_pays(plan)
+    pack_b = b.access.stride(col.name) != 1 or _panel_pays(plan, target)
     pack_a = _rows_collide(plan, target) and not stage.outer
     return replace(plan, a=replace(a, pack=pack_a), b=replace(b, pack=pack_b))
 
@@ -245,10 +263,13 @@ def _register_tile(rows: int, vectors: int, target: Target, most_rows: int) -> t
     return best
 
 
-def _panel_pays(plan: Contraction) -> bool:
-    """Rows of B lie apart and are read by many register tiles: contiguous panels save cache sets and pages."""
+def _panel_pays(plan: Contraction, target: Target) -> bool:
+    """Rows of B lie apart and are read by many register tiles: contiguous panels save cache sets and pages. A tile's columns that
+    stay in L2 are read from there as fast as they are needed, and it takes more tiles to make up for the copy."""
     reads = plan.row_tiles * prod(x.extent for x in plan.outer if not plan.b.access.stride(x.name))
-    return plan.col_tiles > 1 and reads >= PACK_REUSE
+    columns = plan.depth * plan.width * plan.dtype.itemsize
+    enough = PACK_REUSE_NEAR if columns <= target.l2_bytes // NEAR_SHARE else PACK_REUSE
+    return plan.col_tiles > 1 and reads >= enough
 
 
 def _rows_collide(plan: Contraction, target: Target) -> bool:
@@ -304,7 +325,7 @@ def _blocked(plan: Contraction, target: Target) -> Contraction:
             row_block = max(ceil(row_block / 2), whole)
         else:
             col_block = ceil(col_block / 2)
-    if plan.local_tile:  # of sums that one item finishes: no need to hold more than L2 does
+    if not plan.plain:  # a local tile of an item's sums should leave L2 room for the operands
         room = target.l2_bytes // LOCAL_SHARE // plan.dtype.itemsize // (plan.rows * plan.width)
         col_block = min(col_block, max(1, room))
         row_block = min(row_block, max(whole, room // col_block))
@@ -362,7 +383,7 @@ def _fold_block(plan: Contraction, target: Target) -> int:
     if plan.row_block * plan.col_block < 4 or not plan.fold:
         return 0
     first = plan.fold[0]
-    if plan.prefetch and plan.local_tile:  # A passes through L1, where B should stay
+    if plan.prefetch and plan.tile_function and not plan.plain:  # A passes through L1, where B should stay
         fits = target.l1_bytes // 4 // (plan.width * plan.dtype.itemsize)
         return 0 if fits >= first.extent else ceil(first.extent / ceil(first.extent / fits))
     return _block_that_fits(plan, target.l2_bytes // 2)

@@ -95,9 +95,10 @@ class Emitter:
             return ""
         return self.let(text, hint)
 
-    def prefetch(self, address: str, write: bool = False) -> None:
-        """Into L2: it is wanted, perhaps to be written, when what L1 holds now is done with."""
-        self.call("void @llvm.prefetch.p0(ptr, i32, i32, i32)", f"ptr {address}, i32 {int(write)}, i32 2, i32 1")
+    def prefetch(self, address: str, write: bool = False, near: bool = False) -> None:
+        """Into L2: it is wanted, perhaps to be written, when what L1 holds now is done with. ``near``: into L1."""
+        level = 3 if near else 2
+        self.call("void @llvm.prefetch.p0(ptr, i32, i32, i32)", f"ptr {address}, i32 {int(write)}, i32 {level}, i32 1")
 
     @contextmanager
     def loop(self, hint: str, start: str, stop: str, step: int = 1) -> Iterator[str]:

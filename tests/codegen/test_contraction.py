@@ -10,6 +10,7 @@ import pytest
 import seed_cnn
 
 from leptonc import driver
+from leptonc.codegen.contract import workspace_bytes
 from leptonc.codegen.contraction import Contraction, find_contraction
 from leptonc.codegen.linear import linear_stage
 from leptonc.ir.interpret import run_program
@@ -143,13 +144,36 @@ def test_a_tall_operand_is_not_turned_to_save_broadcasts():
     assert plan.row.extent == 4096 and not plan.a.pack
 
 
-def test_finished_sums_stay_in_cache():
-    """Long epilogues run over a local tile that is small beside L2."""
-    kernel = product(20_000, 128, 32, "a", steps=4)
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
+def test_long_epilogues_follow_each_tile(target, rng):
+    """Sums of one register tile wait for them, in L1, and what they read beside the sums is asked for before."""
+    kernel = product(300, 128, 32, "a", masked=True, steps=4)
+    plan = plan_of(kernel, target)
+    assert plan.tile_function and not plan.local_tile and len(plan.beside) == 1
+    assert workspace_bytes(plan) == plan.rows * plan.width * 4
+    assert "llvm.prefetch" in driver.Compiled(program_of(kernel), target).llvm_text()
+    compiled_agrees(kernel, target, rng)
+
+
+def test_sums_that_wait_in_a_local_tile_stay_in_cache():
     for target in TARGETS:
-        plan = plan_of(kernel, target)
+        plan = plan_of(product(128, 20_000, 64, "b", masked=True), target)
         assert plan.local_tile
-        assert plan.row_block * plan.rows * plan.col_block * plan.width * 4 <= target.l2_bytes // 4
+        assert workspace_bytes(plan) <= target.l2_bytes // 4
+
+
+def test_columns_that_stay_in_cache_are_not_copied():
+    """Panels pay where many tiles read them, or where the columns of a tile are too long for L2."""
+    assert not plan_of(product(128, 512, 784), AVX512).b.pack
+    assert plan_of(product(2048, 512, 784), AVX512).b.pack
+    assert plan_of(product(128, 1024, 8192), AVX512).b.pack
+
+
+def test_threads_share_the_smaller_operand(rng):
+    tall, wide = product(1000, 96, 200), product(96, 1000, 200)
+    assert plan_of(tall, host_target()).columns_first and not plan_of(wide, host_target()).columns_first
+    for kernel in (tall, wide):
+        compiled_agrees(kernel, host_target(), rng)
 
 
 @pytest.mark.parametrize("target", [AVX2, AVX512], ids=lambda t: t.name)

@@ -1,4 +1,4 @@
-"""Emission of a scheduled contraction: items, tiles, blocks of the fold, and the epilogue."""
+"""Emission of a scheduled contraction: items, tiles, and blocks of the fold."""
 
 from __future__ import annotations
 
@@ -9,16 +9,12 @@ from typing import NamedTuple
 from leptonc.codegen.access import Access
 from leptonc.codegen.contraction import Contraction, Side
 from leptonc.codegen.emitter import Emitter, llvm_type, memory_type
-from leptonc.codegen.memory import Reg, transposed
-from leptonc.codegen.nest import NestEmitter
+from leptonc.codegen.epilogue import Epilogue, Span
 from leptonc.codegen.panels import Panels
-from leptonc.codegen.schedule import Nest
 from leptonc.codegen.tile import Strides, Tile, emit_tile
 from leptonc.codegen.tilefunction import tile_function
 from leptonc.ir.kernel import Axis, Load
 from leptonc.memory import ALIGN
-
-Span = tuple[str, str]  # first and last+1
 
 
 class Part(NamedTuple):
@@ -58,8 +54,8 @@ class ContractionEmitter:
         self.before_tile = None if plan.fold_block else before_tile
         self.panels = panels_of(plan)
         self.ivs: dict[str, str] = dict(ivs or {})
-        nest = Nest((), (), plan.row if plan.turned else plan.col, plan.lanes, 0, plan.fold, False)
-        self.nest = NestEmitter(e, plan.stage, nest, pointers, self.ivs)
+        self.pointers = pointers
+        self.epilogue = Epilogue(e, plan, pointers, self.ivs)
 
     def emit(self, begin: str, end: str) -> None:
         """All items from ``begin`` to ``end``."""
@@ -106,11 +102,11 @@ class ContractionEmitter:
             if plan.tile_function:
                 self._ask_beside(tile, row_tile, col_tile)
                 self._call_tile(tile, row_tile, col_tile, self.scratch, None)
-                self._epilogue_rows(tile, row_tile, col_tile, self.scratch)
+                self.epilogue.of_memory(tile, row_tile, col_tile, self.scratch)
             else:
                 a, b = self._bases(row_tile, col_tile)
                 fold = [(axis, "0", str(axis.extent)) for axis in plan.fold]
-                self._finish_tile(tile, row_tile, col_tile, emit_tile(self.e, tile, a, b, fold))
+                self.epilogue.of_registers(tile, row_tile, col_tile, emit_tile(self.e, tile, a, b, fold))
 
     def _local_item(self, rows: Span, cols: Span) -> None:
         """Tiles accumulate in the local tile, over blocks of the fold; then the epilogue runs over it."""
@@ -118,10 +114,10 @@ class ContractionEmitter:
             for tile, row_tile, col_tile in self._summed_tiles(rows, cols):
                 self._call_tile(tile, row_tile, col_tile, self._local_address(rows, cols, row_tile, col_tile), block)
         if self.plan.turned:
-            self._epilogue_turned(rows, cols)
+            self.epilogue.turned(rows, cols, self.scratch)
             return
         for tile, row_tile, col_tile in self._tiles(rows, cols):
-            self._epilogue_rows(tile, row_tile, col_tile, self._local_address(rows, cols, row_tile, col_tile))
+            self.epilogue.of_memory(tile, row_tile, col_tile, self._local_address(rows, cols, row_tile, col_tile))
 
     def _plain_item(self, rows: Span, cols: Span) -> None:
         """Sums are results: tiles accumulate where they belong."""
@@ -214,7 +210,7 @@ class ContractionEmitter:
             inst, access = plan.stage.insts[n], plan.stage.loads[n]
             assert isinstance(inst, Load)
             scalar = memory_type(inst.dtype)
-            first = self._element(self.nest.pointers[inst.buffer], access, corner, "beside", scalar=scalar)
+            first = self._element(self.pointers[inst.buffer], access, corner, "beside", scalar=scalar)
             with e.loop("r", "0", str(tile.rows)) as r:
                 line = e.mul(r, str(access.stride(plan.row.name)))
                 for start in range(0, tile.cols, ALIGN // inst.dtype.itemsize):
@@ -249,7 +245,16 @@ class ContractionEmitter:
     def _result_address(self, row_tile: str, col_tile: str) -> str:
         plan = self.plan
         corner = ((plan.row, row_tile, plan.rows), (plan.col, col_tile, plan.width))
-        return self._element(self.nest.pointers[plan.stage.stores[0].buffer], plan.stage.targets[0], corner, "out")
+        return self._element(self.pointers[plan.stage.stores[0].buffer], plan.stage.targets[0], corner, "out")
+
+    def _local_address(self, rows: Span, cols: Span, row_tile: str, col_tile: str) -> str:
+        """A register tile's place in the local tile, where each is contiguous."""
+        e, plan = self.e, self.plan
+        number = e.let(f"sub nsw i64 {row_tile}, {rows[0]}", "r")
+        column = e.let(f"sub nsw i64 {col_tile}, {cols[0]}", "c")
+        number = e.add(e.mul(column, str(plan.row_block)), number)
+        offset = e.mul(number, str(plan.rows * plan.width))
+        return e.let(f"getelementptr {llvm_type(plan.dtype)}, ptr {self.scratch}, i64 {offset}", "local")
 
     def _element(self, pointer: str, access: Access, tiles: tuple[tuple[Axis, str, int], ...], hint: str,
                  fold: tuple[Axis, ...] = (), scalar: str = "") -> str:
@@ -262,101 +267,6 @@ class ContractionEmitter:
         for outer in (*self.plan.stage.outer, *self.plan.outer, *fold):
             offset = e.add(offset, e.mul(self.ivs[outer.name], str(access.stride(outer.name))))
         return e.let(f"getelementptr {scalar or llvm_type(self.plan.dtype)}, ptr {pointer}, i64 {offset}", hint)
-
-    # Results
-
-    def _finish_tile(self, tile: Tile, row_tile: str, col_tile: str, state: list[str]) -> None:
-        row0 = self.e.mul(row_tile, str(self.plan.rows))
-        for row in range(tile.rows):
-            self._finish_row(tile, self.e.add(row0, str(row)), col_tile,
-                             state[row * tile.vectors:(row + 1) * tile.vectors])
-
-    def _finish_row(self, tile: Tile, row: str, col_tile: str, accumulators: list[str]) -> None:
-        """Epilogue and stores of one row of a tile; a partial vector goes in power-of-two pieces."""
-        e, plan = self.e, self.plan
-        col0 = e.mul(col_tile, str(plan.width))
-        for v, accumulator in enumerate(accumulators):
-            valid = min(plan.lanes, tile.cols - v * plan.lanes)
-            start, piece = 0, plan.lanes
-            while start < valid:
-                if start + piece > valid:
-                    piece //= 2
-                    continue
-                value = _part(e, accumulator, llvm_type(plan.dtype), plan.lanes, start, piece)
-                col = e.add(col0, str(v * plan.lanes + start))
-                self._point(row, col, piece, Reg(value, plan.dtype, piece))
-                start += piece
-
-    def _point(self, row: str, col: str, lanes: int, value: Reg) -> None:
-        """Epilogue and stores of results along the nest's vector axis from (row, col) on."""
-        points = [(axis, self.ivs[axis.name]) for axis in self.plan.outer]
-        self.nest.epilogue_at([*points, (self.plan.row, row), (self.plan.col, col)], lanes, {self.plan.reduce: value})
-
-    def _epilogue_turned(self, rows: Span, cols: Span) -> None:
-        """The epilogue in vectors along the rows: squares of the local tile are transposed, what is left over goes singly."""
-        e, plan = self.e, self.plan
-        first_row, count = self._extent(rows, plan.rows, plan.row.extent)
-        with e.loop("turned", *cols) as col_tile:
-            column = e.let(f"sub nsw i64 {col_tile}, {cols[0]}", "c")
-            base = e.mul(column, str(plan.row_block * plan.rows * plan.width))
-            first_col = e.mul(col_tile, str(plan.width))
-            left = e.let(f"sub nsw i64 {plan.col.extent}, {first_col}", "left")
-            width = e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {left}, i64 {plan.width}", "width")
-            whole = [e.mul(e.let(f"udiv i64 {x}, {plan.lanes}", "whole"), str(plan.lanes)) for x in (count, width)]
-            with e.loop("c", "0", whole[1], plan.lanes) as c:
-                with e.loop("r", "0", whole[0], plan.lanes) as r:
-                    self._square(base, r, c, first_row, first_col)
-            with e.loop("c", whole[1], width) as c, e.loop("r", "0", whole[0]) as r:
-                self._single(base, r, c, first_row, first_col)
-            with e.loop("r", whole[0], count) as r, e.loop("c", "0", width) as c:
-                self._single(base, r, c, first_row, first_col)
-
-    def _extent(self, tiles: Span, size: int, extent: int) -> Span:
-        """First element of an item along one side, and how many there are."""
-        e = self.e
-        start, stop = e.mul(tiles[0], str(size)), e.mul(tiles[1], str(size))
-        stop = e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {stop}, i64 {extent}", "stop")
-        return start, e.let(f"sub nsw i64 {stop}, {start}", "count")
-
-    def _scratch_at(self, base: str, r: str, c: str) -> str:
-        offset = self.e.add(self.e.add(base, self.e.mul(r, str(self.plan.width))), c)
-        return self.e.let(f"getelementptr {llvm_type(self.plan.dtype)}, ptr {self.scratch}, i64 {offset}", "local")
-
-    def _square(self, base: str, r: str, c: str, first_row: str, first_col: str) -> None:
-        e, plan = self.e, self.plan
-        vector = llvm_type(plan.dtype, plan.lanes)
-        lines = [e.let(f"load {vector}, ptr {self._scratch_at(base, e.add(r, str(k)), c)}, align {plan.dtype.itemsize}", "line")
-                 for k in range(plan.lanes)]
-        for k, value in enumerate(transposed(e, lines, vector)):
-            col = e.add(first_col, e.add(c, str(k)))
-            self._point(e.add(first_row, r), col, plan.lanes, Reg(value, plan.dtype, plan.lanes))
-
-    def _single(self, base: str, r: str, c: str, first_row: str, first_col: str) -> None:
-        e, plan = self.e, self.plan
-        value = e.let(f"load {llvm_type(plan.dtype)}, ptr {self._scratch_at(base, r, c)}, align {plan.dtype.itemsize}", "x")
-        self._point(e.add(first_row, r), e.add(first_col, c), 1, Reg(value, plan.dtype))
-
-    def _local_address(self, rows: Span, cols: Span, row_tile: str, col_tile: str) -> str:
-        """A register tile's place in the local tile, where each is contiguous."""
-        e, plan = self.e, self.plan
-        number = e.let(f"sub nsw i64 {row_tile}, {rows[0]}", "r")
-        column = e.let(f"sub nsw i64 {col_tile}, {cols[0]}", "c")
-        number = e.add(e.mul(column, str(plan.row_block)), number)
-        offset = e.mul(number, str(plan.rows * plan.width))
-        return e.let(f"getelementptr {llvm_type(plan.dtype)}, ptr {self.scratch}, i64 {offset}", "local")
-
-    def _epilogue_rows(self, tile: Tile, row_tile: str, col_tile: str, sums: str) -> None:
-        """Row by row of a tile whose sums lie at ``sums``."""
-        e, plan = self.e, self.plan
-        vector = llvm_type(plan.dtype, plan.lanes)
-        row0 = e.mul(row_tile, str(plan.rows))
-        with e.loop("r", "0", str(tile.rows)) as r:
-            line = e.mul(r, str(plan.width))
-            accumulators = []
-            for v in range(tile.vectors):
-                at = e.let(f"getelementptr {llvm_type(plan.dtype)}, ptr {sums}, i64 {e.add(line, str(v * plan.lanes))}", "at")
-                accumulators.append(e.let(f"load {vector}, ptr {at}, align {plan.dtype.itemsize}", "acc"))
-            self._finish_row(tile, e.add(row0, r), col_tile, accumulators)
 
 
 class _TileLoop:
@@ -387,13 +297,3 @@ class _TileLoop:
 
     def __exit__(self, *error: object) -> None:
         self._context.__exit__(None, None, None)
-
-
-def _part(e: Emitter, vector: str, scalar: str, lanes: int, start: int, count: int) -> str:
-    """``count`` lanes of a vector register from ``start``."""
-    if count == lanes:
-        return vector
-    if count == 1:
-        return e.let(f"extractelement <{lanes} x {scalar}> {vector}, i64 {start}", "part")
-    mask = f"<{count} x i32> <" + ", ".join(f"i32 {start + k}" for k in range(count)) + ">"
-    return e.let(f"shufflevector <{lanes} x {scalar}> {vector}, <{lanes} x {scalar}> poison, {mask}", "part")

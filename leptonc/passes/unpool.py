@@ -12,15 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from math import prod
 
 import numpy as np
 
-from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Stage
+from leptonc.ir.kernel import Axis, AxisIndex, Const, Index, Inst, Kernel, Load, Param, Program, Stage, Store
 from leptonc.ir.structure import one_hot
 from leptonc.ir.types import TensorType
-from leptonc.passes.draft import Draft, Task, inst_at, join_producers
+from leptonc.passes.draft import Draft, Task, index_at, inst_at, join_producers, renumber, tidy
 from leptonc.passes.merge import with_prefix
+
+MOST_CELLS = 16  # of a window, each written out
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,30 @@ def _fill(stage: Stage, parts: Sequence[_Part], made: Kernel, kernel: Kernel, ti
             moved = replace(moved, pad=none if n == found[1] else moved.dtype.numpy.type(0).item())
         insts.append(moved)
     counts = {p.dimension.axis.name: p.count for p in parts}
-    return Stage(tuple(replace(a, extent=counts.get(a.name, a.extent)) for a in stage.axes), tuple(insts), (store,))
+    filled = Stage(tuple(replace(a, extent=counts.get(a.name, a.extent)) for a in stage.axes), tuple(insts), (store,))
+    return _written_out(filled, [p.dimension.cell for p in parts if p.dimension.cell])
+
+
+def _written_out(stage: Stage, cells: Sequence[Axis]) -> Stage:
+    """The stage with a store for each cell, so that a window's cotangent and index are loaded once for all of them."""
+    if prod(c.extent for c in cells) > MOST_CELLS:
+        return stage
+    insts: list[Inst] = []
+    stores: list[Store] = []
+    for at in product(*(range(c.extent) for c in cells)):
+        place = {c.name: Index(offset=n) for c, n in zip(cells, at)}
+        number = {n: len(insts) + n for n, _ in enumerate(stage.insts)}
+        insts += [_constant(inst_at(renumber(inst, number), place)) for inst in stage.insts]
+        stores += [replace(s, index=tuple(index_at(i, place) for i in s.index), value=number[s.value]) for s in stage.stores]
+    names = {c.name for c in cells}
+    return tidy(Stage(tuple(a for a in stage.axes if a.name not in names), tuple(insts), tuple(stores)))
+
+
+def _constant(inst: Inst) -> Inst:
+    """An index without axes as the number that it is."""
+    if isinstance(inst, AxisIndex) and not inst.index.axes and not inst.index.values:
+        return Const(inst.index.offset // inst.index.div, inst.dtype)
+    return inst
 
 
 def _leaves(part: _Part, outer: dict[str, int]) -> bool:

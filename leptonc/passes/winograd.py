@@ -13,7 +13,8 @@ arithmetic the result is the convolution. Rounding errors are those of direct su
 square makes NaN of results that a direct sum would make infinite, and a sum near the largest float may overflow earlier.
 
 Behind a ReLU whole patches of inputs are 0, and so is their sum: a ReLU behind it passes no gradient there. By 4x4 squares such a
-sum is a rounding error, of either sign. So it is kept which patches hold anything, and the others' results are 0.
+sum is a rounding error, of either sign. So it is kept which patches hold anything, and the others' results are 0; not for input
+gradients, which are added up and masked by what has been compared before.
 """
 
 from __future__ import annotations
@@ -23,7 +24,22 @@ from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 
-from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Kernel, Load, Param, Program, Reduce, Stage, Store, divisors
+from leptonc.ir.kernel import (
+    Apply,
+    Axis,
+    AxisIndex,
+    Const,
+    Index,
+    Kernel,
+    Load,
+    Param,
+    Program,
+    Reduce,
+    Stage,
+    Store,
+    divisors,
+    operands,
+)
 from leptonc.ir.structure import factors, is_product_sum
 from leptonc.ir.types import DType, TensorType, bool_
 from leptonc.passes.coarsen import coarsened, lifted
@@ -31,11 +47,12 @@ from leptonc.passes.draft import Draft, Task, buffer_name, buffer_number, index_
 from leptonc.passes.squares import APART, F2, F4, LEAST_CHANNELS, TAPS, ScalarCode, Square, at_points, transformed, with_epilogue
 
 GAIN = 1.2  # how much less work it must be
+COMPARING = frozenset({"eq", "ne", "lt", "le", "gt", "ge", "max", "min", "sign"})
 HELD, ANY = 3, 128  # to see whether an element is 0, and whether any of a position and its neighbours is not, in the same
 LEAST_POINTS = 16  # tiles wanted, so that the split is even for any thread count
 WEIGHT = 25  # a transformed weight, which is made once, as multiply-adds (they are bound by stores)
 LEAST_WIDTH = 8  # columns of a tile: the two around them are transformed again
-NEAR_BYTES = 512 * 1024  # transformed weights that stay near the core from one tile to the next
+NEAR_BYTES = 576 * 1024  # a tile and transformed weights that stay near the core together, these from one tile to the next
 NEAR, FAR = 2, 8  # what reading a vector of weights costs, in multiply-adds, where they do and where they do not
 
 
@@ -107,6 +124,17 @@ class _Found:
     col: Axis
     col_index: Index
     flipped: bool
+
+    @property
+    def keeps_zeros(self) -> bool:
+        """Whether sums over nothing but zeros must be exactly 0: what follows may ask on which side of it they are. Only of an
+        input gradient that nothing here compares it is known that nothing does."""
+        after, compared = {self.reduce}, False
+        for n, inst in enumerate(self.stage.insts):
+            if after.intersection(operands(inst)):
+                after.add(n)
+                compared |= isinstance(inst, Apply) and inst.op in COMPARING
+        return not self.flipped or compared or len(self.kernel.stages) > 1
 
     @property
     def stage(self) -> Stage:
@@ -273,12 +301,13 @@ def _work(found: _Found, plan: _Plan, weight: int) -> float:
     """Multiply-adds, and instructions of the transforms; ``weight`` of them for each weight at a point."""
     depth, col, squares = found.depth.extent, found.col.extent, _squares(found, plan)
     weights = plan.points * depth * col
-    reading = NEAR if weights * found.stage.insts[found.reduce].dtype.itemsize <= NEAR_BYTES else FAR
+    size = weights * found.stage.insts[found.reduce].dtype.itemsize + _local_bytes(found, plan)
+    reading = NEAR if size <= NEAR_BYTES else FAR
     down, along = plan.down, plan.along
     into = down.input_work * along.points + along.input_work * down.points
     out = down.output_work * along.points + along.output_work * down.results
     moved = depth * (into + 2 * plan.points) + col * (out + plan.points + 2 * down.results * along.results)
-    if not plan.exact_zeros:
+    if found.keeps_zeros and not plan.exact_zeros:
         moved += down.results * along.results * (HELD * depth + ANY)
     tiles = prod(a.extent for a in found.kernel.outer) // (plan.strips * plan.images)
     return float(tiles * (weights * (squares + reading) + squares * moved) + weight * weights)
@@ -367,7 +396,7 @@ def _tiled(found: _Found, plan: _Plan, u: Param) -> Kernel:
                        Axis("square_column", found.columns.extent // plan.along.results))
     v = Param("squares", TensorType((plan.points, squares.count + APART, found.depth.extent), dtype), "local")
     m = Param("products", TensorType((plan.points, squares.count + APART, found.col.extent), dtype), "local")
-    held = () if plan.exact_zeros else _held(squares, dtype)
+    held = _held(squares, dtype) if found.keeps_zeros and not plan.exact_zeros else ()
     stages = (*(stage for _, stage in held), _input_stage(squares, v), _product_stage(squares, v, m, u),
               _output_stage(squares, m, held[-1][0] if held else None), *kernel.stages[1:])
     still = {i.buffer for s in stages for i in s.insts if isinstance(i, Load)}

@@ -113,8 +113,13 @@ class Emitter:
         """A loop that carries values as phis. ``carried``: (type, initial value) each.
 
         Yields (iv, phis, next): the body fills ``next`` with the new values. After the block, ``phis`` hold the
-        final values (the loop tests at its head, so it may run no times).
+        final values (the loop tests at its head, so it may run no times). What runs once for certain is no loop.
         """
+        if is_number(start) and is_number(stop) and 0 < int(stop) - int(start) <= step:
+            state, once = [initial for _, initial in carried], list[str]()
+            yield start, state, once
+            state[:] = once
+            return
         header, body, latch, exit_ = (self.label(f"{hint}.{part}") for part in ("head", "body", "latch", "exit"))
         iv, step_name = self.fresh(hint), self.fresh(f"{hint}.next")
         entry = self.current

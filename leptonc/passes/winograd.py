@@ -430,19 +430,25 @@ def _held(squares: _Squares, dtype: DType) -> tuple[tuple[Param, Stage], ...]:
     found, sizes = squares.found, tuple(a.extent for a in squares.images)
     rows, columns = squares.results
     y, x = Axis("input_row", rows + TAPS - 1), Axis("input_column", columns + TAPS - 1)
-    inputs = Param("held", TensorType((*sizes, y.extent, x.extent), dtype), "local")
+    inputs = Param("held", TensorType((*sizes, y.extent, x.extent), bool_), "local")
     filled = _any_stage((*squares.images, y, x), (found.depth,), _input(found, squares.start(), Index.of(y), Index.of(x)), inputs)
     row, column = Axis("result_row", rows), Axis("result_column", columns)
     ky, kx = Axis("tap_row", TAPS, reduce=True), Axis("tap_column", TAPS, reduce=True)
     reached = Param("reached", TensorType((*sizes, rows, columns), dtype), "local")
-    load = Load(inputs.name, (*map(Index.of, squares.images), row + ky, column + kx), dtype)
+    load = Load(inputs.name, (*map(Index.of, squares.images), row + ky, column + kx), bool_)
     return (inputs, filled), (reached, _any_stage((*squares.images, row, column), (ky, kx), load, reached))
 
 
 def _any_stage(axes: tuple[Axis, ...], fold: tuple[Axis, ...], load: Load, into: Param) -> Stage:
-    """1 where any of what is loaded over the folded axes is not 0, else 0."""
-    insts = (load, Const(0.0, load.dtype), Apply("ne", (0, 1), bool_), Reduce("any", 2, bool_), Apply("cast", (3,), load.dtype))
-    return Stage((*axes, *fold), insts, (Store(into.name, tuple(map(Index.of, axes)), 4),))
+    """Whether any of what is loaded over the folded axes is not 0; in a buffer of numbers as 1 or 0."""
+    code = ScalarCode(load.dtype)
+    value = code.push(load)
+    if not load.dtype.is_bool:
+        value = code.push(Apply("ne", (value, code.push(Const(0.0, load.dtype))), bool_))
+    value = code.push(Reduce("any", value, bool_))
+    if not into.type.dtype.is_bool:
+        value = code.push(Apply("cast", (value,), into.type.dtype))
+    return Stage((*axes, *fold), tuple(code.insts), (Store(into.name, tuple(map(Index.of, axes)), value),))
 
 
 def _product_stage(squares: _Squares, v: Param, m: Param, u: Param) -> Stage:

@@ -67,15 +67,14 @@ class Accumulator:
         return splat(e, position, self.position, self.lanes)
 
     def _better(self, e: Emitter, x: str, best: str) -> str:
-        """x beats the best so far: greater (less), or the first NaN."""
+        """x beats the best so far: greater (less), or the first NaN. Both at once: x is not less (greater) or equal,
+        and the best is a number."""
         pair, lanes = [self.dtype, self.dtype], self.lanes
-        better = emit_scalar(e, "gt" if self.kind == "argmax" else "lt", [x, best], pair, bool_, lanes)
         if not self.dtype.is_float:
-            return better
-        nan = emit_scalar(e, "isnan", [x], [self.dtype], bool_, lanes)
+            return emit_scalar(e, "gt" if self.kind == "argmax" else "lt", [x, best], pair, bool_, lanes)
+        beyond = e.let(f"fcmp {'ugt' if self.kind == 'argmax' else 'ult'} {llvm_type(self.dtype, lanes)} {x}, {best}", "beyond")
         number = emit_scalar(e, "eq", [best, best], pair, bool_, lanes)
-        first_nan = emit_scalar(e, "and", [nan, number], [bool_, bool_], bool_, lanes)
-        return emit_scalar(e, "or", [better, first_nan], [bool_, bool_], bool_, lanes)
+        return emit_scalar(e, "and", [beyond, number], [bool_, bool_], bool_, lanes)
 
     def result(self, e: Emitter, state: list[str]) -> str:
         if self.tracks_position and self.position != i64:

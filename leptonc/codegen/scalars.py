@@ -53,12 +53,12 @@ def _float(e: Emitter, op: str, args: list[str], dtype: DType, lanes: int) -> st
 
 
 def _max(v: Lanes, x: str, y: str) -> str:
-    """x if x > y or x is NaN, else y: a NaN on either side comes through."""
-    return v.select(v.compare("ogt", x, y), x, v.select(v.compare("uno", x, x), x, y))
+    """x if x > y or x is NaN, else y: a NaN on either side comes through. The inner one is what some machines call maximum."""
+    return v.select(v.compare("uno", x, x), x, v.select(v.compare("ogt", x, y), x, y))
 
 
 def _min(v: Lanes, x: str, y: str) -> str:
-    return v.select(v.compare("olt", x, y), x, v.select(v.compare("uno", x, x), x, y))
+    return v.select(v.compare("uno", x, x), x, v.select(v.compare("olt", x, y), x, y))
 
 
 def _sign(v: Lanes, x: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import product
 from math import prod
 
@@ -253,7 +254,7 @@ class NestEmitter:
         if vector is not None and vector.reduce:
             self._reduce_lanes(vector)
             return
-        accumulators = [self._accumulator(n, self._map_lanes(n)) for n in self.stage.reduces]
+        accumulators = [self._accumulator(n, self._map_lanes(n)) for n in self._folded]
         if self.nest.unroll:
             state = self._unrolled(accumulators)
         else:
@@ -268,16 +269,29 @@ class NestEmitter:
 
     def _finish(self, accumulators: list[Accumulator], state: list[str]) -> None:
         position = 0
-        for n, accumulator in zip(self.stage.reduces, accumulators):
+        for n, accumulator in zip(self._folded, accumulators):
             name = accumulator.result(self.e, state[position:position + accumulator.width])
             self.values[n] = Reg(name, self.stage.insts[n].dtype, accumulator.lanes)
+            for twin in (m for m, found in self._twins.items() if found == n):
+                self.values[twin] = Reg(state[position], self.stage.insts[twin].dtype, accumulator.lanes)
             position += accumulator.width
+
+    @cached_property
+    def _twins(self) -> dict[int, int]:
+        """Maxima (minima) whose index is looked for as well: the search for it finds them."""
+        found = [(n, inst) for n in self.stage.reduces if isinstance(inst := self.stage.insts[n], Reduce)]
+        return {n: m for n, one in found for m, other in found if one.arg == other.arg and f"arg{one.kind}" == other.kind}
+
+    @property
+    def _folded(self) -> list[int]:
+        """Reductions with a state of their own."""
+        return [n for n in self.stage.reduces if n not in self._twins]
 
     def _update(self, accumulators: list[Accumulator], state: list[str]) -> list[str]:
         """One point of the reduction: the new state."""
         self._ready()
         position, out = 0, []
-        for n, accumulator in zip(self.stage.reduces, accumulators):
+        for n, accumulator in zip(self._folded, accumulators):
             inst = self.stage.insts[n]
             assert isinstance(inst, Reduce)
             x = self._operand(inst.arg, accumulator.lanes)
@@ -308,7 +322,7 @@ class NestEmitter:
         """The first point starts the state: nothing to combine with."""
         self._ready()
         out = []
-        for n, accumulator in zip(self.stage.reduces, accumulators):
+        for n, accumulator in zip(self._folded, accumulators):
             inst = self.stage.insts[n]
             assert isinstance(inst, Reduce)
             out += accumulator.first(self._operand(inst.arg, accumulator.lanes))

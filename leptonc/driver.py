@@ -77,7 +77,7 @@ PROGRAM_PASSES: tuple[Pass, ...] = (
     *PLACING,
 )
 
-verify_stage.register(Program)(lambda ir, after="": verify_program(ir, after))
+verify_stage.register(Program)(lambda ir, after="", before=None: verify_program(ir, after, before))
 
 
 @dataclass(frozen=True)
@@ -121,16 +121,23 @@ def lower(graph: Graph, donated: dict[int, int] | None = None, options: Options 
     ``donated`` maps an output's position to that of the input whose memory it takes.
     """
     # A pass that was switched off may have left ops that are defined by others.
-    program = lower_graph(Expand()(graph), donated or {})
+    program = _lowered(Expand()(graph), donated or {})
     skipped = len(_manager(GRAPH_PASSES, options).selected)
     done: Program = _manager(PROGRAM_PASSES, options, skipped)(program)
     return done
 
 
+def _lowered(graph: Graph, donated: dict[int, int], frozen: int = 0) -> Program:
+    """A kernel for each op, verified."""
+    program = lower_graph(graph, donated, frozen)
+    verify_program(program, "lower-graph")
+    return program
+
+
 def lower_frozen(graph: Graph, frozen: int) -> tuple[Program, Program]:
     """The kernels of an optimized graph whose first inputs are the same at every call: those to run once, and those to run at every
     call; see ``passes/prepare.py``."""
-    whole = _manager(PROGRAM_PASSES[:-len(PLACING)], Options())(lower_graph(graph, {}, frozen))
+    whole = _manager(PROGRAM_PASSES[:-len(PLACING)], Options())(_lowered(graph, {}, frozen))
     prepare, step = (_manager(PLACING, Options())(part) for part in split_frozen(whole))
     return prepare, step
 

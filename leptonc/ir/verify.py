@@ -177,11 +177,12 @@ def _access_fault(access: Load | Store, guarded: bool, buffers: dict[str, Param]
     return None
 
 
-def verify_program(program: Program, after: str | None = None) -> None:
-    """Raises IRError: calls must fit their kernels, and no temporary be read before it is written."""
+def verify_program(program: Program, after: str | None = None, before: Program | None = None) -> None:
+    """Raises IRError: calls must fit their kernels, and no temporary be read before it is written. ``before``: a program that has
+    been verified, whose kernels need not be looked at again."""
     where = f"after '{after}': " if after else ""
     known = set(program.inputs) | {n for n, b in enumerate(program.buffers) if b.kind == "constant"}
-    checked = set()
+    checked = {id(call.kernel) for call in before.calls} if before else set[int]()
     for call in program.calls:
         if len(call.args) != len(call.kernel.params):
             raise IRError(f"{where}kernel {call.kernel.name} takes {len(call.kernel.params)} buffers, got {len(call.args)}")

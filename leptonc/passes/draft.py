@@ -73,6 +73,7 @@ class Draft:
         self.program = program
         self.buffers: list[Buffer] = list(program.buffers)
         self.tasks: list[Task] = [Task(bind(c.kernel, c.args), c.loc) for c in program.calls]
+        self._whole = [(task.kernel, c.kernel) for task, c in zip(self.tasks, program.calls)]
 
     def temp(self, type: TensorType) -> int:
         self.buffers.append(Buffer(type, "temp"))
@@ -90,10 +91,11 @@ class Draft:
         kept = [n for n in range(len(self.buffers)) if n in used]
         number = {old: new for new, old in enumerate(kept)}
         canonical: dict[Kernel, Kernel] = {}
+        unchanged = {id(bound): kernel for bound, kernel in self._whole if len(bound.params) == len(kernel.params)}
         calls = []
         for task in self.tasks:
             args = tuple(number[buffer_number(p.name)] for p in task.kernel.params)
-            kernel = unbind(task.kernel)
+            kernel = unbind(task.kernel, unchanged.get(id(task.kernel)))
             calls.append(Call(canonical.setdefault(kernel, kernel), args, task.loc))
         buffers = tuple(_renumbered(self.buffers[n], number) for n in kept)
         return replace(self.program, buffers=buffers, calls=tuple(calls),
@@ -146,8 +148,19 @@ def bind(kernel: Kernel, args: tuple[int, ...]) -> Kernel:
     return replace(bound, params=tuple(params.values()))
 
 
-def unbind(kernel: Kernel) -> Kernel:
-    """Canonical names: a0 ... for operands, r0 ... for results, i0 ... and k0 ... for axes."""
+def unbind(kernel: Kernel, before: Kernel | None = None) -> Kernel:
+    """Canonical names: a0 ... for operands, r0 ... for results, i0 ... and k0 ... for axes. ``before``: what was bound to make
+    the kernel; that itself, if it had them."""
+    names, axes = _canonical(kernel)
+    if before is not None:
+        same, still = _canonical(before)
+        if all(a == b for names in (same, still) for a, b in names.items()):
+            return before
+    return rename(kernel, names, axes)
+
+
+def _canonical(kernel: Kernel) -> tuple[dict[str, str], dict[str, str]]:
+    """The canonical names of parameters and axes."""
     names, counts = {}, {"a": 0, "r": 0}
     for param in kernel.params:
         letter = "a" if param.role == "in" else "r"
@@ -156,7 +169,7 @@ def unbind(kernel: Kernel) -> Kernel:
     axes: dict[str, str] = {}
     for axis in (*kernel.outer, *(a for s in kernel.stages for a in s.axes)):
         axes.setdefault(axis.name, f"{'k' if axis.reduce else 'i'}{len(axes)}")
-    return rename(kernel, names, axes)
+    return names, axes
 
 
 def rename(kernel: Kernel, buffers: Mapping[str, str], axes: Mapping[str, str]) -> Kernel:
@@ -171,18 +184,20 @@ def rename(kernel: Kernel, buffers: Mapping[str, str], axes: Mapping[str, str]) 
 
 
 def rename_stage(stage: Stage, buffers: Mapping[str, str], axes: Mapping[str, str]) -> Stage:
-    def index(i: Index) -> Index:
-        return replace(i, axes=tuple(sorted((axes.get(a, a), c) for a, c in i.axes))) if axes else i
+    # built field by field: this runs over all code in each pass, and dataclasses.replace is slow
+    def index(at: tuple[Index, ...]) -> tuple[Index, ...]:
+        if not axes:
+            return at
+        return tuple(Index(tuple(sorted([(axes.get(a, a), c) for a, c in i.axes])), i.offset, i.values, i.div) for i in at)
 
     def inst(i: Inst) -> Inst:
         if isinstance(i, Load):
-            return replace(i, buffer=buffers.get(i.buffer, i.buffer), index=tuple(index(x) for x in i.index))
-        return replace(i, index=index(i.index)) if isinstance(i, AxisIndex) else i
+            return Load(buffers.get(i.buffer, i.buffer), index(i.index), i.dtype, i.pad)
+        return AxisIndex(index((i.index,))[0], i.dtype) if isinstance(i, AxisIndex) else i
 
-    stores = tuple(replace(s, buffer=buffers.get(s.buffer, s.buffer), index=tuple(index(x) for x in s.index))
-                   for s in stage.stores)
-    return Stage(tuple(Axis(axes.get(a.name, a.name), a.extent, a.reduce) for a in stage.axes),
-                 tuple(inst(i) for i in stage.insts), stores)
+    stores = [Store(buffers.get(s.buffer, s.buffer), index(s.index), s.value, s.accumulate, s.masked) for s in stage.stores]
+    return Stage(tuple([Axis(axes.get(a.name, a.name), a.extent, a.reduce) for a in stage.axes]),
+                 tuple([inst(i) for i in stage.insts]), tuple(stores))
 
 
 def index_at(index: Index, place: Mapping[str, Index]) -> Index:

@@ -31,15 +31,15 @@ class Pass(Protocol):
 
 
 @singledispatch
-def verify_stage(ir: object, after: str = "") -> None:
+def verify_stage(ir: object, after: str = "", before: object = None) -> None:
     """Check an IR of any stage: ``verify_stage.register(Type)`` says how; a type without a verifier passes.
 
-    ``after`` names the pass that made it, for the message of the IRError raised.
+    ``after`` names the pass that made it, for the message of the IRError raised; ``before``: what it made it of, verified already.
     """
 
 
 @verify_stage.register
-def _verify_graph(ir: Graph, after: str = "") -> None:
+def _verify_graph(ir: Graph, after: str = "", before: object = None) -> None:
     verify(ir, after=after)
 
 
@@ -47,7 +47,8 @@ def _verify_graph(ir: Graph, after: str = "") -> None:
 class PassManager:
     """Runs ``passes`` in order: ``PassManager(passes)(ir)``.
 
-    verify(ir, after=name) is called after each pass and raises if it broke the IR; None checks nothing.
+    verify(ir, after=name, before=ir) is called after each pass and raises if it broke the IR; None checks nothing.
+    What the first pass is given counts as verified.
     disable: names of passes to leave out. stop_after: the name of the last pass to run.
     bisect_limit: how many passes to apply, for finding the one that breaks a program by halving.
     observe(pass, before, after, seconds) is called after each pass, before its result is verified.
@@ -89,7 +90,7 @@ class PassManager:
         if self.observe is not None:
             self.observe(step, before, after, seconds)
         if self.verify is not None:
-            self.verify(after, after=step.name)
+            self.verify(after, after=step.name, before=before)
         return after
 
 

@@ -29,12 +29,13 @@ FUNCTION_DEPTH = 64  # multiply-adds for each result from which moving it throug
 STORE_COST = 48  # a strided store of one lane, in multiply-adds
 TURN_COST = 4  # the same where rows of results are contiguous: squares of results are transposed in registers
 LOCAL_SHARE = 8  # a local tile of finished sums fills one in so many parts of L2
+ITEM_SHARE = 4  # of L2 for an item's part of A, and as much for B's
 PACK_COST = 6  # moving one element into a panel
 TURNED_PACK_COST = 60  # the same where its neighbours in the panel lie apart in the operand
 FEW_TILES = 8  # register tiles that use a part of B
 COLUMNS_FIRST = 2  # times as large must A be as B for threads to share B rather than A
 PACK_REUSE = 8  # register tiles that must read a panel before packing it for locality pays
-PACK_REUSE_NEAR = 64  # the same where the tiles find its columns in L2 as they are
+PACK_REUSE_NEAR = 48  # the same where the tiles find its columns in L2 as they are
 NEAR_SHARE = 4  # columns that fill at most one in so many parts of L2
 
 
@@ -115,6 +116,11 @@ class Contraction:
     def tiles(self) -> int:
         """Register tiles of all items."""
         return prod(a.extent for a in self.outer) * self.row_tiles * self.col_tiles
+
+    @property
+    def tiles_per_column(self) -> int:
+        """Register tiles that read the same columns of B."""
+        return self.row_tiles * prod(a.extent for a in self.outer if not self.b.access.stride(a.name))
 
     @property
     def depth(self) -> int:
@@ -266,10 +272,9 @@ def _register_tile(rows: int, vectors: int, target: Target, most_rows: int) -> t
 def _panel_pays(plan: Contraction, target: Target) -> bool:
     """Rows of B lie apart and are read by many register tiles: contiguous panels save cache sets and pages. A tile's columns that
     stay in L2 are read from there as fast as they are needed, and it takes more tiles to make up for the copy."""
-    reads = plan.row_tiles * prod(x.extent for x in plan.outer if not plan.b.access.stride(x.name))
     columns = plan.depth * plan.width * plan.dtype.itemsize
     enough = PACK_REUSE_NEAR if columns <= target.l2_bytes // NEAR_SHARE else PACK_REUSE
-    return plan.col_tiles > 1 and reads >= enough
+    return plan.col_tiles > 1 and plan.tiles_per_column >= enough
 
 
 def _rows_collide(plan: Contraction, target: Target) -> bool:
@@ -331,6 +336,7 @@ def _blocked(plan: Contraction, target: Target) -> Contraction:
         row_block = min(row_block, max(whole, room // col_block))
         if row_block > whole:
             row_block -= row_block % whole
+    row_block = min(row_block, max(whole, _rows_in_cache(plan, col_block, target)))
     plan = replace(plan, row_block=row_block, col_block=col_block)
     plan = replace(plan, prefetch=_streams(plan, target))
     if plan.across:
@@ -341,11 +347,19 @@ def _blocked(plan: Contraction, target: Target) -> Contraction:
     return replace(plan, fold_block=block)
 
 
+def _rows_in_cache(plan: Contraction, col_block: int, target: Target) -> int:
+    """Tiles of rows whose part of A stays in L2 while the columns of an item go by, if that of B leaves it the room."""
+    room, size = target.l2_bytes // ITEM_SHARE, plan.depth * plan.dtype.itemsize
+    if col_block < 2 or plan.across or size * col_block * plan.width > room:
+        return plan.row_tiles
+    return room // max(size * plan.rows, 1)
+
+
 def _comes_from_memory(plan: Contraction, target: Target) -> bool:
     """B is large and few tiles use a part of it: reading it takes about as long as multiplying. Both happen at once if parts are
     short and each tile asks for B's lines of the next part."""
     moved = prod(x.extent for x in (*plan.outer, plan.col, *plan.fold) if plan.b.access.stride(x.name)) * plan.dtype.itemsize
-    return not plan.b.pack and plan.row_tiles <= FEW_TILES and moved > 4 * target.l2_bytes
+    return not plan.b.pack and plan.tiles_per_column <= FEW_TILES and moved > 4 * target.l2_bytes
 
 
 def _in_parts(plan: Contraction, target: Target) -> Contraction:

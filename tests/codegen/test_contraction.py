@@ -235,3 +235,20 @@ def test_hot_loops_of_the_reference_step_have_no_stack_traffic(target):
     loops = [b for b in loops if f"%{'zmm' if target is AVX512 else 'ymm'}" in b]
     assert len(loops) > 10
     assert not [line for b in loops for line in b.splitlines() if "%rsp" in line and "mm" in line]
+
+
+def test_rows_stay_in_cache_while_columns_go_by(rng):
+    """An item's part of A is small beside L2 where that of B is: no part of the fold passes over the results twice."""
+    kernel = product(50_000, 128, 256)
+    plan = plan_of(kernel, AVX512)
+    assert plan.col_block > 1 and not plan.fold_block
+    assert plan.row_block * plan.rows * 256 * 4 <= AVX512.l2_bytes // 4
+    compiled_agrees(product(3000, 128, 256), host_target(), rng)
+
+
+def test_columns_that_many_outer_points_read_do_not_come_from_memory():
+    """1x1 convolution of a few rows for each of many images."""
+    attrs = {"stride": (2, 2), "padding": ((0, 0),) * 2, "dilation": (1, 1), "groups": 1}
+    kernel = get_op("conv").lower(TensorType((16, 14, 14, 1024), f32), TensorType((1, 1, 1024, 2048), f32), **attrs)
+    plan = plan_of(kernel, AVX512)
+    assert plan.tiles_per_column > 8 and not plan.ahead

@@ -37,6 +37,7 @@ from leptonc.passes.prepare import split_frozen, split_graph
 from leptonc.passes.route import RouteGradients
 from leptonc.passes.rows import JoinRows
 from leptonc.passes.split import SplitReductions
+from leptonc.passes.spread import SpreadWinograd
 from leptonc.passes.unpool import UnpoolInTiles
 from leptonc.passes.weightgrad import WinogradWeightGrad
 from leptonc.passes.window import TileWindows
@@ -69,6 +70,7 @@ PROGRAM_PASSES: tuple[Pass, ...] = (
     SplitPhases(),
     Halo(),
     TileWindows(),
+    SpreadWinograd(),
     Winograd(),
     UnpoolInTiles(),
     JoinRows(),

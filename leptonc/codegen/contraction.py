@@ -32,6 +32,7 @@ LOCAL_SHARE = 8  # a local tile of finished sums fills one in so many parts of L
 ITEM_SHARE = 4  # of L2 for an item's part of A, and as much for B's
 PACK_COST = 6  # moving one element into a panel
 TURNED_PACK_COST = 60  # the same where its neighbours in the panel lie apart in the operand
+FEW_COLUMNS = 2  # tiles of columns side by side, where parts of the fold are to fit L1
 FEW_TILES = 8  # register tiles that use a part of B
 COLUMNS_FIRST = 2  # times as large must A be as B for threads to share B rather than A
 PACK_REUSE = 8  # register tiles that must read a panel before packing it for locality pays
@@ -343,6 +344,7 @@ def _blocked(plan: Contraction, target: Target) -> Contraction:
         return _in_parts(plan, target)
     block = _fold_block(plan, target)
     if block and _comes_from_memory(plan, target):
+        plan = replace(plan, col_block=min(plan.col_block, FEW_COLUMNS))
         return replace(plan, fold_block=_block_that_fits(plan, target.l1_bytes // 3), ahead=True)
     return replace(plan, fold_block=block)
 

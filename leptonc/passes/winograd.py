@@ -19,16 +19,14 @@ gradients, which are added up and masked by what has been compared before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
-from math import prod
+from math import inf, prod
 
 from leptonc.ir.kernel import (
     Apply,
     Axis,
-    AxisIndex,
-    Const,
     Index,
     Kernel,
     Load,
@@ -38,16 +36,14 @@ from leptonc.ir.kernel import (
     Stage,
     Store,
     divisors,
-    operands,
 )
-from leptonc.ir.structure import factors, is_product_sum
 from leptonc.ir.types import DType, TensorType, bool_
-from leptonc.passes.coarsen import coarsened, lifted
-from leptonc.passes.draft import Draft, Task, buffer_name, buffer_number, index_at, inst_at, tidy
+from leptonc.passes.coarsen import coarsened
+from leptonc.passes.conv3x3 import Conv3x3, any_stage, find_conv3x3, input_at, is_frozen, weight_kernel
+from leptonc.passes.draft import Draft, Task, buffer_name, index_at, inst_at, tidy
 from leptonc.passes.squares import APART, F2, F4, LEAST_CHANNELS, TAPS, ScalarCode, Square, at_points, transformed, with_epilogue
 
 GAIN = 1.2  # how much less work it must be
-COMPARING = frozenset({"eq", "ne", "lt", "le", "gt", "ge", "max", "min", "sign"})
 HELD, ANY = 3, 128  # to see whether an element is 0, and whether any of a position and its neighbours is not, in the same
 LEAST_POINTS = 16  # tiles wanted, so that the split is even for any thread count
 WEIGHT = 25  # a transformed weight, which is made once, as multiply-adds (they are bound by stores)
@@ -73,8 +69,8 @@ class Winograd:
         return draft.finish()
 
     def _replaced(self, draft: Draft, made: dict[object, int], task: Task) -> list[Task]:
-        whole = _find(task.kernel)
-        best = None if whole is None else _best(whole, self.local_bytes, 0 if _is_frozen(draft, whole) else WEIGHT)
+        whole = find_conv3x3(task.kernel)
+        best = None if whole is None else _best(whole, self.local_bytes, 0 if is_frozen(draft, whole) else WEIGHT)
         if best is None:
             return [task]
         found, plan = best
@@ -85,76 +81,9 @@ class Winograd:
         if key not in made:
             type_ = TensorType((plan.points, found.depth.extent + APART, columns), weights.type.dtype)
             made[key] = draft.temp(type_)
-            before = [Task(_weight_kernel(found, plan, weights, Param(buffer_name(made[key]), type_, "out")), task.loc)]
+            before = [Task(weight_kernel(found, plan, weights, Param(buffer_name(made[key]), type_, "out")), task.loc)]
         number = made[key]
         return [*before, replace(task, kernel=_tiled(found, plan, Param(buffer_name(number), draft.buffers[number].type)))]
-
-
-def _is_frozen(draft: Draft, found: _Found) -> bool:
-    """Whether the weights are the same at every call, and transformed once for all."""
-    return draft.buffers[buffer_number(found.w.buffer)].frozen
-
-
-@dataclass(frozen=True)
-class _Weights:
-    """The kernel's load: the instruction with its two axes of taps taken out."""
-
-    buffer: str
-    load: Load
-    taps: tuple[str, str]
-
-
-@dataclass(frozen=True)
-class _Found:
-    """A convolution that is the first stage of a kernel of tiles.
-
-    Its results' columns are the axis ``columns``; its rows ``strip``, ``height`` in each tile (None: one row), where the
-    tiles follow each other along ``down``. ``depth`` are the folded channels, ``col`` the channels made: those of ``col_index``,
-    which may differ from tile to tile.
-    ``flipped``: the input is read against the taps (an input gradient)."""
-
-    kernel: Kernel
-    reduce: int
-    x: Load
-    w: _Weights
-    down: Axis | None
-    strip: Axis | None
-    columns: Axis
-    depth: Axis
-    col: Axis
-    col_index: Index
-    flipped: bool
-
-    @property
-    def keeps_zeros(self) -> bool:
-        """Whether sums over nothing but zeros must be exactly 0: what follows may ask on which side of it they are. Only of an
-        input gradient that nothing here compares it is known that nothing does."""
-        after, compared = {self.reduce}, False
-        for n, inst in enumerate(self.stage.insts):
-            if after.intersection(operands(inst)):
-                after.add(n)
-                compared |= isinstance(inst, Apply) and inst.op in COMPARING
-        return not self.flipped or compared or len(self.kernel.stages) > 1
-
-    @property
-    def stage(self) -> Stage:
-        return self.kernel.stages[0]
-
-    @property
-    def height(self) -> int:
-        return self.strip.extent if self.strip else 1
-
-    @property
-    def arrangement(self) -> tuple[str, ...]:
-        """What each dimension of the kernel is."""
-        ky, kx = (Index(((tap, 1),)) for tap in self.w.taps)
-        names = {ky: "row", kx: "column", Index.of(self.depth): "depth", self.col_index: "col"}
-        return tuple(names[i] for i in self.w.load.index)
-
-    @property
-    def images(self) -> Axis | None:
-        """Another axis of tiles that may lie in one."""
-        return next((a for a in reversed(self.kernel.outer) if a != self.down and not self.col_index.coeff(a.name)), None)
 
 
 @dataclass(frozen=True)
@@ -165,93 +94,30 @@ class _Plan(Square):
     images: int
 
 
-def _find(kernel: Kernel) -> _Found | None:
-    """The convolution that is a kernel's first stage, in a kernel of tiles."""
-    if not kernel.stages:
-        return None
-    stage = kernel.stages[0]
-    if not any(isinstance(i, Reduce) for i in stage.insts) or not is_product_sum(stage):
-        return None
-    if any(store.masked or store.accumulate for store in stage.stores) or any(isinstance(i, AxisIndex) for i in stage.insts):
-        return None
-    number, one, other = factors(stage)
-    return _matched(kernel, number, one, other) or _matched(kernel, number, other, one)
-
-
-def _matched(kernel: Kernel, number: int, x: Load, w: Load) -> _Found | None:
-    stage = kernel.stages[0]
-    if x.pad is not None or w.pad is not None or len(stage.reduce_axes) != 3 or not stage.insts[number].dtype.is_float:
-        return None
-    pairs = [_position(stage, x, axis) for axis in stage.reduce_axes]
-    moving = [(axis, p) for axis, p in zip(stage.reduce_axes, pairs) if p is not None]
-    if len(moving) != 2 or any(axis.extent != TAPS for axis, _ in moving):
-        return None
-    (ky, (rows, sign)), (kx, (columns, other)) = moving
-    depth = next(axis for axis, p in zip(stage.reduce_axes, pairs) if p is None)
-    cols = [a for a in stage.map_axes if _moves(w, a) and not _moves(x, a)]
-    if sign != other or rows == columns or len(cols) != 1 or not _moves(x, depth):
-        return None
-    col_index = _col_index(w, (ky, kx, depth), cols[0], kernel.outer)
-    if col_index is None or any(_moves(x, a) for a in kernel.outer if col_index.coeff(a.name)):
-        return None
-    others = tuple(a for a in stage.map_axes if a not in (rows, columns, cols[0]))
-    weights = _Weights(w.buffer, w, (ky.name, kx.name))
-    if not kernel.outer:
-        return _Found(lifted(kernel, (*others, rows)), number, x, weights, rows, None, columns, depth, cols[0], col_index,
-                      sign < 0)
-    if others:
-        return None
-    along = next(i for i in x.index if i.coeff(rows.name))
-    outer = [a for a in kernel.outer if along.coeff(a.name)]
-    down = outer[0] if len(outer) == 1 and along.coeff(outer[0].name) == rows.extent else None
-    return _Found(kernel, number, x, weights, down, rows, columns, depth, cols[0], col_index, sign < 0)
-
-
-def _position(stage: Stage, x: Load, axis: Axis) -> tuple[Axis, int] | None:
-    """The result axis that a tap moves along, and the tap's sign, if a dimension of x is ``result + offset +- tap``."""
-    for index in x.index:
-        coeff = index.coeff(axis.name)
-        if not coeff:
-            continue
-        maps = [a for a in stage.map_axes if index.coeff(a.name)]
-        inner = [a for a in maps if index.coeff(a.name) == 1]
-        if abs(coeff) != 1 or index.div != 1 or index.values or len(inner) != 1 or len(maps) != 1:
-            return None
-        return inner[0], coeff
-    return None
-
-
-def _moves(load: Load, axis: Axis) -> bool:
-    return any(i.coeff(axis.name) for i in load.index)
-
-
-def _col_index(w: Load, axes: Sequence[Axis], col: Axis, outer: Sequence[Axis]) -> Index | None:
-    """The dimension of the kernel along ``col``, if the others are these axes, each once: ``col`` alone, or from where a tile's
-    channels begin."""
-    along = [i for i in w.index if i.coeff(col.name)]
-    rest = [i for i in w.index if not i.coeff(col.name)]
-    if len(along) != 1 or sorted(rest, key=lambda i: i.axes) != sorted(map(Index.of, axes), key=lambda i: i.axes):
-        return None
-    (index,) = along
-    inside = {col.name, *(a.name for a in outer)} >= {axis for axis, _ in index.axes}
-    return index if inside and index.coeff(col.name) == 1 and not (index.offset or index.values or index.div != 1) else None
-
-
-def _best(whole: _Found, local_bytes: int, weight: int) -> tuple[_Found, _Plan] | None:
+def _best(whole: Conv3x3, local_bytes: int, weight: int) -> tuple[Conv3x3, _Plan] | None:
     """The squares and tiles that take least work; None if direct sums take hardly more."""
     depth, col = whole.depth.extent, whole.col.extent
     if min(depth, col) < LEAST_CHANNELS:
         return None
-    plans = [(found, plan) for found in _widths(whole) for plan in _plans(found) if _local_bytes(found, plan) <= local_bytes]
-    if not plans:
-        return None
-    work, best = min(((_work(*plan, weight), n) for n, plan in enumerate(plans)))
+    work, best = _least(whole, local_bytes, weight)
     rows = prod(a.extent for a in whole.kernel.outer) * whole.height
     direct = rows * (whole.columns.extent + NEAR) * TAPS * TAPS * depth * col
-    return plans[best] if work * GAIN < direct else None
+    return best if work * GAIN < direct else None
 
 
-def _widths(found: _Found) -> Iterator[_Found]:
+def tiled_work(whole: Conv3x3, weight: int) -> float:
+    """The least work that tiles take, infinite if none fit. To compare it with other ways, not only tiles with tiles, what
+    it costs that weights are far is halved: most of the time they arrive while others are multiplied."""
+    return _least(whole, Winograd().local_bytes, weight, FAR // 2)[0]
+
+
+def _least(whole: Conv3x3, local_bytes: int, weight: int, far: int = FAR) -> tuple[float, tuple[Conv3x3, _Plan] | None]:
+    plans = [(found, plan) for found in _widths(whole) for plan in _plans(found) if _local_bytes(found, plan) <= local_bytes]
+    work, _, best = min(((_work(*plan, weight, far), n, plan) for n, plan in enumerate(plans)), default=(inf, 0, None))
+    return work, best
+
+
+def _widths(found: Conv3x3) -> Iterator[Conv3x3]:
     """The convolution in tiles as wide as the image, and in narrower ones if nothing else is in the kernel."""
     yield found
     axis, kernel = found.columns, found.kernel
@@ -273,7 +139,7 @@ def _moved(kernel: Kernel, place: Mapping[str, Index], axis: Axis) -> Kernel:
     return replace(kernel, stages=(Stage(axes, tuple(inst_at(i, place) for i in stage.insts), stores),))
 
 
-def _plans(found: _Found) -> Iterator[_Plan]:
+def _plans(found: Conv3x3) -> Iterator[_Plan]:
     points = prod(a.extent for a in found.kernel.outer)
     for down, along in product((F2, F4), repeat=2):
         if found.columns.extent % along.results or down.results % found.height:
@@ -286,23 +152,23 @@ def _plans(found: _Found) -> Iterator[_Plan]:
                     yield _Plan(down, along, strips, images)
 
 
-def _squares(found: _Found, plan: _Plan) -> int:
+def _squares(found: Conv3x3, plan: _Plan) -> int:
     """Squares in a tile."""
     rows = plan.strips * found.height // plan.down.results
     return plan.images * rows * (found.columns.extent // plan.along.results)
 
 
-def _local_bytes(found: _Found, plan: _Plan) -> int:
+def _local_bytes(found: Conv3x3, plan: _Plan) -> int:
     size = found.stage.insts[found.reduce].dtype.itemsize
     return plan.points * (_squares(found, plan) + APART) * (found.depth.extent + found.col.extent) * size
 
 
-def _work(found: _Found, plan: _Plan, weight: int) -> float:
+def _work(found: Conv3x3, plan: _Plan, weight: int, far: int) -> float:
     """Multiply-adds, and instructions of the transforms; ``weight`` of them for each weight at a point."""
     depth, col, squares = found.depth.extent, found.col.extent, _squares(found, plan)
     weights = plan.points * depth * col
     size = weights * found.stage.insts[found.reduce].dtype.itemsize + _local_bytes(found, plan)
-    reading = NEAR if size <= NEAR_BYTES else FAR
+    reading = NEAR if size <= NEAR_BYTES else far
     down, along = plan.down, plan.along
     into = down.input_work * along.points + along.input_work * down.points
     out = down.output_work * along.points + along.output_work * down.results
@@ -313,27 +179,11 @@ def _work(found: _Found, plan: _Plan, weight: int) -> float:
     return float(tiles * (weights * (squares + reading) + squares * moved) + weight * weights)
 
 
-def _weight_kernel(found: _Found, plan: _Plan, weights: Param, out: Param) -> Kernel:
-    """u[q, depth, col] = (G w G')[q]"""
-    depth, col = replace(found.depth, reduce=False), replace(found.col, extent=out.type.shape[-1])
-    code = ScalarCode(weights.type.dtype)
-    square = transformed(code, lambda y, x: code.push(_tap(found, y, x)), (TAPS, TAPS), plan.down.kernel, plan.along.kernel)
-    return Kernel("winograd_weights", (replace(weights, role="in"), out),
-                  (Stage((depth, col), tuple(code.insts), at_points(out, square, (Index.of(depth), Index.of(col)))),))
-
-
-def _tap(found: _Found, y: int, x: int) -> Load:
-    """The kernel's element at a tap, as the input meets it."""
-    at = (TAPS - 1 - y, TAPS - 1 - x) if found.flipped else (y, x)
-    place = dict(zip(("row", "column"), map(Index.of, at))) | {"depth": Index.of(found.depth), "col": Index.of(found.col)}
-    return replace(found.w.load, index=tuple(place[dimension] for dimension in found.arrangement))
-
-
 @dataclass(frozen=True)
 class _Squares:
     """The squares of a tile: axes over the images, rows and columns of them, and where the convolution's axes are in one."""
 
-    found: _Found
+    found: Conv3x3
     plan: _Plan
     image: Axis | None
     inner: Axis | None
@@ -383,7 +233,7 @@ class _Squares:
         return place
 
 
-def _tiled(found: _Found, plan: _Plan, u: Param) -> Kernel:
+def _tiled(found: Conv3x3, plan: _Plan, u: Param) -> Kernel:
     """The kernel with larger tiles and its first stage done by squares."""
     dtype, kernel = u.type.dtype, found.kernel
     kernel, inner = coarsened(kernel, found.down, plan.strips) if found.down else (kernel, None)
@@ -411,17 +261,10 @@ def _input_stage(squares: _Squares, v: Param) -> Stage:
     code = ScalarCode(v.type.dtype)
 
     def load(y: int, x: int) -> int:
-        return code.push(_input(found, squares.place(0, 0), Index(offset=y), Index(offset=x)))
+        return code.push(input_at(found, squares.place(0, 0), Index(offset=y), Index(offset=x)))
 
     square = transformed(code, load, plan.shape, plan.down.input, plan.along.input)
     return Stage((*squares.axes, depth), tuple(code.insts), at_points(v, square, (squares.number, Index.of(depth))))
-
-
-def _input(found: _Found, place: dict[str, Index], y: Index, x: Index) -> Load:
-    """The input so many rows and columns from the first that a result at a place reads."""
-    # against the taps, the first is what the last tap reads
-    taps = {tap: (i - (TAPS - 1)) * -1 if found.flipped else i for tap, i in zip(found.w.taps, (y, x))}
-    return replace(found.x, index=tuple(index_at(i, {**place, **taps}) for i in found.x.index))
 
 
 def _held(squares: _Squares, dtype: DType) -> tuple[tuple[Param, Stage], ...]:
@@ -431,24 +274,12 @@ def _held(squares: _Squares, dtype: DType) -> tuple[tuple[Param, Stage], ...]:
     rows, columns = squares.results
     y, x = Axis("input_row", rows + TAPS - 1), Axis("input_column", columns + TAPS - 1)
     inputs = Param("held", TensorType((*sizes, y.extent, x.extent), bool_), "local")
-    filled = _any_stage((*squares.images, y, x), (found.depth,), _input(found, squares.start(), Index.of(y), Index.of(x)), inputs)
+    filled = any_stage((*squares.images, y, x), (found.depth,), input_at(found, squares.start(), Index.of(y), Index.of(x)), inputs)
     row, column = Axis("result_row", rows), Axis("result_column", columns)
     ky, kx = Axis("tap_row", TAPS, reduce=True), Axis("tap_column", TAPS, reduce=True)
     reached = Param("reached", TensorType((*sizes, rows, columns), dtype), "local")
     load = Load(inputs.name, (*map(Index.of, squares.images), row + ky, column + kx), bool_)
-    return (inputs, filled), (reached, _any_stage((*squares.images, row, column), (ky, kx), load, reached))
-
-
-def _any_stage(axes: tuple[Axis, ...], fold: tuple[Axis, ...], load: Load, into: Param) -> Stage:
-    """Whether any of what is loaded over the folded axes is not 0; in a buffer of numbers as 1 or 0."""
-    code = ScalarCode(load.dtype)
-    value = code.push(load)
-    if not load.dtype.is_bool:
-        value = code.push(Apply("ne", (value, code.push(Const(0.0, load.dtype))), bool_))
-    value = code.push(Reduce("any", value, bool_))
-    if not into.type.dtype.is_bool:
-        value = code.push(Apply("cast", (value,), into.type.dtype))
-    return Stage((*axes, *fold), tuple(code.insts), (Store(into.name, tuple(map(Index.of, axes)), value),))
+    return (inputs, filled), (reached, any_stage((*squares.images, row, column), (ky, kx), load, reached))
 
 
 def _product_stage(squares: _Squares, v: Param, m: Param, u: Param) -> Stage:

@@ -1,0 +1,107 @@
+"""Winograd convolutions phase by phase: right at any extent, and chosen where tiles would read too many weights."""
+
+from __future__ import annotations
+
+from math import inf
+
+import numpy as np
+import pytest
+
+import leptonc
+from leptonc import driver, nn
+from leptonc.ir.interpret import run_program
+from leptonc.passes import spread
+from leptonc.passes.squares import F2, F4
+from tests.compare import exact, lowered
+
+FORMS = {
+    "valid": lambda x, w: nn.conv(x, w),
+    "same": lambda x, w: nn.conv(x, w, padding="SAME"),
+    "relu": lambda x, w: nn.relu(nn.conv(x, w, padding="SAME") * 2 + 1),
+    "residual": lambda x, w: nn.conv(x, w, padding="SAME") + nn.conv(x, w[1:2, 1:2], padding="SAME"),
+    "two in a row": lambda x, w: nn.conv(nn.relu(nn.conv(x, w, padding="SAME")), w.transpose(0, 1, 3, 2), padding="SAME"),
+}
+
+
+def phases(f, *args) -> list[str]:
+    return [call.kernel.name for call in lowered(f, *args).program.calls]
+
+
+@pytest.fixture(params=[(F2, F2), (F4, F4), (F2, F4)], ids=["2x2", "4x4", "mixed"])
+def always(request, monkeypatch):
+    """The pass takes every convolution, by squares of these forms."""
+    for name, form in zip(("F2", "F4"), request.param):
+        monkeypatch.setattr(spread, name, form)
+    monkeypatch.setattr(spread, "GAIN", 0)
+    monkeypatch.setattr(spread, "tiled_work", lambda found, weight: inf)
+
+
+@pytest.mark.parametrize("extents, dtype", [
+    ((7, 7), np.float32), ((8, 12), np.float32), ((13, 5), np.float64), ((3, 14), np.float32),
+])
+@pytest.mark.parametrize("form", FORMS)
+def test_forms(form, extents, dtype, always, rng):
+    """Squares that reach beyond the image leave what lies around it alone: the next convolution's zeros."""
+    x = rng.standard_normal((3, *extents, 16)).astype(dtype)
+    w = (rng.standard_normal((3, 3, 16, 24)) * 0.1).astype(dtype)
+    f = FORMS[form]
+    assert "winograd_products" in phases(f, x, w)
+    wanted, low = exact(f, x, w), lowered(f, x, w)
+    compiled = driver.compile_program(low.program)
+    bits = {b"".join(np.asarray(a).tobytes() for a in compiled.executable([x, w], nthreads=n)) for n in (1, 2, 3)}
+    assert len(bits) == 1
+    for got in (leptonc.jit(f)(x, w), run_program(low.program, [x, w])[0]):
+        error = np.abs(np.asarray(got).reshape(wanted.shape) - wanted).max()
+        assert error <= 16 * np.finfo(dtype).eps * max(np.abs(wanted).max(), 1)
+
+
+@pytest.mark.parametrize("extents", [(7, 9), (8, 8), (6, 13)])
+def test_training(extents, always, rng):
+    """Input gradients, read against the taps, with what is fused behind them, and weight gradients beside them."""
+    x = rng.standard_normal((2, *extents, 16)).astype(np.float32)
+    params = [(rng.standard_normal((3, 3, 16, 16)) * 0.1).astype(np.float32) for _ in range(3)]
+
+    def loss(params, x):
+        for w in params:
+            x = nn.relu(nn.conv(x, w, padding="SAME"))
+        return (x * x).mean()
+
+    def step(params, x):
+        value, grads = leptonc.value_and_grad(loss)(params, x)
+        return value, [w - 0.1 * g for w, g in zip(params, grads)]
+
+    assert phases(step, params, x).count("winograd_products") >= 5
+    for got, wanted in zip(leptonc.tree.leaves(leptonc.jit(step)(params, x)), leptonc.tree.leaves(exact(step, params, x))):
+        np.testing.assert_allclose(got, wanted, rtol=2e-4, atol=2e-6)
+
+
+def test_zeros_make_zeros(always, rng):
+    """A ReLU behind sums over nothing but zeros passes no gradient."""
+    x = rng.standard_normal((2, 11, 10, 16)).astype(np.float32)
+    w = (rng.standard_normal((3, 3, 16, 24)) * 0.1).astype(np.float32)
+    x[0, 3:9, 2:8], x[1, :, :6] = 0, 0
+
+    def f(x, w):
+        return nn.conv(x, w, padding="SAME")
+
+    wanted = exact(f, x, w)
+    assert (wanted == 0).any() and np.array_equal(leptonc.jit(f)(x, w) == 0, wanted == 0)
+
+
+@pytest.mark.parametrize("shape, out, chosen", [
+    ((16, 7, 7, 512), 512, True),  # no tile of odd extents
+    ((64, 14, 14, 256), 256, True), ((16, 16, 16, 256), 256, True),
+    ((64, 8, 8, 128), 128, False), ((16, 28, 28, 128), 128, False), ((16, 28, 28, 256), 256, False),  # tiles are as good
+    ((2, 7, 7, 512), 512, False),  # the weights' transform would take longest
+    ((32, 9, 9, 16), 16, False),
+])
+def test_chosen_where_weights_are_many_and_squares_few(shape, out, chosen):
+    types = leptonc.ShapeDtypeStruct(shape, np.float32), leptonc.ShapeDtypeStruct((3, 3, shape[-1], out), np.float32)
+    assert ("winograd_products" in phases(FORMS["same"], *types)) == chosen
+
+
+def test_not_for_other_convolutions(always, rng):
+    x, w = rng.standard_normal((2, 9, 9, 16)).astype(np.float32), rng.standard_normal((5, 5, 16, 16)).astype(np.float32)
+    for f in (lambda x, w: nn.conv(x, w), lambda x, w: nn.conv(x, w[:3, :3], stride=2),
+              lambda x, w: nn.conv(x, w[:3, :3], dilation=2), lambda x, w: nn.conv(x[..., :4], w[:3, :3, :4])):
+        assert "winograd_products" not in phases(f, x, w)

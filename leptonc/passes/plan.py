@@ -12,7 +12,7 @@ from leptonc.memory import ALIGN, aligned
 from leptonc.passes.draft import Draft, Task, buffer_name
 from leptonc.passes.lower import copy_kernel
 
-REST = 6  # calls
+REST = 3  # calls
 
 
 @dataclass(frozen=True)

@@ -105,3 +105,13 @@ def test_not_for_other_convolutions(always, rng):
     for f in (lambda x, w: nn.conv(x, w), lambda x, w: nn.conv(x, w[:3, :3], stride=2),
               lambda x, w: nn.conv(x, w[:3, :3], dilation=2), lambda x, w: nn.conv(x[..., :4], w[:3, :3, :4])):
         assert "winograd_products" not in phases(f, x, w)
+
+
+def test_frozen_weights_are_transformed_beforehand(always, rng):
+    x = rng.standard_normal((2, 7, 7, 16)).astype(np.float32)
+    w = (rng.standard_normal((3, 3, 16, 24)) * 0.1).astype(np.float32)
+    f = leptonc.jit(lambda w, x: nn.relu(nn.conv(x, w, padding="SAME")))
+    prepare, step = driver.lower_frozen(driver.optimize(f.trace(w, x).graph), 1)
+    assert [call.kernel.name for call in prepare.calls].count("winograd_weights") == 1
+    assert "winograd_weights" not in [call.kernel.name for call in step.calls]
+    np.testing.assert_allclose(leptonc.freeze(f, w)(x), exact(f, w, x), rtol=1e-4, atol=1e-5)

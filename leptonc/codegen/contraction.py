@@ -335,9 +335,9 @@ def _blocked(plan: Contraction, target: Target) -> Contraction:
         room = target.l2_bytes // LOCAL_SHARE // plan.dtype.itemsize // (plan.rows * plan.width)
         col_block = min(col_block, max(1, room))
         row_block = min(row_block, max(whole, room // col_block))
-        if row_block > whole:
-            row_block -= row_block % whole
     row_block = min(row_block, max(whole, _rows_in_cache(plan, col_block, target)))
+    if whole < row_block < plan.row_tiles:
+        row_block -= row_block % whole
     plan = replace(plan, row_block=row_block, col_block=col_block)
     plan = replace(plan, prefetch=_streams(plan, target))
     if plan.across:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import gcd
+from typing import NamedTuple
 
 from leptonc.ir.kernel import (
     Apply,
@@ -21,10 +22,10 @@ from leptonc.ir.kernel import (
     operands,
 )
 from leptonc.ir.structure import factors, is_product_sum
-from leptonc.ir.types import bool_
+from leptonc.ir.types import TensorType, bool_
 from leptonc.passes.coarsen import lifted
-from leptonc.passes.draft import Draft, buffer_number, index_at, inst_at
-from leptonc.passes.squares import TAPS, ScalarCode, Square, at_points, transformed
+from leptonc.passes.draft import Draft, Task, buffer_name, buffer_number, index_at, inst_at, tidy
+from leptonc.passes.squares import APART, TAPS, ScalarCode, Square, at_points, transformed, with_epilogue
 
 LINE, BLOCK = 16, 64  # channels of either side in a block of weights that are transposed
 MANY = 256  # channels from which lines would be gone before their next elements are read
@@ -170,7 +171,29 @@ def is_frozen(draft: Draft, found: Conv3x3) -> bool:
     return draft.buffers[buffer_number(found.w.buffer)].frozen
 
 
-def weight_kernel(found: Conv3x3, plan: Square, weights: Param, out: Param) -> Kernel:
+class TransformedWeights:
+    """The transformed weights of a draft's convolutions, made once for all that read the same ones in the same way."""
+
+    def __init__(self, draft: Draft):
+        self.draft = draft
+        self._made: dict[object, int] = {}
+
+    def of(self, found: Conv3x3, plan: Square, task: Task) -> tuple[Param, list[Task]]:
+        """Those of a task's convolution, and what makes them if nothing has yet."""
+        weights = task.kernel.buffer(found.w.buffer)
+        columns = weights.type.shape[found.w.load.index.index(found.col_index)]
+        key = (found.w.buffer, found.arrangement, found.flipped, found.depth.extent, columns, plan.shape)
+        before = []
+        if key not in self._made:
+            type_ = TensorType((plan.points, found.depth.extent + APART, columns), weights.type.dtype)
+            self._made[key] = self.draft.temp(type_)
+            out = Param(buffer_name(self._made[key]), type_, "out")
+            before = [Task(_weight_kernel(found, plan, weights, out), task.loc)]
+        number = self._made[key]
+        return Param(buffer_name(number), self.draft.buffers[number].type), before
+
+
+def _weight_kernel(found: Conv3x3, plan: Square, weights: Param, out: Param) -> Kernel:
     """u[q, depth, col] = (G w G')[q]"""
     depth, col = replace(found.depth, reduce=False), replace(found.col, extent=out.type.shape[-1])
     code = ScalarCode(weights.type.dtype)
@@ -205,7 +228,56 @@ def input_at(found: Conv3x3, place: Mapping[str, Index], y: Index, x: Index) -> 
     return replace(found.x, index=tuple(index_at(i, {**place, **taps}) for i in found.x.index))
 
 
-def any_stage(axes: tuple[Axis, ...], fold: tuple[Axis, ...], load: Load, into: Param) -> Stage:
+def product_stage(found: Conv3x3, count: int, v: Param, u: Param, m: Param) -> Stage:
+    """m[q, t, col] = sum over depth of v[q, t, depth] u[q, depth, col], for ``count`` squares."""
+    point, square, dtype = Axis("point", u.type.shape[0]), Axis("square", count), u.type.dtype
+    insts = (Load(v.name, tuple(map(Index.of, (point, square, found.depth))), dtype),
+             Load(u.name, (Index.of(point), Index.of(found.depth), found.col_index), dtype),
+             Apply("mul", (0, 1), dtype), Reduce("sum", 2, dtype))
+    store = Store(m.name, tuple(map(Index.of, (point, square, found.col))), 3)
+    return Stage((point, square, found.col, found.depth), insts, (store,))
+
+
+def reached_stages(found: Conv3x3, images: Sequence[Axis], start: Mapping[str, Index], held: Param, reached: Param
+                   ) -> tuple[Stage, Stage]:
+    """Which positions of the input from ``start`` on hold anything in any channel, and which results read such a position."""
+    y, x = (Axis(name, extent) for name, extent in zip(("input_row", "input_column"), held.type.shape[-2:]))
+    row, column = (Axis(name, extent) for name, extent in zip(("result_row", "result_column"), reached.type.shape[-2:]))
+    ky, kx = Axis("tap_row", TAPS, reduce=True), Axis("tap_column", TAPS, reduce=True)
+    load = Load(held.name, (*map(Index.of, images), row + ky, column + kx), bool_)
+    return (_any_stage((*images, y, x), (found.depth,), input_at(found, start, Index.of(y), Index.of(x)), held),
+            _any_stage((*images, row, column), (ky, kx), load, reached))
+
+
+class Result(NamedTuple):
+    """A result of a square: its row and column there, where the convolution's axes stand, and its place among those reached."""
+
+    y: int
+    x: int
+    place: Mapping[str, Index]
+    position: tuple[Index, ...]
+
+
+def result_stage(found: Conv3x3, plan: Square, axes: Sequence[Axis], number: Index, m: Param, reached: Param | None,
+                 results: Iterable[Result]) -> Stage:
+    """Results of the squares of ``axes``, counted by ``number``: 0 where none of their inputs holds anything, then what follows the
+    convolution."""
+    code, dtype = ScalarCode(m.type.dtype), m.type.dtype
+
+    def load(y: int, x: int) -> int:
+        return code.push(Load(m.name, (Index(offset=y * plan.along.points + x), number, Index.of(found.col)), dtype))
+
+    sums = transformed(code, load, plan.shape, plan.down.output, plan.along.output)
+    stores: list[Store] = []
+    for y, x, place, position in results:
+        total = sums[y][x]
+        if reached is not None:
+            total = code.push(Apply("mul", (total, code.push(Load(reached.name, position, dtype))), dtype))
+        stores += with_epilogue(code, found.stage, found.reduce, total, place)
+    return tidy(Stage((*axes, found.col), tuple(code.insts), tuple(stores)))
+
+
+def _any_stage(axes: tuple[Axis, ...], fold: tuple[Axis, ...], load: Load, into: Param) -> Stage:
     """Whether any of what is loaded over the folded axes is not 0; in a buffer of numbers as 1 or 0."""
     code = ScalarCode(load.dtype)
     value = code.push(load)

@@ -19,11 +19,21 @@ from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 
-from leptonc.ir.kernel import Apply, Axis, Index, Kernel, Load, Param, Program, Reduce, Stage, Store
-from leptonc.ir.types import TensorType, bool_
-from leptonc.passes.conv3x3 import Conv3x3, any_stage, find_conv3x3, input_at, is_frozen, weight_kernel
-from leptonc.passes.draft import Draft, Task, buffer_name, tidy
-from leptonc.passes.squares import APART, F2, F4, LEAST_CHANNELS, TAPS, ScalarCode, Square, at_points, transformed, with_epilogue
+from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Stage
+from leptonc.ir.types import DType, TensorType, bool_
+from leptonc.passes.conv3x3 import (
+    Conv3x3,
+    Result,
+    TransformedWeights,
+    find_conv3x3,
+    input_at,
+    is_frozen,
+    product_stage,
+    reached_stages,
+    result_stage,
+)
+from leptonc.passes.draft import Draft, Task, buffer_name
+from leptonc.passes.squares import APART, F2, F4, LEAST_CHANNELS, TAPS, ScalarCode, Square, at_points, transformed
 from leptonc.passes.winograd import HELD, WEIGHT, tiled_work
 
 GAIN, GAIN_ON_TILES = 1.2, 1.15  # how much less work it must be than direct sums, and than tiles
@@ -40,11 +50,11 @@ class SpreadWinograd:
 
     def __call__(self, program: Program) -> Program:
         draft = Draft(program)
-        tasks: list[Task] = []
+        weights, tasks = TransformedWeights(draft), list[Task]()
         for task in draft.tasks:
             found = None if task.kernel.outer or len(task.kernel.stages) != 1 else find_conv3x3(task.kernel)
             plan = None if found is None else _best(found, 0 if is_frozen(draft, found) else WEIGHT)
-            tasks += [task] if found is None or plan is None else _tasks(draft, task, found, plan)
+            tasks += [task] if found is None or plan is None else _tasks(draft, weights, task, found, plan)
         draft.tasks = tasks
         return draft.finish()
 
@@ -55,10 +65,24 @@ def _best(found: Conv3x3, weight: int) -> Square | None:
     if min(depth, col) < LEAST_CHANNELS:
         return None
     plans = [Square(down, along) for down, along in product((F2, F4), repeat=2)]
-    plans = [plan for plan in plans if _bytes(found, plan) <= MOST_BYTES]
+    plans = [plan for plan in plans if _bytes(found, plan) <= MOST_BYTES and (_is_even(found, plan) or _ends(found))]
     work, _, best = min(((_work(found, plan, weight), n, plan) for n, plan in enumerate(plans)), default=(0.0, 0, None))
     direct = _count(found, 1, 1) * TAPS * TAPS * depth * col
     return best if work * GAIN < direct and work * GAIN_ON_TILES < tiled_work(found, weight) else None
+
+
+def _is_even(found: Conv3x3, plan: Square) -> bool:
+    """Whether squares divide the image."""
+    return not any(image.extent % size for image, size in zip((_rows(found), found.columns), plan.results))
+
+
+def _ends(found: Conv3x3) -> bool:
+    """Whether the input's buffer ends where the convolution's input does: squares that reach further find nothing there."""
+    last = {axis.name: Index(offset=axis.extent - 1) for axis in (_rows(found), found.columns)}
+    end = Index(offset=TAPS - 1)
+    load, shape = input_at(found, last, end, end), found.kernel.buffer(found.x.buffer).type.shape
+    moved = [n for n, index in enumerate(found.x.index) if any(index.coeff(axis) for axis in last)]
+    return all(not load.index[n].axes and load.index[n].offset == shape[n] - 1 for n in moved)
 
 
 def _rows(found: Conv3x3) -> Axis:
@@ -126,108 +150,76 @@ class _Squares:
         down, along = self.plan.results
         return {_rows(self.found).name: row * down + y, self.found.columns.name: column * along + x}
 
-    def parts(self) -> Iterator[tuple[tuple[Axis | None, Index, int], ...]]:
-        """The squares in groups that have as many results inside of the image: for rows and columns an axis, None of a single
-        one, the place along it, and how many results of a square are inside."""
-        sides, images = [], (_rows(self.found), self.found.columns)
+    def results(self) -> Iterator[tuple[tuple[Axis, ...], Index, list[Result]]]:
+        """The squares in groups that have as many results inside of the image: axes over them, their number, those results."""
+        images = tuple(map(Index.of, _images(self.found)))
+        for (rows, row, tall), (columns, column, wide) in product(*self._sides()):
+            places = [(y, x, self.place(row, column, y, x)) for y, x in product(range(tall), range(wide))]
+            yield (*rows, *columns), self.number(row, column), [Result(y, x, at, (*images, *at.values())) for y, x, at in places]
+
+    def _sides(self) -> Iterator[list[tuple[tuple[Axis, ...], Index, int]]]:
+        """Along rows and columns the whole squares, and the one that is cut off: an axis if there are several, the place along it,
+        and how many results of a square are inside."""
+        images = _rows(self.found), self.found.columns
         for axis, extent, results, image in zip(self.axes, self.extents, self.plan.results, images):
-            rest = image.extent % results
-            whole = replace(axis, extent=image.extent // results)
-            parts: list[tuple[Axis | None, Index, int]] = [(whole, Index.of(whole), results)] if whole.extent else []
-            sides.append([*parts, (None, Index(offset=extent - 1), rest)] if rest else parts)
-        yield from product(*sides)
+            rest, whole = image.extent % results, replace(axis, extent=image.extent // results)
+            side: list[tuple[tuple[Axis, ...], Index, int]] = [((whole,), Index.of(whole), results)] if whole.extent else []
+            yield [*side, ((), Index(offset=extent - 1), rest)] if rest else side
 
 
-def _tasks(draft: Draft, task: Task, found: Conv3x3, plan: Square) -> list[Task]:
+def _tasks(draft: Draft, weights: TransformedWeights, task: Task, found: Conv3x3, plan: Square) -> list[Task]:
     """The transforms, the products, and the results from them."""
     squares, dtype = _Squares(found, plan), found.stage.insts[found.reduce].dtype
-    depth, col, count = found.depth.extent, found.col.extent, _count(found, *plan.results)
-    weights = task.kernel.buffer(found.w.buffer)
-    columns = weights.type.shape[found.w.load.index.index(found.col_index)]
+    count = _count(found, *plan.results)
 
-    def temp(shape: tuple[int, ...]) -> Param:
+    def temp(*shape: int, dtype: DType = dtype) -> Param:
         type_ = TensorType(shape, dtype)
         return Param(buffer_name(draft.temp(type_)), type_, "out")
 
-    u, v, m = temp((plan.points, depth + APART, columns)), temp((plan.points, count + APART, depth)), temp(
-        (plan.points, count + APART, col))
-    kernels = [weight_kernel(found, plan, weights, u), _input(squares, v), _products(found, count, u, v, m)]
+    u, before = weights.of(found, plan, task)
+    v, m = (temp(plan.points, count + APART, channels) for channels in (found.depth.extent, found.col.extent))
+    kernels = [_input(squares, v), Kernel("winograd_products", (_read(v), u, m), (product_stage(found, count, v, u, m),))]
     reached = None
     if found.keeps_zeros and not plan.exact_zeros:
-        sizes = (*(a.extent for a in _images(found)), _rows(found).extent, found.columns.extent)
-        reached = temp(sizes)
-        held_type = TensorType((*sizes[:-2], sizes[-2] + TAPS - 1, sizes[-1] + TAPS - 1), bool_)
-        kernels += _reached(found, Param(buffer_name(draft.temp(held_type)), held_type, "out"), reached)
-    return [Task(kernel, task.loc) for kernel in (*kernels, _output(squares, m, reached))]
+        sizes, tall, wide = [a.extent for a in _images(found)], _rows(found).extent, found.columns.extent
+        held, reached = temp(*sizes, tall + TAPS - 1, wide + TAPS - 1, dtype=bool_), temp(*sizes, tall, wide)
+        kernels += _reached(found, held, reached)
+    return [*before, *(Task(kernel, task.loc) for kernel in (*kernels, _output(squares, m, reached)))]
+
+
+def _read(made: Param) -> Param:
+    return replace(made, role="in")
 
 
 def _input(squares: _Squares, v: Param) -> Kernel:
     found, plan = squares.found, squares.plan
     row, column = squares.axes
-    ragged = any(image.extent % size for image, size in zip((_rows(found), found.columns), plan.results))
+    pad = None if _is_even(found, plan) else 0.0
     place, code = squares.place(Index.of(row), Index.of(column)), ScalarCode(v.type.dtype)
 
     def load(y: int, x: int) -> int:
-        return code.push(replace(input_at(found, place, Index(offset=y), Index(offset=x)), pad=0.0 if ragged else None))
+        return code.push(replace(input_at(found, place, Index(offset=y), Index(offset=x)), pad=pad))
 
     square = transformed(code, load, plan.shape, plan.down.input, plan.along.input)
     depth = replace(found.depth, reduce=False)
     stores = at_points(v, square, (squares.number(Index.of(row), Index.of(column)), Index.of(depth)))
-    source = replace(found.kernel.buffer(found.x.buffer), role="in")
+    source = _read(found.kernel.buffer(found.x.buffer))
     return Kernel("winograd_input", (source, v), (Stage((*_images(found), row, column, depth), tuple(code.insts), stores),))
 
 
-def _products(found: Conv3x3, count: int, u: Param, v: Param, m: Param) -> Kernel:
-    point, square, dtype = Axis("point", u.type.shape[0]), Axis("square", count), u.type.dtype
-    insts = (Load(v.name, tuple(map(Index.of, (point, square, found.depth))), dtype),
-             Load(u.name, tuple(map(Index.of, (point, found.depth, found.col))), dtype),
-             Apply("mul", (0, 1), dtype), Reduce("sum", 2, dtype))
-    store = Store(m.name, tuple(map(Index.of, (point, square, found.col))), 3)
-    stage = Stage((point, square, found.col, found.depth), insts, (store,))
-    return Kernel("winograd_products", (replace(v, role="in"), replace(u, role="in"), m), (stage,))
-
-
 def _reached(found: Conv3x3, held: Param, reached: Param) -> list[Kernel]:
-    """Which positions of the input hold anything in any channel, and which results read such a position."""
-    images, (tall, wide) = _images(found), held.type.shape[-2:]
-    y, x = Axis("input_row", tall), Axis("input_column", wide)
     start = {_rows(found).name: Index(), found.columns.name: Index()}
-    filled = any_stage((*images, y, x), (found.depth,), input_at(found, start, Index.of(y), Index.of(x)), held)
-    row, column = Axis("result_row", tall - TAPS + 1), Axis("result_column", wide - TAPS + 1)
-    ky, kx = Axis("tap_row", TAPS, reduce=True), Axis("tap_column", TAPS, reduce=True)
-    load = Load(held.name, (*map(Index.of, images), row + ky, column + kx), bool_)
-    source = replace(found.kernel.buffer(found.x.buffer), role="in")
-    return [Kernel("winograd_held", (source, held), (filled,)),
-            Kernel("winograd_reached", (replace(held, role="in"), reached),
-                   (any_stage((*images, row, column), (ky, kx), load, reached),))]
+    looks = reached_stages(found, _images(found), start, held, reached)
+    source = _read(found.kernel.buffer(found.x.buffer))
+    return [Kernel("winograd_held", (source, held), looks[:1]), Kernel("winograd_reached", (_read(held), reached), looks[1:])]
 
 
 def _output(squares: _Squares, m: Param, reached: Param | None) -> Kernel:
     """The results, each with the convolution's epilogue."""
-    kernel = squares.found.kernel
-    stages = tuple(_output_stage(squares, m, reached, *part) for part in squares.parts())
+    found, kernel = squares.found, squares.found.kernel
+    stages = tuple(result_stage(found, squares.plan, (*_images(found), *axes), number, m, reached, results)
+                   for axes, number, results in squares.results())
     still = {i.buffer for stage in stages for i in stage.insts if isinstance(i, Load)}
     params = tuple(p for p in kernel.params if p.role != "in" or p.name in still)
-    made = (replace(p, role="in") for p in (m, reached) if p is not None)
+    made = (_read(p) for p in (m, reached) if p is not None)
     return replace(kernel, name=kernel.name.replace("conv", "conv_winograd", 1), params=(*made, *params), outer=(), stages=stages)
-
-
-def _output_stage(squares: _Squares, m: Param, reached: Param | None, rows: tuple[Axis | None, Index, int],
-                  columns: tuple[Axis | None, Index, int]) -> Stage:
-    found, plan, code = squares.found, squares.plan, ScalarCode(m.type.dtype)
-    (row_axis, row, tall), (column_axis, column, wide) = rows, columns
-    at = (squares.number(row, column), Index.of(found.col))
-
-    def load(y: int, x: int) -> int:
-        return code.push(Load(m.name, (Index(offset=y * plan.along.points + x), *at), m.type.dtype))
-
-    sums = transformed(code, load, plan.shape, plan.down.output, plan.along.output)
-    stores: list[Store] = []
-    for y, x in product(range(tall), range(wide)):
-        place, total = squares.place(row, column, y, x), sums[y][x]
-        if reached is not None:
-            index = (*map(Index.of, _images(found)), *place.values())
-            total = code.push(Apply("mul", (total, code.push(Load(reached.name, index, m.type.dtype))), m.type.dtype))
-        stores += with_epilogue(code, found.stage, found.reduce, total, place)
-    axes = (*_images(found), *(a for a in (row_axis, column_axis) if a is not None), found.col)
-    return tidy(Stage(axes, tuple(code.insts), tuple(stores)))

@@ -24,24 +24,22 @@ from dataclasses import dataclass, replace
 from itertools import product
 from math import inf, prod
 
-from leptonc.ir.kernel import (
-    Apply,
-    Axis,
-    Index,
-    Kernel,
-    Load,
-    Param,
-    Program,
-    Reduce,
-    Stage,
-    Store,
-    divisors,
-)
+from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Stage, divisors
 from leptonc.ir.types import DType, TensorType, bool_
 from leptonc.passes.coarsen import coarsened
-from leptonc.passes.conv3x3 import Conv3x3, any_stage, find_conv3x3, input_at, is_frozen, weight_kernel
-from leptonc.passes.draft import Draft, Task, buffer_name, index_at, inst_at, tidy
-from leptonc.passes.squares import APART, F2, F4, LEAST_CHANNELS, TAPS, ScalarCode, Square, at_points, transformed, with_epilogue
+from leptonc.passes.conv3x3 import (
+    Conv3x3,
+    Result,
+    TransformedWeights,
+    find_conv3x3,
+    input_at,
+    is_frozen,
+    product_stage,
+    reached_stages,
+    result_stage,
+)
+from leptonc.passes.draft import Draft, Task, index_at, inst_at
+from leptonc.passes.squares import APART, F2, F4, LEAST_CHANNELS, TAPS, ScalarCode, Square, at_points, transformed
 
 GAIN = 1.2  # how much less work it must be
 HELD, ANY = 3, 128  # to see whether an element is 0, and whether any of a position and its neighbours is not, in the same
@@ -61,29 +59,19 @@ class Winograd:
 
     def __call__(self, program: Program) -> Program:
         draft = Draft(program)
-        tasks: list[Task] = []
-        made: dict[object, int] = {}
+        weights, tasks = TransformedWeights(draft), list[Task]()
         for task in draft.tasks:
-            tasks += self._replaced(draft, made, task)
+            tasks += self._replaced(draft, weights, task)
         draft.tasks = tasks
         return draft.finish()
 
-    def _replaced(self, draft: Draft, made: dict[object, int], task: Task) -> list[Task]:
+    def _replaced(self, draft: Draft, weights: TransformedWeights, task: Task) -> list[Task]:
         whole = find_conv3x3(task.kernel)
         best = None if whole is None else _best(whole, self.local_bytes, 0 if is_frozen(draft, whole) else WEIGHT)
         if best is None:
             return [task]
-        found, plan = best
-        weights = task.kernel.buffer(found.w.buffer)
-        columns = weights.type.shape[found.w.load.index.index(found.col_index)]
-        key = (found.w.buffer, found.arrangement, found.flipped, found.depth.extent, columns, plan.shape)
-        before = []
-        if key not in made:
-            type_ = TensorType((plan.points, found.depth.extent + APART, columns), weights.type.dtype)
-            made[key] = draft.temp(type_)
-            before = [Task(weight_kernel(found, plan, weights, Param(buffer_name(made[key]), type_, "out")), task.loc)]
-        number = made[key]
-        return [*before, replace(task, kernel=_tiled(found, plan, Param(buffer_name(number), draft.buffers[number].type)))]
+        u, before = weights.of(*best, task)
+        return [*before, replace(task, kernel=_tiled(*best, u))]
 
 
 @dataclass(frozen=True)
@@ -246,13 +234,15 @@ def _tiled(found: Conv3x3, plan: _Plan, u: Param) -> Kernel:
                        Axis("square_column", found.columns.extent // plan.along.results))
     v = Param("squares", TensorType((plan.points, squares.count + APART, found.depth.extent), dtype), "local")
     m = Param("products", TensorType((plan.points, squares.count + APART, found.col.extent), dtype), "local")
-    held = _held(squares, dtype) if found.keeps_zeros and not plan.exact_zeros else ()
-    stages = (*(stage for _, stage in held), _input_stage(squares, v), _product_stage(squares, v, m, u),
-              _output_stage(squares, m, held[-1][0] if held else None), *kernel.stages[1:])
+    held, looks, reached = _held(squares, dtype) if found.keeps_zeros and not plan.exact_zeros else (None, (), None)
+    results = (Result(y, x, squares.place(y, x), squares.position(y, x))
+               for y, x in product(range(plan.down.results), range(plan.along.results)))
+    stages = (*looks, _input_stage(squares, v), product_stage(squares.found, squares.count, v, u, m),
+              result_stage(squares.found, plan, squares.axes, squares.number, m, reached, results), *kernel.stages[1:])
     still = {i.buffer for s in stages for i in s.insts if isinstance(i, Load)}
     params = tuple(p for p in kernel.params if p.role != "in" or p.name in still)
     return replace(kernel, name=kernel.name.replace("conv", "conv_winograd", 1), params=(u, *params), stages=stages,
-                   locals=(*kernel.locals, v, m, *(local for local, _ in held)))
+                   locals=(*kernel.locals, v, m, *(p for p in (held, reached) if p is not None)))
 
 
 def _input_stage(squares: _Squares, v: Param) -> Stage:
@@ -267,48 +257,10 @@ def _input_stage(squares: _Squares, v: Param) -> Stage:
     return Stage((*squares.axes, depth), tuple(code.insts), at_points(v, square, (squares.number, Index.of(depth))))
 
 
-def _held(squares: _Squares, dtype: DType) -> tuple[tuple[Param, Stage], ...]:
-    """Two local buffers with the stages that fill them: which positions of the input hold anything in any channel, and which
-    results read such a position; 1 or 0."""
-    found, sizes = squares.found, tuple(a.extent for a in squares.images)
-    rows, columns = squares.results
-    y, x = Axis("input_row", rows + TAPS - 1), Axis("input_column", columns + TAPS - 1)
-    inputs = Param("held", TensorType((*sizes, y.extent, x.extent), bool_), "local")
-    filled = any_stage((*squares.images, y, x), (found.depth,), input_at(found, squares.start(), Index.of(y), Index.of(x)), inputs)
-    row, column = Axis("result_row", rows), Axis("result_column", columns)
-    ky, kx = Axis("tap_row", TAPS, reduce=True), Axis("tap_column", TAPS, reduce=True)
+def _held(squares: _Squares, dtype: DType) -> tuple[Param, tuple[Stage, Stage], Param]:
+    """Two local buffers with the stages that fill them: which positions of the input hold anything, and which results read such a
+    position; 1 or 0."""
+    sizes, (rows, columns) = tuple(a.extent for a in squares.images), squares.results
+    held = Param("held", TensorType((*sizes, rows + TAPS - 1, columns + TAPS - 1), bool_), "local")
     reached = Param("reached", TensorType((*sizes, rows, columns), dtype), "local")
-    load = Load(inputs.name, (*map(Index.of, squares.images), row + ky, column + kx), bool_)
-    return (inputs, filled), (reached, any_stage((*squares.images, row, column), (ky, kx), load, reached))
-
-
-def _product_stage(squares: _Squares, v: Param, m: Param, u: Param) -> Stage:
-    found = squares.found
-    point, square = Axis("point", squares.plan.points), Axis("square", squares.count)
-    dtype = u.type.dtype
-    insts = (Load(v.name, tuple(map(Index.of, (point, square, found.depth))), dtype),
-             Load(u.name, (Index.of(point), Index.of(found.depth), found.col_index), dtype),
-             Apply("mul", (0, 1), dtype), Reduce("sum", 2, dtype))
-    store = Store(m.name, tuple(map(Index.of, (point, square, found.col))), 3)
-    return Stage((point, square, found.col, found.depth), insts, (store,))
-
-
-def _output_stage(squares: _Squares, m: Param, reached: Param | None) -> Stage:
-    """The results of each square, each with the convolution's epilogue."""
-    found, plan = squares.found, squares.plan
-    stage, code = found.stage, ScalarCode(m.type.dtype)
-    at = (squares.number, Index.of(found.col))
-
-    def load(y: int, x: int) -> int:
-        return code.push(Load(m.name, (Index(offset=y * plan.along.points + x), *at), m.type.dtype))
-
-    sums = transformed(code, load, plan.shape, plan.down.output, plan.along.output)
-    stores: list[Store] = []
-    for y, x in product(range(plan.down.results), range(plan.along.results)):
-        total = sums[y][x]
-        if reached is not None:
-            factor = code.push(Load(reached.name, squares.position(y, x), m.type.dtype))
-            total = code.push(Apply("mul", (total, factor), m.type.dtype))
-        stores += with_epilogue(code, stage, found.reduce, total, squares.place(y, x))
-    return tidy(Stage((*squares.axes, found.col), tuple(code.insts), tuple(stores)))
-
+    return held, reached_stages(squares.found, squares.images, squares.start(), held, reached), reached

@@ -9,8 +9,12 @@ import pytest
 
 import leptonc
 from leptonc import driver, nn
+from leptonc import numpy as lnp
 from leptonc.ir.interpret import run_program
+from leptonc.ir.kernel import Kernel, KernelBuilder
+from leptonc.ir.types import TensorType, f32
 from leptonc.passes import spread
+from leptonc.passes.conv3x3 import find_conv3x3
 from leptonc.passes.squares import F2, F4
 from tests.compare import exact, lowered
 
@@ -62,8 +66,8 @@ def test_training(extents, always, rng):
     params = [(rng.standard_normal((3, 3, 16, 16)) * 0.1).astype(np.float32) for _ in range(3)]
 
     def loss(params, x):
-        for w in params:
-            x = nn.relu(nn.conv(x, w, padding="SAME"))
+        for w in params:  # smooth: where a ReLU is near 0, rounding decides whether it passes a gradient
+            x = lnp.tanh(nn.conv(x, w, padding="SAME"))
         return (x * x).mean()
 
     def step(params, x):
@@ -73,6 +77,41 @@ def test_training(extents, always, rng):
     assert phases(step, params, x).count("winograd_products") >= 5
     for got, wanted in zip(leptonc.tree.leaves(leptonc.jit(step)(params, x)), leptonc.tree.leaves(exact(step, params, x))):
         np.testing.assert_allclose(got, wanted, rtol=2e-4, atol=2e-6)
+
+
+def test_what_lies_behind_the_input_is_not_read(always, rng):
+    """The convolution of a part of an image: what is not its own input may hold anything."""
+    x = rng.standard_normal((2, 14, 14, 16)).astype(np.float32)
+    w = (rng.standard_normal((3, 3, 16, 24)) * 0.1).astype(np.float32)
+    x[:, 9:], x[:, :, 9:] = np.inf, np.nan
+
+    def f(x, w):
+        return nn.conv(x[:, :9, :9], w)
+
+    np.testing.assert_allclose(leptonc.jit(f)(x, w), exact(f, x, w), atol=1e-4)
+
+
+def test_squares_are_cut_off_only_where_the_buffer_ends():
+    """Seen on the kernel: the same convolution, of an image that has one row more."""
+    def kernel(rows: int) -> Kernel:
+        b = KernelBuilder("conv")
+        x, w = b.input(TensorType((2, rows, 9, 16), f32)), b.input(TensorType((3, 3, 16, 24), f32))
+        out = b.output(TensorType((2, 7, 7, 24), f32))
+        n, y, z, o = b.axes((2, 7, 7, 24))
+        ky, kx, c = b.axes((3, 3, 16), reduce=True)
+        stage = b.stage([n, y, z, o, ky, kx, c])
+        product = stage.mul(stage.load(x, (n, y + ky, z + kx, c)), stage.load(w, (ky, kx, c, o)))
+        stage.store(out, (n, y, z, o), stage.reduce("sum", product))
+        return b.build()
+
+    found = [find_conv3x3(kernel(rows)) for rows in (9, 10)]
+    assert [spread._ends(f) for f in found] == [True, False]
+
+
+def test_shared_weights_are_transformed_once(always, rng):
+    x, w = rng.standard_normal((2, 8, 8, 16)), rng.standard_normal((3, 3, 16, 16)) * 0.1
+    made = phases(lambda x, w: nn.conv(nn.conv(x, w, padding="SAME"), w, padding="SAME"), x, w)
+    assert made.count("winograd_products") == 2 and made.count("winograd_weights") == 1
 
 
 def test_zeros_make_zeros(always, rng):

@@ -89,9 +89,12 @@ def test_a_network(rng):
     assert ops(graph).count("conv_weight_grad_routed") == 3 and ops(graph).count("conv_input_grad") == 1
     assert ops(graph).count("conv_input_grad_routed") == 1, "the last layer's image is too small"
     assert len(in_tiles(program(step, *args))) == 1
-    wanted = exact(step, *args)
-    for got, direct in zip(leptonc.tree.leaves(leptonc.jit(step)(*args)), leptonc.tree.leaves(wanted), strict=True):
-        assert np.abs(got - direct).max() <= 1e-4 * np.abs(direct).max()
+    # Against the same kernels with the image stored: the pools choose the same cells then. (Against f64 a near tie may not.)
+    stored = program(step, *args, disable=frozenset({"unpool-in-tiles"}))
+    assert not in_tiles(stored)
+    both = (compile_program(p).executable(leptonc.tree.leaves(args)) for p in (program(step, *args), stored))
+    for got, wanted in zip(*both, strict=True):
+        assert np.abs(got - wanted).max() <= 1e-5 * np.abs(wanted).max()
 
 
 def test_an_image_with_another_reader_is_stored(rng):

@@ -19,36 +19,36 @@ from leptonc.ir.digest import digest
 from leptonc.ir.graph import Graph
 from leptonc.ir.kernel import Program
 from leptonc.ir.verify import verify_program
-from leptonc.passes.autodiff import differentiate
-from leptonc.passes.canonicalize import Canonicalize
-from leptonc.passes.cost import cost_analysis
-from leptonc.passes.cse import Cse
-from leptonc.passes.dce import Dce
-from leptonc.passes.fold import Fold
-from leptonc.passes.fuse import Fuse
-from leptonc.passes.halo import Halo
-from leptonc.passes.lower import Expand, lower_graph
+from leptonc.passes.conv.staged_winograd import SpreadWinograd
+from leptonc.passes.conv.weightgrad import WinogradWeightGrad
+from leptonc.passes.conv.winograd import Winograd
+from leptonc.passes.graph.autodiff import differentiate
+from leptonc.passes.graph.canonicalize import Canonicalize
+from leptonc.passes.graph.cost import cost_analysis
+from leptonc.passes.graph.cse import Cse
+from leptonc.passes.graph.dce import Dce
+from leptonc.passes.graph.fold import Fold
+from leptonc.passes.graph.route import RouteGradients
+from leptonc.passes.graph.sink_relu import SinkRelu
+from leptonc.passes.loops.fuse import Fuse
+from leptonc.passes.loops.halo import Halo
+from leptonc.passes.loops.lower import Expand, lower_graph
+from leptonc.passes.loops.phases import SplitPhases
+from leptonc.passes.loops.rows import JoinRows
+from leptonc.passes.loops.split import SplitReductions
+from leptonc.passes.loops.unpool import UnpoolInTiles
+from leptonc.passes.loops.window import TileWindows
 from leptonc.passes.manager import Pass, PassManager, verify_stage
-from leptonc.passes.order import OrderKernels
-from leptonc.passes.phases import SplitPhases
-from leptonc.passes.plan import Donate, PlanMemory, memory_report
-from leptonc.passes.pooling import SinkRelu
+from leptonc.passes.memory.order import OrderKernels
+from leptonc.passes.memory.plan import Donate, PlanMemory, memory_report
 from leptonc.passes.prepare import split_frozen, split_graph
-from leptonc.passes.route import RouteGradients
-from leptonc.passes.rows import JoinRows
-from leptonc.passes.split import SplitReductions
-from leptonc.passes.spread import SpreadWinograd
-from leptonc.passes.unpool import UnpoolInTiles
-from leptonc.passes.weightgrad import WinogradWeightGrad
-from leptonc.passes.window import TileWindows
-from leptonc.passes.winograd import Winograd
 from leptonc.runtime.code import Code, Slot, from_bytes, to_bytes
 from leptonc.runtime.executable import Executable
 from leptonc.runtime.pool import install
 from leptonc.target import Target, host_target
 
 if TYPE_CHECKING:
-    from leptonc.codegen.step import Module
+    from leptonc.codegen.step.module import Module
 
 GRAPH_PASSES: tuple[Pass, ...] = (
     Canonicalize(drop_stop_gradient=True),
@@ -191,7 +191,7 @@ class Compiled:
 
     @cached_property
     def module(self) -> Module:
-        from leptonc.codegen.step import emit_program
+        from leptonc.codegen.step.module import emit_program
 
         return emit_program(self.program, self.target)
 
@@ -200,7 +200,7 @@ class Compiled:
         """The object with its interface; compiled now if it did not come from the cache."""
         if self._code is not None:
             return self._code
-        from leptonc.codegen.assemble import compile_object
+        from leptonc.codegen.llvm.assemble import compile_object
 
         return self._code_of(self.module, compile_object(self.module.text, self.target))
 
@@ -217,8 +217,8 @@ class Compiled:
 
     def in_parts(self) -> tuple[Executable, Module]:
         """The program once more, each kernel callable on its own (``module.parts``): to measure them."""
-        from leptonc.codegen.assemble import compile_object
-        from leptonc.codegen.step import emit_program
+        from leptonc.codegen.llvm.assemble import compile_object
+        from leptonc.codegen.step.module import emit_program
 
         module = emit_program(self.program, self.target, parts=True)
         return Executable(self._code_of(module, compile_object(module.text, self.target))), module
@@ -234,7 +234,7 @@ class Compiled:
         return schedule + self.module.text
 
     def asm_text(self) -> str:
-        from leptonc.codegen.assemble import compile_asm
+        from leptonc.codegen.llvm.assemble import compile_asm
 
         return compile_asm(self.module.text, self.target)
 
@@ -316,7 +316,7 @@ def _from_cache(key: str, program: Callable[[], Program], target: Target) -> Com
 
 def draw(graph: Graph) -> str:
     """The graph as Graphviz text."""
-    from leptonc.passes.network import to_dot
+    from leptonc.passes.graph.network import to_dot
 
     return to_dot(graph)
 
@@ -333,8 +333,8 @@ def _pool_code() -> bytes:
     key = cache.key_of([b"pool", repr(target).encode()])
     data = cache.load(key)
     if data is None:
-        from leptonc.codegen.assemble import compile_object
-        from leptonc.codegen.support import support_module
+        from leptonc.codegen.llvm.assemble import compile_object
+        from leptonc.codegen.support.threads import support_module
 
         data = compile_object(support_module(target), target)
         cache.store(key, data)

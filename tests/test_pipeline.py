@@ -13,7 +13,7 @@ from leptonc.ir.evaluate import evaluate
 from leptonc.ir.interpret import run_program
 from leptonc.ir.reader import parse
 from leptonc.ir.text import print_graph, print_program
-from leptonc.passes.lower import Expand, lower_graph
+from leptonc.passes.loops.lower import Expand, lower_graph
 from leptonc.passes.manager import PassManager
 from leptonc.target import TARGETS
 from tests import models
@@ -107,9 +107,9 @@ def test_golden_training_step(golden, graph):
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
 def test_every_target_compiles(graph, target):
-    from leptonc.codegen.assemble import compile_object
-    from leptonc.codegen.step import emit_program
-    from leptonc.codegen.support import support_module
+    from leptonc.codegen.llvm.assemble import compile_object
+    from leptonc.codegen.step.module import emit_program
+    from leptonc.codegen.support.threads import support_module
 
     assert compile_object(emit_program(driver.lower(driver.optimize(graph)), target).text, target)[:4] == b"\x7fELF"
     assert compile_object(support_module(target), target)[:4] == b"\x7fELF"

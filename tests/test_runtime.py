@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import leptonc
-from leptonc.codegen.assemble import compile_object
-from leptonc.codegen.step import emit_program
+from leptonc.codegen.llvm.assemble import compile_object
+from leptonc.codegen.step.module import emit_program
 from leptonc.driver import lower, optimize
 from leptonc.errors import CompileError, DonationError, LeptonError
 from leptonc.runtime.elf import LoadedObject

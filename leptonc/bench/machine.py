@@ -10,8 +10,8 @@ import numpy as np
 
 import leptonc
 from leptonc import config
-from leptonc.codegen.assemble import compile_object
-from leptonc.codegen.emitter import Emitter, llvm_type
+from leptonc.codegen.llvm.assemble import compile_object
+from leptonc.codegen.llvm.emitter import Emitter, llvm_type
 from leptonc.ir.types import f32
 from leptonc.runtime.code import Code
 from leptonc.runtime.executable import Executable

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from leptonc.ir.graph import Graph, Node
 from leptonc.ir.kernel import Call, Program
-from leptonc.passes.dce import Dce
-from leptonc.passes.draft import Draft
+from leptonc.passes.graph.dce import Dce
+from leptonc.passes.loops.draft import Draft
 
 
 def split_graph(graph: Graph, frozen: int) -> tuple[Graph, Graph]:

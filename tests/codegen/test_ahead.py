@@ -9,8 +9,8 @@ import pytest
 
 import leptonc
 from leptonc import driver, nn
-from leptonc.codegen.ahead import regions
-from leptonc.codegen.linear import linear_stage
+from leptonc.codegen.loops.linear import linear_stage
+from leptonc.codegen.step.prefetch import regions
 from leptonc.ir.interpret import run_program
 from leptonc.target import host_target
 

@@ -7,7 +7,7 @@ import pytest
 
 import leptonc
 from leptonc import driver, nn
-from leptonc.codegen.filling import filling
+from leptonc.codegen.loops.filling import filling
 from leptonc.ir.interpret import run_kernel
 from leptonc.ir.kernel import Index, Kernel, KernelBuilder
 from leptonc.ir.types import TensorType, f32

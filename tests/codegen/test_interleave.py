@@ -10,7 +10,7 @@ import pytest
 
 import leptonc
 from leptonc import nn, optim
-from leptonc.codegen.interleave import Region, Run, Touch, grouped
+from leptonc.codegen.step.interleave import Region, Run, Touch, grouped
 from leptonc.driver import compile_program
 from leptonc.ir.interpret import run_program
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from leptonc import driver
-from leptonc.codegen.linear import linear_stage
-from leptonc.codegen.lookup import find_lookup
-from leptonc.codegen.routing import find_routed
+from leptonc.codegen.loops.linear import linear_stage
+from leptonc.codegen.routed.lookup import find_lookup
+from leptonc.codegen.routed.plan import find_routed
 from leptonc.ir.interpret import run_program
 from leptonc.ir.kernel import Kernel
 from leptonc.ir.op import get_op

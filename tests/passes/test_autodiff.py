@@ -8,7 +8,7 @@ import pytest
 from leptonc.errors import LeptonError
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.verify import verify
-from leptonc.passes.autodiff import differentiate
+from leptonc.passes.graph.autodiff import differentiate
 from tests.passes.check import emit, graph_of
 
 

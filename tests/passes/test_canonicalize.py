@@ -12,9 +12,9 @@ from leptonc.ir.builder import Builder
 from leptonc.ir.graph import Loc
 from leptonc.ir.op import Op
 from leptonc.ir.types import TensorType, bool_, f32, f64, i32, parse_type
-from leptonc.passes.canonicalize import Canonicalize
-from leptonc.passes.dce import Dce
-from leptonc.passes.rules import RULES
+from leptonc.passes.graph.canonicalize import Canonicalize
+from leptonc.passes.graph.dce import Dce
+from leptonc.passes.graph.rules import RULES
 from tests.passes.check import assert_equal_bits, emit, graph_of, ops
 
 

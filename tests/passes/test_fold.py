@@ -12,8 +12,8 @@ from leptonc.ir.builder import Builder
 from leptonc.ir.graph import Loc
 from leptonc.ir.op import Op
 from leptonc.ir.types import TensorType, bool_, f32, f64, i32, parse_type
-from leptonc.passes.dce import Dce
-from leptonc.passes.fold import Fold
+from leptonc.passes.graph.dce import Dce
+from leptonc.passes.graph.fold import Fold
 from tests.passes.check import SPECIAL, assert_equal_bits, emit, graph_of, ops
 
 

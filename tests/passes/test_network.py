@@ -7,7 +7,7 @@ import numpy as np
 
 import leptonc
 from leptonc import numpy as lnp
-from leptonc.passes.network import critical_path, to_dot, to_networkx
+from leptonc.passes.graph.network import critical_path, to_dot, to_networkx
 
 
 def graph():

@@ -13,7 +13,7 @@ from leptonc.driver import Options, lower, optimize
 from leptonc.ir.interpret import run_program
 from leptonc.ir.kernel import Buffer, Call, Kernel, KernelBuilder, Program
 from leptonc.ir.types import TensorType, f32
-from leptonc.passes.order import OrderKernels
+from leptonc.passes.memory.order import OrderKernels
 
 SMALL, LARGE = TensorType((4,), f32), TensorType((64,), f32)
 

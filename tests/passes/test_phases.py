@@ -12,7 +12,7 @@ from leptonc import driver, nn
 from leptonc.ir.interpret import run_program
 from leptonc.ir.kernel import Load, Program, Reduce
 from leptonc.ir.structure import is_product_sum
-from leptonc.passes.phases import SplitPhases
+from leptonc.passes.loops.phases import SplitPhases
 from tests.compare import both
 
 CASES = [  # image, kernel, channels, units, stride, padding, dilation

@@ -10,11 +10,11 @@ import pytest
 import leptonc
 from leptonc import driver, nn
 from leptonc.ir.evaluate import evaluate
-from leptonc.passes.autodiff import differentiate
-from leptonc.passes.canonicalize import Canonicalize
-from leptonc.passes.cse import Cse
-from leptonc.passes.dce import Dce
-from leptonc.passes.pooling import SinkRelu
+from leptonc.passes.graph.autodiff import differentiate
+from leptonc.passes.graph.canonicalize import Canonicalize
+from leptonc.passes.graph.cse import Cse
+from leptonc.passes.graph.dce import Dce
+from leptonc.passes.graph.sink_relu import SinkRelu
 from tests.passes.check import assert_equal_bits, emit, graph_of, ops
 
 SPECIAL = (-np.inf, -2.0, -1.0, -0.0, 0.0, 0.5, 0.5, 2.0, np.inf, np.nan)

@@ -8,7 +8,7 @@ import pytest
 import leptonc
 from leptonc import driver, nn
 from leptonc.ir.evaluate import evaluate
-from leptonc.passes.route import RouteGradients
+from leptonc.passes.graph.route import RouteGradients
 from tests.compare import both
 from tests.passes.check import ops
 

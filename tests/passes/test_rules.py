@@ -9,11 +9,11 @@ import pytest
 
 from leptonc.ir.builder import Builder
 from leptonc.ir.types import bool_, f32, f64, parse_type
-from leptonc.passes.canonicalize import Canonicalize
-from leptonc.passes.cse import Cse
-from leptonc.passes.dce import Dce
-from leptonc.passes.fold import Fold
-from leptonc.passes.rules import RULES
+from leptonc.passes.graph.canonicalize import Canonicalize
+from leptonc.passes.graph.cse import Cse
+from leptonc.passes.graph.dce import Dce
+from leptonc.passes.graph.fold import Fold
+from leptonc.passes.graph.rules import RULES
 from tests.passes.check import assert_equal_bits, emit, graph_of, ops
 
 APPLIES = [

@@ -13,9 +13,9 @@ from leptonc import numpy as lnp
 from leptonc.ir.interpret import run_program
 from leptonc.ir.kernel import Kernel, KernelBuilder
 from leptonc.ir.types import TensorType, f32
-from leptonc.passes import spread
-from leptonc.passes.conv3x3 import find_conv3x3
-from leptonc.passes.squares import F2, F4
+from leptonc.passes.conv import staged_winograd as spread
+from leptonc.passes.conv.conv3x3 import find_conv3x3
+from leptonc.passes.conv.squares import F2, F4
 from tests.compare import exact, lowered
 
 FORMS = {

@@ -1,0 +1,1 @@
+"""Sums of products: roles, register tiles, packing, epilogues."""

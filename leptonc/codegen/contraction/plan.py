@@ -1,0 +1,419 @@
+"""Recognising contractions, and deciding how one runs: operand roles, register tile, packing, blocks, items.
+
+``C[batch, m, n] = sum over k of A[batch, m, k] * B[batch, k, n]``: the roles follow from which axes move which
+operand, so matmul, batched matmul and convolution with both its gradients are one case. B is the operand whose
+elements fill vectors (along the column axis); elements of A are broadcast.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import ceil, gcd, prod
+
+from leptonc.codegen.loops.access import Access
+from leptonc.codegen.loops.linear import LinearStage
+from leptonc.ir.kernel import Apply, Axis, Load, Reduce
+from leptonc.ir.types import DType
+from leptonc.target import Target
+
+MIN_WORK = 4096  # multiply-adds below which a plain loop nest is as good
+ITEM_WORK = 1 << 18  # multiply-adds worth a parallel item
+MIN_ITEMS = 32  # items wanted, so that the split is even for any thread count
+MIN_ITEMS_ACROSS = 24  # the same where tiles of an item share lines of A
+EPILOGUE_INLINE = 4  # epilogues of at most that many instructions are written out for each accumulator
+LOAD_COST = 0.25  # multiply-adds that a load of an operand costs, when operands come from beyond L1
+FAR_COST = 3  # so many loads more, the first time, for each row that lies on a page of its own
+SHARE_FOR_A = 5 / 8  # of L1's ways; the rest is left to B and the results
+PAGE = 4096  # bytes; also what one way of L1 covers
+FUNCTION_DEPTH = 64  # multiply-adds for each result from which moving it through L1 once more is lost in them
+STORE_COST = 48  # a strided store of one lane, in multiply-adds
+TURN_COST = 4  # the same where rows of results are contiguous: squares of results are transposed in registers
+LOCAL_SHARE = 8  # a local tile of finished sums fills one in so many parts of L2
+ITEM_SHARE = 4  # of L2 for an item's part of A, and as much for B's
+PACK_COST = 6  # moving one element into a panel
+TURNED_PACK_COST = 60  # the same where its neighbours in the panel lie apart in the operand
+FEW_COLUMNS = 2  # tiles of columns side by side, where parts of the fold are to fit L1
+FEW_TILES = 8  # register tiles that use a part of B
+COLUMNS_FIRST = 2  # times as large must A be as B for threads to share B rather than A
+PACK_REUSE = 8  # register tiles that must read a panel before packing it for locality pays
+PACK_REUSE_NEAR = 48  # the same where the tiles find its columns in L2 as they are
+NEAR_SHARE = 4  # columns that fill at most one in so many parts of L2
+
+
+@dataclass(frozen=True)
+class Side:
+    """One operand: its load's number, address, and whether it is copied into panels first."""
+
+    load: int
+    access: Access
+    buffer: str
+    pack: bool = False
+
+
+@dataclass(frozen=True)
+class Contraction:
+    """A scheduled contraction.
+
+    ``row`` and ``col`` are the axes of the register tile; ``outer`` all other map axes, ``fold`` the reduce axes. In a kernel
+    with outer axes of its own, all items run at each of their points.
+    ``rows`` x ``vectors`` accumulators of ``lanes``; ``row_block`` and ``col_block`` count register tiles in one
+    item; ``fold_block`` > 0 takes the fold in parts, accumulating in memory: the first ``fold_outer`` reduce axes point by point,
+    the next in blocks of that extent. ``ahead``: while it works on one part, a tile asks for its operands of the next.
+    ``prefetch``: A comes from memory once, a tile's rows in one piece; each tile asks for the next one's.
+    """
+
+    stage: LinearStage
+    reduce: int
+    a: Side
+    b: Side
+    row: Axis
+    col: Axis
+    outer: tuple[Axis, ...]
+    fold: tuple[Axis, ...]
+    dtype: DType
+    lanes: int
+    rows: int
+    vectors: int
+    row_block: int = 1
+    col_block: int = 1
+    fold_block: int = 0
+    fold_outer: int = 0
+    ahead: bool = False
+    prefetch: bool = False
+    registers: int = 16  # vector registers of the target
+
+    @property
+    def width(self) -> int:
+        """Columns of a register tile."""
+        return self.lanes * self.vectors
+
+    @property
+    def row_tiles(self) -> int:
+        return ceil(self.row.extent / self.rows)
+
+    @property
+    def col_tiles(self) -> int:
+        return ceil(self.col.extent / self.width)
+
+    @property
+    def row_items(self) -> int:
+        return ceil(self.row_tiles / self.row_block)
+
+    @property
+    def col_items(self) -> int:
+        return ceil(self.col_tiles / self.col_block)
+
+    @property
+    def items(self) -> int:
+        return prod(a.extent for a in self.outer) * self.row_items * self.col_items
+
+    @property
+    def columns_first(self) -> bool:
+        """Whether items that follow each other, which are one thread's, lie along the columns. Each thread then reads its part of
+        A and all of B; else it is the other way round."""
+        return self.row.extent > COLUMNS_FIRST * self.col.extent
+
+    @property
+    def tiles(self) -> int:
+        """Register tiles of all items."""
+        return prod(a.extent for a in self.outer) * self.row_tiles * self.col_tiles
+
+    @property
+    def tiles_per_column(self) -> int:
+        """Register tiles that read the same columns of B."""
+        return self.row_tiles * prod(a.extent for a in self.outer if not self.b.access.stride(a.name))
+
+    @property
+    def depth(self) -> int:
+        """Multiply-adds per result."""
+        return prod(a.extent for a in self.fold)
+
+    @property
+    def work(self) -> int:
+        return prod(a.extent for a in self.outer) * self.row.extent * self.col.extent * self.depth
+
+    @property
+    def across(self) -> bool:
+        """Rows of A lie next to each other, so its elements along the fold apart: a weight gradient."""
+        return not self.a.pack and self.a.access.stride(self.row.name) == 1 and self.depth >= FUNCTION_DEPTH
+
+    @property
+    def plain(self) -> bool:
+        """The sums are the results, in whole vectors: tiles write them where they belong."""
+        if self._epilogue or len(self.stage.stores) > 1 or self.stage.stores[0].value != self.reduce:
+            return False
+        out = self.stage.targets[0]
+        return (self.depth >= FUNCTION_DEPTH and out.is_affine and out.stride(self.col.name) == 1 and not self.turned
+                and self.col.extent % self.lanes == 0)
+
+    @property
+    def local_tile(self) -> bool:
+        """Sums of a whole item wait in a local tile: those that blocks of the fold add to, or whose epilogue is turned."""
+        return not self.plain and (self.fold_block > 0 or self.turned)
+
+    @property
+    def tile_function(self) -> bool:
+        """Whether register tiles are functions that leave their sums in memory: for long epilogues and several results, and
+        where the sums are long enough that it costs nothing."""
+        return (self.local_tile or self.depth >= FUNCTION_DEPTH or self._epilogue > EPILOGUE_INLINE
+                or len(self.stage.stores) > 1)
+
+    @property
+    def beside(self) -> tuple[int, ...]:
+        """Loads of the epilogue that read one element for each result, in the order of the results: a tile's part of them is
+        asked for while its sums are made."""
+        if not self.tile_function or self.local_tile:
+            return ()
+        return tuple(n for n, access in self.stage.loads.items() if n not in (self.a.load, self.b.load) and access.is_affine
+                     and access.stride(self.col.name) == 1 and access.stride(self.row.name))
+
+    @property
+    def _epilogue(self) -> int:
+        """Instructions on the sum."""
+        return sum(self.stage.after_reduce) - 1
+
+    @property
+    def turned(self) -> bool:
+        """Results lie next to each other along the rows: the epilogue runs in vectors along them."""
+        return all(t.stride(self.row.name) == 1 and t.stride(self.col.name) != 1 for t in self.stage.targets)
+
+    def panel_axes(self, side: Side) -> tuple[Axis, ...]:
+        """The outer axes that an operand's panels differ along."""
+        return tuple(axis for axis in self.outer if side.access.stride(axis.name))
+
+
+def find_contraction(stage: LinearStage, target: Target, local: frozenset[str] = frozenset()) -> Contraction | None:
+    """The stage as a scheduled contraction, or None if it is none or too small to be worth it. ``local``: the kernel's local
+    buffers, which are there too late to be packed."""
+    pair = _operands(stage)
+    if pair is None or not {a.name for a in stage.map_axes} <= stage.parallel:
+        return None
+    reduce, first, second = pair
+    points = prod(a.extent for a in stage.axes)
+    if points < MIN_WORK:
+        return None
+    options = [c for a, b in ((first, second), (second, first)) for c in _assignments(stage, reduce, a, b, target)]
+    options = [c for c in options if not _packs_inside(c, local)]
+    if not options:
+        return None
+    return _blocked(min(options, key=_cost), target)
+
+
+def _packs_inside(plan: Contraction, local: frozenset[str]) -> bool:
+    """Whether panels would differ from one outer point of the kernel to the next."""
+    outer = [a.name for a in plan.stage.outer]
+    return any(side.pack and (side.buffer in local or any(side.access.stride(name) for name in outer))
+               for side in (plan.a, plan.b))
+
+
+def _operands(stage: LinearStage) -> tuple[int, Side, Side] | None:
+    """Matches one sum of the product of two affine loads."""
+    if len(stage.reduces) != 1 or any(s.accumulate or s.masked for s in stage.stores):
+        return None
+    reduce = stage.insts[stage.reduces[0]]
+    if not isinstance(reduce, Reduce) or reduce.kind != "sum" or reduce.dtype.is_bool:
+        return None
+    product = stage.insts[reduce.arg]
+    if not isinstance(product, Apply) or product.op != "mul":
+        return None
+    sides = []
+    for n in product.args:
+        inst = stage.insts[n]
+        if not isinstance(inst, Load) or not stage.loads[n].is_affine:
+            return None
+        sides.append(Side(n, stage.loads[n], inst.buffer))
+    return stage.reduces[0], sides[0], sides[1]
+
+
+def _assignments(stage: LinearStage, reduce: int, a: Side, b: Side, target: Target) -> list[Contraction]:
+    """Every choice of tile axes with ``a`` broadcast and ``b`` in vectors."""
+    rows = [x for x in stage.map_axes if a.access.stride(x.name) and not b.access.stride(x.name)]
+    cols = [x for x in stage.map_axes if b.access.stride(x.name) and not a.access.stride(x.name)]
+    out = []
+    for row in rows:
+        for col in cols:
+            outer = tuple(x for x in stage.map_axes if x not in (row, col))
+            plan = _tiled(stage, reduce, a, b, row, col, outer, target)
+            out.append(plan)
+            if plan.a.pack:  # else few enough rows that all of them stay in their cache sets
+                out.append(_tiled(stage, reduce, a, b, row, col, outer, target, _rows_that_fit(plan, target)))
+    return out
+
+
+def _tiled(stage: LinearStage, reduce: int, a: Side, b: Side, row: Axis, col: Axis, outer: tuple[Axis, ...],
+           target: Target, most_rows: int | None = None) -> Contraction:
+    dtype = stage.insts[reduce].dtype
+    lanes = target.lanes(dtype.itemsize)
+    while lanes > 4 and lanes // 2 >= col.extent:
+        lanes //= 2
+    fold = tuple(sorted(stage.reduce_axes, key=lambda x: -abs(a.access.stride(x.name))))
+    rows, vectors = _register_tile(row.extent, ceil(col.extent / lanes), target, most_rows or row.extent)
+    plan = Contraction(stage, reduce, a, b, row, col, outer, fold, dtype, lanes, rows, vectors, registers=target.registers)
+    pack_b = b.access.stride(col.name) != 1 or _panel_pays(plan, target)
+    pack_a = _rows_collide(plan, target) and not stage.outer
+    return replace(plan, a=replace(a, pack=pack_a), b=replace(b, pack=pack_b))
+
+
+def _register_tile(rows: int, vectors: int, target: Target, most_rows: int) -> tuple[int, int]:
+    """Accumulator tile (rows, vectors) within the target's budget that wastes least at the edges."""
+    budget = target.rows * target.vectors
+    best, best_cost = (1, 1), float("inf")
+    for wide in range(1, min(vectors, target.vectors * 2) + 1):
+        tall = min(rows, most_rows, budget // wide if wide <= target.vectors else (budget - target.vectors) // wide)
+        tall = ceil(rows / ceil(rows / tall))  # even tiles: the last one is nearly as tall as the others
+        tiles = ceil(rows / tall) * ceil(vectors / wide)
+        # loads share two ports with as many FMA units; few accumulators leave the FMA latency (4) uncovered
+        step = max(tall * wide, (tall + wide), 8)
+        cost = tiles * (step + 0.001 * (tall + wide))  # of equals the one that loads least
+        if cost < best_cost:
+            best, best_cost = (tall, wide), cost
+    return best
+
+
+def _panel_pays(plan: Contraction, target: Target) -> bool:
+    """Rows of B lie apart and are read by many register tiles: contiguous panels save cache sets and pages. A tile's columns that
+    stay in L2 are read from there as fast as they are needed, and it takes more tiles to make up for the copy."""
+    columns = plan.depth * plan.width * plan.dtype.itemsize
+    enough = PACK_REUSE_NEAR if columns <= target.l2_bytes // NEAR_SHARE else PACK_REUSE
+    return plan.col_tiles > 1 and plan.tiles_per_column >= enough
+
+
+def _rows_collide(plan: Contraction, target: Target) -> bool:
+    """Tile rows a large power of two apart fall into few cache sets and evict each other."""
+    stride = abs(plan.a.access.stride(plan.row.name)) * plan.dtype.itemsize
+    if not stride or plan.depth < 64 or plan.col_tiles < 2:
+        return False
+    return stride >= 1024 and plan.rows > _rows_that_fit(plan, target)
+
+
+def _rows_that_fit(plan: Contraction, target: Target) -> int:
+    """Rows of A whose lines stay in L1 side by side: their share of the ways in each set that they fall into."""
+    ways = max(1, int(target.l1_bytes // PAGE * SHARE_FOR_A))
+    return ways * (PAGE // gcd(abs(plan.a.access.stride(plan.row.name)) * plan.dtype.itemsize, PAGE))
+
+
+def _cost(plan: Contraction) -> float:
+    """Multiply-adds and what is moved beside them: operands into registers, panels, strided results."""
+    apart = abs(plan.a.access.stride(plan.row.name)) * plan.dtype.itemsize
+    far = FAR_COST / plan.col_tiles if apart >= PAGE and not plan.a.pack else 0  # later columns find the rows in the cache
+    loads = plan.rows * (1 + far) + plan.vectors
+    steps = (max(plan.rows * plan.vectors, plan.rows + plan.vectors, 8) + LOAD_COST * loads) * plan.lanes
+    outer = prod(a.extent for a in plan.outer)
+    cost = float(outer * plan.row_tiles * plan.col_tiles * steps * plan.depth)
+    for side, axis in ((plan.a, plan.row), (plan.b, plan.col)):
+        if side.pack:
+            each = PACK_COST if side.access.stride(axis.name) == 1 else TURNED_PACK_COST
+            cost += each * axis.extent * plan.depth * prod(x.extent for x in plan.panel_axes(side))
+    strided = sum(t.stride(plan.col.name) != 1 for t in plan.stage.targets)
+    each = TURN_COST if plan.turned and plan.row.extent >= plan.lanes else STORE_COST
+    return cost + each * outer * plan.row.extent * plan.col.extent * strided
+
+
+def _blocked(plan: Contraction, target: Target) -> Contraction:
+    """Choose the blocks of tiles that make a parallel item, and blocks of the fold that keep operands in cache."""
+    outer = prod(a.extent for a in plan.outer)
+    tile_work = plan.rows * plan.width * plan.depth
+    row_block, col_block = plan.row_tiles, plan.col_tiles
+
+    def wanting() -> bool:
+        return not plan.stage.outer and items() < (MIN_ITEMS_ACROSS if plan.across else MIN_ITEMS)
+
+    def items() -> int:
+        return outer * ceil(plan.row_tiles / row_block) * ceil(plan.col_tiles / col_block)
+
+    # turned results are stored in vectors along the rows: whole ones, at their alignment
+    whole = min(plan.row_tiles, plan.lanes // gcd(plan.rows, plan.lanes)) if plan.turned else 1
+    while wanting() and row_block * col_block * tile_work > ITEM_WORK and (row_block > whole or col_block > 1):
+        # Near a square, each element of either operand is read by the fewest items. But what an epilogue reads and writes beside
+        # the sums is best left in whole lines to one thread.
+        tall = row_block * plan.rows >= col_block * plan.width if plan.plain else row_block >= col_block
+        if row_block > whole and (tall or col_block == 1):
+            row_block = max(ceil(row_block / 2), whole)
+        else:
+            col_block = ceil(col_block / 2)
+    if not plan.plain:  # a local tile of an item's sums should leave L2 room for the operands
+        room = target.l2_bytes // LOCAL_SHARE // plan.dtype.itemsize // (plan.rows * plan.width)
+        col_block = min(col_block, max(1, room))
+        row_block = min(row_block, max(whole, room // col_block))
+    row_block = min(row_block, max(whole, _rows_in_cache(plan, col_block, target)))
+    if whole < row_block < plan.row_tiles:
+        row_block -= row_block % whole
+    plan = replace(plan, row_block=row_block, col_block=col_block)
+    plan = replace(plan, prefetch=_streams(plan, target))
+    if plan.across:
+        return _in_parts(plan, target)
+    block = _fold_block(plan, target)
+    if block and _comes_from_memory(plan, target):
+        plan = replace(plan, col_block=min(plan.col_block, FEW_COLUMNS))
+        return replace(plan, fold_block=_block_that_fits(plan, target.l1_bytes // 3), ahead=True)
+    return replace(plan, fold_block=block)
+
+
+def _rows_in_cache(plan: Contraction, col_block: int, target: Target) -> int:
+    """Tiles of rows whose part of A stays in L2 while the columns of an item go by, if that of B leaves it the room."""
+    room, size = target.l2_bytes // ITEM_SHARE, plan.depth * plan.dtype.itemsize
+    if col_block < 2 or plan.across or size * col_block * plan.width > room:
+        return plan.row_tiles
+    return room // max(size * plan.rows, 1)
+
+
+def _comes_from_memory(plan: Contraction, target: Target) -> bool:
+    """B is large and few tiles use a part of it: reading it takes about as long as multiplying. Both happen at once if parts are
+    short and each tile asks for B's lines of the next part."""
+    moved = prod(x.extent for x in (*plan.outer, plan.col, *plan.fold) if plan.b.access.stride(x.name)) * plan.dtype.itemsize
+    return not plan.b.pack and plan.tiles_per_column <= FEW_TILES and moved > 4 * target.l2_bytes
+
+
+def _in_parts(plan: Contraction, target: Target) -> Contraction:
+    """The fold in parts short enough that a part of B's tile stays in L1 while the tiles of a column go by.
+
+    A row of A serves several tiles but gives each a few elements of its line: over a long fold the lines would be gone before
+    the next tile wants the rest of them. No hardware prefetcher follows such rows either, so each tile asks for its lines of the
+    next part.
+    """
+    if plan.row_block < 2:
+        return plan
+    fits = target.l1_bytes * 2 // 3 // (plan.width * plan.dtype.itemsize)
+    inner, at = 1, len(plan.fold) - 1
+    while at > 0 and inner * plan.fold[at].extent <= fits:
+        inner *= plan.fold[at].extent
+        at -= 1
+    extent = plan.fold[at].extent
+    block = ceil(extent / ceil(extent / max(1, fits // inner)))
+    if at == 0 and block >= extent:
+        return plan
+    return replace(plan, fold_outer=at, fold_block=block, ahead=True)
+
+
+def _streams(plan: Contraction, target: Target) -> bool:
+    """Rows of A lie behind each other, each is read once, and all of them do not fit the caches: short streams side by side,
+    which no hardware prefetcher follows."""
+    if plan.a.pack or len(plan.fold) != 1 or plan.col_tiles > 1 or plan.a.access.stride(plan.fold[0].name) != 1:
+        return False
+    whole = prod(x.extent for x in (*plan.outer, plan.row) if plan.a.access.stride(x.name)) * plan.depth * plan.dtype.itemsize
+    return plan.a.access.stride(plan.row.name) == plan.depth and whole > 4 * target.l2_bytes
+
+
+def _fold_block(plan: Contraction, target: Target) -> int:
+    """Extent of a block of the first reduce axis so that one block's operands fit half the L2 cache; 0: no blocks."""
+    if plan.row_block * plan.col_block < 4 or not plan.fold:
+        return 0
+    first = plan.fold[0]
+    if plan.prefetch and plan.tile_function and not plan.plain:  # A passes through L1, where B should stay
+        fits = target.l1_bytes // 4 // (plan.width * plan.dtype.itemsize)
+        return 0 if fits >= first.extent else ceil(first.extent / ceil(first.extent / fits))
+    return _block_that_fits(plan, target.l2_bytes // 2)
+
+
+def _block_that_fits(plan: Contraction, room: int) -> int:
+    """Extent of a block of the first reduce axis whose operands take that many bytes; 0: no blocks."""
+    first = plan.fold[0]
+    inner = plan.depth // max(first.extent, 1)
+    columns = min(plan.col_block * plan.width, plan.col.extent)
+    rows = min(plan.row_block * plan.rows, plan.row.extent) if plan.col_block > 1 else plan.rows  # else read once
+    step = abs(plan.a.access.stride(plan.row.name))
+    per_fold = inner * (columns + (rows if plan.a.pack or step > 64 else min(rows, step + 1)))
+    fits = room // plan.dtype.itemsize // max(per_fold, 1)
+    if fits >= first.extent or fits == 0:
+        return 0
+    return ceil(first.extent / ceil(first.extent / fits))

@@ -1,0 +1,1 @@
+"""Loop nests: linear addresses, schedules, emission."""

@@ -1,0 +1,348 @@
+"""Addresses, loads and stores of a loop nest under emission.
+
+Offsets are summed up as loops open, each at the loop it belongs to, so the innermost body adds one term at most.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from leptonc.codegen.llvm.emitter import Emitter, emit_const, is_number, llvm_type, memory_type
+from leptonc.codegen.llvm.scalars import emit_scalar
+from leptonc.codegen.loops.access import Access, Check
+from leptonc.ir.kernel import Index
+from leptonc.ir.types import DType, i64
+
+
+@dataclass(frozen=True)
+class Reg:
+    """A register: ``lanes`` elements of ``dtype``; lanes == 1 holds the same value for every lane."""
+
+    name: str
+    dtype: DType
+    lanes: int = 1
+
+
+@dataclass
+class Space:
+    """The open loops: induction variables, and for the vector axis its lane count. ``lanes`` == 1: all scalar."""
+
+    e: Emitter
+    ivs: dict[str, str] = field(default_factory=dict)
+    vector: str | None = None
+    lanes: int = 1
+
+    def varies(self, index: Index) -> bool:
+        return self.lanes > 1 and self.vector is not None and index.coeff(self.vector) != 0
+
+
+def iota(lanes: int, step: int = 1) -> str:
+    return "<" + ", ".join(f"i64 {k * step}" for k in range(lanes)) + ">"
+
+
+def splat(e: Emitter, name: str, dtype: DType, lanes: int) -> str:
+    """``lanes`` copies of a scalar register or literal."""
+    if lanes == 1:
+        return name
+    one, many = llvm_type(dtype), llvm_type(dtype, lanes)
+    head = e.let(f"insertelement {many} poison, {one} {name}, i64 0", "splat")
+    return e.let(f"shufflevector {many} {head}, {many} poison, <{lanes} x i32> zeroinitializer", "splat")
+
+
+def widen(e: Emitter, reg: Reg, lanes: int) -> str:
+    return reg.name if reg.lanes == lanes else splat(e, reg.name, reg.dtype, lanes)
+
+
+def transposed(e: Emitter, rows: list[str], type_: str) -> list[str]:
+    """The columns of a square of registers: log2(n) rounds that interleave row i with row i + n / 2."""
+    n = len(rows)
+    low = [k for pair in zip(range(n // 2), range(n, n + n // 2)) for k in pair]
+    masks = [f"<{n} x i32> <" + ", ".join(f"i32 {k + shift}" for k in low) + ">" for shift in (0, n // 2)]
+    for _ in range(n.bit_length() - 1):
+        rows = [e.let(f"shufflevector {type_} {rows[i]}, {type_} {rows[i + n // 2]}, {mask}", "turn")
+                for i in range(n // 2) for mask in masks]
+    return rows
+
+
+def index_value(space: Space, index: Index, values: dict[int, Reg], lanes: int) -> str:
+    """The numerator of an index: a scalar i64, or a vector when ``lanes`` > 1."""
+    e = space.e
+    total = str(index.offset)
+    for axis, coeff in index.axes:
+        total = e.add(total, e.mul(space.ivs[axis], str(coeff)))
+    varying = []
+    for value, coeff in index.values:
+        reg = values[value]
+        if reg.lanes == 1:
+            total = e.add(total, e.mul(as_i64(e, reg), str(coeff)))
+        else:
+            varying.append((as_i64(e, reg), coeff))
+    if lanes == 1:
+        return total
+    type_ = llvm_type(i64, lanes)
+    vector = splat(e, total, i64, lanes)
+    step = index.coeff(space.vector) if space.vector else 0
+    if step:
+        vector = e.let(f"add {type_} {vector}, {iota(lanes, step)}", "lane")
+    for name, coeff in varying:
+        scaled = e.let(f"mul {type_} {name}, {emit_const(coeff, i64, lanes)}", "lane")
+        vector = e.let(f"add {type_} {vector}, {scaled}", "lane")
+    return vector
+
+
+def as_i64(e: Emitter, reg: Reg) -> str:
+    return reg.name if reg.dtype == i64 else emit_scalar(e, "cast", [reg.name], [reg.dtype], i64, reg.lanes)
+
+
+class Addresses:
+    """Running offsets of every access of a stage; ``key`` is ("load", n) or ("store", n)."""
+
+    def __init__(self, space: Space, accesses: dict[tuple[str, int], Access]):
+        self.space = space
+        self.accesses = accesses
+        self.offsets = {key: str(a.offset) for key, a in accesses.items()}
+
+    def enter(self, axis: str) -> dict[tuple[str, int], str]:
+        """Add the axis just opened to every offset; returns what ``leave`` restores."""
+        saved = dict(self.offsets)
+        e, iv = self.space.e, self.space.ivs[axis]
+        scaled: dict[int, str] = {}
+        for key, access in self.accesses.items():
+            stride = access.stride(axis)
+            if stride:
+                if stride not in scaled:
+                    scaled[stride] = e.mul(iv, str(stride))
+                self.offsets[key] = e.add(self.offsets[key], scaled[stride])
+        return saved
+
+    def leave(self, saved: dict[tuple[str, int], str]) -> None:
+        self.offsets = saved
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an access lands: a scalar element offset (contiguous or uniform) or one per lane, and its condition."""
+
+    offset: str
+    lanes: int  # lanes of the offset: 1, or the space's
+    contiguous: bool
+    condition: str | None
+    condition_lanes: int
+
+
+def place(addresses: Addresses, key: tuple[str, int], values: dict[int, Reg]) -> Place:
+    """Compute the address and the in-range condition of an access at the current point."""
+    space, access = addresses.space, addresses.accesses[key]
+    e, lanes = space.e, space.lanes
+    step = access.stride(space.vector) if space.vector and lanes > 1 else 0
+    scalar, vectors = addresses.offsets[key], []
+    for value, stride in access.values:
+        reg = values[value]
+        scaled = _scale(e, as_i64(e, reg), stride, reg.lanes)
+        if reg.lanes == 1:
+            scalar = e.add(scalar, scaled)
+        else:
+            vectors.append(scaled)
+    for index, stride in access.divided:
+        wide = lanes if _varies(space, index, values) else 1
+        quotient = _divide(e, index_value(space, index, values, wide), index.div, wide)
+        scaled = _scale(e, quotient, stride, wide)
+        if wide == 1:
+            scalar = e.add(scalar, scaled)
+        else:
+            vectors.append(scaled)
+    condition, condition_lanes = _condition(space, access.checks, values)
+    if lanes == 1 or (not vectors and step in (0, 1)):
+        return Place(scalar, 1, step == 1, condition, condition_lanes)
+    type_ = llvm_type(i64, lanes)
+    offset = e.let(f"add {type_} {splat(e, scalar, i64, lanes)}, {iota(lanes, step)}", "lane")
+    for vector in vectors:
+        offset = e.let(f"add {type_} {offset}, {vector}", "lane")
+    return Place(offset, lanes, False, condition, condition_lanes)
+
+
+def _varies(space: Space, index: Index, values: dict[int, Reg]) -> bool:
+    return space.varies(index) or any(values[v].lanes > 1 for v, _ in index.values)
+
+
+def _scale(e: Emitter, name: str, stride: int, lanes: int) -> str:
+    if lanes == 1:
+        return e.mul(name, str(stride))
+    return e.let(f"mul {llvm_type(i64, lanes)} {name}, {emit_const(stride, i64, lanes)}", "lane")
+
+
+def _divide(e: Emitter, name: str, div: int, lanes: int) -> str:
+    if lanes == 1 and is_number(name):
+        return str(int(name) // div)
+    return e.let(f"sdiv {llvm_type(i64, lanes)} {name}, {emit_const(div, i64, lanes)}", "div")
+
+
+def _condition(space: Space, checks: tuple[Check, ...], values: dict[int, Reg]) -> tuple[str | None, int]:
+    """The conjunction of all checks; lanes > 1 if any varies along the vector axis."""
+    e = space.e
+    wide = space.lanes if any(_varies(space, c.index, values) for c in checks) else 1
+    result: str | None = None
+    for check in checks:
+        number = index_value(space, check.index, values, wide)
+        for test in _tests(e, check, number, wide):
+            result = test if result is None else e.let(f"and {_bits(wide)} {result}, {test}", "ok")
+    return result, wide
+
+
+def _tests(e: Emitter, check: Check, number: str, lanes: int) -> list[str]:
+    type_, tests = llvm_type(i64, lanes), []
+    if check.lower:
+        tests.append(e.let(f"icmp sge {type_} {number}, {emit_const(0, i64, lanes)}", "ok"))
+    if check.upper:
+        limit = (check.extent - 1) * check.index.div
+        tests.append(e.let(f"icmp sle {type_} {number}, {emit_const(limit, i64, lanes)}", "ok"))
+    if check.index.div != 1:
+        rest = e.let(f"srem {type_} {number}, {emit_const(check.index.div, i64, lanes)}", "rest")
+        tests.append(e.let(f"icmp eq {type_} {rest}, {emit_const(0, i64, lanes)}", "ok"))
+    return tests
+
+
+def _bits(lanes: int) -> str:
+    return "i1" if lanes == 1 else f"<{lanes} x i1>"
+
+
+def load(addresses: Addresses, key: tuple[str, int], pointer: str, dtype: DType, pad: float | int | bool | None,
+         values: dict[int, Reg]) -> Reg:
+    """Load one element, or one per lane where the access varies along the vector axis."""
+    space = addresses.space
+    e, where = space.e, place(addresses, key, values)
+    if where.lanes > 1 or where.condition_lanes > 1:
+        wide = _masked_load if where.contiguous else _gather
+        return from_memory(e, wide(space, where, pointer, dtype, pad), dtype, space.lanes)
+    lanes = space.lanes if where.contiguous else 1
+    address = element(e, pointer, where.offset, dtype)
+    if where.condition is not None:
+        address = e.let(f"select i1 {where.condition}, ptr {address}, ptr {_pad_global(e, dtype, pad, lanes)}", "from")
+    loaded = e.let(f"load {memory_type(dtype, lanes)}, ptr {address}, align {dtype.itemsize}", "x")
+    return from_memory(e, loaded, dtype, lanes)
+
+
+def element(e: Emitter, pointer: str, offset: str, dtype: DType) -> str:
+    """The address of one element."""
+    return e.let(f"getelementptr {memory_type(dtype)}, ptr {pointer}, i64 {offset}", "at")
+
+
+def from_memory(e: Emitter, name: str, dtype: DType, lanes: int) -> Reg:
+    if dtype.is_bool:
+        zero = "0" if lanes == 1 else "zeroinitializer"
+        name = e.let(f"icmp ne {memory_type(dtype, lanes)} {name}, {zero}", "bit")
+    return Reg(name, dtype, lanes)
+
+
+def to_memory(e: Emitter, name: str, dtype: DType, lanes: int) -> str:
+    if not dtype.is_bool:
+        return name
+    return e.let(f"zext {llvm_type(dtype, lanes)} {name} to {memory_type(dtype, lanes)}", "byte")
+
+
+def _memory_const(number: float | int | bool | None, dtype: DType, lanes: int) -> str:
+    if not dtype.is_bool:
+        return emit_const(number or 0, dtype, lanes)
+    one = f"i8 {int(bool(number))}"
+    return one[3:] if lanes == 1 else "<" + ", ".join([one] * lanes) + ">"
+
+
+def _pad_global(e: Emitter, dtype: DType, pad: float | int | bool | None, lanes: int) -> str:
+    """A read-only vector of the pad value: an out-of-range load reads it instead, without a branch."""
+    value = _memory_const(pad, dtype, lanes)
+    type_ = memory_type(dtype, lanes)
+    text = f"private unnamed_addr constant {type_} {value}"
+    for name, known in e.globals.items():
+        if known == text:
+            return name
+    name = f"@pad.{len(e.globals)}"
+    e.globals[name] = text
+    return name
+
+
+def _vector_condition(e: Emitter, where: Place, lanes: int) -> str:
+    if where.condition is None:
+        return "<" + ", ".join(["i1 true"] * lanes) + ">"
+    if where.condition_lanes > 1:
+        return where.condition
+    head = e.let(f"insertelement <{lanes} x i1> poison, i1 {where.condition}, i64 0", "mask")
+    return e.let(f"shufflevector <{lanes} x i1> {head}, <{lanes} x i1> poison, <{lanes} x i32> zeroinitializer", "mask")
+
+
+def _intrinsic_suffix(dtype: DType, lanes: int) -> str:
+    scalar = memory_type(dtype)
+    return f"v{lanes}{ {'float': 'f32', 'double': 'f64'}.get(scalar, scalar)}"
+
+
+def _masked_load(space: Space, where: Place, pointer: str, dtype: DType, pad: float | int | bool | None) -> str:
+    e, lanes = space.e, space.lanes
+    type_, bits = memory_type(dtype, lanes), f"<{lanes} x i1>"
+    address = element(e, pointer, where.offset, dtype)
+    mask = _vector_condition(e, where, lanes)
+    through = _memory_const(pad, dtype, lanes)
+    return e.call(f"{type_} @llvm.masked.load.{_intrinsic_suffix(dtype, lanes)}.p0(ptr, i32, {bits}, {type_})",
+                  f"ptr {address}, i32 {dtype.itemsize}, {bits} {mask}, {type_} {through}", "x")
+
+
+def _gather(space: Space, where: Place, pointer: str, dtype: DType, pad: float | int | bool | None) -> str:
+    e, lanes = space.e, space.lanes
+    type_, bits = memory_type(dtype, lanes), f"<{lanes} x i1>"
+    offset = where.offset if where.lanes > 1 else splat(e, where.offset, i64, lanes)
+    pointers = e.let(f"getelementptr {memory_type(dtype)}, ptr {pointer}, {llvm_type(i64, lanes)} {offset}", "at")
+    mask = _vector_condition(e, where, lanes)
+    suffix = f"{_intrinsic_suffix(dtype, lanes)}.v{lanes}p0"
+    return e.call(f"{type_} @llvm.masked.gather.{suffix}(<{lanes} x ptr>, i32, {bits}, {type_})",
+                  f"<{lanes} x ptr> {pointers}, i32 {dtype.itemsize}, {bits} {mask}, "
+                  f"{type_} {_memory_const(pad, dtype, lanes)}", "x")
+
+
+def store(addresses: Addresses, key: tuple[str, int], pointer: str, value: Reg, accumulate: bool,
+          values: dict[int, Reg]) -> None:
+    """Store one element, or one per lane; ``accumulate`` adds to what is there."""
+    space = addresses.space
+    e, where = space.e, place(addresses, key, values)
+    if where.lanes > 1 or where.condition_lanes > 1:
+        _store_lanes(space, where, pointer, value, accumulate)
+        return
+    lanes = space.lanes if where.contiguous else 1
+    if where.condition is not None:
+        with e.when(where.condition):
+            _store_run(e, pointer, where.offset, value, lanes, accumulate)
+    else:
+        _store_run(e, pointer, where.offset, value, lanes, accumulate)
+
+
+def _store_run(e: Emitter, pointer: str, offset: str, value: Reg, lanes: int, accumulate: bool) -> None:
+    dtype = value.dtype
+    address = element(e, pointer, offset, dtype)
+    name = widen(e, value, lanes)
+    if accumulate:
+        old = from_memory(e, e.let(f"load {memory_type(dtype, lanes)}, ptr {address}, align {dtype.itemsize}", "old"),
+                          dtype, lanes)
+        name = _accumulated(e, old.name, name, dtype, lanes)
+    e.line(f"store {memory_type(dtype, lanes)} {to_memory(e, name, dtype, lanes)}, ptr {address}, align {dtype.itemsize}")
+
+
+def _accumulated(e: Emitter, old: str, new: str, dtype: DType, lanes: int) -> str:
+    op = "or" if dtype.is_bool else "add"
+    return emit_scalar(e, op, [old, new], [dtype, dtype], dtype, lanes)
+
+
+def _store_lanes(space: Space, where: Place, pointer: str, value: Reg, accumulate: bool) -> None:
+    """One lane after the other: strided and masked stores are rare, and lanes that meet add up in order."""
+    e, lanes, dtype = space.e, space.lanes, value.dtype
+    vector = widen(e, value, lanes)
+    for lane in range(lanes):
+        one = Reg(e.let(f"extractelement {llvm_type(dtype, lanes)} {vector}, i64 {lane}", "one"), dtype)
+        if where.lanes > 1:
+            offset = e.let(f"extractelement {llvm_type(i64, lanes)} {where.offset}, i64 {lane}", "off")
+        else:
+            offset = e.add(where.offset, str(lane if where.contiguous else 0))
+        if where.condition is None:
+            _store_run(e, pointer, offset, one, 1, accumulate)
+            continue
+        condition = where.condition
+        if where.condition_lanes > 1:
+            condition = e.let(f"extractelement <{lanes} x i1> {condition}, i64 {lane}", "ok")
+        with e.when(condition):
+            _store_run(e, pointer, offset, one, 1, accumulate)

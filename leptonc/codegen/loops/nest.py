@@ -1,0 +1,376 @@
+"""Emission of a scheduled loop nest: maps, reductions and their epilogues, scatters.
+
+Each instruction is emitted in the outermost loop that it depends on, once; what does not vary along the vector axis
+stays scalar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from itertools import product
+from math import prod
+
+from leptonc.codegen.llvm.emitter import Emitter, emit_const, llvm_type
+from leptonc.codegen.llvm.scalars import emit_scalar
+from leptonc.codegen.loops.addresses import Addresses, Reg, Space, index_value, load, store, widen
+from leptonc.codegen.loops.linear import LinearStage
+from leptonc.codegen.loops.reduction import Accumulator, fold_lanes
+from leptonc.codegen.loops.schedule import Nest
+from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Load, Reduce, operands
+from leptonc.ir.types import i32, i64
+
+
+class NestEmitter:
+    """Emits one stage. ``pointers`` maps buffer names to LLVM pointers; ``ivs`` holds the kernel's open outer axes."""
+
+    def __init__(self, e: Emitter, stage: LinearStage, nest: Nest, pointers: dict[str, str], ivs: dict[str, str]):
+        self.e = e
+        self.stage = stage
+        self.nest = nest
+        self.pointers = pointers
+        self.space = Space(e, dict(ivs), nest.vector.name if nest.vector else None, 1)
+        accesses = {("load", n): a for n, a in stage.loads.items()}
+        accesses |= {("store", n): a for n, a in enumerate(stage.targets)}
+        self.addresses = Addresses(self.space, accesses)
+        self.values: dict[int, Reg] = {}
+        self.folding = self._needed_by_reduces()
+        for axis in ivs:
+            self.addresses.enter(axis)
+
+    def _needed_by_reduces(self) -> frozenset[int]:
+        """Instructions a Reduce needs: emitted before or inside the reduce loops; all others after them."""
+        needed = set()
+        work = [inst.arg for inst in self.stage.insts if isinstance(inst, Reduce)]
+        while work:
+            n = work.pop()
+            if n not in needed:
+                needed.add(n)
+                work += operands(self.stage.insts[n])
+        return frozenset(needed)
+
+    # Loops
+
+    def emit(self, begin: str, end: str) -> None:
+        """The whole nest, for the parallel items ``begin`` to ``end``."""
+        if prod(a.extent for a in self.stage.map_axes) == 0:
+            return
+        if not self.nest.parallel and not self.nest.block:
+            with self.e.when(self.e.let(f"icmp slt i64 {begin}, {end}", "any")):
+                self._ready()
+                self._loops(self.nest.loops, None)
+            return
+        with self.e.loop("item", begin, end) as item, self._scope():
+            block = self._decode(item)
+            self._ready()
+            self._loops(self.nest.loops, block)
+
+    def emit_inner(self) -> None:
+        """The whole nest at one point of the kernel's outer axes."""
+        if prod(a.extent for a in self.stage.map_axes) == 0:
+            return
+        with self._scope():
+            self._ready()
+            self._loops(self.nest.loops, None)
+
+    def _decode(self, item: str) -> str | None:
+        """Open the parallel axes of a flat item number; returns the number of the vector axis' block."""
+        e, nest = self.e, self.nest
+        block = None
+        if nest.block and nest.vector:
+            blocks = -(-nest.vector.extent // nest.block)
+            block = item if not nest.parallel else e.let(f"urem i64 {item}, {blocks}", "block")
+            item = item if not nest.parallel else e.let(f"udiv i64 {item}, {blocks}", "item")
+        for n, axis in reversed(list(enumerate(nest.parallel))):
+            last = n == 0
+            self.space.ivs[axis.name] = item if last else e.let(f"urem i64 {item}, {axis.extent}", axis.name)
+            self.addresses.enter(axis.name)
+            item = item if last else e.let(f"udiv i64 {item}, {axis.extent}", "item")
+        return block
+
+    @contextmanager
+    def _scope(self) -> Iterator[None]:
+        """What is emitted inside is forgotten after: it does not dominate what follows."""
+        values, ivs, offsets = dict(self.values), dict(self.space.ivs), dict(self.addresses.offsets)
+        yield
+        self.values, self.space.ivs = values, ivs
+        self.addresses.leave(offsets)
+
+    @contextmanager
+    def _axis(self, axis: Axis, iv: str, lanes: int = 1) -> Iterator[None]:
+        """``axis`` is open at ``iv``; lanes > 1 makes it the vector axis."""
+        saved = self.space.lanes
+        with self._scope():
+            self.space.ivs[axis.name] = iv
+            self.space.lanes = lanes if lanes > 1 else saved
+            self.addresses.enter(axis.name)
+            yield
+        self.space.lanes = saved
+
+    def _loops(self, loops: tuple[Axis, ...], block: str | None) -> None:
+        if loops:
+            with self.e.loop(loops[0].name, "0", str(loops[0].extent)) as iv, self._axis(loops[0], iv):
+                self._ready()
+                self._loops(loops[1:], block)
+        elif self.nest.vector is not None and not self.nest.vector.reduce:
+            self._vector_loop(self.nest.vector, block)
+        else:
+            self._point()
+
+    def _vector_loop(self, axis: Axis, block: str | None) -> None:
+        e, lanes = self.e, self.nest.lanes
+        main = axis.extent // lanes * lanes
+        start, stop = "0", str(main)
+        if block is not None:
+            start = e.mul(block, str(self.nest.block))
+            limit = e.add(start, str(self.nest.block))
+            stop = e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {limit}, i64 {main}", "stop")
+        if main:
+            with e.loop(axis.name, start, stop, lanes) as iv, self._axis(axis, iv, lanes):
+                self._ready()
+                self._point()
+        if main < axis.extent:
+            self._tail(axis, main, block)
+
+    def _tail(self, axis: Axis, start: int, block: str | None) -> None:
+        """The last ``extent - start`` points in ever narrower vectors; only the last block has them."""
+        if block is None:
+            self._tail_points(axis, start)
+            return
+        last = (axis.extent - 1) // self.nest.block
+        with self.e.when(self.e.let(f"icmp eq i64 {block}, {last}", "last")):
+            self._tail_points(axis, start)
+
+    def _tail_points(self, axis: Axis, start: int) -> None:
+        lanes = self.nest.lanes // 2
+        while start < axis.extent:
+            if start + lanes <= axis.extent:
+                with self._axis(axis, str(start), lanes):
+                    self._ready()
+                    self._point()
+                start += lanes
+            else:
+                lanes //= 2
+
+    # Points
+
+    def _point(self) -> None:
+        """All map axes are open: reduce, epilogue, stores."""
+        with self._scope():
+            if self.stage.reduces:
+                self._reduce()
+            self._epilogue()
+
+    def _epilogue(self) -> None:
+        if self.stage.reduces:
+            self._ready(epilogue=True)
+        for n, target in enumerate(self.stage.stores):
+            store(self.addresses, ("store", n), self.pointers[target.buffer], self.values[target.value],
+                  target.accumulate, self.values)
+
+    @contextmanager
+    def at(self, points: Sequence[tuple[Axis, str]], lanes: int = 1) -> Iterator[None]:
+        """Axes open at given points (of the vector axis ``lanes``), and every instruction emitted that can be then."""
+        saved = self.space.lanes
+        with self._scope():
+            for axis, iv in points:
+                self.space.ivs[axis.name] = iv
+                self.addresses.enter(axis.name)
+            self.space.lanes = lanes if lanes > 1 else saved
+            self._ready()
+            yield
+        self.space.lanes = saved
+
+    def epilogue_at(self, points: list[tuple[Axis, str]], lanes: int, reduced: dict[int, Reg]) -> None:
+        """Epilogue and stores at given points of the map axes, the last of them the vector axis with ``lanes``."""
+        with self._scope():
+            saved = self.space.lanes
+            for axis, iv in points:
+                self.space.ivs[axis.name] = iv
+                self.addresses.enter(axis.name)
+            self.space.lanes = lanes
+            self.values.update(reduced)
+            self._epilogue()
+            self.space.lanes = saved
+
+    def _ready(self, epilogue: bool = False) -> None:
+        """Emit every instruction whose axes are open and which belongs to this part of the stage."""
+        axes_of, after = self.stage.axes_of, self.stage.after_reduce
+        has_reduces = bool(self.stage.reduces)
+        for n, inst in enumerate(self.stage.insts):
+            if n in self.values or isinstance(inst, Reduce):
+                continue
+            if has_reduces and not epilogue and n not in self.folding:
+                continue
+            if after[n] and not epilogue:
+                continue
+            if axes_of[n] <= self.space.ivs.keys() and all(k in self.values for k in operands(inst)):
+                self.values[n] = self._inst(n)
+
+    def _inst(self, n: int) -> Reg:
+        inst, e = self.stage.insts[n], self.e
+        match inst:
+            case Const():
+                return Reg(emit_const(inst.value, inst.dtype, 1), inst.dtype)
+            case Load():
+                return load(self.addresses, ("load", n), self.pointers[inst.buffer], inst.dtype, inst.pad, self.values)
+            case AxisIndex():
+                return self._axis_index(n, inst)
+            case Apply():
+                args = [self.values[k] for k in inst.args]
+                lanes = max(a.lanes for a in args)
+                names = [self._operand(k, lanes) for k in inst.args]
+                return Reg(emit_scalar(e, inst.op, names, [a.dtype for a in args], inst.dtype, lanes), inst.dtype, lanes)
+        raise AssertionError(inst)
+
+    def _operand(self, n: int, lanes: int) -> str:
+        inst = self.stage.insts[n]
+        if isinstance(inst, Const):
+            return emit_const(inst.value, inst.dtype, lanes)
+        return widen(self.e, self.values[n], lanes)
+
+    def _axis_index(self, n: int, inst: AxisIndex) -> Reg:
+        index = self.stage.indices[n]
+        varying = self.space.varies(index) or any(self.values[v].lanes > 1 for v, _ in index.values)
+        lanes = self.space.lanes if varying else 1
+        name = index_value(self.space, index, self.values, lanes)
+        if index.div != 1:
+            name = self.e.let(f"sdiv {llvm_type(i64, lanes)} {name}, {emit_const(index.div, i64, lanes)}", "div")
+        if inst.dtype != i64:
+            name = emit_scalar(self.e, "cast", [name], [i64], inst.dtype, lanes)
+        return Reg(name, inst.dtype, lanes)
+
+    # Reductions
+
+    def _accumulator(self, n: int, lanes: int) -> Accumulator:
+        inst = self.stage.insts[n]
+        assert isinstance(inst, Reduce)
+        few = prod(a.extent for a in self.stage.reduce_axes) < 1 << 31
+        return Accumulator(inst.kind, self.stage.insts[inst.arg].dtype, lanes, i32 if few else i64)
+
+    def _reduce(self) -> None:
+        vector = self.nest.vector
+        if vector is not None and vector.reduce:
+            self._reduce_lanes(vector)
+            return
+        accumulators = [self._accumulator(n, self._map_lanes(n)) for n in self._folded]
+        if self.nest.unroll:
+            state = self._unrolled(accumulators)
+        else:
+            state = self._fold_loops(self.nest.fold, accumulators, [v for a in accumulators for v in a.initial()])
+        self._finish(accumulators, state)
+
+    def _map_lanes(self, n: int) -> int:
+        vector = self.nest.vector
+        inst = self.stage.insts[n]
+        assert isinstance(inst, Reduce)
+        return self.space.lanes if vector is not None and vector.name in self.stage.axes_of[inst.arg] else 1
+
+    def _finish(self, accumulators: list[Accumulator], state: list[str]) -> None:
+        position = 0
+        for n, accumulator in zip(self._folded, accumulators):
+            name = accumulator.result(self.e, state[position:position + accumulator.width])
+            self.values[n] = Reg(name, self.stage.insts[n].dtype, accumulator.lanes)
+            for twin in (m for m, found in self._twins.items() if found == n):
+                self.values[twin] = Reg(state[position], self.stage.insts[twin].dtype, accumulator.lanes)
+            position += accumulator.width
+
+    @cached_property
+    def _twins(self) -> dict[int, int]:
+        """Maxima (minima) whose index is looked for as well: the search for it finds them."""
+        found = [(n, inst) for n in self.stage.reduces if isinstance(inst := self.stage.insts[n], Reduce)]
+        return {n: m for n, one in found for m, other in found if one.arg == other.arg and f"arg{one.kind}" == other.kind}
+
+    @property
+    def _folded(self) -> list[int]:
+        """Reductions with a state of their own."""
+        return [n for n in self.stage.reduces if n not in self._twins]
+
+    def _update(self, accumulators: list[Accumulator], state: list[str]) -> list[str]:
+        """One point of the reduction: the new state."""
+        self._ready()
+        position, out = 0, []
+        for n, accumulator in zip(self._folded, accumulators):
+            inst = self.stage.insts[n]
+            assert isinstance(inst, Reduce)
+            x = self._operand(inst.arg, accumulator.lanes)
+            number = self._fold_position() if accumulator.tracks_position else "0"
+            out += accumulator.update(self.e, state[position:position + accumulator.width], x, number)
+            position += accumulator.width
+        return out
+
+    def _fold_position(self) -> str:
+        """Row-major number of the current point of the reduce axes."""
+        total, step = "0", 1
+        for axis in reversed(self.stage.reduce_axes):
+            total = self.e.add(total, self.e.mul(self.space.ivs[axis.name], str(step)))
+            step *= axis.extent
+        return total
+
+    def _unrolled(self, accumulators: list[Accumulator]) -> list[str]:
+        state = [v for a in accumulators for v in a.initial()]
+        for number, point in enumerate(product(*(range(a.extent) for a in self.nest.fold))):
+            with self._scope():
+                for axis, at in zip(self.nest.fold, point):
+                    self.space.ivs[axis.name] = str(at)
+                    self.addresses.enter(axis.name)
+                state = self._first(accumulators) if number == 0 else self._update(accumulators, state)
+        return state
+
+    def _first(self, accumulators: list[Accumulator]) -> list[str]:
+        """The first point starts the state: nothing to combine with."""
+        self._ready()
+        out = []
+        for n, accumulator in zip(self._folded, accumulators):
+            inst = self.stage.insts[n]
+            assert isinstance(inst, Reduce)
+            out += accumulator.first(self._operand(inst.arg, accumulator.lanes))
+        return out
+
+    def _fold_loops(self, axes: tuple[Axis, ...], accumulators: list[Accumulator], state: list[str]) -> list[str]:
+        if not axes:
+            return self._update(accumulators, state)
+        carried = list(zip([t for a in accumulators for t in a.types()], state))
+        axis = axes[0]
+        with self.e.reduce_loop(axis.name, "0", str(axis.extent), 1, carried) as (iv, phis, following):
+            with self._axis(axis, iv):
+                self._ready()
+                following += self._fold_loops(axes[1:], accumulators, phis)
+        return phis
+
+    def _reduce_lanes(self, vector: Axis) -> None:
+        """Vector accumulators along a reduce axis, scalar ones for its tail, folded together at the end."""
+        wide = [self._accumulator(n, self.nest.lanes) for n in self.stage.reduces]
+        narrow = [self._accumulator(n, 1) for n in self.stage.reduces]
+        main = vector.extent // self.nest.lanes * self.nest.lanes
+        state = [v for a in (*wide, *narrow) for v in a.initial()]
+        state = self._lane_loops(self.nest.fold[:-1], vector, main, wide, narrow, state)
+        for k, n in enumerate(self.stage.reduces):
+            name = fold_lanes(self.e, wide[k], state[k])
+            name = narrow[k].combine(self.e, name, state[len(wide) + k])
+            self.values[n] = Reg(name, self.stage.insts[n].dtype)
+
+    def _lane_loops(self, axes: tuple[Axis, ...], vector: Axis, main: int, wide: list[Accumulator],
+                    narrow: list[Accumulator], state: list[str]) -> list[str]:
+        types = [t for a in (*wide, *narrow) for t in a.types()]
+        if axes:
+            with self.e.reduce_loop(axes[0].name, "0", str(axes[0].extent), 1, list(zip(types, state))) as (
+                iv, phis, following), self._axis(axes[0], iv):
+                self._ready()
+                following += self._lane_loops(axes[1:], vector, main, wide, narrow, phis)
+            return phis
+        count = len(wide)
+        vectors = self._lane_loop(vector, 0, main, self.nest.lanes, wide, state[:count])
+        scalars = self._lane_loop(vector, main, vector.extent, 1, narrow, state[count:])
+        return vectors + scalars
+
+    def _lane_loop(self, axis: Axis, start: int, stop: int, lanes: int, accumulators: list[Accumulator],
+                   state: list[str]) -> list[str]:
+        if start == stop:
+            return state
+        carried = list(zip([t for a in accumulators for t in a.types()], state))
+        with self.e.reduce_loop(axis.name, str(start), str(stop), lanes, carried) as (iv, phis, following):
+            with self._axis(axis, iv, lanes):
+                following += self._update(accumulators, phis)
+        return phis

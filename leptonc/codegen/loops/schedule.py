@@ -1,0 +1,174 @@
+"""HOW a stage runs: which axes are parallel, which one is the vector axis, what is unrolled. Decisions as data.
+
+Everything is decided from the stage's structure and the target; no op names, no search. The parallel split depends on
+shapes alone, so results are the same bits for any number of threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, prod
+
+from leptonc.codegen.loops.access import Access
+from leptonc.codegen.loops.linear import LinearStage, access_axes
+from leptonc.ir.kernel import Apply, Axis, Load, Reduce
+from leptonc.ir.scalar import SCALARS
+from leptonc.target import Target
+
+ITEM_COST = 4096  # scalar operations in one parallel item, about: enough to hide decoding its index
+ENOUGH_ITEMS = 8  # from so many on, the vector axis is cut in long blocks only
+SHORTEST_BLOCK = 1024  # elements
+SERIAL_COST = 24_000  # below this a stage runs on one thread: a barrier costs about as much as the work saved
+STORE_COST = 4  # a store brings its cache line first, mostly from afar
+UNROLL_POINTS = 16  # reductions over fewer points are written out
+UNROLL_INSTS = 192
+
+
+@dataclass(frozen=True)
+class Nest:
+    """A loop nest: ``parallel`` axes flattened into items, ``loops`` inside, the ``vector`` axis innermost.
+
+    ``block`` > 0 splits the vector axis into parallel blocks of that many elements. ``fold`` are the reduce axes in
+    order, the vector axis last if it is one of them; ``unroll`` writes the reduction out.
+    """
+
+    parallel: tuple[Axis, ...]
+    loops: tuple[Axis, ...]
+    vector: Axis | None
+    lanes: int
+    block: int
+    fold: tuple[Axis, ...]
+    unroll: bool
+
+    @property
+    def items(self) -> int:
+        """Number of parallel items."""
+        blocks = ceil(self.vector.extent / self.block) if self.block and self.vector else 1
+        return prod(a.extent for a in self.parallel) * blocks
+
+
+def point_cost(stage: LinearStage) -> int:
+    """Vector instructions per point, about."""
+    cost = 0
+    for inst in stage.insts:
+        if isinstance(inst, Apply):
+            cost += 1 if inst.op == "cast" else SCALARS[inst.op].cost
+        elif isinstance(inst, Load | Reduce):
+            cost += 1
+    return cost + STORE_COST * len(stage.stores)
+
+
+def stage_cost(stage: LinearStage, lanes: int, target: Target) -> int:
+    """Vector instructions of a stage that takes ``lanes`` points at once, in several registers if these are more than one has."""
+    sizes = [i.dtype.itemsize for i in stage.insts if isinstance(i, Load)]
+    lanes = min(lanes, target.lanes(max(sizes, default=4)))
+    points = prod(a.extent for a in (*stage.outer, *stage.axes))
+    return points * point_cost(stage) // lanes
+
+
+def schedule_nest(stage: LinearStage, target: Target) -> Nest:
+    """Choose vector axis, lanes, unrolling and the parallel split of a stage that is no contraction."""
+    vector, lanes = _vector_axis(stage, target)
+    unroll = _unrolls(stage) and not (vector is not None and vector.reduce)
+    fold = tuple(a for a in stage.reduce_axes if a != vector)
+    if vector is not None and vector.reduce:
+        fold += (vector,)
+    maps = [a for a in stage.map_axes if a != vector]
+    if stage.outer:
+        return Nest((), tuple(maps), vector, lanes, 0, fold, unroll)
+    parallel, work = _parallel_split(stage, maps, stage_cost(stage, lanes, target))
+    block = 0
+    if vector is not None and not vector.reduce and vector.name in stage.parallel and _leading(maps, parallel):
+        each = ITEM_COST * vector.extent // max(work, 1)  # elements that make an item's work
+        if prod(a.extent for a in parallel) >= ENOUGH_ITEMS:
+            each = max(each, SHORTEST_BLOCK)  # rows are read in one piece
+        block = max(1, each // lanes) * lanes
+        block = block if block < vector.extent else 0
+    loops = tuple(a for a in maps if a not in parallel)
+    return Nest(parallel, loops, vector, lanes, block, fold, unroll)
+
+
+def _leading(maps: list[Axis], parallel: tuple[Axis, ...]) -> bool:
+    """Whether all loops around the vector loop are parallel, so that the vector axis may be split too."""
+    return len(maps) == len(parallel)
+
+
+def _parallel_split(stage: LinearStage, maps: list[Axis], work: int) -> tuple[tuple[Axis, ...], int]:
+    """Flatten leading parallel axes until an item of all the ``work`` holds ITEM_COST operations; returns them and an item's
+    cost."""
+    chosen: list[Axis] = []
+    for axis in maps:
+        if axis.name not in stage.parallel or work <= ITEM_COST:
+            break
+        chosen.append(axis)
+        work //= max(axis.extent, 1)
+    return tuple(chosen), work
+
+
+def _unrolls(stage: LinearStage) -> bool:
+    points = prod(a.extent for a in stage.reduce_axes)
+    return 0 < points <= UNROLL_POINTS and points * len(stage.insts) <= UNROLL_INSTS
+
+
+def _vector_axis(stage: LinearStage, target: Target) -> tuple[Axis | None, int]:
+    """The axis whose neighbours lie next to each other in most accesses; lanes 1 if scalar code is as good."""
+    best, best_cost, best_lanes = None, 1.0, 1
+    for axis in stage.axes:
+        lanes = _lanes(stage, axis, target)
+        if lanes > 1 and _may_vectorise(stage, axis):
+            cost = _relative_cost(stage, axis.name, lanes)
+            # a later axis of equal cost is nearer the innermost one: its neighbours share cache lines
+            if cost <= best_cost and cost < 1.0:
+                best, best_cost, best_lanes = axis, cost, lanes
+    return best, best_lanes
+
+
+def _lanes(stage: LinearStage, axis: Axis, target: Target) -> int:
+    """Lanes along ``axis``: a register's worth, several registers where that breaks a chain of dependent adds."""
+    size = max((stage.insts[i.arg].dtype.itemsize if isinstance(i, Reduce) else i.dtype.itemsize
+                for i in stage.insts if isinstance(i, Load | Reduce)), default=4)
+    lanes = target.lanes(max(size, 4))
+    while lanes > max(axis.extent, 1):
+        lanes //= 2
+    long_fold = stage.reduces and prod(a.extent for a in stage.reduce_axes) > UNROLL_POINTS
+    if long_fold and not _tracks_position(stage):
+        while lanes < 4 * target.lanes(max(size, 4)) and 2 * lanes <= axis.extent:
+            lanes *= 2
+    return lanes
+
+
+def _tracks_position(stage: LinearStage) -> bool:
+    return any(isinstance(i, Reduce) and i.kind in ("argmax", "argmin") for i in stage.insts)
+
+
+def _may_vectorise(stage: LinearStage, axis: Axis) -> bool:
+    if axis.reduce:
+        return not _tracks_position(stage)
+    accumulates = any(s.accumulate for s in stage.stores)
+    return not accumulates or axis.name in stage.parallel
+
+
+def _relative_cost(stage: LinearStage, axis: str, lanes: int) -> float:
+    """Cost of vector code along ``axis`` over that of scalar code."""
+    scalar = vector = 0.0
+    for access in stage.accesses:
+        scalar += 1
+        vector += _access_cost(access, axis, lanes)
+    for n, inst in enumerate(stage.insts):
+        if isinstance(inst, Apply | Reduce):
+            cost = SCALARS[inst.op].cost if isinstance(inst, Apply) and inst.op != "cast" else 1
+            scalar += cost
+            vector += cost / lanes if axis in stage.axes_of[n] or isinstance(inst, Reduce) else cost
+    return vector / scalar if scalar else 1.0
+
+
+def _access_cost(access: Access, axis: str, lanes: int) -> float:
+    if any(i.coeff(axis) for i, _ in access.divided):
+        return 6.0
+    stride = access.stride(axis)
+    if access.values and axis in access_axes(access):
+        return 2.0
+    masked = 2.0 if access.check_depends_on(axis) else 1.0
+    if stride in (0, 1):
+        return masked / lanes if stride else 0.2
+    return 1.5 * masked

@@ -1,0 +1,1 @@
+"""Routed sums: lists of nonzero entries, and their products."""

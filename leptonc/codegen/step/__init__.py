@@ -1,0 +1,1 @@
+"""The whole step: kernels as units, their order, barriers and prefetches."""

@@ -1,0 +1,1 @@
+"""Native code around a step: threads and barriers, and taking a call's arrays apart."""

@@ -1,0 +1,1 @@
+"""Convolutions with 3x3 kernels by Winograd's minimal algorithms."""

@@ -1,0 +1,225 @@
+"""Winograd's 3x3 convolutions of small images with many channels: each phase for all images before the next.
+
+    v[q, t, c] = (B' d B)[q]                       each square d of the input; t numbers the squares of all images
+    m[q, t, o] = sum over c of v[q, t, c] u[q, c, o]
+    y = A' m A, and what follows the convolution   each square of results
+    with u = G w G' computed before
+
+A tile of ``passes/conv/winograd.py`` is done with before the next one begins, and reads all transformed weights again. Where these
+are many and the squares few, it is better to read the weights once, and to let the squares pass through L3. Then the last squares of
+a row or a column may also reach beyond the image: what they read there is 0, what they make there is never written.
+
+Rounding, infinities and zeros are as in ``passes/conv/winograd.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from math import prod
+
+from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Stage
+from leptonc.ir.types import DType, TensorType, bool_
+from leptonc.passes.conv.conv3x3 import (
+    Conv3x3,
+    Result,
+    TransformedWeights,
+    find_conv3x3,
+    input_at,
+    is_frozen,
+    product_stage,
+    reached_stages,
+    result_stage,
+)
+from leptonc.passes.conv.squares import APART, F2, F4, LEAST_CHANNELS, TAPS, ScalarCode, Square, at_points, transformed
+from leptonc.passes.conv.winograd import HELD, WEIGHT, tiled_work
+from leptonc.passes.loops.draft import Draft, Task, buffer_name
+
+GAIN, GAIN_ON_TILES = 1.2, 1.15  # how much less work it must be than direct sums, and than tiles
+MOST_BYTES = 256 * 1024 * 1024  # that transformed squares may take
+NEAR_BYTES = 24 * 1024 * 1024  # transformed squares that are still in L3 when they are read
+NEAR, FAR = 14, 56  # what writing a vector of them and reading it costs, in multiply-adds, where they are and where they are not
+
+
+@dataclass(frozen=True)
+class SpreadWinograd:
+    """Replaces the kernel of a convolution by its phases, where that is less work than by tiles."""
+
+    name: str = "spread-winograd"
+
+    def __call__(self, program: Program) -> Program:
+        draft = Draft(program)
+        weights, tasks = TransformedWeights(draft), list[Task]()
+        for task in draft.tasks:
+            found = None if task.kernel.outer or len(task.kernel.stages) != 1 else find_conv3x3(task.kernel)
+            plan = None if found is None else _best(found, 0 if is_frozen(draft, found) else WEIGHT)
+            tasks += [task] if found is None or plan is None else _tasks(draft, weights, task, found, plan)
+        draft.tasks = tasks
+        return draft.finish()
+
+
+def _best(found: Conv3x3, weight: int) -> Square | None:
+    """The squares that take least work; None if tiles or direct sums take hardly more."""
+    depth, col = found.depth.extent, found.col.extent
+    if min(depth, col) < LEAST_CHANNELS:
+        return None
+    plans = [Square(down, along) for down, along in product((F2, F4), repeat=2)]
+    plans = [plan for plan in plans if _bytes(found, plan) <= MOST_BYTES and (_is_even(found, plan) or _ends(found))]
+    work, _, best = min(((_work(found, plan, weight), n, plan) for n, plan in enumerate(plans)), default=(0.0, 0, None))
+    direct = _count(found, 1, 1) * TAPS * TAPS * depth * col
+    return best if work * GAIN < direct and work * GAIN_ON_TILES < tiled_work(found, weight) else None
+
+
+def _is_even(found: Conv3x3, plan: Square) -> bool:
+    """Whether squares divide the image."""
+    return not any(image.extent % size for image, size in zip((_rows(found), found.columns), plan.results))
+
+
+def _ends(found: Conv3x3) -> bool:
+    """Whether the input's buffer ends where the convolution's input does: squares that reach further find nothing there."""
+    last = {axis.name: Index(offset=axis.extent - 1) for axis in (_rows(found), found.columns)}
+    end = Index(offset=TAPS - 1)
+    load, shape = input_at(found, last, end, end), found.kernel.buffer(found.x.buffer).type.shape
+    moved = [n for n, index in enumerate(found.x.index) if any(index.coeff(axis) for axis in last)]
+    return all(not load.index[n].axes and load.index[n].offset == shape[n] - 1 for n in moved)
+
+
+def _rows(found: Conv3x3) -> Axis:
+    assert found.down is not None
+    return found.down
+
+
+def _images(found: Conv3x3) -> tuple[Axis, ...]:
+    return tuple(a for a in found.kernel.outer if a != found.down)
+
+
+def _count(found: Conv3x3, tall: int, wide: int) -> int:
+    """Squares of all images."""
+    return prod(a.extent for a in _images(found)) * -(-_rows(found).extent // tall) * -(-found.columns.extent // wide)
+
+
+def _bytes(found: Conv3x3, plan: Square) -> int:
+    """Of transformed squares, before and after the products."""
+    size = found.stage.insts[found.reduce].dtype.itemsize
+    return plan.points * _count(found, *plan.results) * (found.depth.extent + found.col.extent) * size
+
+
+def _work(found: Conv3x3, plan: Square, weight: int) -> float:
+    """Multiply-adds, and instructions of the transforms; ``weight`` of them for each weight at a point."""
+    depth, col, squares = found.depth.extent, found.col.extent, _count(found, *plan.results)
+    down, along, points = plan.down, plan.along, plan.points
+    into = down.input_work * along.points + along.input_work * down.points
+    out = down.output_work * along.points + along.output_work * down.results
+    moving = NEAR if _bytes(found, plan) <= NEAR_BYTES else FAR
+    moved = depth * into + col * (out + 2 * prod(plan.results)) + moving * points * (depth + col)
+    if found.keeps_zeros and not plan.exact_zeros:
+        moved += HELD * depth * prod(plan.results)
+    return float(squares * (points * depth * col + moved) + (weight + NEAR) * points * depth * col)
+
+
+@dataclass(frozen=True)
+class _Squares:
+    """The squares of all images, and where the convolution's axes are in one."""
+
+    found: Conv3x3
+    plan: Square
+
+    @property
+    def extents(self) -> tuple[int, int]:
+        """Rows and columns of squares of an image."""
+        sides = zip((_rows(self.found), self.found.columns), self.plan.results)
+        tall, wide = (-(-axis.extent // size) for axis, size in sides)
+        return tall, wide
+
+    @property
+    def axes(self) -> tuple[Axis, Axis]:
+        tall, wide = self.extents
+        return Axis("square_row", tall), Axis("square_column", wide)
+
+    def number(self, row: Index, column: Index) -> Index:
+        """Which of all squares one is."""
+        total = Index()
+        for axis in _images(self.found):
+            total = total * axis.extent + axis
+        tall, wide = self.extents
+        return (total * tall + row) * wide + column
+
+    def place(self, row: Index, column: Index, y: int = 0, x: int = 0) -> dict[str, Index]:
+        """The convolution's rows and columns at a result of a square."""
+        down, along = self.plan.results
+        return {_rows(self.found).name: row * down + y, self.found.columns.name: column * along + x}
+
+    def results(self) -> Iterator[tuple[tuple[Axis, ...], Index, list[Result]]]:
+        """The squares in groups that have as many results inside of the image: axes over them, their number, those results."""
+        images = tuple(map(Index.of, _images(self.found)))
+        for (rows, row, tall), (columns, column, wide) in product(*self._sides()):
+            places = [(y, x, self.place(row, column, y, x)) for y, x in product(range(tall), range(wide))]
+            yield (*rows, *columns), self.number(row, column), [Result(y, x, at, (*images, *at.values())) for y, x, at in places]
+
+    def _sides(self) -> Iterator[list[tuple[tuple[Axis, ...], Index, int]]]:
+        """Along rows and columns the whole squares, and the one that is cut off: an axis if there are several, the place along it,
+        and how many results of a square are inside."""
+        images = _rows(self.found), self.found.columns
+        for axis, extent, results, image in zip(self.axes, self.extents, self.plan.results, images):
+            rest, whole = image.extent % results, replace(axis, extent=image.extent // results)
+            side: list[tuple[tuple[Axis, ...], Index, int]] = [((whole,), Index.of(whole), results)] if whole.extent else []
+            yield [*side, ((), Index(offset=extent - 1), rest)] if rest else side
+
+
+def _tasks(draft: Draft, weights: TransformedWeights, task: Task, found: Conv3x3, plan: Square) -> list[Task]:
+    """The transforms, the products, and the results from them."""
+    squares, dtype = _Squares(found, plan), found.stage.insts[found.reduce].dtype
+    count = _count(found, *plan.results)
+
+    def temp(*shape: int, dtype: DType = dtype) -> Param:
+        type_ = TensorType(shape, dtype)
+        return Param(buffer_name(draft.temp(type_)), type_, "out")
+
+    u, before = weights.of(found, plan, task)
+    v, m = (temp(plan.points, count + APART, channels) for channels in (found.depth.extent, found.col.extent))
+    kernels = [_input(squares, v), Kernel("winograd_products", (_read(v), u, m), (product_stage(found, count, v, u, m),))]
+    reached = None
+    if found.keeps_zeros and not plan.exact_zeros:
+        sizes, tall, wide = [a.extent for a in _images(found)], _rows(found).extent, found.columns.extent
+        held, reached = temp(*sizes, tall + TAPS - 1, wide + TAPS - 1, dtype=bool_), temp(*sizes, tall, wide)
+        kernels += _reached(found, held, reached)
+    return [*before, *(Task(kernel, task.loc) for kernel in (*kernels, _output(squares, m, reached)))]
+
+
+def _read(made: Param) -> Param:
+    return replace(made, role="in")
+
+
+def _input(squares: _Squares, v: Param) -> Kernel:
+    found, plan = squares.found, squares.plan
+    row, column = squares.axes
+    pad = None if _is_even(found, plan) else 0.0
+    place, code = squares.place(Index.of(row), Index.of(column)), ScalarCode(v.type.dtype)
+
+    def load(y: int, x: int) -> int:
+        return code.push(replace(input_at(found, place, Index(offset=y), Index(offset=x)), pad=pad))
+
+    square = transformed(code, load, plan.shape, plan.down.input, plan.along.input)
+    depth = replace(found.depth, reduce=False)
+    stores = at_points(v, square, (squares.number(Index.of(row), Index.of(column)), Index.of(depth)))
+    source = _read(found.kernel.buffer(found.x.buffer))
+    return Kernel("winograd_input", (source, v), (Stage((*_images(found), row, column, depth), tuple(code.insts), stores),))
+
+
+def _reached(found: Conv3x3, held: Param, reached: Param) -> list[Kernel]:
+    start = {_rows(found).name: Index(), found.columns.name: Index()}
+    looks = reached_stages(found, _images(found), start, held, reached)
+    source = _read(found.kernel.buffer(found.x.buffer))
+    return [Kernel("winograd_held", (source, held), looks[:1]), Kernel("winograd_reached", (_read(held), reached), looks[1:])]
+
+
+def _output(squares: _Squares, m: Param, reached: Param | None) -> Kernel:
+    """The results, each with the convolution's epilogue."""
+    found, kernel = squares.found, squares.found.kernel
+    stages = tuple(result_stage(found, squares.plan, (*_images(found), *axes), number, m, reached, results)
+                   for axes, number, results in squares.results())
+    still = {i.buffer for stage in stages for i in stage.insts if isinstance(i, Load)}
+    params = tuple(p for p in kernel.params if p.role != "in" or p.name in still)
+    made = (_read(p) for p in (m, reached) if p is not None)
+    return replace(kernel, name=kernel.name.replace("conv", "conv_winograd", 1), params=(*made, *params), outer=(), stages=stages)

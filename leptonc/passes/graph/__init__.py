@@ -1,0 +1,1 @@
+"""Passes from Graph to Graph: rewriting, differentiation, and what they stand on."""

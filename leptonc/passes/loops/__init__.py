@@ -1,0 +1,1 @@
+"""Passes over the loop nests of a Program: lowering, fusion, tiling."""

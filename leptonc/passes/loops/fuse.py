@@ -1,0 +1,412 @@
+"""Fusion of kernels: producers into the loops that read them, consumers onto the loops that feed them.
+
+Three moves, tried consumer by consumer in program order:
+
+* *append*: an elementwise consumer runs where its operand is made (an epilogue, for reductions and contractions);
+  the operand is still stored if others read it;
+* *inline*: a producer's body replaces the loads of its result, where that repeats little work;
+* *side by side*: two kernels over the same loops that share loads become one.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, replace
+from math import prod
+
+from leptonc.ir.kernel import Apply, Kernel, Load, Param, Program, Reduce, Stage, operands
+from leptonc.ir.scalar import SCALARS
+from leptonc.ir.structure import find_routing, is_contraction, routed_inputs
+from leptonc.passes.loops.draft import Draft, Task, buffer_name, buffer_number, tidy
+from leptonc.passes.loops.merge import (
+    append,
+    common_loads,
+    inline,
+    is_map,
+    loads_at_axes,
+    loads_of,
+    reviewed,
+    side_by_side,
+    stores_at_axes,
+    with_prefix,
+)
+
+NEIGHBOURS = 8  # earlier readers of a buffer that a kernel may join: the nearest ones
+SEARCH = 256  # kernels looked at when asking whether a merge would close a cycle
+RANGES = 200  # merges until ranks are counted anew
+
+
+@dataclass(frozen=True)
+class Fuse:
+    """``max_insts``: longest body; ``max_params``: most buffers of one kernel; ``repeat``: how many operations may be
+    done again per element read to save a buffer."""
+
+    max_insts: int = 160
+    max_params: int = 48
+    repeat: int = 4
+    name: str = "fuse"
+
+    def __call__(self, program: Program) -> Program:
+        draft = Draft(program)
+        draft.tasks = _Fusion(draft, self).run()
+        return draft.finish()
+
+
+class _Ranks:
+    """Positions of tasks in an order that respects dependences; a task that others were merged into has a range of them.
+
+    They keep searches short: whatever ``goal`` depends on lies, at least in part, below ``bound(goal)``.
+    """
+
+    def __init__(self, order: list[int]):
+        self.low = {n: rank for rank, n in enumerate(order)}
+        self.high = dict(self.low)
+        self.joined: set[int] = set()
+
+    def join(self, part: int, n: int) -> None:
+        self.low[n], self.high[n] = min(self.low[n], self.low[part]), max(self.high[n], self.high[part])
+        self.joined.discard(part)
+        self.joined.add(n)
+
+    def bound(self, goal: int) -> int:
+        """The last rank at which something ``goal`` depends on may take part in an edge: a range that begins before it and
+        ends behind it moves it on."""
+        bound = self.high[goal]
+        for n in sorted(self.joined, key=self.low.__getitem__):
+            if self.low[n] < bound:
+                bound = max(bound, self.high[n])
+        return bound
+
+
+class _Fusion:
+    """The dependence graph of tasks under merging. Task numbers are stable; a merged task keeps the consumer's."""
+
+    def __init__(self, draft: Draft, options: Fuse):
+        self.draft = draft
+        self.options = options
+        self.tasks: dict[int, Task] = dict(enumerate(draft.tasks))
+        self.producer: dict[int, int] = {}
+        self.readers: dict[int, set[int]] = {}
+        self.stale = False
+        for n, task in self.tasks.items():
+            self._link(n, task)
+        self.ranks = _Ranks(self._order())
+
+    def _link(self, n: int, task: Task) -> None:
+        for buffer in task.writes:
+            self.producer[buffer] = n
+        for buffer in task.reads:
+            self.readers.setdefault(buffer, set()).add(n)
+
+    def _unlink(self, n: int, task: Task) -> None:
+        for buffer in task.writes:
+            if self.producer.get(buffer) == n:
+                del self.producer[buffer]
+        for buffer in task.reads:
+            self.readers[buffer].discard(n)
+
+    def run(self) -> list[Task]:
+        for n in range(len(self.draft.tasks)):
+            while n in self.tasks and self._improve(n):
+                if self.stale:
+                    self.ranks, self.stale = _Ranks(self._order()), False
+        return self._ordered()
+
+    def _improve(self, n: int) -> bool:
+        """One merge of task ``n`` with something before it; False if there is none."""
+        task = self.tasks[n]
+        if task.stage is None:
+            return False
+        producers = dict.fromkeys(self.producer[b] for b in task.reads if b in self.producer)
+        return (any(self._append(p, n) for p in producers) or any(self._inline(p, n) for p in producers)
+                or self._beside(n))
+
+    # Moves
+
+    def _append(self, p: int, n: int) -> bool:
+        """Run task ``n`` in the loops of its producer ``p``."""
+        made, task = self.tasks[p], self.tasks[n]
+        if not self._may_fit(made, task):
+            return False
+        consumer, producer = task.stage, made.stage
+        if producer is None or consumer is None or not is_map(consumer):
+            return False
+        shared = {buffer_name(b) for b in made.writes} & {buffer_name(b) for b in task.reads}
+        agreed = _agreed_views(made.kernel, task.kernel, shared)
+        if agreed is None or not self._mergeable(p, n):
+            return False
+        first, second = agreed
+        producer, consumer = first.stages[0], second.stages[0]
+        if not _hands_over(producer, consumer, shared) or _scatters(producer):
+            return False
+        stage = append(producer, with_prefix(consumer, "c"), shared)
+        return stage is not None and self._replace(p, n, first, second, stage)
+
+    def _inline(self, p: int, n: int) -> bool:
+        """Put the body of ``p`` in the place of the loads of its result in ``n``."""
+        made, task = self.tasks[p], self.tasks[n]
+        if not self._may_fit(made, task):
+            return False
+        consumer, producer = task.stage, made.stage
+        if producer is None or consumer is None or not is_map(producer) or len(producer.stores) != 1:
+            return False
+        buffer = producer.stores[0].buffer
+        param = made.kernel.buffer(buffer)
+        if param.init is not None or self._is_output(buffer):
+            return False
+        if not stores_at_axes(producer, producer.stores[0]) or not self._worth(p, producer, consumer, buffer):
+            return False
+        agreed = _agreed_views(made.kernel, task.kernel, {buffer})
+        if agreed is None or _reads_what_it_writes(agreed[0], agreed[1]):
+            return False
+        first, second = agreed
+        body = with_prefix(first.stages[0], "p")
+        stage = inline(second.stages[0], body, body.stores[0])
+        if stage is None:
+            return False
+        params = _joined_params(first, second, stage)
+        if not self._fits(stage, params):
+            return False
+        self._swap(n, replace(task, kernel=replace(second, params=params, stages=(stage,))))
+        if not self.readers[buffer_number(buffer)]:
+            self._unlink(p, self.tasks.pop(p))
+        return True
+
+    def _beside(self, n: int) -> bool:
+        """Join task ``n`` with an earlier one over the same loops that reads the same elements."""
+        task = self.tasks[n]
+        for buffer in task.reads:
+            earlier = [other for other in self.readers[buffer] if other < n]
+            if any(self._join(other, n) for other in heapq.nlargest(NEIGHBOURS, earlier)):
+                return True
+        return False
+
+    def _join(self, other: int, n: int) -> bool:
+        first, second = self.tasks[other], self.tasks[n]
+        if not self._may_fit(first, second):
+            return False
+        a, b = first.stage, second.stage
+        if a is None or b is None or [(x.extent, x.reduce) for x in a.axes] != [(x.extent, x.reduce) for x in b.axes]:
+            return False
+        if is_contraction(a) or is_contraction(b) or _scatters(a) or _scatters(b):
+            return False
+        both = {p.name: p.type for p in first.kernel.params}
+        if any(both.get(p.name, p.type) != p.type for p in second.kernel.params):
+            return False
+        if len(both.keys() | {p.name for p in second.kernel.params}) > self.options.max_params:
+            return False
+        if not common_loads(a, b) or self._reaches(other, n) or self._reaches(n, other):
+            return False
+        stage = side_by_side(a, b)
+        if stage is None:
+            return False
+        params = _joined_params(first.kernel, second.kernel, stage)
+        if not self._fits(stage, params):
+            return False
+        self._unlink(other, self.tasks.pop(other))
+        self._joined(other, n)
+        self._swap(n, replace(second, kernel=replace(second.kernel, name=_named(first.kernel, second.kernel), params=params,
+                                                     stages=(stage,))))
+        return True
+
+    # Conditions
+
+    def _is_output(self, buffer: str) -> bool:
+        return self.draft.buffers[buffer_number(buffer)].kind != "temp"
+
+    def _mergeable(self, p: int, n: int) -> bool:
+        """No way from ``p`` to ``n`` but the direct one."""
+        return not self._reaches(p, n, skip_direct=True)
+
+    def _reaches(self, start: int, goal: int, skip_direct: bool = False) -> bool:
+        """Whether ``goal`` depends on ``start``; True also when the search is given up."""
+        last = self.ranks.bound(goal)
+        seen = {start}
+        work = [start]
+        while work:
+            here = work.pop()
+            for buffer in self.tasks[here].writes:
+                for reader in self.readers.get(buffer, ()):
+                    if reader == goal and not (skip_direct and here == start):
+                        return True
+                    if reader not in seen and reader != goal and self.ranks.low[reader] < last:
+                        seen.add(reader)
+                        work.append(reader)
+            if len(seen) > SEARCH:
+                return True
+        return False
+
+    def _worth(self, p: int, producer: Stage, consumer: Stage, buffer: str) -> bool:
+        """Inlining saves a buffer; it costs the body once more for every further read of an element."""
+        cost = _body_cost(producer)
+        folded = _is_folded(consumer, buffer)
+        if folded and is_contraction(consumer):
+            return _is_plain_copy(producer) or (cost <= 2 and _is_routed_value(consumer, buffer))
+        points = prod(a.extent for a in (consumer.axes if folded else consumer.map_axes))
+        made = max(1, prod(a.extent for a in producer.axes))
+        reads = len(loads_of(consumer, buffer)) * points / made
+        users = len(self.readers[buffer_number(buffer)])
+        if cost == 0:
+            return True
+        if users > 1 and cost > 2:
+            return False
+        return reads <= 1.5 or cost * reads <= self.options.repeat * 2
+
+    def _may_fit(self, first: Task, second: Task) -> bool:
+        """A quick look before the work of merging."""
+        return first.work + second.work <= self.options.max_insts
+
+    def _fits(self, stage: Stage, params: tuple[Param, ...]) -> bool:
+        return len(stage.insts) <= self.options.max_insts and len(params) <= self.options.max_params
+
+    # Changes
+
+    def _replace(self, p: int, n: int, first: Kernel, second: Kernel, stage: Stage) -> bool:
+        """Put the merged stage in the place of ``n``; stores nobody reads go."""
+        kept = []
+        for store in stage.stores:
+            others = self.readers.get(buffer_number(store.buffer), set()) - {n}
+            if others or self._is_output(store.buffer):
+                kept.append(store)
+        stage = tidy(replace(stage, stores=tuple(kept)))
+        params = _joined_params(first, second, stage)
+        if not self._fits(stage, params):
+            return False
+        made, task = self.tasks.pop(p), self.tasks[n]
+        self._unlink(p, made)
+        self._joined(p, n)
+        self._swap(n, Task(replace(first, name=_named(first, second), params=params, stages=(stage,)),
+                           made.loc if _has_reduce(stage) else task.loc))
+        return True
+
+    def _swap(self, n: int, task: Task) -> None:
+        self._unlink(n, self.tasks[n])
+        self.tasks[n] = task
+        self._link(n, task)
+
+    def _joined(self, part: int, n: int) -> None:
+        """Task ``n`` takes ``part`` in; ranks are counted anew before too many of them have become ranges."""
+        self.ranks.join(part, n)
+        if len(self.ranks.joined) >= RANGES:
+            self.stale = True
+
+    def _ordered(self) -> list[Task]:
+        return [self.tasks[n] for n in self._order()]
+
+    def _order(self) -> list[int]:
+        """Task numbers in an order that respects dependences, near the original one."""
+        waiting = {n: len({self.producer[b] for b in t.reads if b in self.producer} - {n}) for n, t in self.tasks.items()}
+        heap = sorted(n for n, count in waiting.items() if not count)
+        out: list[int] = []
+        while heap:
+            n = heapq.heappop(heap)
+            out.append(n)
+            followers = {r for b in self.tasks[n].writes for r in self.readers.get(b, ()) if r != n}
+            for reader in sorted(followers):
+                waiting[reader] -= 1
+                if not waiting[reader]:
+                    heapq.heappush(heap, reader)
+        assert len(out) == len(self.tasks), "fusion closed a cycle"
+        return out
+
+
+def _named(first: Kernel, second: Kernel) -> str:
+    """``conv+add+relu``; long names are cut in the middle of nothing: later parts are counted."""
+    parts = [*first.name.split("+"), *second.name.split("+")]
+    return "+".join(parts) if len(parts) <= 4 else "+".join([*parts[:3], parts[-1]])
+
+
+def _has_reduce(stage: Stage) -> bool:
+    return any(isinstance(i, Reduce) for i in stage.insts)
+
+
+def _is_routed_value(stage: Stage, buffer: str) -> bool:
+    """Whether the buffer is read for the value of a one-hot factor alone, which is computed once per element."""
+    routing = find_routing(stage.insts, stage.axes)
+    if routing is None:
+        return False
+    return all(n in routed_inputs(stage.insts, routing) and n != routing.index for n in loads_of(stage, buffer))
+
+
+def _is_folded(stage: Stage, buffer: str) -> bool:
+    """Whether a load of the buffer goes into a Reduce, and so runs at every point of the reduce axes."""
+    needed = {i.arg for i in stage.insts if isinstance(i, Reduce)}
+    for n in range(len(stage.insts) - 1, -1, -1):
+        if n in needed:
+            needed |= set(operands(stage.insts[n]))
+    return not stage.reduce_axes or any(n in needed for n in loads_of(stage, buffer))
+
+
+def _scatters(stage: Stage) -> bool:
+    return any(s.accumulate or s.masked for s in stage.stores)
+
+
+def _is_plain_copy(stage: Stage) -> bool:
+    first = stage.insts[0]
+    return len(stage.insts) == 1 and isinstance(first, Load) and first.pad is None
+
+
+def _body_cost(stage: Stage) -> int:
+    return sum(SCALARS[i.op].cost if i.op in SCALARS else 1 for i in stage.insts if isinstance(i, Apply))
+
+
+def _hands_over(producer: Stage, consumer: Stage, shared: set[str]) -> bool:
+    """The producer stores each shared buffer at its map axes once, and the consumer loads it nowhere else."""
+    stored = [s for s in producer.stores if s.buffer in shared]
+    if {s.buffer for s in stored} != shared or len(stored) != len(shared):
+        return False
+    if not all(stores_at_axes(producer, s) for s in stored):
+        return False
+    loads = [i for i in consumer.insts if isinstance(i, Load) and i.buffer in shared]
+    return all(loads_at_axes(consumer, i) for i in loads)
+
+
+def _reads_what_it_writes(first: Kernel, second: Kernel) -> bool:
+    """Inlining moves the producer's reads later: not past a write to the same memory."""
+    return bool({p.name for p in first.params if p.role == "in"} & {p.name for p in second.params if p.role != "in"})
+
+
+def _joined_params(first: Kernel, second: Kernel, stage: Stage) -> tuple[Param, ...]:
+    """Parameters of both that the merged stage still touches; a buffer made inside is a result only."""
+    stored = {s.buffer for s in stage.stores}
+    loaded = {i.buffer for i in stage.insts if isinstance(i, Load)}
+    params: dict[str, Param] = {}
+    for param in (*first.params, *second.params):
+        if param.name in stored:
+            if param.role != "in" or param.name not in params:
+                params[param.name] = param
+        elif param.name in loaded:
+            params.setdefault(param.name, param)
+    ordered = sorted(params.values(), key=lambda p: p.role != "in")
+    return tuple(ordered)
+
+
+def _agreed_views(first: Kernel, second: Kernel, shared: set[str]) -> tuple[Kernel, Kernel] | None:
+    """Both kernels with every common buffer under one shape; an elementwise side takes the other's shape."""
+    clash = _clashes(first, second)
+    if not clash:
+        return first, second
+    for name in sorted(clash & shared):
+        for kernel, other, swap in ((first, second, False), (second, first, True)):
+            viewed = _with_view(kernel, other.buffer(name).type.shape)
+            if viewed is not None:
+                pair = (other, viewed) if swap else (viewed, other)
+                if not _clashes(*pair):
+                    return pair
+    return None
+
+
+def _clashes(first: Kernel, second: Kernel) -> set[str]:
+    types = {p.name: p.type for p in first.params}
+    return {p.name for p in second.params if types.get(p.name, p.type) != p.type}
+
+
+def _with_view(kernel: Kernel, shape: tuple[int, ...]) -> Kernel | None:
+    stage = kernel.stages[0]
+    if prod(a.extent for a in stage.axes) != prod(shape):
+        return None
+    result = reviewed(stage, {p.name: p for p in kernel.params}, shape)
+    if result is None:
+        return None
+    viewed, params = result
+    return replace(kernel, params=tuple(params[p.name] for p in kernel.params), stages=(viewed,))

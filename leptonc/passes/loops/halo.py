@@ -1,0 +1,182 @@
+"""Giving contractions operands that are always in range.
+
+A padded or divided load inside a contraction would test every element's index, again for every result that reads it.
+Instead the operand is laid out once with its halo (and, for a strided convolution's input gradient, its gaps) filled
+in. Where the operand is itself computed, its producer writes into the halo buffer directly.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Stage, Store
+from leptonc.ir.structure import is_contraction
+from leptonc.ir.types import TensorType
+from leptonc.passes.loops.draft import Draft, Task, buffer_name
+
+
+@dataclass(frozen=True)
+class Halo:
+    """``gaps``: whether operands with a divided index are laid out as well."""
+
+    gaps: bool = True
+    name: str = "halo"
+
+    def __call__(self, program: Program) -> Program:
+        draft = Draft(program)
+        made: dict[object, int] = {}
+        tasks: list[Task] = []
+        for task in draft.tasks:
+            for number, stage in enumerate(task.kernel.stages if not task.kernel.outer else ()):
+                for n, inst in enumerate(stage.insts if is_contraction(stage) else ()):
+                    if isinstance(inst, Load) and inst.pad is not None and (self.gaps or not _is_divided(inst)):
+                        task = _laid_out(draft, made, tasks, task, number, n)
+            tasks.append(task)
+        draft.tasks = tasks
+        _write_through(draft)
+        return draft.finish()
+
+
+def _is_divided(load: Load) -> bool:
+    return any(i.div != 1 for i in load.index)
+
+
+def _laid_out(draft: Draft, made: dict[object, int], tasks: list[Task], task: Task, number_of_stage: int, n: int) -> Task:
+    """Replace padded load ``n`` of a contraction by a load from a buffer with the halo filled in."""
+    stage = task.kernel.stages[number_of_stage]
+    load = stage.insts[n]
+    assert isinstance(load, Load) and load.pad is not None
+    source = task.kernel.buffer(load.buffer)
+    spans = _reach(task.kernel, stage, load)
+    key = (load.buffer, source.type, load.pad, tuple(spans))
+    if key not in made:
+        made[key] = draft.temp(source.type.with_shape(tuple(high - low for low, high, _ in spans)))
+        tasks.append(_halo_task(source, load.pad, spans, draft.buffers[made[key]].type, made[key], task))
+    number = made[key]
+    moved = tuple(replace(i, offset=i.offset - low, div=1) for i, (low, _, _) in zip(load.index, spans))
+    target = Param(buffer_name(number), draft.buffers[number].type)
+    insts = list(stage.insts)
+    insts[n] = Load(target.name, moved, load.dtype)
+    stages = tuple(replace(stage, insts=tuple(insts)) if k == number_of_stage else s for k, s in enumerate(task.kernel.stages))
+    still = {i.buffer for s in stages for i in s.insts if isinstance(i, Load)}
+    params = tuple(p for p in task.kernel.params if p.role != "in" or p.name in still)
+    if target.name not in {p.name for p in params}:
+        params = (target, *params)
+    return replace(task, kernel=replace(task.kernel, params=params, stages=stages))
+
+
+def _reach(kernel: Kernel, stage: Stage, load: Load) -> list[tuple[int, int, int]]:
+    """What a padded load reaches; together with the other stages' loads like it, so that one layout serves all."""
+    shape = kernel.buffer(load.buffer).type.shape
+
+    def spans(stage: Stage, load: Load) -> list[tuple[int, int, int]]:
+        extents = {a.name: a.extent for a in stage.axes}
+        return [_span(i, extent, extents) for i, extent in zip(load.index, shape)]
+
+    found = spans(stage, load)
+    for other in kernel.stages if not _is_divided(load) else ():
+        for inst in other.insts:
+            if isinstance(inst, Load) and inst.buffer == load.buffer and inst.pad == load.pad and not _is_divided(inst):
+                found = [(min(low, a), max(high, b), 1) for (low, high, _), (a, b, _) in zip(found, spans(other, inst))]
+    return found
+
+
+def _span(index: Index, extent: int, extents: dict[str, int]) -> tuple[int, int, int]:
+    """Range [low, high) of an index's numerator that the loop reaches (at least the operand itself), and the divisor."""
+    low = high = index.offset
+    for axis, coeff in index.axes:
+        reach = coeff * (extents[axis] - 1)
+        low, high = low + min(reach, 0), high + max(reach, 0)
+    if index.div == 1 and (low < 0 or high >= extent):
+        return min(low, 0), max(high + 1, extent), 1
+    return (low, high + 1, index.div) if index.div != 1 else (0, extent, 1)
+
+
+def _halo_task(source: Param, pad: float | int | bool, spans: list[tuple[int, int, int]], type_: TensorType, number: int,
+               task: Task) -> Task:
+    axes = tuple(Axis(f"i{n}", extent) for n, extent in enumerate(type_.shape))
+    index = tuple((Index.of(a) + low).exact_div(div) if div != 1 else Index.of(a) + low
+                  for a, (low, _, div) in zip(axes, spans))
+    stage = Stage(axes, (Load(source.name, index, source.type.dtype, pad),),
+                  (Store(buffer_name(number), tuple(Index.of(a) for a in axes), 0),))
+    params = (replace(source, role="in"), Param(buffer_name(number), type_, "out"))
+    return Task(Kernel("halo", params, (stage,)), task.loc)
+
+
+def _write_through(draft: Draft) -> None:
+    """producer -> T -> halo(T): the producer writes into the halo buffer, all readers of T read there.
+
+    Only where the halo merely shifts T (no gaps) and all of T lies inside it.
+    """
+    producers = {w: n for n, task in enumerate(draft.tasks) for w in task.writes}
+    halos = [n for n, task in enumerate(draft.tasks) if task.kernel.name == "halo"]
+    sources = Counter(draft.tasks[n].reads[0] for n in halos)
+    readers: dict[int, list[int]] = {}
+    for n, task in enumerate(draft.tasks):
+        for r in task.reads:
+            readers.setdefault(r, []).append(n)
+    dropped = set()
+    for n in halos:
+        temp = draft.tasks[n].reads[0]
+        if draft.buffers[temp].kind == "temp" and sources[temp] == 1 and temp in producers:
+            others = [r for r in readers[temp] if r != n]
+            if _retarget(draft, n, producers[temp], others, temp):
+                dropped.add(n)
+    draft.tasks = [task for n, task in enumerate(draft.tasks) if n not in dropped]
+
+
+def _retarget(draft: Draft, halo: int, producer: int, readers: list[int], temp: int) -> bool:
+    stage = draft.tasks[halo].stage
+    assert stage is not None
+    load = stage.insts[0]
+    assert isinstance(load, Load)
+    target = draft.tasks[halo].writes[0]
+    param = Param(buffer_name(target), draft.buffers[target].type)
+    shifts = tuple(-i.offset for i in load.index)
+    inside = all(0 <= s and s + extent <= wide for s, extent, wide in
+                 zip(shifts, draft.tasks[halo].kernel.buffer(buffer_name(temp)).type.shape, param.type.shape))
+    tasks = [draft.tasks[n] for n in (producer, *readers)]
+    made = draft.tasks[producer].kernel.buffer(buffer_name(temp))
+    if not inside or any(i.div != 1 for i in load.index) or draft.tasks[producer].stage is None:
+        return False
+    if made.type != draft.tasks[halo].kernel.buffer(made.name).type:
+        return False  # written under another shape
+    if made.init not in (None, load.pad) or not all(_shiftable(t.kernel, made) for t in tasks):
+        return False
+    for n in (producer, *readers):
+        kernel = _shifted(draft.tasks[n].kernel, made.name, param, shifts, load.pad if n == producer else None)
+        draft.tasks[n] = replace(draft.tasks[n], kernel=kernel)
+    return True
+
+
+def _shiftable(kernel: Kernel, made: Param) -> bool:
+    """Every access to the buffer is in its own shape, in range, undivided."""
+    if kernel.buffer(made.name).type != made.type:
+        return False
+    for stage in kernel.stages:
+        accesses = [i for i in (*stage.insts, *stage.stores) if isinstance(i, Load | Store) and i.buffer == made.name]
+        for access in accesses:
+            guarded = access.pad is not None if isinstance(access, Load) else access.masked
+            if guarded or any(i.div != 1 for i in access.index):
+                return False
+    return True
+
+
+def _shifted(kernel: Kernel, name: str, target: Param, shifts: tuple[int, ...], init: float | int | bool | None) -> Kernel:
+    """Accesses to ``name`` go to ``target``, moved by ``shifts``."""
+    def moved(index: tuple[Index, ...]) -> tuple[Index, ...]:
+        return tuple(i + s for i, s in zip(index, shifts))
+
+    there = any(p.name == target.name for p in kernel.params)  # one that reads both the buffer and its halo
+    params = tuple(replace(target, role=p.role, init=init) if p.name == name else p for p in kernel.params
+                   if p.name != name or not there)
+    stages = []
+    for stage in kernel.stages:
+        insts = tuple(replace(i, buffer=target.name, index=moved(i.index)) if isinstance(i, Load) and i.buffer == name
+                      else i for i in stage.insts)
+        stores = tuple(replace(s, buffer=target.name, index=moved(s.index)) if s.buffer == name else s
+                       for s in stage.stores)
+        stages.append(Stage(stage.axes, insts, stores))
+    return replace(kernel, params=params, stages=tuple(stages))
+

@@ -1,0 +1,213 @@
+"""Joining the loop nests of two kernels: the mechanics of fusion, each step a function from stages to a stage."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, Param, Reduce, Stage, Store
+from leptonc.ir.scalar import NUMPY
+from leptonc.ir.types import TensorType
+from leptonc.passes.loops.draft import rename_stage, renumber, renumber_store, tidy
+
+
+def is_map(stage: Stage) -> bool:
+    """No reductions, no accumulating or masked stores."""
+    return not any(isinstance(i, Reduce) for i in stage.insts) and not any(s.accumulate or s.masked for s in stage.stores)
+
+
+def stores_at_axes(stage: Stage, store: Store) -> bool:
+    """The store's dimensions are exactly the map axes, in order (an axis of extent 1 may be missing as index 0)."""
+    axes = list(stage.map_axes)
+    for index in store.index:
+        if index.div != 1 or index.values or index.offset or len(index.axes) > 1:
+            return False
+        if not index.axes:
+            continue
+        if not axes or index.axes[0] != (axes[0].name, 1):
+            return False
+        axes.pop(0)
+    return not axes
+
+
+def loads_of(stage: Stage, buffer: str) -> list[int]:
+    return [n for n, i in enumerate(stage.insts) if isinstance(i, Load) and i.buffer == buffer]
+
+
+def loads_at_axes(stage: Stage, load: Load) -> bool:
+    """The load's dimensions are exactly the stage's map axes in order."""
+    if load.pad is not None and any(i.offset or i.div != 1 for i in load.index):
+        return False
+    return stores_at_axes(replace(stage, stores=()), Store(load.buffer, load.index, 0))
+
+
+def with_prefix(stage: Stage, prefix: str) -> Stage:
+    """Axes renamed so that two stages share no name."""
+    return rename_stage(stage, {}, {a.name: prefix + a.name for a in stage.axes})
+
+
+# Inlining a producer at each load of its result
+
+
+def inline(consumer: Stage, producer: Stage, store: Store) -> Stage | None:
+    """Each load of the producer's result becomes the producer's body at the loaded point; None if that is not exact."""
+    insts: list[Inst] = []
+    number: dict[int, int] = {}
+    for n, inst in enumerate(consumer.insts):
+        moved = renumber(inst, number)
+        if isinstance(moved, Load) and moved.buffer == store.buffer:
+            result = _body_at(producer, store, moved, insts)
+            if result is None:
+                return None
+            number[n] = result
+        else:
+            number[n] = len(insts)
+            insts.append(moved)
+    stores = tuple(renumber_store(s, number) for s in consumer.stores)
+    return tidy(Stage(consumer.axes, tuple(insts), stores))
+
+
+def _body_at(producer: Stage, store: Store, load: Load, insts: list[Inst]) -> int | None:
+    """Append the producer's body for the point ``load`` reads; returns the number of its result."""
+    guarded = load.pad is not None
+    divided = any(i.div != 1 for i in load.index)
+    if (guarded or divided) and not _carries_pad(producer, store, load):
+        return None
+    point = {index.axes[0][0]: at for index, at in zip(store.index, load.index) if index.axes}
+    number: dict[int, int] = {}
+    for n, inst in enumerate(producer.insts):
+        moved = renumber(inst, number)
+        if isinstance(moved, Load):
+            moved = _load_at(moved, point, load.pad)
+        elif isinstance(moved, AxisIndex):
+            index = _compose(moved.index, point)
+            if index is None:
+                return None
+            moved = replace(moved, index=index)
+        number[n] = len(insts)
+        insts.append(moved)
+    return number[store.value]
+
+
+def _load_at(load: Load, point: dict[str, Index], pad: float | int | bool | None) -> Load:
+    index = []
+    for i in load.index:
+        moved = _compose(i, point)
+        assert moved is not None, "checked by _carries_pad"
+        index.append(moved)
+    own = load.pad if load.pad is not None else pad
+    return replace(load, index=tuple(index), pad=own)
+
+
+def _compose(index: Index, point: dict[str, Index]) -> Index | None:
+    """The index with each axis replaced by an expression."""
+    total = Index(offset=index.offset, values=index.values)
+    for axis, coeff in index.axes:
+        at = point[axis]
+        if at.div != 1:
+            if coeff == 1 and index.offset == 0 and len(index.axes) == 1 and index.div == 1:
+                return at
+            return None
+        total = total + at * coeff
+    return total.exact_div(index.div) if index.div != 1 else total
+
+
+def _carries_pad(producer: Stage, store: Store, load: Load) -> bool:
+    """Whether the body gives the pad value out of range if its own loads do: every load that is not a constant reads
+    exactly the loaded point, and the body maps pads to the pad."""
+    if load.pad is None:
+        return False
+    values: dict[int, np.ndarray] = {}
+    for n, inst in enumerate(producer.insts):
+        match inst:
+            case Load():
+                if inst.pad is not None or inst.index != store.index:
+                    return False
+                values[n] = np.asarray(load.pad).astype(inst.dtype.numpy)
+            case Const():
+                values[n] = np.asarray(inst.value, inst.dtype.numpy)
+            case Apply() if inst.op == "cast":
+                values[n] = np.asarray(NUMPY.cast(values[inst.args[0]], inst.dtype))
+            case Apply():
+                values[n] = np.asarray(getattr(NUMPY, inst.op)(*(values[k] for k in inst.args)))
+            case _:
+                return False
+    result = values[store.value]
+    return result.tobytes() == np.asarray(load.pad).astype(result.dtype).tobytes()
+
+
+# Appending a consumer to the stage that makes what it reads
+
+
+def append(producer: Stage, consumer: Stage, buffers: set[str]) -> Stage | None:
+    """Run the consumer's body at each map point of the producer, on the values just made for ``buffers``.
+
+    All loads of those buffers must be at the map axes. The producer's stores stay: the caller drops dead ones and tidies.
+    """
+    if [a.extent for a in consumer.map_axes] != [a.extent for a in producer.map_axes]:
+        return None
+    axes = {c.name: p.name for c, p in zip(consumer.map_axes, producer.map_axes)}
+    renamed = rename_stage(consumer, {}, axes)
+    made = {s.buffer: s.value for s in producer.stores}
+    insts = list(producer.insts)
+    number: dict[int, int] = {}
+    for n, inst in enumerate(renamed.insts):
+        if isinstance(inst, Load) and inst.buffer in buffers:
+            number[n] = made[inst.buffer]
+            continue
+        number[n] = len(insts)
+        insts.append(renumber(inst, number))
+    stores = (*producer.stores, *(renumber_store(s, number) for s in renamed.stores))
+    return Stage(producer.axes, tuple(insts), stores)
+
+
+def side_by_side(first: Stage, second: Stage) -> Stage | None:
+    """Two stages over equal axes as one, common loads shared."""
+    if [(a.extent, a.reduce) for a in first.axes] != [(a.extent, a.reduce) for a in second.axes]:
+        return None
+    renamed = rename_stage(second, {}, {b.name: a.name for a, b in zip(first.axes, second.axes)})
+    number = {n: n + len(first.insts) for n in range(len(renamed.insts))}
+    insts = (*first.insts, *(renumber(i, number) for i in renamed.insts))
+    return tidy(Stage(first.axes, insts, (*first.stores, *(renumber_store(s, number) for s in renamed.stores))))
+
+
+def common_loads(first: Stage, second: Stage) -> int:
+    """Loads that two stages over equal axes share."""
+    renamed = rename_stage(second, {}, {b.name: a.name for a, b in zip(first.axes, second.axes)})
+    loads = {i for i in first.insts if isinstance(i, Load)}
+    return sum(i in loads for i in set(renamed.insts))
+
+
+# Views: a buffer read under another shape
+
+
+def reviewed(stage: Stage, params: dict[str, Param], shape: tuple[int, ...]) -> tuple[Stage, dict[str, Param]] | None:
+    """An elementwise stage over another shape of equal size: every access must be at the axes, or be rank 0."""
+    if not is_map(stage):
+        return None
+    axes = tuple(Axis(f"v{n}", extent) for n, extent in enumerate(shape))
+    index = tuple(Index.of(a) for a in axes)
+    insts: list[Inst] = []
+    views: dict[str, Param] = {}
+    for inst in stage.insts:
+        if isinstance(inst, AxisIndex):
+            return None
+        if isinstance(inst, Load) and params[inst.buffer].type.rank:
+            if not (loads_at_axes(stage, inst) and inst.pad is None and params[inst.buffer].type.size == prod(shape)):
+                return None
+            views[inst.buffer] = _viewed(params[inst.buffer], shape)
+            inst = replace(inst, index=index)
+        insts.append(inst)
+    stores = []
+    for store in stage.stores:
+        if not stores_at_axes(stage, store) or params[store.buffer].type.size != prod(shape):
+            return None
+        views[store.buffer] = _viewed(params[store.buffer], shape)
+        stores.append(replace(store, index=index))
+    return Stage(axes, tuple(insts), tuple(stores)), {**params, **views}
+
+
+def _viewed(param: Param, shape: tuple[int, ...]) -> Param:
+    return replace(param, type=TensorType(shape, param.type.dtype))

@@ -1,0 +1,138 @@
+"""Strided input gradients by phases: one contraction for each remainder of the result's position.
+
+``x[y] = sum over k of g[(y + low - k * dilation) / stride] * w[k]`` meets a kernel position only where the division leaves no
+rest. Laid out with gaps, all the others would be multiplied as zeros: stride * stride times the work in two dimensions. Here
+the stage is cut by the remainders of y instead. Each part has its own positions k, an index without a divisor, and stores
+every stride-th element; parts that no position reaches are the epilogue of zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+from math import gcd
+
+from leptonc.ir.kernel import Axis, Const, Index, Inst, Load, Program, Reduce, Stage, reduction_identity
+from leptonc.ir.structure import is_product_sum
+from leptonc.passes.loops.draft import Draft, Task, index_at, inst_at, tidy
+
+Rests = dict[str, tuple[int, int]]  # axis -> (modulus, remainder)
+
+
+@dataclass(frozen=True)
+class SplitPhases:
+    """``parts``: most contractions that one may be cut in."""
+
+    parts: int = 64
+    name: str = "split-phases"
+
+    def __call__(self, program: Program) -> Program:
+        draft = Draft(program)
+        draft.tasks = [self._split(task) for task in draft.tasks]
+        return draft.finish()
+
+    def _split(self, task: Task) -> Task:
+        stage = task.stage
+        if stage is None or not any(isinstance(i, Reduce) for i in stage.insts) or not is_product_sum(stage):
+            return task
+        divided = [i for inst in stage.insts if isinstance(inst, Load) for i in inst.index if i.div != 1]
+        cuts = [_cut(index, stage) for index in divided]
+        if not cuts or None in cuts or len({c.map.name for c in cuts if c}) < len(cuts):
+            return task
+        moduli = [c.map_modulus for c in cuts if c]
+        count = 1
+        for modulus in moduli:
+            count *= modulus
+        if count > self.parts:
+            return task
+        extents = {p.name: p.type.shape for p in task.kernel.params}
+        stages = [_part(stage, [c for c in cuts if c], rests, extents) for rests in product(*(range(m) for m in moduli))]
+        return replace(task, kernel=replace(task.kernel, stages=tuple(s for s in stages if s is not None)))
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A divided index: its map axis and its reduce axis, if it has one, with the moduli they are cut by."""
+
+    index: Index
+    map: Axis
+    map_modulus: int
+    fold: Axis | None
+    fold_modulus: int
+
+    def fold_rest(self, map_rest: int) -> int | None:
+        """The remainder of the reduce axis that leaves no rest beside one of the map axis; None if there is none. There is
+        one at most: below the modulus no two multiples of the coefficient are equal in remainder."""
+        base = self.index.offset + self.index.coeff(self.map.name) * map_rest
+        coeff = self.index.coeff(self.fold.name) if self.fold else 0
+        return next((r for r in range(self.fold_modulus) if (base + coeff * r) % self.index.div == 0), None)
+
+
+def _cut(index: Index, stage: Stage) -> _Cut | None:
+    if index.values:
+        return None
+    axes = {a.name: a for a in stage.axes}
+    moving = [axes[name] for name, coeff in index.axes if coeff % index.div]
+    maps, folds = [a for a in moving if not a.reduce], [a for a in moving if a.reduce]
+    if len(maps) != 1 or len(folds) > 1:
+        return None
+    fold = folds[0] if folds else None
+    return _Cut(index, maps[0], _modulus(index, maps[0]), fold, _modulus(index, fold) if fold else 1)
+
+
+def _modulus(index: Index, axis: Axis) -> int:
+    return index.div // gcd(index.div, index.coeff(axis.name))
+
+
+def _part(stage: Stage, cuts: list[_Cut], map_rests: tuple[int, ...], shapes: dict[str, tuple[int, ...]]) -> Stage | None:
+    """The stage at the positions with these remainders; None if there are none."""
+    rests: Rests = {}
+    empty = False
+    for cut, rest in zip(cuts, map_rests):
+        rests[cut.map.name] = (cut.map_modulus, rest)
+        found = cut.fold_rest(rest)
+        empty |= found is None
+        if cut.fold is not None and found is not None:
+            rests[cut.fold.name] = (cut.fold_modulus, found)
+    axes = tuple(replace(a, extent=_count(a, rests)) for a in stage.axes)
+    if any(a.extent == 0 for a in axes if not a.reduce):
+        return None
+    place = {name: Index(((name, modulus),), rest) for name, (modulus, rest) in rests.items()}
+    stores = tuple(replace(s, index=tuple(index_at(i, place) for i in s.index)) for s in stage.stores)
+    if empty or any(a.extent == 0 for a in axes):
+        insts = tuple(Const(reduction_identity(i.kind, i.dtype), i.dtype) if isinstance(i, Reduce) else i for i in stage.insts)
+        moved = tuple(i if isinstance(i, Const) else inst_at(i, place) for i in insts)
+        return tidy(Stage(tuple(a for a in axes if not a.reduce), moved, stores))
+    extents = {a.name: a.extent for a in axes}
+    return Stage(axes, tuple(_in_range(_whole(inst_at(i, place)), shapes, extents) for i in stage.insts), stores)
+
+
+def _count(axis: Axis, rests: Rests) -> int:
+    """How many points of an axis have the remainder wanted."""
+    modulus, rest = rests.get(axis.name, (1, 0))
+    return max(0, -(-(axis.extent - rest) // modulus))
+
+
+def _whole(inst: Inst) -> Inst:
+    """Indices that divide without a rest, divided."""
+    return replace(inst, index=tuple(_divided(i) for i in inst.index)) if isinstance(inst, Load) else inst
+
+
+def _divided(index: Index) -> Index:
+    div = index.div
+    if div == 1 or index.values or index.offset % div or any(c % div for _, c in index.axes):
+        return index
+    return Index(tuple((a, c // div) for a, c in index.axes), index.offset // div)
+
+
+def _in_range(inst: Inst, shapes: dict[str, tuple[int, ...]], extents: dict[str, int]) -> Inst:
+    """A load that cannot leave its buffer any more needs no pad."""
+    if not isinstance(inst, Load) or inst.pad is None:
+        return inst
+    for index, extent in zip(inst.index, shapes[inst.buffer]):
+        reach = [c * (extents[a] - 1) for a, c in index.axes]
+        low = index.offset + sum(min(r, 0) for r in reach)
+        high = index.offset + sum(max(r, 0) for r in reach)
+        if index.div != 1 or index.values or low < 0 or high >= extent:
+            return inst
+    return replace(inst, pad=None)

@@ -1,0 +1,1 @@
+"""Passes that decide when kernels run and where buffers lie."""

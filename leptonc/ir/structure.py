@@ -8,30 +8,51 @@ from dataclasses import dataclass
 from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, Reduce, Stage, operands
 
 
-def is_product_sum(stage: Stage) -> bool:
-    """Sum of the product of two loads: a contraction. The stage has a Reduce."""
-    reduce = next(i for i in stage.insts if isinstance(i, Reduce))
+@dataclass(frozen=True)
+class ProductSum:
+    """``sum of a * b`` over a stage's reduce axes, of two loads: a contraction. Fields are numbers of instructions; what depends
+    on ``reduce`` is the epilogue, and loads besides ``a`` and ``b`` are operands of that alone."""
+
+    reduce: int
+    product: int
+    a: int
+    b: int
+
+    def factors(self, stage: Stage) -> tuple[Load, Load]:
+        first, second = stage.insts[self.a], stage.insts[self.b]
+        assert isinstance(first, Load) and isinstance(second, Load)
+        return first, second
+
+
+def product_sum(stage: Stage) -> ProductSum | None:
+    """The stage's sum of products, if that is its only reduction."""
+    reduces = [(n, i) for n, i in enumerate(stage.insts) if isinstance(i, Reduce)]
+    if len(reduces) != 1 or reduces[0][1].kind != "sum":
+        return None
+    number, reduce = reduces[0]
     product = stage.insts[reduce.arg]
-    return (reduce.kind == "sum" and isinstance(product, Apply) and product.op == "mul"
-            and all(isinstance(stage.insts[n], Load) for n in product.args))
+    if not isinstance(product, Apply) or product.op != "mul":
+        return None
+    a, b = product.args
+    if not isinstance(stage.insts[a], Load) or not isinstance(stage.insts[b], Load):
+        return None
+    return ProductSum(number, reduce.arg, a, b)
+
+
+def is_product_sum(stage: Stage) -> bool:
+    """Whether the stage is a sum of the products of two loads."""
+    return product_sum(stage) is not None
 
 
 def factors(stage: Stage) -> tuple[int, Load, Load]:
     """The number of the Reduce of a sum of products, and the two loads that are multiplied."""
-    number = next(n for n, i in enumerate(stage.insts) if isinstance(i, Reduce))
-    reduce = stage.insts[number]
-    assert isinstance(reduce, Reduce)
-    product = stage.insts[reduce.arg]
-    assert isinstance(product, Apply)
-    first, second = (stage.insts[n] for n in product.args)
-    assert isinstance(first, Load) and isinstance(second, Load)
-    return number, first, second
+    found = product_sum(stage)
+    assert found is not None
+    return found.reduce, *found.factors(stage)
 
 
 def is_contraction(stage: Stage) -> bool:
     """A sum of products, of two loads or of a load and a one-hot factor."""
-    if not any(isinstance(i, Reduce) for i in stage.insts):
-        return False
     return is_product_sum(stage) or find_routing(stage.insts, stage.axes) is not None
 
 

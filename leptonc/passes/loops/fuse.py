@@ -16,7 +16,7 @@ from math import prod
 
 from leptonc.ir.kernel import Apply, Kernel, Load, Param, Program, Reduce, Stage, operands
 from leptonc.ir.scalar import SCALARS
-from leptonc.ir.structure import find_routing, is_contraction, routed_inputs
+from leptonc.ir.structure import find_routing, is_contraction, product_sum, routed_inputs
 from leptonc.passes.loops.draft import Draft, Task, buffer_name, buffer_number, tidy
 from leptonc.passes.loops.merge import (
     append,
@@ -161,8 +161,8 @@ class _Fusion:
             return False
         first, second = agreed
         body = with_prefix(first.stages[0], "p")
-        stage = inline(second.stages[0], body, body.stores[0])
-        if stage is None:
+        stage = inline(second.stages[0], body, body.stores[0], {p.name: p.type.shape for p in first.params})
+        if stage is None or (_multiplies_gaps(stage) and not _multiplies_gaps(second.stages[0])):
             return False
         params = _joined_params(first, second, stage)
         if not self._fits(stage, params):
@@ -359,6 +359,13 @@ def _hands_over(producer: Stage, consumer: Stage, shared: set[str]) -> bool:
         return False
     loads = [i for i in consumer.insts if isinstance(i, Load) and i.buffer in shared]
     return all(loads_at_axes(consumer, i) for i in loads)
+
+
+def _multiplies_gaps(stage: Stage) -> bool:
+    """Whether a sum of products would have come to read the gaps of an interior padding. The products with gaps are left out where
+    a convolution's gradient is lowered so (``phases``); in a user's own product they count, as 0 * inf does."""
+    found = product_sum(stage)
+    return found is not None and any(i.div != 1 for load in found.factors(stage) for i in load.index)
 
 
 def _reads_what_it_writes(first: Kernel, second: Kernel) -> bool:

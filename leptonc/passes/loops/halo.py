@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Stage, Store
-from leptonc.ir.structure import is_contraction
+from leptonc.ir.affine import span
+from leptonc.ir.kernel import Axis, Const, Index, Inst, Kernel, Load, Param, Program, Stage, Store
+from leptonc.ir.structure import is_contraction, product_sum
 from leptonc.ir.types import TensorType
 from leptonc.passes.loops.draft import Draft, Task, buffer_name
+from leptonc.passes.loops.merge import is_map
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,26 @@ class Halo:
         tasks: list[Task] = []
         for task in draft.tasks:
             for number, stage in enumerate(task.kernel.stages if not task.kernel.outer else ()):
-                for n, inst in enumerate(stage.insts if is_contraction(stage) else ()):
-                    if isinstance(inst, Load) and inst.pad is not None and (self.gaps or not _is_divided(inst)):
+                for n in _operands(stage):
+                    if self._wants(stage.insts[n]):
                         task = _laid_out(draft, made, tasks, task, number, n)
             tasks.append(task)
         draft.tasks = tasks
         _write_through(draft)
         return draft.finish()
+
+    def _wants(self, load: Inst) -> bool:
+        """Whether a load is laid out: it may be out of range, and what it reaches is known now."""
+        return (isinstance(load, Load) and load.pad is not None and not any(i.values for i in load.index)
+                and (self.gaps or not _is_divided(load)))
+
+
+def _operands(stage: Stage) -> tuple[int, ...]:
+    """The loads of a contraction that are read at every point of the reduce axes; those of the epilogue are not."""
+    found = product_sum(stage)
+    if found is not None:
+        return tuple(dict.fromkeys((found.a, found.b)))
+    return tuple(n for n, i in enumerate(stage.insts) if isinstance(i, Load)) if is_contraction(stage) else ()
 
 
 def _is_divided(load: Load) -> bool:
@@ -48,13 +63,13 @@ def _laid_out(draft: Draft, made: dict[object, int], tasks: list[Task], task: Ta
     load = stage.insts[n]
     assert isinstance(load, Load) and load.pad is not None
     source = task.kernel.buffer(load.buffer)
-    spans = _reach(task.kernel, stage, load)
-    key = (load.buffer, source.type, load.pad, tuple(spans))
+    reached = _reach(task.kernel, stage, load)
+    key = (load.buffer, source.type, Const(load.pad, load.dtype), tuple(reached))
     if key not in made:
-        made[key] = draft.temp(source.type.with_shape(tuple(high - low for low, high, _ in spans)))
-        tasks.append(_halo_task(source, load.pad, spans, draft.buffers[made[key]].type, made[key], task))
+        made[key] = draft.temp(source.type.with_shape(tuple(high - low for low, high, _ in reached)))
+        tasks.append(_halo_task(source, load.pad, reached, draft.buffers[made[key]].type, made[key], task))
     number = made[key]
-    moved = tuple(replace(i, offset=i.offset - low, div=1) for i, (low, _, _) in zip(load.index, spans))
+    moved = tuple(replace(i, offset=i.offset - low, div=1) for i, (low, _, _) in zip(load.index, reached))
     target = Param(buffer_name(number), draft.buffers[number].type)
     insts = list(stage.insts)
     insts[n] = Load(target.name, moved, load.dtype)
@@ -66,38 +81,46 @@ def _laid_out(draft: Draft, made: dict[object, int], tasks: list[Task], task: Ta
     return replace(task, kernel=replace(task.kernel, params=params, stages=stages))
 
 
-def _reach(kernel: Kernel, stage: Stage, load: Load) -> list[tuple[int, int, int]]:
+Reach = tuple[int, int, int]  # the numerators [low, high) that an index runs over, and its divisor
+
+
+def _reach(kernel: Kernel, stage: Stage, load: Load) -> list[Reach]:
     """What a padded load reaches; together with the other stages' loads like it, so that one layout serves all."""
     shape = kernel.buffer(load.buffer).type.shape
-
-    def spans(stage: Stage, load: Load) -> list[tuple[int, int, int]]:
-        extents = {a.name: a.extent for a in stage.axes}
-        return [_span(i, extent, extents) for i, extent in zip(load.index, shape)]
-
-    found = spans(stage, load)
+    found = _reach_alone(load, shape, stage)
     for other in kernel.stages if not _is_divided(load) else ():
-        for inst in other.insts:
-            if isinstance(inst, Load) and inst.buffer == load.buffer and inst.pad == load.pad and not _is_divided(inst):
-                found = [(min(low, a), max(high, b), 1) for (low, high, _), (a, b, _) in zip(found, spans(other, inst))]
+        for inst in (other.insts[n] for n in _operands(other)):
+            if _is_like(inst, load):
+                found = [(min(low, a), max(high, b), 1) for (low, high, _), (a, b, _)
+                         in zip(found, _reach_alone(inst, shape, other))]
     return found
 
 
-def _span(index: Index, extent: int, extents: dict[str, int]) -> tuple[int, int, int]:
-    """Range [low, high) of an index's numerator that the loop reaches (at least the operand itself), and the divisor."""
-    low = high = index.offset
-    for axis, coeff in index.axes:
-        reach = coeff * (extents[axis] - 1)
-        low, high = low + min(reach, 0), high + max(reach, 0)
-    if index.div == 1 and (low < 0 or high >= extent):
-        return min(low, 0), max(high + 1, extent), 1
-    return (low, high + 1, index.div) if index.div != 1 else (0, extent, 1)
+def _is_like(inst: Inst, load: Load) -> bool:
+    """Whether one layout may serve both loads, of which ``load`` is not divided."""
+    return (isinstance(inst, Load) and inst.buffer == load.buffer and inst.pad == load.pad and not _is_divided(inst)
+            and not any(i.values for i in inst.index))
 
 
-def _halo_task(source: Param, pad: float | int | bool, spans: list[tuple[int, int, int]], type_: TensorType, number: int,
-               task: Task) -> Task:
+def _reach_alone(load: Inst, shape: tuple[int, ...], stage: Stage) -> list[Reach]:
+    """Of each dimension at least the operand itself."""
+    assert isinstance(load, Load)
+    extents = {a.name: a.extent for a in stage.axes}
+    return [_reach_of(i, extent, extents) for i, extent in zip(load.index, shape)]
+
+
+def _reach_of(index: Index, extent: int, extents: dict[str, int]) -> Reach:
+    found = span(index, extents)
+    assert found is not None, "an index that memory gives is not laid out"
+    if index.div != 1:
+        return found.low, found.high + 1, index.div
+    return min(found.low, 0), max(found.high + 1, extent), 1
+
+
+def _halo_task(source: Param, pad: float | int | bool, reached: list[Reach], type_: TensorType, number: int, task: Task) -> Task:
     axes = tuple(Axis(f"i{n}", extent) for n, extent in enumerate(type_.shape))
     index = tuple((Index.of(a) + low).exact_div(div) if div != 1 else Index.of(a) + low
-                  for a, (low, _, div) in zip(axes, spans))
+                  for a, (low, _, div) in zip(axes, reached))
     stage = Stage(axes, (Load(source.name, index, source.type.dtype, pad),),
                   (Store(buffer_name(number), tuple(Index.of(a) for a in axes), 0),))
     params = (replace(source, role="in"), Param(buffer_name(number), type_, "out"))
@@ -105,32 +128,46 @@ def _halo_task(source: Param, pad: float | int | bool, spans: list[tuple[int, in
 
 
 def _write_through(draft: Draft) -> None:
-    """producer -> T -> halo(T): the producer writes into the halo buffer, all readers of T read there.
+    """producer -> T -> padded copy of T: the producer writes into the padded buffer, all readers of T read there.
 
-    Only where the halo merely shifts T (no gaps) and all of T lies inside it.
+    Only where the copy merely shifts T (no gaps) and all of T lies inside it.
     """
     producers = {w: n for n, task in enumerate(draft.tasks) for w in task.writes}
-    halos = [n for n, task in enumerate(draft.tasks) if task.kernel.name == "halo"]
-    sources = Counter(draft.tasks[n].reads[0] for n in halos)
+    copies = {n: task.reads[0] for n, task in enumerate(draft.tasks)
+              if _padded_load(task) is not None and draft.buffers[task.writes[0]].kind == "temp"}
+    sources = Counter(copies.values())
     readers: dict[int, list[int]] = {}
     for n, task in enumerate(draft.tasks):
         for r in task.reads:
             readers.setdefault(r, []).append(n)
     dropped = set()
-    for n in halos:
-        temp = draft.tasks[n].reads[0]
+    for n, temp in copies.items():
         if draft.buffers[temp].kind == "temp" and sources[temp] == 1 and temp in producers:
             others = [r for r in readers[temp] if r != n]
             if _retarget(draft, n, producers[temp], others, temp):
+                target = draft.tasks[n].writes[0]  # which may be copied with a pad of its own
+                producers[target] = producers[temp]
+                readers[target] += others
                 dropped.add(n)
     draft.tasks = [task for n, task in enumerate(draft.tasks) if n not in dropped]
 
 
+def _padded_load(task: Task) -> Load | None:
+    """The load of a kernel that copies a buffer into the middle of a temporary, a pad around it."""
+    stage = task.stage
+    if stage is None or len(stage.insts) != 1 or len(stage.stores) != 1 or not is_map(stage):
+        return None
+    load, store = stage.insts[0], stage.stores[0]
+    if not isinstance(load, Load) or load.pad is None or store.index != tuple(Index.of(a) for a in stage.axes):
+        return None
+    moves = len(load.index) == len(stage.axes) and all(i - i.offset == Index.of(a) for i, a in zip(load.index, stage.axes)
+                                                        if i.div == 1)
+    return load if moves and not _is_divided(load) else None
+
+
 def _retarget(draft: Draft, halo: int, producer: int, readers: list[int], temp: int) -> bool:
-    stage = draft.tasks[halo].stage
-    assert stage is not None
-    load = stage.insts[0]
-    assert isinstance(load, Load)
+    load = _padded_load(draft.tasks[halo])
+    assert load is not None
     target = draft.tasks[halo].writes[0]
     param = Param(buffer_name(target), draft.buffers[target].type)
     shifts = tuple(-i.offset for i in load.index)
@@ -138,7 +175,7 @@ def _retarget(draft: Draft, halo: int, producer: int, readers: list[int], temp: 
                  zip(shifts, draft.tasks[halo].kernel.buffer(buffer_name(temp)).type.shape, param.type.shape))
     tasks = [draft.tasks[n] for n in (producer, *readers)]
     made = draft.tasks[producer].kernel.buffer(buffer_name(temp))
-    if not inside or any(i.div != 1 for i in load.index) or draft.tasks[producer].stage is None:
+    if not inside or draft.tasks[producer].stage is None:
         return False
     if made.type != draft.tasks[halo].kernel.buffer(made.name).type:
         return False  # written under another shape

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
 
 import numpy as np
 
+from leptonc.ir.affine import in_dimension
 from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, Param, Reduce, Stage, Store
 from leptonc.ir.scalar import NUMPY
 from leptonc.ir.types import TensorType
@@ -51,14 +53,21 @@ def with_prefix(stage: Stage, prefix: str) -> Stage:
 # Inlining a producer at each load of its result
 
 
-def inline(consumer: Stage, producer: Stage, store: Store) -> Stage | None:
-    """Each load of the producer's result becomes the producer's body at the loaded point; None if that is not exact."""
+Shapes = Mapping[str, tuple[int, ...]]  # buffer -> extents
+
+
+def inline(consumer: Stage, producer: Stage, store: Store, shapes: Shapes) -> Stage | None:
+    """Each load of the producer's result becomes the producer's body at the loaded point; None if that is not exact. ``shapes``:
+    of the buffers that the producer touches."""
     insts: list[Inst] = []
     number: dict[int, int] = {}
     for n, inst in enumerate(consumer.insts):
         moved = renumber(inst, number)
         if isinstance(moved, Load) and moved.buffer == store.buffer:
-            result = _body_at(producer, store, moved, insts)
+            guarded = _guarded_dimensions(moved, shapes[store.buffer], consumer)
+            if guarded and not _carries_pad(producer, store, moved, guarded, shapes):
+                return None
+            result = _body_at(producer, store, moved if guarded else replace(moved, pad=None), insts)
             if result is None:
                 return None
             number[n] = result
@@ -71,38 +80,34 @@ def inline(consumer: Stage, producer: Stage, store: Store) -> Stage | None:
 
 def _body_at(producer: Stage, store: Store, load: Load, insts: list[Inst]) -> int | None:
     """Append the producer's body for the point ``load`` reads; returns the number of its result."""
-    guarded = load.pad is not None
-    divided = any(i.div != 1 for i in load.index)
-    if (guarded or divided) and not _carries_pad(producer, store, load):
-        return None
     point = {index.axes[0][0]: at for index, at in zip(store.index, load.index) if index.axes}
     number: dict[int, int] = {}
     for n, inst in enumerate(producer.insts):
         moved = renumber(inst, number)
-        if isinstance(moved, Load):
-            moved = _load_at(moved, point, load.pad)
-        elif isinstance(moved, AxisIndex):
-            index = _compose(moved.index, point)
-            if index is None:
-                return None
-            moved = replace(moved, index=index)
+        at = _inst_at(moved, point, load.pad)
+        if at is None:
+            return None
         number[n] = len(insts)
-        insts.append(moved)
+        insts.append(at)
     return number[store.value]
 
 
-def _load_at(load: Load, point: dict[str, Index], pad: float | int | bool | None) -> Load:
-    index = []
-    for i in load.index:
-        moved = _compose(i, point)
-        assert moved is not None, "checked by _carries_pad"
-        index.append(moved)
-    own = load.pad if load.pad is not None else pad
-    return replace(load, index=tuple(index), pad=own)
+def _inst_at(inst: Inst, point: dict[str, Index], pad: float | int | bool | None) -> Inst | None:
+    """An instruction of a producer's body at a point; its loads take the pad of the load that the body replaces."""
+    if not isinstance(inst, Load | AxisIndex):
+        return inst
+    index = [_compose(i, point) for i in (inst.index if isinstance(inst, Load) else (inst.index,))]
+    known = tuple(i for i in index if i is not None)
+    if len(known) < len(index):
+        return None
+    if isinstance(inst, AxisIndex):
+        return replace(inst, index=known[0])
+    own = inst.pad if inst.pad is not None or pad is None else inst.dtype.numpy.type(pad).item()
+    return replace(inst, index=known, pad=own)
 
 
 def _compose(index: Index, point: dict[str, Index]) -> Index | None:
-    """The index with each axis replaced by an expression."""
+    """The index with each axis replaced by an expression; None if that divides more than once."""
     total = Index(offset=index.offset, values=index.values)
     for axis, coeff in index.axes:
         at = point[axis]
@@ -114,16 +119,28 @@ def _compose(index: Index, point: dict[str, Index]) -> Index | None:
     return total.exact_div(index.div) if index.div != 1 else total
 
 
-def _carries_pad(producer: Stage, store: Store, load: Load) -> bool:
-    """Whether the body gives the pad value out of range if its own loads do: every load that is not a constant reads
-    exactly the loaded point, and the body maps pads to the pad."""
+def _guarded_dimensions(load: Load, shape: tuple[int, ...], stage: Stage) -> frozenset[int]:
+    """The dimensions in which a load may be out of range: none if it has no pad, which the verifier sees to."""
     if load.pad is None:
+        return frozenset()
+    extents = {a.name: a.extent for a in stage.axes}
+    return frozenset(d for d, (index, extent) in enumerate(zip(load.index, shape)) if not in_dimension(index, extent, extents))
+
+
+def _carries_pad(producer: Stage, store: Store, load: Load, guarded: frozenset[int], shapes: Shapes) -> bool:
+    """Whether the body gives the load's pad value where the load is out of range of the producer's result, which it may be in
+    the ``guarded`` dimensions.
+
+    It does if its own loads are out of range at the very same points: each that is not a constant reads exactly the loaded
+    point of a buffer that ends where the result does; and if the body maps pads to the pad."""
+    if any(not store.index[d].axes for d in guarded):
         return False
+    shape = shapes[store.buffer]
     values: dict[int, np.ndarray] = {}
     for n, inst in enumerate(producer.insts):
         match inst:
             case Load():
-                if inst.pad is not None or inst.index != store.index:
+                if inst.pad is not None or inst.index != store.index or any(shapes[inst.buffer][d] != shape[d] for d in guarded):
                     return False
                 values[n] = np.asarray(load.pad).astype(inst.dtype.numpy)
             case Const():

@@ -3,7 +3,8 @@
 ``x[y] = sum over k of g[(y + low - k * dilation) / stride] * w[k]`` meets a kernel position only where the division leaves no
 rest. Laid out with gaps, all the others would be multiplied as zeros: stride * stride times the work in two dimensions. Here
 the stage is cut by the remainders of y instead. Each part has its own positions k, an index without a divisor, and stores
-every stride-th element; parts that no position reaches are the epilogue of zero.
+every stride-th element; parts that no position reaches are the epilogue of zero. What is cut is decided by the two factors:
+the epilogue's own loads, divided or not, are read where they were. Products with a gap are left out, so there 0 * inf makes no NaN.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from dataclasses import dataclass, replace
 from itertools import product
 from math import gcd
 
+from leptonc.ir.affine import divided, in_range
 from leptonc.ir.kernel import Axis, Const, Index, Inst, Load, Program, Reduce, Stage, reduction_identity
-from leptonc.ir.structure import is_product_sum
+from leptonc.ir.structure import product_sum
 from leptonc.passes.loops.draft import Draft, Task, index_at, inst_at, tidy
 
 Rests = dict[str, tuple[int, int]]  # axis -> (modulus, remainder)
@@ -33,10 +35,13 @@ class SplitPhases:
 
     def _split(self, task: Task) -> Task:
         stage = task.stage
-        if stage is None or not any(isinstance(i, Reduce) for i in stage.insts) or not is_product_sum(stage):
+        contraction = stage and product_sum(stage)
+        if stage is None or contraction is None:
             return task
-        divided = [i for inst in stage.insts if isinstance(inst, Load) for i in inst.index if i.div != 1]
-        cuts = [_cut(index, stage) for index in divided]
+        gaps = [(load, i) for load in contraction.factors(stage) for i in load.index if i.div != 1]
+        if any(load.pad != 0 for load, _ in gaps):
+            return task  # what a gap gives counts
+        cuts = [_cut(index, stage) for _, index in gaps]
         if not cuts or None in cuts or len({c.map.name for c in cuts if c}) < len(cuts):
             return task
         moduli = [c.map_modulus for c in cuts if c]
@@ -115,24 +120,11 @@ def _count(axis: Axis, rests: Rests) -> int:
 
 def _whole(inst: Inst) -> Inst:
     """Indices that divide without a rest, divided."""
-    return replace(inst, index=tuple(_divided(i) for i in inst.index)) if isinstance(inst, Load) else inst
-
-
-def _divided(index: Index) -> Index:
-    div = index.div
-    if div == 1 or index.values or index.offset % div or any(c % div for _, c in index.axes):
-        return index
-    return Index(tuple((a, c // div) for a, c in index.axes), index.offset // div)
+    return replace(inst, index=tuple(divided(i) for i in inst.index)) if isinstance(inst, Load) else inst
 
 
 def _in_range(inst: Inst, shapes: dict[str, tuple[int, ...]], extents: dict[str, int]) -> Inst:
     """A load that cannot leave its buffer any more needs no pad."""
-    if not isinstance(inst, Load) or inst.pad is None:
+    if not isinstance(inst, Load) or inst.pad is None or not in_range(inst.index, shapes[inst.buffer], extents):
         return inst
-    for index, extent in zip(inst.index, shapes[inst.buffer]):
-        reach = [c * (extents[a] - 1) for a, c in index.axes]
-        low = index.offset + sum(min(r, 0) for r in reach)
-        high = index.offset + sum(max(r, 0) for r in reach)
-        if index.div != 1 or index.values or low < 0 or high >= extent:
-            return inst
     return replace(inst, pad=None)

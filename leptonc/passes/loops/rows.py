@@ -94,7 +94,7 @@ def _stage(task: Task) -> Stage:
 def _is_contraction(task: Task) -> bool:
     """A sum of products, each result stored once."""
     stage = task.stage
-    if stage is None or not stage.has_reduce or not is_product_sum(stage):
+    if stage is None or not is_product_sum(stage):
         return False
     return (not any(s.accumulate or s.masked for s in stage.stores)
             and all(p.role != "inout" and p.init is None for p in task.kernel.params))

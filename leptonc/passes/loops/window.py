@@ -96,7 +96,7 @@ def _spread(kernel: Kernel, channels: tuple[Axis, Axis]) -> Kernel:
 
 def _is_contraction(stage: Stage, buffer: str) -> bool:
     """Results stored once, at the map axes, into the buffer alone."""
-    if not any(isinstance(i, Reduce) for i in stage.insts) or not is_product_sum(stage) or len(stage.stores) != 1:
+    if not is_product_sum(stage) or len(stage.stores) != 1:
         return False
     store = stage.stores[0]
     return store.buffer == buffer and stores_at_axes(stage, store) and len(store.index) == len(stage.map_axes)

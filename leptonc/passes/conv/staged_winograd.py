@@ -6,8 +6,8 @@
     with u = G w G' computed before
 
 A tile of ``passes/conv/winograd.py`` is done with before the next one begins, and reads all transformed weights again. Where these
-are many and the squares few, it is better to read the weights once, and to let the squares pass through L3. Then the last squares of
-a row or a column may also reach beyond the image: what they read there is 0, what they make there is never written.
+are many and the squares few, it is better to read the weights once, and to let the squares pass through L3. Then the last squares
+of a row or a column may also reach beyond the image: what they read there is 0, what they make there is never written.
 
 Rounding, infinities and zeros are as in ``passes/conv/winograd.py``.
 """

@@ -8,8 +8,9 @@
 
 ``passes/conv/squares.py`` has the transforms. Squares of results are 2x2 or 4x4, or 2 by 4, whatever takes least work; a tile is
 rows of squares of an image, or of some images, as many as give the products enough rows and still fit the cache; or a part of the
-columns of a wide image. In exact arithmetic the result is the convolution. Rounding errors are those of direct sums, about twice as much for 4x4. An infinity in a
-square makes NaN of results that a direct sum would make infinite, and a sum near the largest float may overflow earlier.
+columns of a wide image. In exact arithmetic the result is the convolution. Rounding errors are those of direct sums, about twice as
+much for 4x4. An infinity in a square makes NaN of results that a direct sum would make infinite, and a sum near the largest float
+may overflow earlier.
 
 Behind a ReLU whole patches of inputs are 0, and so is their sum: a ReLU behind it passes no gradient there. By 4x4 squares such a
 sum is a rounding error, of either sign. So it is kept which patches hold anything, and the others' results are 0; not for input

@@ -14,7 +14,7 @@ from leptonc.ir.affine import span
 from leptonc.ir.kernel import Axis, Const, Index, Inst, Kernel, Load, Param, Program, Stage, Store
 from leptonc.ir.structure import is_contraction, product_sum
 from leptonc.ir.types import TensorType
-from leptonc.passes.loops.draft import Draft, Task, buffer_name
+from leptonc.passes.loops.draft import Draft, Task, buffer_name, buffer_number
 from leptonc.passes.loops.merge import is_map
 
 
@@ -128,13 +128,14 @@ def _halo_task(source: Param, pad: float | int | bool, reached: list[Reach], typ
 
 
 def _write_through(draft: Draft) -> None:
-    """producer -> T -> padded copy of T: the producer writes into the padded buffer, all readers of T read there.
+    """producer -> T -> padded copy of T -> contraction: the producer writes into the padded buffer, all readers of T read there.
 
-    Only where the copy merely shifts T (no gaps) and all of T lies inside it.
+    Only where the copy merely shifts T (no gaps) and all of T lies inside it. Other padded copies are left to fusion.
     """
     producers = {w: n for n, task in enumerate(draft.tasks) for w in task.writes}
+    wanted = {buffer for task in draft.tasks for buffer in _contracted(task)}
     copies = {n: task.reads[0] for n, task in enumerate(draft.tasks)
-              if _padded_load(task) is not None and draft.buffers[task.writes[0]].kind == "temp"}
+              if _padded_load(task) is not None and task.writes[0] in wanted and draft.buffers[task.writes[0]].kind == "temp"}
     sources = Counter(copies.values())
     readers: dict[int, list[int]] = {}
     for n, task in enumerate(draft.tasks):
@@ -150,6 +151,13 @@ def _write_through(draft: Draft) -> None:
                 readers[target] += others
                 dropped.add(n)
     draft.tasks = [task for n, task in enumerate(draft.tasks) if n not in dropped]
+
+
+def _contracted(task: Task) -> set[int]:
+    """The buffers that a task's contractions multiply."""
+    loads = [stage.insts[n] for stage in task.kernel.stages for n in _operands(stage)]
+    local = {p.name for p in task.kernel.locals}
+    return {buffer_number(i.buffer) for i in loads if isinstance(i, Load) and i.buffer not in local}
 
 
 def _padded_load(task: Task) -> Load | None:

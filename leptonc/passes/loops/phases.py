@@ -35,7 +35,7 @@ class SplitPhases:
 
     def _split(self, task: Task) -> Task:
         stage = task.stage
-        contraction = stage and product_sum(stage)
+        contraction = None if stage is None else product_sum(stage)
         if stage is None or contraction is None:
             return task
         gaps = [(load, i) for load in contraction.factors(stage) for i in load.index if i.div != 1]

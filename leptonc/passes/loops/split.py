@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import log2, prod
 
-from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Reduce, Stage, Store, reduction_identity
+from leptonc.ir.kernel import Axis, Const, Index, Kernel, Load, Param, Program, Reduce, Stage, Store, reduction_identity
 from leptonc.ir.structure import is_contraction, is_product_sum
 from leptonc.ir.types import TensorType
 from leptonc.passes.conv.weightgrad import is_winograd_weight_grad
-from leptonc.passes.loops.draft import Draft, Task, buffer_name
+from leptonc.passes.loops.draft import Draft, Task, buffer_name, inst_at
 
 SPLITTABLE = ("sum", "prod", "max", "min", "any", "all")
 
@@ -54,7 +54,7 @@ class SplitReductions:
         if reduced <= self.points:
             return [task]
         inner = self._contraction_chunk(stage) if is_contraction(stage) else self._reduction_chunk(stage)
-        if inner is None or (_ragged(inner) and not isinstance(stage.insts[_reduce(stage).arg], Load)):
+        if inner is None or (_ragged(inner) and not _takes_pad(stage)):
             return [task]
         partial, combine = _split_stage(draft, task, stage, *inner)
         return [partial, *self._split(draft, combine)]
@@ -98,6 +98,14 @@ class SplitReductions:
 def _ragged(chunk: tuple[list[Axis], Axis | None, int]) -> bool:
     _, cut, piece = chunk
     return cut is not None and cut.extent % piece != 0
+
+
+def _takes_pad(stage: Stage) -> bool:
+    """Whether what lies beyond the end can be read as the number that changes nothing."""
+    reduce = _reduce(stage)
+    load = stage.insts[reduce.arg]
+    neutral = Const(reduction_identity(reduce.kind, reduce.dtype), reduce.dtype)
+    return isinstance(load, Load) and (load.pad is None or Const(load.pad, load.dtype) == neutral)
 
 
 def _reduce(stage: Stage) -> Reduce:
@@ -148,13 +156,9 @@ def _split_stage(draft: Draft, task: Task, stage: Stage, whole: list[Axis], cut:
 
 def _cut_axis(stage: Stage, cut: Axis, number: Axis, piece: int) -> Stage:
     """``cut`` -> ``number * piece + cut`` in every index, ``cut`` now running over one piece."""
-    def index(i: Index) -> Index:
-        coeff = i.coeff(cut.name)
-        return replace(i, axes=tuple(sorted((*i.axes, (number.name, coeff * piece))))) if coeff else i
-
-    insts = tuple(replace(i, index=tuple(index(x) for x in i.index)) if isinstance(i, Load) else i for i in stage.insts)
+    place = {cut.name: number * piece + cut}
     axes = tuple(Axis(a.name, piece, True) if a == cut else a for a in stage.axes)
-    return Stage(axes, insts, stage.stores)
+    return Stage(axes, tuple(inst_at(i, place) for i in stage.insts), stage.stores)
 
 
 def _padded_loads(stage: Stage) -> Stage:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Reduce, Stage, Store, divisors, points
+from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Stage, Store, divisors, points
 from leptonc.ir.structure import is_product_sum
 from leptonc.ir.types import TensorType
 from leptonc.passes.loops.draft import Draft, Task, index_at, inst_at, join_producers

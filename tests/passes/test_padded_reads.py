@@ -90,14 +90,16 @@ def test_a_gap_times_infinity_is_not_a_number(rng):
 
 
 def test_a_padded_table_that_is_looked_up(rng):
-    e, w, i = rng.standard_normal((50, 8)).astype(np.float32), rng.standard_normal((4, 8)).astype(np.float32), np.array([3, 55, 50, 17])
+    e, w = rng.standard_normal((50, 8)).astype(np.float32), rng.standard_normal((4, 8)).astype(np.float32)
+    i = np.array([3, 55, 50, 17])
     check(lambda e, w, i: lnp.sum(lnp.pad(e, ((0, 6), (0, 0)))[i] * w), e, w, i)
     check(lambda e, w, i: lnp.sum(lnp.pad(e, ((9, 6), (2, 1)), constant_values=2.0)[i, 1:9] * w), e, w, i)
     check(lambda e, w, i: lnp.pad(e, ((7, 0), (0, 0)))[i] @ w.T, e, w, i)
 
 
 def test_a_place_far_beyond_a_padded_table(rng):
-    e, w, i = rng.standard_normal((50, 8)).astype(np.float32), rng.standard_normal((4, 8)).astype(np.float32), np.array([3, 1 << 23, 50, 17])
+    e, w = rng.standard_normal((50, 8)).astype(np.float32), rng.standard_normal((4, 8)).astype(np.float32)
+    i = np.array([3, 1 << 23, 50, 17])
     got = leptonc.jit(lambda e, w, i: lnp.sum(lnp.pad(e, ((0, 1 << 24), (0, 0)))[i] * w))(e, w, i)
     np.testing.assert_allclose(got, (e[3] * w[0] + e[17] * w[3]).sum(), rtol=1e-5)
 
@@ -126,4 +128,5 @@ def test_one_image_under_several_paddings(rng):
 def test_a_padded_copy_of_a_padded_result(rng):
     """Two copies one behind the other: the producer writes into the last."""
     x, w, v = (rng.standard_normal(s).astype(np.float32) for s in ((2, 9, 9, 4), (3, 3, 4, 8), (3, 3, 8, 8)))
-    check(lambda x, w, v: nn.conv(lnp.pad(nn.conv(x, w), ((0, 0), (1, 0), (0, 2), (0, 0)), constant_values=3.0), v, padding=1), x, w, v)
+    sides = ((0, 0), (1, 0), (0, 2), (0, 0))
+    check(lambda x, w, v: nn.conv(lnp.pad(nn.conv(x, w), sides, constant_values=3.0), v, padding=1), x, w, v)

@@ -27,21 +27,24 @@ from leptonc.passes.graph.canonicalize import Canonicalize
 from leptonc.passes.graph.cost import cost_analysis
 from leptonc.passes.graph.cse import Cse
 from leptonc.passes.graph.dce import Dce
+from leptonc.passes.graph.expand import Expand
 from leptonc.passes.graph.fold import Fold
+from leptonc.passes.graph.frozen import split_graph
 from leptonc.passes.graph.route import RouteGradients
 from leptonc.passes.graph.sink_relu import SinkRelu
+from leptonc.passes.loops.frozen import split_frozen
 from leptonc.passes.loops.fuse import Fuse
 from leptonc.passes.loops.halo import Halo
-from leptonc.passes.loops.lower import Expand, lower_graph
+from leptonc.passes.loops.lower import lower_graph
 from leptonc.passes.loops.phases import SplitPhases
 from leptonc.passes.loops.rows import JoinRows
 from leptonc.passes.loops.split import SplitReductions
 from leptonc.passes.loops.unpool import UnpoolInTiles
 from leptonc.passes.loops.window import TileWindows
 from leptonc.passes.manager import Pass, PassManager, verify_stage
+from leptonc.passes.memory.donate import Donate
 from leptonc.passes.memory.order import OrderKernels
-from leptonc.passes.memory.plan import Donate, PlanMemory, memory_report
-from leptonc.passes.prepare import split_frozen, split_graph
+from leptonc.passes.memory.plan import PlanMemory, memory_report
 from leptonc.runtime.code import Code, Slot, from_bytes, to_bytes
 from leptonc.runtime.executable import Executable
 from leptonc.runtime.pool import install
@@ -138,7 +141,7 @@ def _lowered(graph: Graph, donated: dict[int, int], frozen: int = 0) -> Program:
 
 def lower_frozen(graph: Graph, frozen: int) -> tuple[Program, Program]:
     """The kernels of an optimized graph whose first inputs are the same at every call: those to run once, and those to run at every
-    call; see ``passes/prepare.py``."""
+    call; see ``passes/loops/frozen.py``."""
     whole = _manager(PROGRAM_PASSES[:-len(PLACING)], Options())(_lowered(graph, {}, frozen))
     prepare, step = (_manager(PLACING, Options())(part) for part in split_frozen(whole))
     return prepare, step

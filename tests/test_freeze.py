@@ -14,7 +14,7 @@ from leptonc.errors import LeptonError, ShapeError
 from leptonc.freeze import Frozen
 from leptonc.ir.interpret import run_program
 from leptonc.ir.reader import parse
-from leptonc.passes.prepare import split_graph
+from leptonc.passes.graph.frozen import split_graph
 from tests.compare import exact
 
 

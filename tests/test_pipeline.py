@@ -13,7 +13,8 @@ from leptonc.ir.evaluate import evaluate
 from leptonc.ir.interpret import run_program
 from leptonc.ir.reader import parse
 from leptonc.ir.text import print_graph, print_program
-from leptonc.passes.loops.lower import Expand, lower_graph
+from leptonc.passes.graph.expand import Expand
+from leptonc.passes.loops.lower import lower_graph
 from leptonc.passes.manager import PassManager
 from leptonc.target import TARGETS
 from tests import models

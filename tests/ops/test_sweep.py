@@ -14,7 +14,7 @@ from leptonc.ir.op import all_ops
 from leptonc.ir.reader import parse
 from leptonc.ir.types import f64
 from leptonc.ir.verify import verify, verify_kernel
-from leptonc.passes.loops.lower import Expand
+from leptonc.passes.graph.expand import Expand
 from tests.ops.sweep import Case, assert_close, cases
 
 CASES, SMOOTH = cases(), cases(differentiable=True)

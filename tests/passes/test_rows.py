@@ -16,7 +16,7 @@ from leptonc.ir.kernel import Index, Kernel, KernelBuilder, Program
 from leptonc.ir.types import TensorType, f32
 from leptonc.passes.loops.coarsen import coarsened, lifted
 from leptonc.passes.loops.rows import JoinRows
-from leptonc.passes.memory.plan import in_place
+from leptonc.passes.memory.in_place import in_place
 
 SMALL = JoinRows(least_bytes=0, tile_bytes=16 * 1024, least_blocks=2)
 

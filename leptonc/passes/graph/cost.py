@@ -8,7 +8,7 @@ from leptonc.ir.graph import Graph, Node
 from leptonc.ir.kernel import Apply, Kernel, Reduce, points
 from leptonc.ir.op import get_op
 from leptonc.ir.types import TensorType
-from leptonc.passes.loops.lower import Expand
+from leptonc.passes.graph.expand import Expand
 
 
 def cost_analysis(graph: Graph) -> dict[str, Any]:

@@ -1,0 +1,62 @@
+"""Donated inputs are overwritten only when nothing needs them any more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from leptonc.ir.kernel import Kernel, Load, Program
+from leptonc.passes.loops.draft import Draft, Task, buffer_name
+from leptonc.passes.loops.lower import copy_kernel
+from leptonc.passes.memory.in_place import in_place
+
+
+@dataclass(frozen=True)
+class Donate:
+    """Make every donation safe: an output may overwrite its donated input only in the last kernel that reads it,
+    element by element; otherwise it is computed elsewhere and copied over at the end."""
+
+    name: str = "donate"
+
+    def __call__(self, program: Program) -> Program:
+        draft = Draft(program)
+        for output in program.outputs:
+            source = draft.buffers[output].donated
+            if source is not None and not _overwrites_safely(draft, source, output):
+                _copy_at_end(draft, output)
+        return draft.finish()
+
+
+def _overwrites_safely(draft: Draft, source: int, output: int) -> bool:
+    writes = [n for n, task in enumerate(draft.tasks) if output in task.writes]
+    reads = [n for n, task in enumerate(draft.tasks) if source in task.reads]
+    if not writes or (reads and reads[-1] > writes[0]):
+        return False
+    first = draft.tasks[writes[0]].kernel
+    return not reads or reads[-1] < writes[0] or in_place(first, buffer_name(source), buffer_name(output))
+
+
+def _copy_at_end(draft: Draft, output: int) -> None:
+    type_ = draft.buffers[output].type
+    temp = draft.temp(type_)
+    old, new = buffer_name(output), buffer_name(temp)
+    for n, task in enumerate(draft.tasks):
+        if {output} & {*task.reads, *task.writes}:
+            draft.tasks[n] = replace(task, kernel=_rename_buffer(task.kernel, old, new))
+    kernel = copy_kernel(type_)
+    bound = replace(kernel, params=tuple(replace(p, name=name) for p, name in zip(kernel.params, (new, old))))
+    stage = bound.stages[0]
+    load = stage.insts[0]
+    assert isinstance(load, Load)
+    stage = replace(stage, insts=(replace(load, buffer=new),), stores=(replace(stage.stores[0], buffer=old),))
+    draft.tasks.append(Task(replace(bound, stages=(stage,))))
+
+
+def _rename_buffer(kernel: Kernel, old: str, new: str) -> Kernel:
+    from_draft = {old: new}
+    params = tuple(replace(p, name=from_draft.get(p.name, p.name)) for p in kernel.params)
+    stages = []
+    for stage in kernel.stages:
+        insts = tuple(replace(i, buffer=new) if isinstance(i, Load) and i.buffer == old else i for i in stage.insts)
+        stores = tuple(replace(s, buffer=new) if s.buffer == old else s for s in stage.stores)
+        stages.append(replace(stage, insts=insts, stores=stores))
+    return replace(kernel, params=params, stages=tuple(stages))

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import numpy as np
 import pytest
 
 import leptonc
-from leptonc import driver, tree
+from leptonc import driver, nn, optim, tree
+from leptonc import numpy as lnp
 from leptonc import target as targets
 from leptonc.errors import LeptonError
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.interpret import run_program
 from leptonc.ir.reader import parse
 from leptonc.ir.text import print_graph, print_program
+from leptonc.passes.conv import staged_winograd
 from leptonc.passes.graph.expand import Expand
 from leptonc.passes.loops.lower import lower_graph
-from leptonc.passes.manager import PassManager
+from leptonc.passes.loops.rows import JoinRows
 from leptonc.target import TARGETS
 from tests import models
+from tests.passes import test_unpool
 
 
 @pytest.fixture(scope="module")
@@ -40,17 +45,109 @@ def close(got, wanted):
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-5 * max(1.0, float(np.abs(b).max())))
 
 
-def test_every_graph_pass_keeps_the_meaning(graph, inputs, wanted):
-    for number in range(1, len(driver.GRAPH_PASSES) + 1):
-        close(evaluate(PassManager(driver.GRAPH_PASSES[:number])(graph), inputs), wanted)
+def _normal(*shapes):
+    rng = np.random.default_rng(0)
+    return [(rng.standard_normal(shape) * 0.3).astype(np.float32) for shape in shapes]
 
 
-def test_every_program_pass_keeps_the_meaning(graph, inputs, wanted):
-    program = lower_graph(Expand()(driver.optimize(graph)), {})
+def _pooled(w1, w2, w3, x):
+    h = nn.max_pool(nn.relu(nn.conv(x, w1, padding=1)), 2)
+    h = nn.max_pool(nn.relu(nn.conv(h, w2, padding=1)), 2)
+    return lnp.mean(nn.softmax(h.reshape((h.shape[0], -1)) @ w3, axis=-1)[:, 0])
+
+
+def _strided(w1, w2, x):
+    return lnp.sum(nn.conv(nn.relu(nn.conv(x, w1, stride=2, padding=1)), w2, stride=2, padding=1) ** 2)
+
+
+def _deep(w1, w2, x):
+    return lnp.mean(nn.relu(nn.conv(nn.relu(nn.conv(x, w1, padding=1)), w2, padding=1)) ** 2)
+
+
+def _dense(w, v, x):
+    return lnp.sum(nn.relu(lnp.tanh(x) @ w) @ v)
+
+
+def _swapped(x, y):
+    return x[::-1] * 2, y + lnp.sum(x)
+
+
+def _train(loss):
+    """Parameters updated by Adam."""
+    optimizer = optim.adam(1e-2)
+
+    def step(params, state, x):
+        value, grads = leptonc.value_and_grad(lambda params, x: loss(*params, x))(params, x)
+        updates, state = optimizer.update(grads, state, params)
+        return optim.apply_updates(params, updates), state, value
+
+    return step
+
+
+# What each program is there for. Together they change at every pass; sizes are the least at which the passes do something.
+PROGRAMS = {
+    "pooled": (_pooled, _normal((3, 3, 3, 8), (3, 3, 8, 16), (8 * 8 * 16, 8)), _normal((2, 32, 32, 3)),
+               {"canonicalize", "cse", "dce", "fold", "sink-relu", "route-gradients", "expand", "split-reductions", "halo", "fuse",
+                "tile-windows", "join-rows", "order-kernels", "plan-memory"}),
+    "strided": (_strided, _normal((3, 3, 3, 8), (3, 3, 8, 8)), _normal((2, 16, 16, 3)), {"split-phases"}),
+    "deep": (_deep, _normal((3, 3, 32, 32), (3, 3, 32, 32)), _normal((1, 14, 14, 32)), {"winograd", "winograd-weight-grad"}),
+    "staged": (_deep, _normal((3, 3, 16, 24), (3, 3, 24, 16)), _normal((2, 7, 7, 16)), {"spread-winograd"}),
+}
+
+
+@pytest.fixture
+def small_sizes(monkeypatch, request):
+    """Passes that pay for large operands alone take small ones."""
+    if request.node.callspec.params.get("name") == "staged":
+        monkeypatch.setattr(staged_winograd, "GAIN", 0)
+        monkeypatch.setattr(staged_winograd, "tiled_work", lambda found, weight: inf)
+    passes = tuple(JoinRows(least_bytes=0, tile_bytes=8 * 1024, least_blocks=2) if isinstance(p, JoinRows) else p
+                   for p in driver.PROGRAM_PASSES)
+    monkeypatch.setattr(driver, "PROGRAM_PASSES", passes)
+
+
+def _every_pass(graph, inputs, donated):
+    """(name, whether it changed something) of each pass; what each gives is compared with the traced graph's results."""
+    wanted = evaluate(graph, inputs)
+    for step in driver.GRAPH_PASSES:
+        before, graph = graph, step(graph)
+        yield step.name, before != graph
+        if before != graph:
+            close(evaluate(graph, inputs), wanted)
+    program = lower_graph(Expand()(graph), donated)
     close(run_program(program, inputs), wanted)
     for step in driver.PROGRAM_PASSES:
-        program = step(program)
-        close(run_program(program, inputs), wanted)
+        before, program = program, step(program)
+        yield step.name, before != program
+        if before != program:
+            close(run_program(program, inputs), wanted)
+    close(driver.compile_program(program)([a.copy() for a in inputs]), wanted)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_every_pass_keeps_the_meaning(name, small_sizes):
+    loss, params, data, reached = PROGRAMS[name]
+    step = _train(loss)
+    args = (params, optim.adam(1e-2).init(params), *data)
+    donated = {n: n for n in range(len(tree.leaves(args[:2])))}
+    changed = {pass_ for pass_, change in _every_pass(leptonc.make_graph(step)(*args), tree.leaves(args), donated) if change}
+    assert reached <= changed, reached - changed
+
+
+def test_unpooled_images_keep_their_meaning(rng):
+    args = test_unpool.operands(rng)
+    assert "unpool-in-tiles" in {n for n, change in _every_pass(leptonc.make_graph(test_unpool.back)(*args), args, {}) if change}
+
+
+def test_a_donation_that_is_not_safe_is_copied():
+    x, y = _normal((6, 8), (6, 8))
+    assert "donate" in {n for n, change in _every_pass(leptonc.make_graph(_swapped)(x, y), [x, y], {0: 0, 1: 1}) if change}
+
+
+def test_every_pass_is_reached():
+    """No pass is left out above."""
+    reached = set[str]().union(*(names for *_, names in PROGRAMS.values())) | {"unpool-in-tiles", "donate"}
+    assert reached == set(driver.pipeline_names())
 
 
 @pytest.mark.parametrize("name", sorted(set(driver.pipeline_names()) - {"plan-memory", "donate"}))

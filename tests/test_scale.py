@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-import time
 
 import numpy as np
 
 import leptonc
 from leptonc import numpy as lnp
+from tests.work import assert_near_linear
 
 
 def chain(length):
@@ -54,12 +54,5 @@ def test_5000_outputs():
 
 
 def test_time_grows_nearly_linearly():
-    def seconds(length):
-        start = time.perf_counter()
-        leptonc.jit(chain(length)).trace(np.ones(8, np.float32)).lower()
-        return time.perf_counter() - start
-
-    seconds(100)
-    # Four times the nodes in less than nine times the time: quadratic would be sixteen.
-    assert seconds(4_000) < 9 * max(seconds(1_000), 0.05)
+    assert_near_linear(lambda n: lambda: leptonc.jit(chain(n)).trace(np.ones(8, np.float32)).lower(), 500, 2_000)
     assert sys.getrecursionlimit() <= 10_000

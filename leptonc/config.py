@@ -2,7 +2,7 @@
 
 | variable | meaning | default |
 |---|---|---|
-| LEPTONC_NUM_THREADS | worker threads of a compiled step, 1..1024 | CPUs this process may run on |
+| LEPTONC_NUM_THREADS | worker threads of a compiled step, 1..1024 | CPUs this process may run on, within its container's quota |
 | LEPTONC_DEBUG | 0 silent, 1 timings and causes of recompiling, 2 optimized graph, 3 kernels, 4 LLVM text, 5 assembly | 0 |
 | LEPTONC_TARGET | sse, avx2 or avx512: what to compile for (see leptonc.target) | the widest this machine runs |
 | LEPTONC_CACHE | 0: compiled code is neither kept nor looked for on disk | 1 |
@@ -15,6 +15,7 @@ import os
 import time
 from pathlib import Path
 
+from leptonc.cpus import available_cpus
 from leptonc.errors import LeptonError
 
 MAX_THREADS = 1024
@@ -31,7 +32,7 @@ def num_threads() -> int:
     if _num_threads is not None:
         return _num_threads
     chosen = _int_setting("LEPTONC_NUM_THREADS", 1, MAX_THREADS)
-    return chosen if chosen is not None else available_cpus()
+    return chosen if chosen is not None else min(available_cpus(), MAX_THREADS)
 
 
 def recent_num_threads() -> int:
@@ -83,15 +84,6 @@ def _int_setting(name: str, low: int, high: int) -> int | None:
     if value is None or not low <= value <= high:
         raise LeptonError(f"{name}={text!r}, expected an integer from {low} to {high}")
     return value
-
-
-def available_cpus() -> int:
-    """CPUs that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):  # Linux: respects taskset and container CPU sets
-        cpus = len(os.sched_getaffinity(0))
-    else:
-        cpus = os.cpu_count() or 1
-    return min(cpus, MAX_THREADS)
 
 
 def _user_cache() -> Path:

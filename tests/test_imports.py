@@ -27,7 +27,7 @@ ALLOWED = {
     "cli": {"leaf", "tree", "ir", "driver", "api", "front", "top", "bench"},
     "bench": {"leaf", "tree", "ir", "codegen", "runtime", "driver", "api", "front", "top"},
 }
-LEAVES = {"errors", "config", "target", "abi", "cache", "memory"}
+LEAVES = {"errors", "config", "cpus", "target", "abi", "cache", "memory"}
 PARTS = {"ir", "ops", "passes", "codegen", "runtime", "driver", "tree", "cli", "bench"}
 PEERS = {"torch", "onnx", "onnxruntime", "jax", "tensorflow", "matplotlib"}
 FRONT = {"numpy", "lax", "scan", "nn", "optim", "random"}

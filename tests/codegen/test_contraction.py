@@ -87,7 +87,7 @@ def test_results_turned_in_registers(rows, batch, dtype, target, rng):
     """The gradient of a wide dense layer: its weights are broadcast, and results lie along the rows."""
     kernel = product(batch, rows, 128, "b", dtype, masked=True)
     plan = plan_of(kernel, target)
-    assert plan.turned and plan.row.extent == rows
+    assert plan.transposed and plan.row.extent == rows
     compiled_agrees(kernel, target, rng)
 
 
@@ -96,16 +96,16 @@ def test_items_of_turned_results_hold_whole_vectors_of_rows(rng):
     for rows, batch, depth in ((512, 128, 512), (2048, 64, 128), (100, 256, 300)):
         kernel = product(batch, rows, depth, "b", masked=True)
         plan = plan_of(kernel, AVX512)
-        if plan.turned:
+        if plan.transposed:
             assert plan.row_block * plan.rows % plan.lanes == 0 or plan.row_block == plan.row_tiles
         compiled_agrees(kernel, host_target(), rng)
-    assert plan_of(product(128, 512, 512, "b", masked=True), AVX512).turned
+    assert plan_of(product(128, 512, 512, "b", masked=True), AVX512).transposed
 
 
 def test_rows_from_memory_are_prefetched_and_their_panel_stays_in_cache(rng):
     kernel = product(32, 20_000, 128, "b")
     plan = plan_of(kernel, AVX512)
-    assert plan.prefetch and plan.turned
+    assert plan.prefetch_rows and plan.transposed
     assert 0 < plan.fold_block * plan.width * 4 <= AVX512.l1_bytes // 4
     compiled_agrees(kernel, host_target(), rng)
 
@@ -125,8 +125,8 @@ def weight_gradient(extent: int, kernel: int, channels: int, units: int, stride:
 def test_weight_gradients_take_the_fold_in_parts(kernel, target, rng):
     """A part of B's tile stays in L1, and each tile asks for the lines of the next part."""
     plan = plan_of(kernel, target)
-    assert plan.across and plan.ahead == (plan.fold_block > 0) == (plan.row_block > 1)
-    if plan.ahead:
+    assert plan.k_strided and plan.prefetch_blocks == (plan.fold_block > 0) == (plan.row_block > 1)
+    if plan.prefetch_blocks:
         inner = prod(a.extent for a in plan.fold[plan.fold_outer + 1:])
         assert plan.fold_block * inner * plan.width * plan.dtype.itemsize <= target.l1_bytes * 2 // 3
     compiled_agrees(kernel, target, rng)
@@ -149,7 +149,7 @@ def test_long_epilogues_follow_each_tile(target, rng):
     """Sums of one register tile wait for them, in L1, and what they read beside the sums is asked for before."""
     kernel = product(300, 128, 32, "a", masked=True, steps=4)
     plan = plan_of(kernel, target)
-    assert plan.tile_function and not plan.local_tile and len(plan.beside) == 1
+    assert plan.tile_function and not plan.local_tile and len(plan.epilogue_operands) == 1
     assert workspace_bytes(plan) == plan.rows * plan.width * 4
     assert "llvm.prefetch" in driver.Compiled(program_of(kernel), target).llvm_text()
     compiled_agrees(kernel, target, rng)
@@ -193,7 +193,7 @@ def test_plain_sums_are_written_where_they_belong(m, n, k, blocked, target, rng)
     """No epilogue: tiles accumulate in the result itself, also over blocks of the fold."""
     kernel = product(m, n, k)
     plan = plan_of(kernel, target)
-    assert plan.plain and not plan.local_tile
+    assert plan.direct_store and not plan.local_tile
     assert bool(plan.fold_block) == blocked
     compiled_agrees(kernel, target, rng)
 
@@ -251,4 +251,4 @@ def test_columns_that_many_outer_points_read_do_not_come_from_memory():
     attrs = {"stride": (2, 2), "padding": ((0, 0),) * 2, "dilation": (1, 1), "groups": 1}
     kernel = get_op("conv").lower(TensorType((16, 14, 14, 1024), f32), TensorType((1, 1, 1024, 2048), f32), **attrs)
     plan = plan_of(kernel, AVX512)
-    assert plan.tiles_per_column > 8 and not plan.ahead
+    assert plan.tiles_per_column > 8 and not plan.prefetch_blocks

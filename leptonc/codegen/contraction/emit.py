@@ -33,7 +33,7 @@ def panels_of(plan: Contraction) -> dict[str, Panels]:
 
 def workspace_bytes(plan: Contraction) -> int:
     """Per-thread scratch: the local tile, or the sums of one register tile."""
-    if plan.plain or not plan.tile_function:
+    if plan.direct_store or not plan.tile_function:
         return 0
     if not plan.local_tile:
         return plan.rows * plan.width * plan.dtype.itemsize
@@ -65,7 +65,7 @@ class ContractionEmitter:
             row_item, col_item = self._decode(item)
             rows = self._block(row_item, self.plan.row_block, self.plan.row_tiles)
             cols = self._block(col_item, self.plan.col_block, self.plan.col_tiles)
-            if self.plan.plain:
+            if self.plan.direct_store:
                 self._plain_item(rows, cols)
             elif self.plan.local_tile:
                 self._local_item(rows, cols)
@@ -113,8 +113,8 @@ class ContractionEmitter:
         with self._fold_block() as block:
             for tile, row_tile, col_tile in self._summed_tiles(rows, cols):
                 self._call_tile(tile, row_tile, col_tile, self._local_address(rows, cols, row_tile, col_tile), block)
-        if self.plan.turned:
-            self.epilogue.turned(rows, cols, self.scratch)
+        if self.plan.transposed:
+            self.epilogue.transposed(rows, cols, self.scratch)
             return
         for tile, row_tile, col_tile in self._tiles(rows, cols):
             self.epilogue.of_memory(tile, row_tile, col_tile, self._local_address(rows, cols, row_tile, col_tile))
@@ -195,10 +195,10 @@ class ContractionEmitter:
         """Sums of one register tile to ``out``: over the whole fold, or added over one part of it."""
         plan = self.plan
         a, b = self._bases(row_tile, col_tile)
-        pitch = plan.stage.targets[0].stride(plan.row.name) if plan.plain else plan.width
+        pitch = plan.stage.targets[0].stride(plan.row.name) if plan.direct_store else plan.width
         name = tile_function(self.e, tile, plan.fold[plan.fold_outer:], part is not None, pitch)
         start, stop, done = part or ("0", "0", "0")
-        ahead = self._ahead(tile, a, b, row_tile) if plan.ahead else (a, b)
+        ahead = self._ahead(tile, a, b, row_tile) if plan.prefetch_blocks else (a, b)
         self.e.line(f"call void {name}(ptr {a}, ptr {b}, ptr {out}, i64 {start}, i64 {stop}, i64 {done}, "
                     f"ptr {ahead[0]}, ptr {ahead[1]})")
 
@@ -206,7 +206,7 @@ class ContractionEmitter:
         """Have what the epilogue reads beside a tile's sums brought into L1 while these are made."""
         plan, e = self.plan, self.e
         corner = ((plan.row, row_tile, plan.rows), (plan.col, col_tile, plan.width))
-        for n in plan.beside:
+        for n in plan.epilogue_operands:
             inst, access = plan.stage.insts[n], plan.stage.loads[n]
             assert isinstance(inst, Load)
             scalar = memory_type(inst.dtype)

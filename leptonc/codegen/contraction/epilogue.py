@@ -1,4 +1,4 @@
-"""What follows the sums of a contraction: its epilogue and stores, from registers, row by row from memory, or turned."""
+"""What follows the sums of a contraction: its epilogue and stores, from registers, row by row from memory, or transposed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Epilogue:
 
     def __init__(self, e: Emitter, plan: Contraction, pointers: dict[str, str], ivs: dict[str, str]):
         self.e, self.plan, self.ivs = e, plan, ivs
-        nest = Nest((), (), plan.row if plan.turned else plan.col, plan.lanes, 0, plan.fold, False)
+        nest = Nest((), (), plan.row if plan.transposed else plan.col, plan.lanes, 0, plan.fold, False)
         self.nest = NestEmitter(e, plan.stage, nest, pointers, ivs)
 
     def of_registers(self, tile: Tile, row_tile: str, col_tile: str, state: list[str]) -> None:
@@ -66,11 +66,11 @@ class Epilogue:
 
     # In vectors along the rows
 
-    def turned(self, rows: Span, cols: Span, scratch: str) -> None:
+    def transposed(self, rows: Span, cols: Span, scratch: str) -> None:
         """The tiles of a local tile at ``scratch``: squares of it are transposed, what is left over goes singly."""
         e, plan = self.e, self.plan
         first_row, count = self._extent(rows, plan.rows, plan.row.extent)
-        with e.loop("turned", *cols) as col_tile:
+        with e.loop("transposed", *cols) as col_tile:
             column = e.let(f"sub nsw i64 {col_tile}, {cols[0]}", "c")
             offset = e.mul(column, str(plan.row_block * plan.rows * plan.width))
             tiles = e.let(f"getelementptr {llvm_type(plan.dtype)}, ptr {scratch}, i64 {offset}", "tiles")

@@ -19,7 +19,7 @@ from leptonc.target import Target
 MIN_WORK = 4096  # multiply-adds below which a plain loop nest is as good
 ITEM_WORK = 1 << 18  # multiply-adds worth a parallel item
 MIN_ITEMS = 32  # items wanted, so that the split is even for any thread count
-MIN_ITEMS_ACROSS = 24  # the same where tiles of an item share lines of A
+MIN_ITEMS_K_STRIDED = 24  # the same where tiles of an item share lines of A
 EPILOGUE_INLINE = 4  # epilogues of at most that many instructions are written out for each accumulator
 LOAD_COST = 0.25  # multiply-adds that a load of an operand costs, when operands come from beyond L1
 FAR_COST = 3  # so many loads more, the first time, for each row that lies on a page of its own
@@ -27,11 +27,11 @@ SHARE_FOR_A = 5 / 8  # of L1's ways; the rest is left to B and the results
 PAGE = 4096  # bytes; also what one way of L1 covers
 FUNCTION_DEPTH = 64  # multiply-adds for each result from which moving it through L1 once more is lost in them
 STORE_COST = 48  # a strided store of one lane, in multiply-adds
-TURN_COST = 4  # the same where rows of results are contiguous: squares of results are transposed in registers
+TRANSPOSE_COST = 4  # the same where rows of results are contiguous: squares of results are transposed in registers
 LOCAL_SHARE = 8  # a local tile of finished sums fills one in so many parts of L2
 ITEM_SHARE = 4  # of L2 for an item's part of A, and as much for B's
 PACK_COST = 6  # moving one element into a panel
-TURNED_PACK_COST = 60  # the same where its neighbours in the panel lie apart in the operand
+STRIDED_PACK_COST = 60  # the same where its neighbours in the panel lie apart in the operand
 FEW_COLUMNS = 2  # tiles of columns side by side, where parts of the fold are to fit L1
 FEW_TILES = 8  # register tiles that use a part of B
 COLUMNS_FIRST = 2  # times as large must A be as B for threads to share B rather than A
@@ -58,8 +58,8 @@ class Contraction:
     with outer axes of its own, all items run at each of their points.
     ``rows`` x ``vectors`` accumulators of ``lanes``; ``row_block`` and ``col_block`` count register tiles in one
     item; ``fold_block`` > 0 takes the fold in parts, accumulating in memory: the first ``fold_outer`` reduce axes point by point,
-    the next in blocks of that extent. ``ahead``: while it works on one part, a tile asks for its operands of the next.
-    ``prefetch``: A comes from memory once, a tile's rows in one piece; each tile asks for the next one's.
+    the next in blocks of that extent. ``prefetch_blocks``: while it works on one part, a tile asks for its operands of the next.
+    ``prefetch_rows``: A comes from memory once, a tile's rows in one piece; each tile asks for the next one's.
     """
 
     stage: LinearStage
@@ -78,8 +78,8 @@ class Contraction:
     col_block: int = 1
     fold_block: int = 0
     fold_outer: int = 0
-    ahead: bool = False
-    prefetch: bool = False
+    prefetch_blocks: bool = False
+    prefetch_rows: bool = False
     registers: int = 16  # vector registers of the target
 
     @property
@@ -133,23 +133,23 @@ class Contraction:
         return prod(a.extent for a in self.outer) * self.row.extent * self.col.extent * self.depth
 
     @property
-    def across(self) -> bool:
+    def k_strided(self) -> bool:
         """Rows of A lie next to each other, so its elements along the fold apart: a weight gradient."""
         return not self.a.pack and self.a.access.stride(self.row.name) == 1 and self.depth >= FUNCTION_DEPTH
 
     @property
-    def plain(self) -> bool:
+    def direct_store(self) -> bool:
         """The sums are the results, in whole vectors: tiles write them where they belong."""
         if self._epilogue or len(self.stage.stores) > 1 or self.stage.stores[0].value != self.reduce:
             return False
         out = self.stage.targets[0]
-        return (self.depth >= FUNCTION_DEPTH and out.is_affine and out.stride(self.col.name) == 1 and not self.turned
+        return (self.depth >= FUNCTION_DEPTH and out.is_affine and out.stride(self.col.name) == 1 and not self.transposed
                 and self.col.extent % self.lanes == 0)
 
     @property
     def local_tile(self) -> bool:
-        """Sums of a whole item wait in a local tile: those that blocks of the fold add to, or whose epilogue is turned."""
-        return not self.plain and (self.fold_block > 0 or self.turned)
+        """Sums of a whole item wait in a local tile: those that blocks of the fold add to, or whose epilogue is transposed."""
+        return not self.direct_store and (self.fold_block > 0 or self.transposed)
 
     @property
     def tile_function(self) -> bool:
@@ -159,7 +159,7 @@ class Contraction:
                 or len(self.stage.stores) > 1)
 
     @property
-    def beside(self) -> tuple[int, ...]:
+    def epilogue_operands(self) -> tuple[int, ...]:
         """Loads of the epilogue that read one element for each result, in the order of the results: a tile's part of them is
         asked for while its sums are made."""
         if not self.tile_function or self.local_tile:
@@ -173,7 +173,7 @@ class Contraction:
         return sum(self.stage.after_reduce) - 1
 
     @property
-    def turned(self) -> bool:
+    def transposed(self) -> bool:
         """Results lie next to each other along the rows: the epilogue runs in vectors along them."""
         return all(t.stride(self.row.name) == 1 and t.stride(self.col.name) != 1 for t in self.stage.targets)
 
@@ -302,10 +302,10 @@ def _cost(plan: Contraction) -> float:
     cost = float(outer * plan.row_tiles * plan.col_tiles * steps * plan.depth)
     for side, axis in ((plan.a, plan.row), (plan.b, plan.col)):
         if side.pack:
-            each = PACK_COST if side.access.stride(axis.name) == 1 else TURNED_PACK_COST
+            each = PACK_COST if side.access.stride(axis.name) == 1 else STRIDED_PACK_COST
             cost += each * axis.extent * plan.depth * prod(x.extent for x in plan.panel_axes(side))
     strided = sum(t.stride(plan.col.name) != 1 for t in plan.stage.targets)
-    each = TURN_COST if plan.turned and plan.row.extent >= plan.lanes else STORE_COST
+    each = TRANSPOSE_COST if plan.transposed and plan.row.extent >= plan.lanes else STORE_COST
     return cost + each * outer * plan.row.extent * plan.col.extent * strided
 
 
@@ -316,22 +316,22 @@ def _blocked(plan: Contraction, target: Target) -> Contraction:
     row_block, col_block = plan.row_tiles, plan.col_tiles
 
     def wanting() -> bool:
-        return not plan.stage.outer and items() < (MIN_ITEMS_ACROSS if plan.across else MIN_ITEMS)
+        return not plan.stage.outer and items() < (MIN_ITEMS_K_STRIDED if plan.k_strided else MIN_ITEMS)
 
     def items() -> int:
         return outer * ceil(plan.row_tiles / row_block) * ceil(plan.col_tiles / col_block)
 
-    # turned results are stored in vectors along the rows: whole ones, at their alignment
-    whole = min(plan.row_tiles, plan.lanes // gcd(plan.rows, plan.lanes)) if plan.turned else 1
+    # transposed results are stored in vectors along the rows: whole ones, at their alignment
+    whole = min(plan.row_tiles, plan.lanes // gcd(plan.rows, plan.lanes)) if plan.transposed else 1
     while wanting() and row_block * col_block * tile_work > ITEM_WORK and (row_block > whole or col_block > 1):
         # Near a square, each element of either operand is read by the fewest items. But what an epilogue reads and writes beside
         # the sums is best left in whole lines to one thread.
-        tall = row_block * plan.rows >= col_block * plan.width if plan.plain else row_block >= col_block
+        tall = row_block * plan.rows >= col_block * plan.width if plan.direct_store else row_block >= col_block
         if row_block > whole and (tall or col_block == 1):
             row_block = max(ceil(row_block / 2), whole)
         else:
             col_block = ceil(col_block / 2)
-    if not plan.plain:  # a local tile of an item's sums should leave L2 room for the operands
+    if not plan.direct_store:  # a local tile of an item's sums should leave L2 room for the operands
         room = target.l2_bytes // LOCAL_SHARE // plan.dtype.itemsize // (plan.rows * plan.width)
         col_block = min(col_block, max(1, room))
         row_block = min(row_block, max(whole, room // col_block))
@@ -339,20 +339,20 @@ def _blocked(plan: Contraction, target: Target) -> Contraction:
     if whole < row_block < plan.row_tiles:
         row_block -= row_block % whole
     plan = replace(plan, row_block=row_block, col_block=col_block)
-    plan = replace(plan, prefetch=_streams(plan, target))
-    if plan.across:
+    plan = replace(plan, prefetch_rows=_streams(plan, target))
+    if plan.k_strided:
         return _in_parts(plan, target)
     block = _fold_block(plan, target)
     if block and _comes_from_memory(plan, target):
         plan = replace(plan, col_block=min(plan.col_block, FEW_COLUMNS))
-        return replace(plan, fold_block=_block_that_fits(plan, target.l1_bytes // 3), ahead=True)
+        return replace(plan, fold_block=_block_that_fits(plan, target.l1_bytes // 3), prefetch_blocks=True)
     return replace(plan, fold_block=block)
 
 
 def _rows_in_cache(plan: Contraction, col_block: int, target: Target) -> int:
     """Tiles of rows whose part of A stays in L2 while the columns of an item go by, if that of B leaves it the room."""
     room, size = target.l2_bytes // ITEM_SHARE, plan.depth * plan.dtype.itemsize
-    if col_block < 2 or plan.across or size * col_block * plan.width > room:
+    if col_block < 2 or plan.k_strided or size * col_block * plan.width > room:
         return plan.row_tiles
     return room // max(size * plan.rows, 1)
 
@@ -382,7 +382,7 @@ def _in_parts(plan: Contraction, target: Target) -> Contraction:
     block = ceil(extent / ceil(extent / max(1, fits // inner)))
     if at == 0 and block >= extent:
         return plan
-    return replace(plan, fold_outer=at, fold_block=block, ahead=True)
+    return replace(plan, fold_outer=at, fold_block=block, prefetch_blocks=True)
 
 
 def _streams(plan: Contraction, target: Target) -> bool:
@@ -399,7 +399,7 @@ def _fold_block(plan: Contraction, target: Target) -> int:
     if plan.row_block * plan.col_block < 4 or not plan.fold:
         return 0
     first = plan.fold[0]
-    if plan.prefetch and plan.tile_function and not plan.plain:  # A passes through L1, where B should stay
+    if plan.prefetch_rows and plan.tile_function and not plan.direct_store:  # A passes through L1, where B should stay
         fits = target.l1_bytes // 4 // (plan.width * plan.dtype.itemsize)
         return 0 if fits >= first.extent else ceil(first.extent / ceil(first.extent / fits))
     return _block_that_fits(plan, target.l2_bytes // 2)

@@ -123,12 +123,12 @@ def _step(e: Emitter, tile: Tile, a: str, b: str, at_a: str, at_b: str, state: l
     base_b = e.let(f"getelementptr {scalar}, ptr {b}, i64 {at_b}", "pb")
     columns = [_load_b(e, tile, base_b, v, scalar, vector) for v in range(tile.vectors)]
     base_a = e.let(f"getelementptr {scalar}, ptr {a}, i64 {at_a}", "pa")
-    if plan.prefetch:
+    if plan.prefetch_rows:
         ahead = e.add(e.mul(at_a, str(plan.rows)), str(plan.rows * plan.depth))
         e.prefetch(e.let(f"getelementptr {scalar}, ptr {a}, i64 {ahead}", "ahead"))
-    if plan.ahead:
+    if plan.prefetch_blocks:
         e.prefetch(e.let(f"getelementptr {scalar}, ptr %ahead.b, i64 {at_b}", "ahead"))
-    if plan.ahead and plan.across:
+    if plan.prefetch_blocks and plan.k_strided:
         e.prefetch(e.let(f"getelementptr {scalar}, ptr %ahead.a, i64 {at_a}", "ahead"))
     out = []
     for row in range(tile.rows):

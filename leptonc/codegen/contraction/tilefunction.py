@@ -20,7 +20,7 @@ def tile_function(e: Emitter, tile: Tile, fold: tuple[Axis, ...], blocked: bool,
 
     It multiplies over all of ``fold`` into ``out``, whose rows are ``pitch`` elements apart. ``blocked``: the first fold axis
     runs from start to stop alone, and where ``done`` is not 0 the results are added to what ``out`` holds. A plan that looks
-    ahead has lines prefetched from where the ``ahead`` pointers stand as ``a`` and ``b`` do for these.
+    ahead has lines prefetched from where the ``prefetch_blocks`` pointers stand as ``a`` and ``b`` do for these.
     """
     own = Emitter(fma=e.fma)
     own.declarations, own.globals, own.functions = e.declarations, e.globals, e.functions

@@ -17,11 +17,12 @@ import numpy as np
 
 from leptonc import tree
 from leptonc.errors import DtypeError, LeptonError, TracerError, describe, op_error
-from leptonc.ir.builder import Builder, Value
+from leptonc.ir.builder import Builder
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.graph import Graph, Loc
 from leptonc.ir.op import Op, get_op
 from leptonc.ir.types import TensorType, dtype_of, type_of_array
+from leptonc.ir.value import Value
 from leptonc.promotion import asarray, is_weak, numpy_dtype, result_dtype
 from leptonc.tracer import PACKAGE, Tracer, locate
 

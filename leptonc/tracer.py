@@ -19,7 +19,7 @@ from leptonc.ir.graph import Loc
 from leptonc.ir.types import TensorType
 
 if TYPE_CHECKING:
-    from leptonc.ir.builder import Value
+    from leptonc.ir.value import Value
     from leptonc.trace import Trace
 
 PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep

@@ -110,6 +110,16 @@ def places(index: Index, extents: Extents) -> frozenset[int] | None:
     return met
 
 
+def counted_axes(index: Index, extents: Extents) -> frozenset[str]:
+    """The axes whose points an index counts in row-major order, from 0; none if it does not, or names others than ``extents``."""
+    reach, terms = 1, [(axis, coeff) for axis, coeff in index.axes if extents.get(axis) != 1]
+    for axis, coeff in sorted(terms, key=lambda term: term[1]):
+        if coeff != reach or axis not in extents:
+            return frozenset()
+        reach *= extents[axis]
+    return frozenset() if index.offset or index.values or index.div != 1 else frozenset(axis for axis, _ in terms)
+
+
 # All indices of an access
 
 

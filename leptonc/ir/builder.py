@@ -1,4 +1,4 @@
-"""Building graphs: the one constructor of nodes, and the handle that rules and tracers compute with."""
+"""Building graphs: the one constructor of nodes."""
 
 from __future__ import annotations
 
@@ -11,63 +11,8 @@ import numpy as np
 from leptonc.errors import IRError, LeptonError
 from leptonc.ir.graph import Graph, Literal, Loc, Node
 from leptonc.ir.op import Op, get_op
-from leptonc.ir.types import DType, TensorType
-
-
-class Value:
-    """A value of a graph under construction. Operators emit nodes; a Python number takes the other side's type."""
-
-    __slots__ = ("builder", "id", "type")
-    __array_ufunc__ = None  # ndarray.__mul__(value) returns NotImplemented, so Value.__rmul__ is asked
-
-    def __init__(self, builder: Builder, id: int, type: TensorType):
-        self.builder = builder
-        self.id = id
-        self.type = type
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.type.shape
-
-    @property
-    def dtype(self) -> DType:
-        return self.type.dtype
-
-    def _binary(self, op: str, other: Any, swapped: bool = False) -> Value:
-        if not isinstance(other, Value):
-            other = self.builder.full(self.type, other)
-        pair = (other, self) if swapped else (self, other)
-        return self.builder.emit(get_op(op), pair)
-
-    def __add__(self, other: Any) -> Value:
-        return self._binary("add", other)
-
-    def __radd__(self, other: Any) -> Value:
-        return self._binary("add", other, swapped=True)
-
-    def __sub__(self, other: Any) -> Value:
-        return self._binary("sub", other)
-
-    def __rsub__(self, other: Any) -> Value:
-        return self._binary("sub", other, swapped=True)
-
-    def __mul__(self, other: Any) -> Value:
-        return self._binary("mul", other)
-
-    def __rmul__(self, other: Any) -> Value:
-        return self._binary("mul", other, swapped=True)
-
-    def __truediv__(self, other: Any) -> Value:
-        return self._binary("div", other)
-
-    def __rtruediv__(self, other: Any) -> Value:
-        return self._binary("div", other, swapped=True)
-
-    def __neg__(self) -> Value:
-        return self.builder.emit(get_op("neg"), (self,))
-
-    def __repr__(self) -> str:
-        return f"%{self.id}: {self.type}"
+from leptonc.ir.types import TensorType
+from leptonc.ir.value import Value
 
 
 class Builder:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from leptonc.ir.printing import Printed
 from leptonc.ir.types import DType, TensorType, dtype_of
 
 
@@ -69,7 +70,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Graph:
+class Graph(Printed):
     """A function: ``inputs`` are ids with ``input_types``; ``outputs`` are ids, repeats and inputs allowed."""
 
     name: str
@@ -113,8 +114,3 @@ class Graph:
             yield node
             for region in node.regions:
                 yield from region.walk()
-
-    def __str__(self) -> str:
-        from leptonc.ir.text import print_graph
-
-        return print_graph(self)

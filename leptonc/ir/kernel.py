@@ -27,8 +27,8 @@ import numpy as np
 
 from leptonc.errors import IRError
 from leptonc.ir.graph import Literal, Loc
-from leptonc.ir.scalar import SCALARS, result_dtype
-from leptonc.ir.types import DType, TensorType, bool_, i64
+from leptonc.ir.printing import Printed
+from leptonc.ir.types import DType, TensorType, i64
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,13 @@ class Axis:
 
 
 @dataclass(frozen=True)
+class Result:
+    """What an instruction gives, by its number."""
+
+    id: int
+
+
+@dataclass(frozen=True)
 class Index:
     """One dimension of an access: affine in axes and earlier integer values, then divided by ``div``."""
 
@@ -71,7 +78,7 @@ class Index:
             return x
         if isinstance(x, Axis):
             return Index(((x.name, 1),))
-        if isinstance(x, Scalar):
+        if isinstance(x, Result):
             return Index(values=((x.id, 1),))
         return Index(offset=int(x))
 
@@ -245,7 +252,7 @@ class Param:
 
 
 @dataclass(frozen=True)
-class Kernel:
+class Kernel(Printed):
     name: str
     params: tuple[Param, ...]
     stages: tuple[Stage, ...]
@@ -262,11 +269,6 @@ class Kernel:
 
     def buffer(self, name: str) -> Param:
         return next(p for p in (*self.params, *self.locals) if p.name == name)
-
-    def __str__(self) -> str:
-        from leptonc.ir.text import print_kernel
-
-        return print_kernel(self)
 
 
 @dataclass(frozen=True)
@@ -294,7 +296,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Program:
+class Program(Printed):
     """Calls in order. ``inputs``/``outputs`` are buffer numbers in the order of the graph's."""
 
     name: str
@@ -303,117 +305,6 @@ class Program:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     arena_bytes: int = 0
-
-    def __str__(self) -> str:
-        from leptonc.ir.text import print_program
-
-        return print_program(self)
-
-
-@dataclass(frozen=True)
-class Scalar:
-    """Handle of an instruction under construction; the recorder is the handler ``s`` of elementwise bodies."""
-
-    recorder: StageBuilder
-    id: int
-    dtype: DType
-
-
-class StageBuilder:
-    """Records one stage. Also a scalar handler: ``s.add(x, y)``, ``s.select(c, a, b)``, ``s.cast(x, dtype)``."""
-
-    def __init__(self, owner: KernelBuilder, axes: Sequence[Axis]):
-        self.owner = owner
-        self.axes = tuple(axes)
-        self.insts: list[Inst] = []
-        self.stores: list[Store] = []
-
-    def _push(self, inst: Inst) -> Scalar:
-        self.insts.append(inst)
-        return Scalar(self, len(self.insts) - 1, inst.dtype)
-
-    def load(self, buffer: Param, index: Sequence[Any] = (), pad: Any = None) -> Scalar:
-        if len(index) != buffer.type.rank:
-            raise IRError(f"{buffer.name} has rank {buffer.type.rank}, index has {len(index)}")
-        return self._push(Load(buffer.name, tuple(Index.of(i) for i in index), buffer.type.dtype, pad))
-
-    def store(self, buffer: Param, index: Sequence[Any], value: Scalar, *, accumulate: bool = False,
-              masked: bool = False) -> None:
-        if len(index) != buffer.type.rank or value.dtype != buffer.type.dtype:
-            raise IRError(f"store of {value.dtype} at {len(index)} indices into {buffer.name}: {buffer.type}")
-        self.stores.append(Store(buffer.name, tuple(Index.of(i) for i in index), value.id, accumulate, masked))
-
-    def const(self, number: Any, dtype: DType) -> Scalar:
-        return self._push(Const(dtype.numpy.type(number).item(), dtype))
-
-    def index(self, index: Any, dtype: DType = i64) -> Scalar:
-        return self._push(AxisIndex(Index.of(index), dtype))
-
-    def reduce(self, kind: str, x: Scalar) -> Scalar:
-        if kind not in REDUCTIONS:
-            raise IRError(f"no reduction {kind!r}")
-        dtype = {"argmax": i64, "argmin": i64, "any": bool_, "all": bool_}.get(kind, x.dtype)
-        return self._push(Reduce(kind, x.id, dtype))
-
-    def cast(self, x: Scalar, dtype: DType) -> Scalar:
-        return x if x.dtype == dtype else self._push(Apply("cast", (x.id,), dtype))
-
-    def dtype(self, x: Scalar) -> DType:
-        return x.dtype
-
-    def apply(self, op: str, *args: Any) -> Scalar:
-        dtype = next(a.dtype for a in reversed(args) if isinstance(a, Scalar))
-        scalars = [a if isinstance(a, Scalar) else self.const(a, dtype) for a in args]
-        return self._push(Apply(op, tuple(a.id for a in scalars), result_dtype(op, tuple(a.dtype for a in scalars))))
-
-    def __getattr__(self, name: str) -> Any:
-        op = name.rstrip("_")
-        if op not in SCALARS:
-            raise AttributeError(name)
-        return lambda *args: self.apply(op, *args)
-
-
-class KernelBuilder:
-    """Makes a Kernel: parameters first (operands, then results), then stages."""
-
-    def __init__(self, name: str):
-        self.name = name
-        self.params: list[Param] = []
-        self.locals: list[Param] = []
-        self.outer: tuple[Axis, ...] = ()
-        self.stages: list[StageBuilder] = []
-        self._axis = 0
-
-    def input(self, type: TensorType, name: str = "") -> Param:
-        return self._param(Param(name or f"a{len(self.params)}", type, "in"))
-
-    def output(self, type: TensorType, name: str = "", init: Any = None) -> Param:
-        count = sum(p.role != "in" for p in self.params)
-        return self._param(Param(name or f"r{count}", type, "out", init))
-
-    def local(self, type: TensorType, name: str = "") -> Param:
-        self.locals.append(Param(name or f"t{len(self.locals)}", type, "local"))
-        return self.locals[-1]
-
-    def _param(self, param: Param) -> Param:
-        self.params.append(param)
-        return param
-
-    def axes(self, shape: Sequence[int], reduce: bool = False) -> list[Axis]:
-        """Fresh axes of these extents, named i0, i1 ... (k0 ... for reduce axes)."""
-        out = []
-        for extent in shape:
-            out.append(Axis(f"{'k' if reduce else 'i'}{self._axis}", int(extent), reduce))
-            self._axis += 1
-        return out
-
-    def stage(self, axes: Sequence[Axis]) -> StageBuilder:
-        self.stages.append(StageBuilder(self, axes))
-        return self.stages[-1]
-
-    def build(self) -> Kernel:
-        stages = tuple(Stage(s.axes, tuple(s.insts), tuple(s.stores)) for s in self.stages)
-        return Kernel(self.name, tuple(self.params), stages, self.outer, tuple(self.locals))
 
 
 def divisors(extent: int) -> list[int]:

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from leptonc.errors import IRError
+from leptonc.ir.kernel import Kernel
 from leptonc.ir.types import TensorType
-
-if TYPE_CHECKING:
-    from leptonc.ir.builder import Value
-    from leptonc.ir.kernel import Kernel
+from leptonc.ir.value import Value
 
 
 @dataclass(frozen=True)

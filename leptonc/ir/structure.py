@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from leptonc.ir.affine import counted_axes
 from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, Reduce, Stage, operands
 
 
@@ -90,7 +91,7 @@ def find_routing(insts: Sequence[Inst], axes: Sequence[Axis], indices: Mapping[i
         value, index, number = found
         inst = insts[number]
         assert isinstance(inst, AxisIndex)
-        routing = _counts(inst.index if indices is None else indices[number], axes)
+        routing = counted_axes(inst.index if indices is None else indices[number], {a.name: a.extent for a in axes})
         if routing and not routing & (_axes_of(insts, value) | _axes_of(insts, index)):
             return Routing(reduces[0], dense, value, index, number, routing)
     return None
@@ -109,17 +110,6 @@ def one_hot(insts: Sequence[Inst], n: int) -> tuple[int, int, int] | None:
         if isinstance(insts[index], Load) and isinstance(insts[number], AxisIndex):
             return value, index, number
     return None
-
-
-def _counts(index: Index, axes: Sequence[Axis]) -> frozenset[str]:
-    """The axes whose points the index counts in row-major order, from 0; none if it does not."""
-    extents = {a.name: a.extent for a in axes}
-    reach, terms = 1, [(axis, coeff) for axis, coeff in index.axes if extents.get(axis) != 1]
-    for axis, coeff in sorted(terms, key=lambda term: term[1]):
-        if coeff != reach or axis not in extents:
-            return frozenset()
-        reach *= extents[axis]
-    return frozenset() if index.offset or index.values or index.div != 1 else frozenset(a for a, _ in terms)
 
 
 def _axes_of(insts: Sequence[Inst], n: int) -> frozenset[str]:

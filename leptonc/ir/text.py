@@ -34,6 +34,7 @@ from leptonc.ir.kernel import (
     Stage,
     Store,
 )
+from leptonc.ir.printing import text_of
 from leptonc.ir.types import DType
 
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.+]*\Z")
@@ -215,3 +216,8 @@ def print_program(program: Program, locs: bool = True) -> str:
     lines += [*calls, "}"]
     lines += [f"\nk{number} = {print_kernel(kernel)}" for kernel, number in kernels.items()]
     return "\n".join(lines)
+
+
+text_of.register(Graph)(print_graph)
+text_of.register(Kernel)(print_kernel)
+text_of.register(Program)(print_program)

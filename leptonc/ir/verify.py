@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from leptonc.errors import IRError, LeptonError
+from leptonc.ir.affine import in_dimension, span
 from leptonc.ir.graph import Graph, Literal, Node
 from leptonc.ir.kernel import (
     REDUCTIONS,
@@ -170,10 +171,8 @@ def _access_fault(access: Load | Store, guarded: bool, buffers: dict[str, Param]
             return unknown
         if guarded or index.values or any(n == 0 for n in extents.values()):
             continue
-        low = index.offset + sum(min(c * (extents[a] - 1), 0) for a, c in index.axes)
-        high = index.offset + sum(max(c * (extents[a] - 1), 0) for a, c in index.axes)
-        if low < 0 or high >= extent * index.div:
-            return f"index {index} of {access.buffer} runs over [{low}, {high}], outside of [0, {extent})"
+        if not in_dimension(index, extent, extents):
+            return f"index {index} of {access.buffer} runs over {span(index, extents)}, outside of [0, {extent})"
     return None
 
 

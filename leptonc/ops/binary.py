@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from leptonc.errors import DtypeError, op_error
-from leptonc.ir.builder import Value
 from leptonc.ir.op import Op, Sample, get_op, register, register_op
 from leptonc.ir.types import TensorType
+from leptonc.ir.value import Value
 from leptonc.ops.elementwise import BITS, FLOATS, NUMBERS, Elementwise, compare, numeric_samples, select, zeros
 
 

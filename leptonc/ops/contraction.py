@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from leptonc.errors import DtypeError, op_error
-from leptonc.ir.builder import Value
-from leptonc.ir.kernel import Kernel, KernelBuilder
+from leptonc.ir.kernel import Kernel
+from leptonc.ir.kernelbuilder import KernelBuilder
 from leptonc.ir.op import Op, Sample, get_op, register
 from leptonc.ir.types import TensorType, dtype_of
+from leptonc.ir.value import Value
 
 Dims = tuple[tuple[int, ...], tuple[int, ...]]
 

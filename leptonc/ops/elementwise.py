@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from leptonc.errors import DtypeError, LeptonError, ShapeError, op_error
-from leptonc.ir.builder import Value
-from leptonc.ir.kernel import Kernel, KernelBuilder
+from leptonc.ir.kernel import Kernel
+from leptonc.ir.kernelbuilder import KernelBuilder
 from leptonc.ir.op import Op, Sample, get_op, register, register_op
 from leptonc.ir.scalar import NUMPY
 from leptonc.ir.types import DType, TensorType, bool_, dtype_of
+from leptonc.ir.value import Value
 
 FLOATS, NUMBERS, BITS, ANY = "f", "uif", "bui", "buif"
 

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from leptonc.errors import DtypeError, op_error
-from leptonc.ir.builder import Value
-from leptonc.ir.kernel import Index, Kernel, KernelBuilder, Param, Scalar, StageBuilder
+from leptonc.ir.kernel import Index, Kernel, Param
+from leptonc.ir.kernelbuilder import KernelBuilder, Scalar, StageBuilder
 from leptonc.ir.op import Op, Sample, get_op, register
 from leptonc.ir.types import TensorType, dtype_of, i64
+from leptonc.ir.value import Value
 
 
 def _type(x: np.ndarray) -> TensorType:

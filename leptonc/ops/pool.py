@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from leptonc.errors import DtypeError, op_error
-from leptonc.ir.builder import Value
-from leptonc.ir.kernel import Kernel, KernelBuilder, Param, Scalar, reduction_identity
+from leptonc.ir.kernel import Kernel, Param, reduction_identity
+from leptonc.ir.kernelbuilder import KernelBuilder, Scalar
 from leptonc.ir.op import Op, Sample, get_op, register
 from leptonc.ir.types import DType, TensorType, dtype_of, i32, u8
+from leptonc.ir.value import Value
 from leptonc.ops.conv import out_extent
 
 Shape = tuple[int, ...]

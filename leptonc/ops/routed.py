@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from leptonc.errors import op_error
-from leptonc.ir.builder import Value
-from leptonc.ir.kernel import Axis, Kernel, KernelBuilder, Param, Scalar, StageBuilder
+from leptonc.ir.kernel import Axis, Kernel, Param
+from leptonc.ir.kernelbuilder import KernelBuilder, Scalar, StageBuilder
 from leptonc.ir.op import Op, Sample, get_op, register
 from leptonc.ir.types import TensorType, dtype_of
+from leptonc.ir.value import Value
 from leptonc.ops.conv import out_spatial
 from leptonc.ops.pool import distinct, pooled_spatial, tap_number
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from leptonc.errors import DtypeError, op_error
-from leptonc.ir.builder import Value
 from leptonc.ir.op import Op, Sample, get_op, register
 from leptonc.ir.types import TensorType, dtype_of
+from leptonc.ir.value import Value
 
 
 def _spread(x: Value, like: Value, axis: int) -> Value:

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from leptonc.errors import DtypeError, op_error
-from leptonc.ir.builder import Value
 from leptonc.ir.graph import Literal
-from leptonc.ir.kernel import Axis, Index, Kernel, KernelBuilder
+from leptonc.ir.kernel import Axis, Index, Kernel
+from leptonc.ir.kernelbuilder import KernelBuilder
 from leptonc.ir.op import Op, Sample, get_op, register
 from leptonc.ir.types import TensorType, dtype_of
+from leptonc.ir.value import Value
 
 Shape = tuple[int, ...]
 

@@ -14,7 +14,8 @@ from leptonc.codegen.contraction.emit import workspace_bytes
 from leptonc.codegen.contraction.plan import Contraction, find_contraction
 from leptonc.codegen.loops.linear import linear_stage
 from leptonc.ir.interpret import run_program
-from leptonc.ir.kernel import Kernel, KernelBuilder
+from leptonc.ir.kernel import Kernel
+from leptonc.ir.kernelbuilder import KernelBuilder
 from leptonc.ir.op import get_op
 from leptonc.ir.types import TensorType, f32, f64
 from leptonc.target import AVX2, AVX512, SSE, host_target

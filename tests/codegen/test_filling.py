@@ -9,7 +9,8 @@ import leptonc
 from leptonc import driver, nn
 from leptonc.codegen.loops.filling import filling
 from leptonc.ir.interpret import run_kernel
-from leptonc.ir.kernel import Index, Kernel, KernelBuilder
+from leptonc.ir.kernel import Index, Kernel
+from leptonc.ir.kernelbuilder import KernelBuilder
 from leptonc.ir.types import TensorType, f32
 from tests.codegen.test_kernels import program_of
 from tests.compare import both

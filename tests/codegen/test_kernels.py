@@ -8,7 +8,8 @@ import pytest
 import leptonc
 from leptonc import driver
 from leptonc.ir.interpret import run_program
-from leptonc.ir.kernel import Axis, Buffer, Call, Kernel, KernelBuilder, Program
+from leptonc.ir.kernel import Axis, Buffer, Call, Kernel, Program
+from leptonc.ir.kernelbuilder import KernelBuilder
 from leptonc.ir.op import get_op
 from leptonc.ir.reader import parse
 from leptonc.ir.types import TensorType, f32, i64

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 import leptonc.ops
-from leptonc.ir.builder import Builder, Value
+from leptonc.ir.builder import Builder
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.graph import Graph
 from leptonc.ir.types import parse_type
+from leptonc.ir.value import Value
 from leptonc.ir.verify import verify
 
 assert leptonc.ops  # importing it registers the ops

@@ -11,7 +11,8 @@ import leptonc
 from leptonc import nn, optim
 from leptonc.driver import Options, lower, optimize
 from leptonc.ir.interpret import run_program
-from leptonc.ir.kernel import Buffer, Call, Kernel, KernelBuilder, Program
+from leptonc.ir.kernel import Buffer, Call, Kernel, Program
+from leptonc.ir.kernelbuilder import KernelBuilder
 from leptonc.ir.types import TensorType, f32
 from leptonc.passes.memory.order import OrderKernels
 

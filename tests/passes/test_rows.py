@@ -12,7 +12,8 @@ from leptonc import driver, nn
 from leptonc import numpy as lnp
 from leptonc.driver import Options, compile_program, lower, optimize
 from leptonc.ir.interpret import run_program
-from leptonc.ir.kernel import Index, Kernel, KernelBuilder, Program
+from leptonc.ir.kernel import Index, Kernel, Program
+from leptonc.ir.kernelbuilder import KernelBuilder
 from leptonc.ir.types import TensorType, f32
 from leptonc.passes.loops.coarsen import coarsened, lifted
 from leptonc.passes.loops.rows import JoinRows

@@ -11,7 +11,8 @@ import leptonc
 from leptonc import driver, nn
 from leptonc import numpy as lnp
 from leptonc.ir.interpret import run_program
-from leptonc.ir.kernel import Kernel, KernelBuilder
+from leptonc.ir.kernel import Kernel
+from leptonc.ir.kernelbuilder import KernelBuilder
 from leptonc.ir.types import TensorType, f32
 from leptonc.passes.conv import staged_winograd as spread
 from leptonc.passes.conv.conv3x3 import find_conv3x3

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from leptonc.ir.affine import span
 from leptonc.ir.kernel import Index, Load, Param, Store
 
 
@@ -54,17 +55,6 @@ def row_major(shape: tuple[int, ...]) -> list[int]:
     return strides[::-1]
 
 
-def bounds(index: Index, extents: Mapping[str, int]) -> tuple[int, int] | None:
-    """Least and greatest value of the numerator over the axes; None if it depends on run-time values."""
-    if index.values:
-        return None
-    low = high = index.offset
-    for axis, coeff in index.axes:
-        reach = coeff * max(extents[axis] - 1, 0)
-        low, high = low + min(reach, 0), high + max(reach, 0)
-    return low, high
-
-
 def linearise(access: Load | Store, buffer: Param, extents: Mapping[str, int]) -> Access:
     """The access as a linear address; checks only where the index can leave its range."""
     guarded = access.pad is not None if isinstance(access, Load) else access.masked
@@ -85,7 +75,7 @@ def linearise(access: Load | Store, buffer: Param, extents: Mapping[str, int]) -
 
 
 def _check(index: Index, extent: int, extents: Mapping[str, int]) -> list[Check]:
-    span = bounds(index, extents)
-    lower = span is None or span[0] < 0
-    upper = span is None or span[1] > (extent - 1) * index.div
+    reached = span(index, extents)
+    lower = reached is None or reached.low < 0
+    upper = reached is None or reached.high > (extent - 1) * index.div
     return [Check(index, extent, lower, upper)] if lower or upper or index.div != 1 else []

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 
+from leptonc.ir.affine import met, run
 from leptonc.ir.kernel import Axis, Const, Index, Kernel, Load, Param, Stage, Store
 
 Span = tuple[int, int]  # first and last+1
-ENUMERATED = 1 << 16  # indices of one dimension that are looked at one by one
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,8 @@ def _written_box(kernel: Kernel, param: Param) -> tuple[Span, ...] | None:
         extents = {a.name: a.extent for a in (*kernel.outer, *stage.map_axes)}
         for store in stage.stores:
             if store.buffer == param.name:
-                reached = None if store.accumulate or store.masked else _reached(store, extents)
+                plain = not (store.accumulate or store.masked) and _moves_in(store, extents)
+                reached = met(store.index, extents) if plain else None
                 if reached is None:
                     return None
                 found.append(reached)
@@ -78,30 +79,10 @@ def _written_box(kernel: Kernel, param: Param) -> tuple[Span, ...] | None:
     sides = [list(dict.fromkeys(reached[n] for reached in found)) for n in range(len(param.type.shape))]
     if set(product(*sides)) != set(found):  # several stores write a box together if every combination is there
         return None
-    spans = [_span(frozenset().union(*side)) for side in sides]
-    return None if None in spans else tuple(s for s in spans if s is not None)
+    spans = [run(frozenset().union(*side)) for side in sides]
+    return None if None in spans else tuple((s.low, s.high + 1) for s in spans if s is not None)
 
 
-def _reached(store: Store, extents: dict[str, int]) -> tuple[frozenset[int], ...] | None:
-    """The indices that a store meets in each dimension; None if they depend on each other, or on what is computed."""
-    used: set[str] = set()
-    out = []
-    for index in store.index:
-        names = {a for a, _ in index.axes}
-        if index.values or index.div != 1 or used & names or not names <= extents.keys():
-            return None
-        used |= names
-        if prod(extents[a] for a in names) > ENUMERATED:
-            return None
-        reached = frozenset({index.offset})
-        for axis, coeff in index.axes:
-            reached = frozenset(n + coeff * k for n in reached for k in range(extents[axis]))
-        out.append(reached)
-    return tuple(out)
-
-
-def _span(reached: frozenset[int]) -> Span | None:
-    if not reached:
-        return None
-    low, high = min(reached), max(reached) + 1
-    return (low, high) if high - low == len(reached) else None
+def _moves_in(store: Store, extents: dict[str, int]) -> bool:
+    """Whether a store's place depends on map axes alone."""
+    return all(axis in extents for index in store.index for axis, _ in index.axes)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from leptonc.codegen.loops.access import Access, linearise
+from leptonc.ir.affine import distinct_axes
 from leptonc.ir.kernel import Axis, AxisIndex, Const, Index, Inst, Kernel, Load, Reduce, Stage, Store, operands
 
 
@@ -99,24 +100,11 @@ def _parallel_axes(stage: Stage, extents: dict[str, int]) -> frozenset[str]:
 def _distinct(store: Store, extents: dict[str, int]) -> frozenset[str]:
     """Axes along which the store's place is never met twice.
 
-    A plain store meets no place twice by the meaning of a Kernel; for an accumulating one, the terms of a dimension
-    must be a mixed radix (each coefficient greater than the reach of the smaller ones).
+    A plain store meets no place twice by the meaning of a Kernel.
     """
-    found: set[str] = set()
-    for index in store.index:
-        if store.accumulate and (index.values or index.div != 1 or not _mixed_radix(index, extents)):
-            continue
-        found |= {axis for axis, _ in index.axes}
-    return frozenset(found)
-
-
-def _mixed_radix(index: Index, extents: dict[str, int]) -> bool:
-    reach = 0
-    for axis, coeff in sorted(index.axes, key=lambda term: abs(term[1])):
-        if abs(coeff) <= reach:
-            return False
-        reach += abs(coeff) * max(extents[axis] - 1, 0)
-    return True
+    if store.accumulate:
+        return distinct_axes(store.index, extents)
+    return frozenset(axis for index in store.index for axis, _ in index.axes)
 
 
 def drop_unit_axes(stage: LinearStage) -> LinearStage:

@@ -13,7 +13,8 @@ from math import gcd
 
 from leptonc.codegen.loops.access import Access
 from leptonc.codegen.loops.linear import LinearStage
-from leptonc.ir.kernel import Axis, Kernel, Load
+from leptonc.ir.affine import in_blocks
+from leptonc.ir.kernel import Axis, Index, Kernel, Load
 
 LEAST_BLOCKS = 8
 MOST_BETWEEN = 32  # units that may stand between two of a group: programs have thousands
@@ -47,11 +48,8 @@ def _accesses(stage: LinearStage) -> list[tuple[str, Access]]:
 
 def _in_rows(access: Access, axis: Axis, extents: Mapping[str, int], size: int) -> bool:
     """Whether each point of the axis has its own part of a buffer, in order, and all parts make the buffer."""
-    stride = access.stride(axis.name)
-    if stride <= 0 or stride * axis.extent != size or not access.is_affine:
-        return False
-    reach = [step * (extents[name] - 1) for name, step in access.strides if name != axis.name]
-    return access.offset + sum(min(r, 0) for r in reach) >= 0 and access.offset + sum(max(r, 0) for r in reach) < stride
+    whole = access.is_affine and access.stride(axis.name) * axis.extent == size
+    return whole and in_blocks(Index(access.strides, access.offset), axis.name, extents)
 
 
 @dataclass(frozen=True)

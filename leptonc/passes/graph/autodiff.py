@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from leptonc.errors import IRError, LeptonError, op_error
-from leptonc.ir.builder import Builder, Value
+from leptonc.ir.builder import Builder
 from leptonc.ir.graph import Graph, Node
 from leptonc.ir.op import Op, get_op
+from leptonc.ir.value import Value
 from leptonc.passes.graph.dce import Dce
 
 

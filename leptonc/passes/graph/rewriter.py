@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from leptonc.ir.builder import Value, rebuild
+from leptonc.ir.builder import rebuild
 from leptonc.ir.graph import Graph, Node
 from leptonc.ir.types import TensorType
+from leptonc.ir.value import Value
 
 
 class Rewriter:

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from leptonc.ir.builder import Value
 from leptonc.ir.graph import Node
 from leptonc.ir.op import get_op
+from leptonc.ir.value import Value
 from leptonc.ops.elementwise import Elementwise
 
 Attrs = dict[str, Any]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from leptonc.ir.builder import Value
 from leptonc.ir.graph import Graph, Node
+from leptonc.ir.value import Value
 from leptonc.passes.graph.dce import Dce
 from leptonc.passes.graph.rewriter import Rewriter
 

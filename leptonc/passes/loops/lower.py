@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from leptonc.errors import DonationError, IRError
 from leptonc.ir.graph import Graph, Literal, Node
-from leptonc.ir.kernel import Buffer, Call, Kernel, KernelBuilder, Program
+from leptonc.ir.kernel import Buffer, Call, Kernel, Program
+from leptonc.ir.kernelbuilder import KernelBuilder
 from leptonc.ir.op import get_op
 from leptonc.ir.types import TensorType
 

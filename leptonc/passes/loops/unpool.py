@@ -17,6 +17,7 @@ from math import prod
 
 import numpy as np
 
+from leptonc.ir.affine import Interval, at_first, span, terms_of
 from leptonc.ir.kernel import Axis, AxisIndex, Const, Index, Inst, Kernel, Load, Param, Program, Stage, Store
 from leptonc.ir.structure import one_hot
 from leptonc.ir.types import TensorType
@@ -157,9 +158,9 @@ def _reaches(kernel: Kernel, buffer: str) -> list[_Reach] | None:
 
 
 def _reach(index: Index, outer: set[str], extents: dict[str, int]) -> _Reach:
-    steps = [coeff * (extents[axis] - 1) for axis, coeff in index.axes if axis not in outer]
-    start = Index(tuple((axis, coeff) for axis, coeff in index.axes if axis in outer))
-    return _Reach(start, index.offset + sum(min(s, 0) for s in steps), index.offset + sum(max(s, 0) for s in steps))
+    reached = span(at_first(index, outer), extents)
+    assert reached is not None, "no values"
+    return _Reach(terms_of(index, outer), reached.low, reached.high)
 
 
 def _fill(stage: Stage, parts: Sequence[_Part], made: Kernel, kernel: Kernel, tile: Param) -> Stage | None:
@@ -212,9 +213,9 @@ def _constant(inst: Inst) -> Inst:
 
 def _leaves(part: _Part, outer: dict[str, int]) -> bool:
     """Whether some tile's part reaches beyond the pool's windows."""
-    steps = [coeff * (outer[axis] - 1) for axis, coeff in part.start.axes]
-    low, high = part.first + sum(min(s, 0) for s in steps), part.first + part.count - 1 + sum(max(s, 0) for s in steps)
-    return low < 0 or high >= part.dimension.axis.extent
+    first = span(part.start + part.first, outer)
+    assert first is not None, "no values"
+    return not Interval(first.low, first.high + part.count - 1).within(part.dimension.axis.extent)
 
 
 def _reading(stage: Stage, buffer: str, parts: Sequence[_Part], tile: Param) -> Stage:

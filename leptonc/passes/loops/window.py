@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from leptonc.ir.affine import span
 from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Stage, Store, divisors, points
 from leptonc.ir.structure import is_product_sum
 from leptonc.ir.types import TensorType
@@ -41,8 +42,15 @@ class _Window:
     tap: Axis | None
 
     @property
+    def index(self) -> Index:
+        return self.axis * self.step + (self.tap or 0)
+
+    @property
     def reach(self) -> int:
-        return (self.axis.extent - 1) * self.step + (self.tap.extent if self.tap else 1)
+        """Positions of the image that the consumer reads."""
+        reached = span(self.index, {a.name: a.extent for a in (self.axis, self.tap) if a})
+        assert reached is not None, "no values"
+        return reached.high + 1
 
 
 def _joined(made: Task, used: Task, buffer: str, local_bytes: int) -> Task | None:
@@ -172,7 +180,7 @@ def _consumer(stage: Stage, windows: list[_Window], split: int, inside: list[int
     index = []
     for n in inside:
         window = windows[n]
-        at = Index.of(window.tap) if n == split else window.axis * window.step + (window.tap or 0)
+        at = Index.of(window.tap) if n == split else window.index
         index.append(at)
     insts = tuple(replace(i, buffer=tile.name, index=tuple(index)) if isinstance(i, Load) and i.buffer == buffer else i
                   for i in stage.insts)

@@ -3,8 +3,8 @@
     python -m tests.mutate_text --count 40000 --seed 1 [--run 0.05]
 
 The texts are those of traced and optimized graphs, of programs after every pass, and of the kernels of all ops. ``--run``: the
-share of accepted programs and kernels, changed ones, that also run as machine code, in a process of their own, between guard pages,
-and compared with the interpreter.
+share of what is accepted, and changed, that also runs as machine code, in a process of its own, between guard pages, and is
+compared with the interpreter.
 """
 
 from __future__ import annotations
@@ -195,13 +195,13 @@ def mutants(count: int, seed: int) -> Iterator[tuple[str, str]]:
 
 
 def campaign(count: int, seed: int, share: float = 0.0) -> Outcome:
-    """``count`` changed texts; ``share`` of the accepted programs and kernels are run."""
+    """``count`` changed texts; ``share`` of those that are accepted are run."""
     outcome, rng = Outcome(), np.random.default_rng(seed + 1)
     with Runner() as runner:
         for text, before in mutants(count, seed):
             found = outcome.check(text, before)
-            if isinstance(found, Kernel | Program) and share and rng.random() < share:
-                program = as_program(found)
+            if found is not None and share and rng.random() < share:
+                program = found if isinstance(found, ir.Graph) else as_program(found)
                 if program is not None and is_small(program):
                     _run(runner, outcome, str(program))
     return outcome

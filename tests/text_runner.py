@@ -1,4 +1,4 @@
-"""Programs as machine code in a process of their own, between guard pages, compared with the interpreter.
+"""Programs and graphs as machine code in a process of their own, between guard pages, compared with the interpreter.
 
 Every array, the arena and the threads' scratch end at a page that nobody may touch. That a process dies is a verdict too.
 """
@@ -9,6 +9,7 @@ import ctypes
 import mmap
 import subprocess
 import sys
+from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 from types import TracebackType
@@ -18,8 +19,11 @@ import numpy as np
 
 from leptonc import ir
 from leptonc.errors import IRError, LeptonError
+from leptonc.ir.evaluate import evaluate
+from leptonc.ir.graph import Graph
 from leptonc.ir.interpret import run_program
 from leptonc.ir.kernel import Buffer, Call, Kernel, Program
+from leptonc.ir.types import TensorType
 from leptonc.ir.verify import verify_memory, verify_program
 
 MOST_POINTS = 200_000
@@ -52,8 +56,10 @@ def _around(kernel: Kernel) -> Program:
     return Program("alone", buffers, (Call(kernel, tuple(range(len(buffers)))),), numbers["input"], numbers["output"])
 
 
-def is_small(program: Program) -> bool:
+def is_small(program: Program | Graph) -> bool:
     """Whether it is run in no time, by the interpreter too."""
+    if isinstance(program, Graph):
+        return sum(t.size for t in program.types.values()) <= MOST_ELEMENTS // 10
     sizes = [p.type.size for c in program.calls for p in (*c.kernel.params, *c.kernel.locals)]
     points = [prod(a.extent for a in (*c.kernel.outer, *s.axes)) for c in program.calls for s in c.kernel.stages]
     outer = [prod(a.extent for a in c.kernel.outer) for c in program.calls]
@@ -76,8 +82,12 @@ class Runner:
     def _stop(self) -> int:
         if self.process is None:
             return 0
-        assert self.process.stdin is not None
-        self.process.stdin.close()
+        assert self.process.stdin is not None and self.process.stdout is not None
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass  # it has died with a program unread
+        self.process.stdout.close()
         code, self.process = self.process.wait(), None
         return code
 
@@ -132,11 +142,10 @@ def guard_everything() -> None:
     leptonc.runtime.system.aligned_bytes = lambda nbytes: Guarded.bytes(nbytes)  # type: ignore[assignment]
 
 
-def inputs(program: Program, rng: np.random.Generator) -> list[np.ndarray]:
+def inputs(types: Sequence[TensorType], rng: np.random.Generator) -> list[np.ndarray]:
     """Small whole numbers, some of them out of range of everything, so that sums are exact in any order."""
     out = []
-    for number in program.inputs:
-        type_ = program.buffers[number].type
+    for type_ in types:
         values = rng.integers(0 if type_.dtype.kind in "ub" else -4, 2 if type_.dtype.is_bool else 8, type_.shape)
         if type_.dtype.name in ("i32", "i64"):
             strange = rng.choice(np.array([-(1 << 31), (1 << 31) - 1, 1000, -1000]), type_.shape)
@@ -146,17 +155,19 @@ def inputs(program: Program, rng: np.random.Generator) -> list[np.ndarray]:
 
 
 def verdict_of(text: str) -> str:
-    from leptonc.driver import compile_program
+    from leptonc.driver import compile_program, lower, optimize
 
-    program = ir.parse(text)
-    assert isinstance(program, Program)
+    found = ir.parse(text)
+    assert isinstance(found, Program | Graph)
     try:
-        compiled = compile_program(program)
+        compiled = compile_program(lower(optimize(found)) if isinstance(found, Graph) else found)
     except LeptonError as error:
         return f"refused: {error}".splitlines()[0]
-    arrays = inputs(program, np.random.default_rng(len(text)))
+    types = found.input_types if isinstance(found, Graph) else [found.buffers[n].type for n in found.inputs]
+    arrays = inputs(types, np.random.default_rng(len(text)))
     with np.errstate(all="ignore"):
-        wanted = run_program(program, [a.copy() for a in arrays])
+        run = evaluate if isinstance(found, Graph) else run_program
+        wanted = run(found, [a.copy() for a in arrays])  # type: ignore[arg-type]
     got = compiled([Guarded.array(a) for a in arrays])
     for n, (a, b) in enumerate(zip(got, wanted)):
         close = np.allclose(a, b, rtol=1e-3, atol=1e-3, equal_nan=True) if a.dtype.kind == "f" else np.array_equal(a, b)

@@ -31,10 +31,11 @@ from leptonc.ir.kernel import (
     operands,
 )
 from leptonc.ir.scalar import SCALARS
+from leptonc.ir.structure import varying_axes
 from leptonc.ir.text import print_kernel
 from leptonc.ir.types import DType, bool_, i64, is_addressable, is_element
 from leptonc.ir.verify.faults import Fault, raised
-from leptonc.ir.verify.values import integer_ranges, varying_axes
+from leptonc.ir.verify.values import integer_ranges
 from leptonc.ir.written import Written
 
 REACH = 1 << 62  # numerators of indices, far from where 64 bits end
@@ -117,7 +118,7 @@ class _Scope:
 
     @cached_property
     def varies(self) -> tuple[frozenset[str], ...]:
-        return varying_axes(self.stage)
+        return varying_axes(self.stage.insts, frozenset(a.name for a in self.stage.reduce_axes))
 
     @cached_property
     def ranges(self) -> dict[int, Interval]:
@@ -427,7 +428,7 @@ def _apart(kernel: Kernel, one: Load | Store, stage: Stage, other: Load | Store,
     """Whether two accesses meet at the same outer point alone."""
     extents, others = ({a.name: a.extent for a in (*kernel.outer, *s.axes)} for s in (stage, second))
     if one is other:
-        varies = dict(enumerate(varying_axes(stage)))
+        varies = dict(enumerate(varying_axes(stage.insts, frozenset(a.name for a in stage.reduce_axes))))
         known = distinct_axes(one.index, extents, varies)
         if all(a.name in known for a in kernel.outer if a.extent > 1):
             return True

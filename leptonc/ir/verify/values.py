@@ -1,4 +1,4 @@
-"""What a stage's instructions depend on, and the range of its integers: what is known of indices that are computed."""
+"""The range of a stage's integers: what is known of indices that are computed."""
 
 from __future__ import annotations
 
@@ -7,28 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from leptonc.ir.affine import Extents, Interval, span
-from leptonc.ir.kernel import Apply, AxisIndex, Const, Inst, Load, Reduce, Stage, operands
+from leptonc.ir.kernel import Apply, AxisIndex, Const, Inst, Reduce, Stage
 from leptonc.ir.types import DType
-
-
-def varying_axes(stage: Stage) -> tuple[frozenset[str], ...]:
-    """The axes along which the value of each instruction may vary; a Reduce's does not along those it folds."""
-    folded = frozenset(a.name for a in stage.reduce_axes)
-    found: list[frozenset[str]] = []
-    for inst in stage.insts:
-        match inst:
-            case Const():
-                axes = frozenset[str]()
-            case Load():
-                axes = frozenset(axis for i in inst.index for axis, _ in i.axes)
-            case AxisIndex():
-                axes = frozenset(axis for axis, _ in inst.index.axes)
-            case _:
-                axes = frozenset()
-        for n in operands(inst):
-            axes |= found[n]
-        found.append(axes - folded if isinstance(inst, Reduce) else axes)
-    return tuple(found)
 
 
 def integer_ranges(stage: Stage, extents: Extents) -> dict[int, Interval]:

@@ -211,6 +211,8 @@ def disjoint(one: Sequence[Index], other: Sequence[Index], extents: Extents, oth
 
 def _apart(one: Index, other: Index, extents: Extents, others: Extents, values: Values) -> bool:
     """Whether two indices are never the same number: their spans lie apart, or their difference has a remainder."""
+    if one.is_constant and other.is_constant:  # the usual case, and there may be hundreds of stores in a stage
+        return one.offset * other.div != other.offset * one.div
     a, b = span(one, extents, values), span(other, others, values)
     if a is not None and b is not None and not a.scaled(other.div).meets(b.scaled(one.div)):
         return True

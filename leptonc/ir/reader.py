@@ -33,11 +33,11 @@ from leptonc.ir.kernel import (
 )
 from leptonc.ir.op import get_op
 from leptonc.ir.types import DTYPES, DType, TensorType, is_addressable, is_element
-from leptonc.ir.verify.attributes import attribute_fault
 from leptonc.ir.verify.faults import Fault, excerpt
 from leptonc.ir.verify.graph import graph_fault
 from leptonc.ir.verify.kernel import kernel_fault
 from leptonc.ir.verify.program import program_fault
+from leptonc.ir.verify.signature import signature_fault
 
 NESTING = 32  # regions and tuples inside each other
 DIGITS = 20
@@ -81,7 +81,7 @@ class _Reader:
     def verify(self, found: Graph | Kernel | Program) -> None:
         """Raises IRError with the line at fault."""
         if isinstance(found, Graph):
-            wrong = graph_fault(found) or attribute_fault(found)
+            wrong = graph_fault(found) or signature_fault(found)
             fault = wrong and Fault(wrong[1], wrong[0])
         else:
             fault = kernel_fault(found) if isinstance(found, Kernel) else program_fault(found)

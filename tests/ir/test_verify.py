@@ -214,6 +214,8 @@ def test_part_of_a_buffer_may_be_written_if_no_more_is_read():
     ("graph @g(%0: f32[4611686018427387904,4]) {\n  return %0\n}", "no array has the shape"),
     ("graph @g(%0: f32[2]) {\n  %1: f32[2] = neg(%0) {a = 1, a = 2}\n  return %1\n}", "given twice"),
     ("kernel @k(in x: f32[\u0664]) {\n}", "cannot read"),
+    ("graph @g(%0: f32[2]) {\n  %1: f32[2] = sub(%0)\n  return %1\n}", "takes 2 operands"),
+    ("graph @g(%0: f32[2,3]) {\n  %1: f32[2,3] = cumsum(%0) {axis = false, reverse = false}\n  return %1\n}", "a bool in it"),
 ])
 def test_strange_numbers(text: str, words: str):
     with pytest.raises(IRError, match=f"line \\d+: .*{words}"):

@@ -24,6 +24,7 @@ Part = tuple[tuple[int, ...], tuple[Interval, ...]]  # a box of a buffer under a
 
 _verified = Known[Kernel, dict[str, Part]]()
 """Kernels in which nothing is wrong, with the boxes of those results of which they do not write everything."""
+_sound = Known[Buffer, bool]()
 
 
 def verify_program(program: Program, after: str | None = None) -> None:
@@ -44,7 +45,12 @@ def program_fault(program: Program) -> Fault | None:
 def _faults(program: Program) -> Iterator[Fault]:
     """Later checks need what earlier ones have found to hold."""
     for number, buffer in enumerate(program.buffers):
-        reason = _buffer_fault(program, buffer)
+        if _sound.get(buffer) is None:
+            reason = _buffer_fault(buffer)
+            if reason is not None:
+                yield Fault(f"b{number}: {reason}", 1 + number)
+            _sound.set(buffer, True)
+        reason = None if buffer.donated is None else _donation_fault(program, buffer)
         if reason is not None:
             yield Fault(f"b{number}: {reason}", 1 + number)
     reason = _signature_fault(program)
@@ -66,7 +72,7 @@ def _faults(program: Program) -> Iterator[Fault]:
 # Buffers
 
 
-def _buffer_fault(program: Program, buffer: Buffer) -> str | None:
+def _buffer_fault(buffer: Buffer) -> str | None:
     if buffer.kind not in KINDS:
         return f"{buffer.kind!r} is no kind of buffer"
     if not is_addressable(buffer.type.shape, buffer.type.dtype):
@@ -79,7 +85,7 @@ def _buffer_fault(program: Program, buffer: Buffer) -> str | None:
         return "only a temporary has a place in the arena"
     if buffer.frozen and buffer.kind != "input":
         return "only an input is frozen"
-    return None if buffer.donated is None else _donation_fault(program, buffer)
+    return None
 
 
 def _donation_fault(program: Program, buffer: Buffer) -> str | None:

@@ -18,7 +18,7 @@ from leptonc.errors import CompileError
 from leptonc.ir.digest import digest
 from leptonc.ir.graph import Graph
 from leptonc.ir.kernel import Program
-from leptonc.ir.verify import verify_program
+from leptonc.ir.verify import verify_memory, verify_program
 from leptonc.passes.conv.staged_winograd import SpreadWinograd
 from leptonc.passes.conv.weightgrad import WinogradWeightGrad
 from leptonc.passes.conv.winograd import Winograd
@@ -82,7 +82,7 @@ PROGRAM_PASSES: tuple[Pass, ...] = (
     *PLACING,
 )
 
-verify_stage.register(Program)(lambda ir, after="", before=None: verify_program(ir, after, before))
+verify_stage.register(Program)(lambda ir, after="", before=None: verify_program(ir, after))
 
 
 @dataclass(frozen=True)
@@ -196,6 +196,7 @@ class Compiled:
     def module(self) -> Module:
         from leptonc.codegen.step.module import emit_program
 
+        verify_memory(self.program)  # a program may come from its text, or from fewer passes than all
         return emit_program(self.program, self.target)
 
     @cached_property

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from leptonc.ir.kernel import Index
 
 Extents = Mapping[str, int]
+Places = range | frozenset[int]
 ENUMERATED = 1 << 16  # places along one dimension that are looked at one by one
 
 
@@ -100,9 +101,29 @@ def in_blocks(index: Index, axis: str, extents: Extents) -> bool:
     return index.div == 1 and within is not None and within.within(index.coeff(axis))
 
 
-def places(index: Index, extents: Extents) -> frozenset[int] | None:
+def places(index: Index, extents: Extents) -> Places | None:
     """All places along a dimension that an index meets; None if they depend on values or a divisor, or are too many to list."""
-    if index.values or index.div != 1 or prod(extents[axis] for axis, _ in index.axes) > ENUMERATED:
+    if index.values or index.div != 1:
+        return None
+    if not index.axes:
+        return range(index.offset, index.offset + 1)
+    if len(index.axes) == 1 and index.axes[0][1] == 1:
+        return range(index.offset, index.offset + extents[index.axes[0][0]])
+    terms = sorted(((abs(coeff), extents[axis]) for axis, coeff in index.axes if extents[axis] != 1))
+    if any(extent == 0 for _, extent in terms):
+        return range(0)
+    found, step, count = span(index, extents), terms[0][0] if terms else 1, 1
+    assert found is not None, "no values"
+    for coeff, extent in terms:
+        if coeff % step or coeff > step * count:
+            return _listed(index, extents)
+        count += coeff // step * (extent - 1)
+    return range(found.low, found.high + 1, step)
+
+
+def _listed(index: Index, extents: Extents) -> Places | None:
+    """Places one by one."""
+    if prod(extents[axis] for axis, _ in index.axes) > ENUMERATED:
         return None
     met = frozenset({index.offset})
     for axis, coeff in index.axes:
@@ -128,7 +149,7 @@ def in_range(index: Sequence[Index], shape: Sequence[int], extents: Extents, val
     return all(in_dimension(i, extent, extents, values) for i, extent in zip(index, shape, strict=True))
 
 
-def met(index: Sequence[Index], extents: Extents) -> tuple[frozenset[int], ...] | None:
+def met(index: Sequence[Index], extents: Extents) -> tuple[Places, ...] | None:
     """The places of each dimension if an access meets every combination of them; None if that is not known."""
     names = [axis for i in index for axis, _ in i.axes]
     if len(set(names)) < len(names):
@@ -137,18 +158,48 @@ def met(index: Sequence[Index], extents: Extents) -> tuple[frozenset[int], ...] 
     return None if None in sides else tuple(side for side in sides if side is not None)
 
 
-def box(index: Sequence[Index], extents: Extents) -> tuple[Interval, ...] | None:
-    """The box of which an access meets every element, and nothing else; None if there is none."""
-    sides = met(index, extents)
-    spans = [run(side) for side in sides or ()]
-    return None if sides is None or None in spans else tuple(s for s in spans if s is not None)
-
-
-def run(numbers: frozenset[int]) -> Interval | None:
-    """The interval that numbers are; None if there are gaps between them, or none of them."""
-    if not numbers or max(numbers) - min(numbers) >= len(numbers):
+def box(accesses: Sequence[tuple[Places, ...]]) -> tuple[Interval, ...] | None:
+    """The box of which accesses together meet every element, and nothing else, by the places that each of them meets; None if it
+    is not known that there is one. Every combination of their places must be there."""
+    if not accesses:
         return None
-    return Interval(min(numbers), max(numbers))
+    if len(accesses) == 1:
+        return _boxed([_run(side) for side in accesses[0]])
+    sides = [list(dict.fromkeys(sides)) for sides in zip(*accesses)]
+    if prod(map(len, sides)) != len(set(accesses)):
+        return None
+    return _boxed([_joined(side) for side in sides])
+
+
+def _boxed(spans: Sequence[Interval | None]) -> tuple[Interval, ...] | None:
+    return None if None in spans else tuple(s for s in spans if s is not None)
+
+
+def _joined(parts: Sequence[Places]) -> Interval | None:
+    """The interval that places are together; None if there are gaps, or nothing at all."""
+    spans = [_run(part) for part in parts]
+    if None not in spans:
+        return _run_of(sorted(s for s in spans if s is not None))
+    if len(parts) > 1:
+        together = sum(map(len, parts))
+        return None if together > ENUMERATED else _run(frozenset().union(*parts))
+    return _run(parts[0])
+
+
+def _run_of(parts: Sequence[Interval]) -> Interval | None:
+    found = parts[0]
+    for part in parts[1:]:
+        if part.low > found.high + 1:
+            return None
+        found = found.hull(part)
+    return found
+
+
+def _run(numbers: Places) -> Interval | None:
+    if not numbers:
+        return None
+    low, high = (numbers[0], numbers[-1]) if isinstance(numbers, range) else (min(numbers), max(numbers))
+    return Interval(low, high) if high - low < len(numbers) else None
 
 
 def disjoint(one: Sequence[Index], other: Sequence[Index], extents: Extents, others: Extents | None = None,
@@ -160,6 +211,8 @@ def disjoint(one: Sequence[Index], other: Sequence[Index], extents: Extents, oth
 
 def _apart(one: Index, other: Index, extents: Extents, others: Extents, values: Values) -> bool:
     """Whether two indices are never the same number: their spans lie apart, or their difference has a remainder."""
+    if one.is_constant and other.is_constant:  # the usual case, and there may be hundreds of stores in a stage
+        return one.offset * other.div != other.offset * one.div
     a, b = span(one, extents, values), span(other, others, values)
     if a is not None and b is not None and not a.scaled(other.div).meets(b.scaled(one.div)):
         return True
@@ -177,7 +230,8 @@ def distinct_axes(index: Sequence[Index], extents: Extents, varies: Mapping[int,
     not follow from other dimensions must be a mixed radix, each greater than the reach of all smaller ones.
     """
     known = frozenset(axis for axis, extent in extents.items() if extent <= 1)
-    left = list(index)
+    known |= {i.axes[0][0] for i in index if len(i.axes) == 1 and i.axes[0][1] and not i.values}
+    left = [i for i in index if len(i.axes) > 1 or i.values]
     while True:
         found = [i for i in left if _follows(i, known, extents, varies)]
         if not found:
@@ -204,3 +258,17 @@ def is_injective(index: Sequence[Index], axes: Iterable[str], extents: Extents,
     """Whether no two points of the axes meet the same element."""
     moving = frozenset(axis for axis in axes if extents[axis] > 1)
     return moving <= distinct_axes(index, extents, varies)
+
+
+def meet_at_one(one: Sequence[Index], other: Sequence[Index], axis: str, extents: Extents, others: Extents) -> bool:
+    """Whether two accesses meet an element in common only where an axis of both stands at the same point, whatever all other axes
+    do: in some dimension a step of it is more than what they make of difference."""
+    return any(_steps_over(a, b, axis, extents, others) for a, b in zip(one, other, strict=True))
+
+
+def _steps_over(one: Index, other: Index, axis: str, extents: Extents, others: Extents) -> bool:
+    coeff = one.coeff(axis)
+    a, b = span(at_first(one, (axis,)), extents), span(at_first(other, (axis,)), others)
+    if a is None or b is None or one.div != other.div or other.coeff(axis) != coeff:
+        return False
+    return max(abs(a.high - b.low), abs(b.high - a.low)) < abs(coeff)

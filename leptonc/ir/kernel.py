@@ -123,14 +123,36 @@ def _merge(a: tuple[tuple[Any, int], ...], b: tuple[tuple[Any, int], ...]) -> tu
     return tuple(sorted((k, c) for k, c in total.items() if c))
 
 
+def number_bits(number: float | int | bool | None, dtype: DType) -> bytes | str | None:
+    """A number as an element of a dtype, by its bits: NaN is itself, 0.0 is not -0.0, 1 is 1.0. What is no element is its text."""
+    if number is None:
+        return None
+    try:
+        with np.errstate(over="ignore"):
+            return Literal.of(dtype.numpy.type(number)).data
+    except (ValueError, OverflowError, TypeError):
+        return repr(number)
+
+
 @dataclass(frozen=True)
 class Load:
-    """``buffer[index]``; ``pad`` (a number, or None: always in range) where out of range."""
+    """``buffer[index]``; ``pad`` (a number, or None: always in range) where out of range. Pads are compared by their bits."""
 
     buffer: str
     index: tuple[Index, ...]
     dtype: DType
     pad: float | int | bool | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return (isinstance(other, Load) and self.buffer == other.buffer and self.index == other.index
+                and self.dtype == other.dtype and self._bits == other._bits)
+
+    def __hash__(self) -> int:
+        return hash((self.buffer, self.index, self._bits))
+
+    @property
+    def _bits(self) -> bytes | str | None:
+        return None if self.pad is None else number_bits(self.pad, self.dtype)
 
 
 @dataclass(frozen=True)
@@ -145,8 +167,8 @@ class Const:
         return hash((self._bits, self.dtype))
 
     @cached_property
-    def _bits(self) -> bytes:
-        return Literal.of(self.dtype.numpy.type(self.value)).data
+    def _bits(self) -> bytes | str | None:
+        return number_bits(self.value, self.dtype)
 
 
 @dataclass(frozen=True)
@@ -249,6 +271,17 @@ class Param:
     type: TensorType
     role: str = "in"
     init: float | int | bool | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return (isinstance(other, Param) and self.name == other.name and self.type == other.type and self.role == other.role
+                and self._bits == other._bits)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.type, self.role, self._bits))
+
+    @property
+    def _bits(self) -> bytes | str | None:
+        return None if self.init is None else number_bits(self.init, self.type.dtype)
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,12 @@ from leptonc.ir.kernel import (
     Store,
 )
 from leptonc.ir.op import get_op
-from leptonc.ir.types import DTYPES, DType, TensorType
-from leptonc.ir.verify import verify, verify_program
+from leptonc.ir.types import DTYPES, DType, TensorType, is_addressable, is_element
+from leptonc.ir.verify.faults import Fault, excerpt
+from leptonc.ir.verify.graph import graph_fault
+from leptonc.ir.verify.kernel import kernel_fault
+from leptonc.ir.verify.program import program_fault
+from leptonc.ir.verify.signature import signature_fault
 
 NESTING = 32  # regions and tuples inside each other
 DIGITS = 20
@@ -44,7 +48,7 @@ _TOKEN = re.compile(r"""(?P<space>[ \t\r]+)|(?P<newline>\n)
     |(?P<value>%\d+)
     |(?P<number>-?(?:\d+\.\d*(?:e[+-]?\d+)?|\d+(?:e[+-]?\d+)?|inf\b|nan\b))
     |(?P<word>[A-Za-z_][A-Za-z0-9_]*)
-    |(?P<mark>->|\+=|[-+*/=(){}\[\]<>,:])""", re.VERBOSE)
+    |(?P<mark>->|\+=|[-+*/=(){}\[\]<>,:])""", re.VERBOSE | re.ASCII)
 
 
 def parse(text: str) -> Any:
@@ -56,10 +60,7 @@ def parse(text: str) -> Any:
     found = readers[reader.token]()
     if reader.kind != "end":
         reader.fail(f"expected the end, found {reader.token!r}")
-    if isinstance(found, Graph):
-        verify(found)
-    elif isinstance(found, Program):
-        verify_program(found)
+    reader.verify(found)
     return found
 
 
@@ -74,7 +75,20 @@ class _Reader:
         self.line = 1
         self.depth = 0
         self.kind = self.token = ""
+        self.rows: dict[int, list[int]] = {}  # by id of what was read: the line of each line of its text, or of each node
         self.advance()
+
+    def verify(self, found: Graph | Kernel | Program) -> None:
+        """Raises IRError with the line at fault."""
+        if isinstance(found, Graph):
+            wrong = graph_fault(found) or signature_fault(found)
+            fault = wrong and Fault(wrong[1], wrong[0])
+        else:
+            fault = kernel_fault(found) if isinstance(found, Kernel) else program_fault(found)
+        if fault is not None:
+            rows = self.rows[id(fault.kernel or found)]
+            line = rows[min(fault.line or 0, len(rows) - 1)] if rows else 1
+            raise IRError(f"line {line}: {fault.reason}\n{excerpt(self.text, line - 1)}")
 
     # Tokens
 
@@ -173,8 +187,8 @@ class _Reader:
     def shape_of(self, dtype: DType) -> TensorType:
         self.expect("[")
         shape = tuple(self.many(self.integer, "]"))
-        if any(n < 0 for n in shape):
-            self.fail(f"shape {shape} has a negative extent")
+        if not is_addressable(shape, dtype):
+            self.fail(f"no array has the shape {shape!s:.80}")
         return TensorType(shape, dtype)
 
     def number(self) -> int | float | bool:
@@ -206,12 +220,10 @@ class _Reader:
         numbers = self.many(self.number, ">")
         if len(numbers) != type_.size:
             self.fail(f"{len(numbers)} elements for {type_}")
-        try:
-            with np.errstate(over="ignore"):
-                array = np.array(numbers, type_.dtype.numpy).reshape(type_.shape)
-        except OverflowError:
-            self.fail(f"an element is out of the range of {type_.dtype}")
-        return Literal(type_, array.tobytes())
+        strange = [number for number in numbers if not is_element(number, type_.dtype)]
+        if strange:
+            self.fail(f"{strange[0]!r} is no element of {type_}")
+        return Literal(type_, np.array(numbers, type_.dtype.numpy).tobytes())
 
     def _packed(self, type_: TensorType) -> Literal:
         try:
@@ -241,14 +253,18 @@ class _Reader:
         self.expect("(")
         inputs = self.many(self._input, ")")
         self.expect("{")
-        nodes = []
+        nodes, lines = [], []
         while not self.accept("return"):
+            lines.append(self.line)
             nodes.append(self._node())
+        lines.append(self.line)
         outputs = []
         if not self.accept("}"):
             outputs = self.many(self.value, "}")
         names = tuple(n for _, n, _ in inputs)
-        return Graph(name, tuple(i for i, _, _ in inputs), tuple(t for _, _, t in inputs), tuple(nodes), tuple(outputs), names)
+        graph = Graph(name, tuple(i for i, _, _ in inputs), tuple(t for _, _, t in inputs), tuple(nodes), tuple(outputs), names)
+        self.rows[id(graph)] = lines
+        return graph
 
     def _input(self) -> tuple[int, str, TensorType]:
         value = self.value()
@@ -291,6 +307,7 @@ class _Reader:
     # Kernels
 
     def kernel(self) -> Kernel:
+        rows = [self.line]
         self.expect("kernel")
         name = self.symbol()
         self.expect("(")
@@ -306,8 +323,10 @@ class _Reader:
         self.expect("{")
         stages = []
         while not self.accept("}"):
-            stages.append(self._stage())
-        return Kernel(name, tuple(params), tuple(stages), tuple(outer), tuple(local))
+            stages.append(self._stage(rows))
+        found = Kernel(name, tuple(params), tuple(stages), tuple(outer), tuple(local))
+        self.rows[id(found)] = rows
+        return found
 
     def _param(self) -> Param:
         role = self.take("word")
@@ -324,7 +343,10 @@ class _Reader:
         extent = self.integer()
         return Axis(name, extent, self.accept("reduce"))
 
-    def _stage(self) -> Stage:
+    def _stage(self, rows: list[int]) -> Stage:
+        """``rows`` gets the lines of the stage's head, its instructions, its stores and its end."""
+        rows.append(self.line)
+        lines: tuple[list[int], list[int]] = [], []
         self.expect("stage")
         self.expect("(")
         axes = self.many(self._axis, ")")
@@ -332,14 +354,18 @@ class _Reader:
         insts: list[Inst] = []
         stores: list[Store] = []
         while not self.accept("}"):
+            line = self.line
             if self.accept("store"):
+                lines[1].append(line)
                 stores.append(self._store())
                 continue
+            lines[0].append(line)
             number = self.value()
             if number != len(insts):
                 self.fail(f"expected %{len(insts)}, found %{number}")
             self.expect("=")
             insts.append(self._inst())
+        rows += [*lines[0], *lines[1], self.line]
         return Stage(tuple(axes), tuple(insts), tuple(stores))
 
     def _inst(self) -> Inst:
@@ -383,7 +409,7 @@ class _Reader:
         return found.exact_div(self.integer())
 
     def _terms(self) -> Index:
-        total, sign = self._term(-1 if self.accept("-") else 1), 1
+        total, sign = Index() + self._term(-1 if self.accept("-") else 1), 1
         while self.token in ("+", "-"):
             sign = 1 if self.advance() == "+" else -1
             total = total + self._term(sign)
@@ -401,6 +427,7 @@ class _Reader:
     # Programs
 
     def program(self) -> Program:
+        rows = [self.line]
         self.expect("program")
         name = self.symbol()
         self.expect("(")
@@ -413,20 +440,24 @@ class _Reader:
         self.expect("{")
         buffers: list[Buffer] = []
         while self.kind == "word" and self.token != "call":
+            rows.append(self.line)
             if self._buffer_number() != len(buffers):
                 self.fail("buffers are numbered in order")
             self.expect(":")
             buffers.append(self._buffer())
         calls = []
         while not self.accept("}"):
+            rows.append(self.line)
             calls.append(self._call())
         kernels = self._kernels()
         if any(k >= len(kernels) for k, _, _ in calls) or any(n >= len(buffers) for _, args, _ in calls for n in args):
             self.fail("a call names a kernel or a buffer that is not there")
         if any(n >= len(buffers) for n in (*inputs, *outputs)):
             self.fail("an input or output names a buffer that is not there")
-        return Program(name, tuple(buffers), tuple(Call(kernels[k], args, loc) for k, args, loc in calls), tuple(inputs),
-                       tuple(outputs), arena)
+        found = Program(name, tuple(buffers), tuple(Call(kernels[k], args, loc) for k, args, loc in calls), tuple(inputs),
+                        tuple(outputs), arena)
+        self.rows[id(found)] = rows
+        return found
 
     def _buffer_number(self) -> int:
         return self._numbered("b")

@@ -92,7 +92,8 @@ def find_routing(insts: Sequence[Inst], axes: Sequence[Axis], indices: Mapping[i
         inst = insts[number]
         assert isinstance(inst, AxisIndex)
         routing = counted_axes(inst.index if indices is None else indices[number], {a.name: a.extent for a in axes})
-        if routing and not routing & (_axes_of(insts, value) | _axes_of(insts, index)):
+        axes_of = varying_axes(insts)
+        if routing and not routing & (axes_of[value] | axes_of[index]):
             return Routing(reduces[0], dense, value, index, number, routing)
     return None
 
@@ -112,14 +113,20 @@ def one_hot(insts: Sequence[Inst], n: int) -> tuple[int, int, int] | None:
     return None
 
 
-def _axes_of(insts: Sequence[Inst], n: int) -> frozenset[str]:
-    inst = insts[n]
-    axes = frozenset[str]().union(*(_axes_of(insts, k) for k in operands(inst)))
-    if isinstance(inst, Load):
-        axes |= {a for index in inst.index for a, _ in index.axes}
-    elif isinstance(inst, AxisIndex):
-        axes |= {a for a, _ in inst.index.axes}
-    return axes
+def varying_axes(insts: Sequence[Inst], folded: frozenset[str] = frozenset()) -> tuple[frozenset[str], ...]:
+    """The axes along which the value of each instruction may vary; a Reduce's does not along those that are ``folded``."""
+    found: list[frozenset[str]] = []
+    for inst in insts:
+        axes = frozenset[str]().union(*(found[n] for n in operands(inst)))
+        match inst:
+            case Load():
+                axes |= {axis for index in inst.index for axis, _ in index.axes}
+            case AxisIndex():
+                axes |= {axis for axis, _ in inst.index.axes}
+            case Reduce():
+                axes -= folded
+        found.append(axes)
+    return tuple(found)
 
 
 def routed_inputs(insts: Sequence[Inst], routing: Routing) -> frozenset[int]:

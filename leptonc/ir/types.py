@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
+from math import isfinite, prod
 
 import numpy as np
 
@@ -108,6 +108,29 @@ class TensorType:
         return f"{self.dtype.name}[{','.join(map(str, self.shape))}]"
 
     __repr__ = __str__
+
+
+MOST_BYTES = 1 << 47  # of a tensor: what a process can address
+MOST_DIMENSIONS = 64  # as NumPy
+
+
+def is_addressable(shape: tuple[int, ...], dtype: DType) -> bool:
+    """Whether an array of that shape may exist: extents, and the bytes of those that are not 0, are within bounds."""
+    if len(shape) > MOST_DIMENSIONS or any(n < 0 for n in shape):
+        return False
+    return prod(max(n, 1) for n in shape) * dtype.itemsize <= MOST_BYTES
+
+
+def is_element(number: object, dtype: DType) -> bool:
+    """Whether a Python number is an element of a dtype; a float may be rounded to one, but not to infinity."""
+    if dtype.is_bool or isinstance(number, bool):
+        return dtype.is_bool and isinstance(number, bool)
+    if dtype.is_int:
+        info = np.iinfo(dtype.numpy)
+        return isinstance(number, int) and int(info.min) <= number <= int(info.max)
+    if not isinstance(number, int | float):
+        return False
+    return not isfinite(number) or abs(number) <= float(np.finfo(dtype.numpy).max)
 
 
 _TYPE_TEXT = re.compile(r"([a-z0-9]+)\[([0-9, ]*)\]\Z")

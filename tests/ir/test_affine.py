@@ -16,9 +16,11 @@ from leptonc.ir.affine import (
     in_blocks,
     in_dimension,
     is_injective,
+    meet_at_one,
     places,
     span,
 )
+from leptonc.ir.affine import met as reached
 from leptonc.ir.kernel import Index
 
 AXES = ("i", "j", "k")
@@ -75,12 +77,12 @@ def test_places_and_boxes():
     for rng, extents in cases(3):
         index = (drawn(rng, ("i", "j"), div=False), drawn(rng, ("k",), div=False))
         met = set(zip(*(numbers(i, extents) for i in index)))
-        assert places(index[0], extents) == {a for a, _ in met}
-        found = box(index, extents)
+        assert set(places(index[0], extents)) == {a for a, _ in met}, (index, extents)
+        found = box([sides for sides in [reached(index, extents)] if sides])
         whole = {(a, b) for a in range(-40, 40) for b in range(-40, 40)
                  if found and found[0].low <= a <= found[0].high and found[1].low <= b <= found[1].high}
         assert found is None or whole == met
-    assert box((Index((("i", 1),)), Index((("i", 1),))), {"i": 3}) is None
+    assert reached((Index((("i", 1),)), Index((("i", 1),))), {"i": 3}) is None
 
 
 def test_disjoint_accesses_share_no_element():
@@ -135,3 +137,30 @@ def test_blocks_and_counting():
     assert not in_blocks(Index((("i", 4), ("j", 1)), 1), "i", {"i": 2, "j": 4})
     assert counted_axes(Index((("i", 3), ("j", 1))), {"i": 5, "j": 3}) == {"i", "j"}
     assert not counted_axes(Index((("i", 2), ("j", 1))), {"i": 5, "j": 3})
+
+
+def test_boxes_of_several_accesses():
+    two = {"i": 3, "j": 5}
+    even, odd = Index((("i", 2),)), Index((("i", 2),), 1)
+    rows = Index((("j", 1),))
+    assert box([reached((even, rows), two), reached((odd, rows), two)]) == (Interval(0, 5), Interval(0, 4))
+    assert box([reached((even, rows), two)]) is None
+    long = {"i": 1 << 20, "j": 1 << 20}
+    parts = [reached((Index((("i", 1),)),), long), reached((Index((("j", 1),), 1 << 20),), long)]
+    assert box(parts) == (Interval(0, (1 << 21) - 1),)
+    assert box([parts[0], reached((Index((("j", 1),), (1 << 20) + 1),), long)]) is None
+    a, b = Index((("i", 1),)), Index((("i", 1),), 3)
+    assert box([reached((a, Index()), two), reached((b, Index(offset=1)), two)]) is None, "two corners of a square"
+
+
+def test_accesses_that_meet_at_one_point_of_an_axis():
+    told = 0
+    for rng, extents in cases(6, 1000):
+        step = Index((("i", int(rng.integers(4, 12))),))
+        one, other = (step + drawn(rng, ("j", "k"), div=False),), (step + drawn(rng, ("j", "k"), div=False),)
+        if meet_at_one(one, other, "i", extents, extents):
+            told += bool(extents["i"] > 1)
+            points = list(product(*(range(extents[a]) for a in AXES)))
+            for p, a in zip(points, numbers(one[0], extents)):
+                assert all(p[0] == q[0] for q, b in zip(points, numbers(other[0], extents)) if a == b), (one, other, extents)
+    assert told > 20

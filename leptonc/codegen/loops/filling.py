@@ -5,10 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import product
 from math import prod
 
-from leptonc.ir.affine import met, run
+from leptonc.ir.affine import Places, box, met
 from leptonc.ir.kernel import Axis, Const, Index, Kernel, Load, Param, Stage, Store
 
 Span = tuple[int, int]  # first and last+1
@@ -64,7 +63,7 @@ def _written_box(kernel: Kernel, param: Param) -> tuple[Span, ...] | None:
     """The box that plain stores write all of, before anything reads it; None if there is no such box."""
     if any(isinstance(i, Load) and i.buffer == param.name for s in kernel.stages for i in s.insts):
         return None
-    found: list[tuple[frozenset[int], ...]] = []
+    found: list[tuple[Places, ...]] = []
     for stage in kernel.stages:
         extents = {a.name: a.extent for a in (*kernel.outer, *stage.map_axes)}
         for store in stage.stores:
@@ -74,13 +73,8 @@ def _written_box(kernel: Kernel, param: Param) -> tuple[Span, ...] | None:
                 if reached is None:
                     return None
                 found.append(reached)
-    if not found:
-        return None
-    sides = [list(dict.fromkeys(reached[n] for reached in found)) for n in range(len(param.type.shape))]
-    if set(product(*sides)) != set(found):  # several stores write a box together if every combination is there
-        return None
-    spans = [run(frozenset().union(*side)) for side in sides]
-    return None if None in spans else tuple((s.low, s.high + 1) for s in spans if s is not None)
+    spans = box(found)
+    return None if spans is None else tuple((s.low, s.high + 1) for s in spans)
 
 
 def _moves_in(store: Store, extents: dict[str, int]) -> bool:

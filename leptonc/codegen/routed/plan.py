@@ -149,7 +149,7 @@ class Routed:
 def find_routed(stage: LinearStage, target: Target) -> Routed | None:
     """The stage as a scheduled routed sum; None if it is none, or of a form that has no schedule."""
     routing = find_routing(stage.insts, stage.axes, stage.indices)
-    if routing is None or stage.outer or not stage.loads[routing.dense].is_affine:
+    if routing is None or stage.outer or not stage.loads[routing.dense].is_affine or any(a.extent == 0 for a in stage.axes):
         return None
     entry = frozenset[str]()
     for n in routed_inputs(stage.insts, routing):
@@ -214,8 +214,9 @@ def _scattered(stage: LinearStage, routing: Routing, entry: frozenset[str], targ
     vectors = [a for a in held if access.stride(a.name) == 1]
     lists = stage.reduce_axes or (UNIT,)
     points = points or [UNIT]
-    if not vectors or any(dense.stride(a.name) for a in points):
-        return None
+    taps = _taps(stage, routing)
+    if not vectors or any(dense.stride(a.name) for a in (*points, *(tap for tap, _ in taps))):
+        return None  # the dense operand is packed along the axes that are held and folded alone
     if any(a.name not in entry for a in stage.reduce_axes) or prod(a.extent for a in lists) > MAX_LIST:
         return None
     serial = [a for a in points if a.name not in stage.parallel] or points[-1:]
@@ -223,7 +224,7 @@ def _scattered(stage: LinearStage, routing: Routing, entry: frozenset[str], targ
     group = serial[-1]
     strip = _strip(serial[:-1], group.extent)
     rows = tuple(a for a in held if a != vectors[0])
-    return _tuned(Routed(stage, routing, _taps(stage, routing), False, outer, group, group.extent, tuple(serial[:-1]), strip,
+    return _tuned(Routed(stage, routing, taps, False, outer, group, group.extent, tuple(serial[:-1]), strip,
                          tuple(lists), rows, vectors[0]), target)
 
 

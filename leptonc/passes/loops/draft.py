@@ -105,7 +105,8 @@ class Draft:
 
 def join_producers(draft: Draft, join: Callable[[Task, Task, str], Task | None]) -> None:
     """Joins tasks with the ones that make a temporary which they alone read: ``join`` is asked for the task that takes the place of
-    the reader, given producer, reader and the temporary's name, and may decline."""
+    the reader, given producer, reader and the temporary's name, and may decline. The producer then runs later than it did: nothing
+    has written what it reads in the meantime, for buffers are written once, before they are read."""
     tasks: dict[int, Task] = dict(enumerate(draft.tasks))
     producer = {w: n for n, task in tasks.items() for w in task.writes}
     readers: dict[int, set[int]] = {}
@@ -118,17 +119,11 @@ def join_producers(draft: Draft, join: Callable[[Task, Task, str], Task | None])
             if p is None or p not in tasks or readers[buffer] != {n} or draft.buffers[buffer].kind != "temp":
                 continue
             joined = join(tasks[p], task, buffer_name(buffer))
-            if joined is not None and not _written_between(tasks, p, n):
+            if joined is not None:
                 tasks[n] = joined
                 del tasks[p]
                 break
     draft.tasks = list(tasks.values())
-
-
-def _written_between(tasks: Mapping[int, Task], p: int, n: int) -> bool:
-    """Whether anything between the two writes what the first reads: it will run later than it did."""
-    reads = set(tasks[p].reads)
-    return any(reads & set(task.writes) for k, task in tasks.items() if p < k < n)
 
 
 def _renumbered(buffer: Buffer, number: Mapping[int, int]) -> Buffer:

@@ -100,8 +100,7 @@ class _Fusion:
 
     def _unlink(self, n: int, task: Task) -> None:
         for buffer in task.writes:
-            if self.producer.get(buffer) == n:
-                del self.producer[buffer]
+            del self.producer[buffer]
         for buffer in task.reads:
             self.readers[buffer].discard(n)
 
@@ -157,7 +156,7 @@ class _Fusion:
         if not stores_at_axes(producer, producer.stores[0]) or not self._worth(p, producer, consumer, buffer):
             return False
         agreed = _agreed_views(made.kernel, task.kernel, {buffer})
-        if agreed is None or _reads_what_it_writes(agreed[0], agreed[1]):
+        if agreed is None:
             return False
         first, second = agreed
         body = with_prefix(first.stages[0], "p")
@@ -366,11 +365,6 @@ def _multiplies_gaps(stage: Stage) -> bool:
     a convolution's gradient is lowered so (``phases``); in a user's own product they count, as 0 * inf does."""
     found = product_sum(stage)
     return found is not None and any(i.div != 1 for load in found.factors(stage) for i in load.index)
-
-
-def _reads_what_it_writes(first: Kernel, second: Kernel) -> bool:
-    """Inlining moves the producer's reads later: not past a write to the same memory."""
-    return bool({p.name for p in first.params if p.role == "in"} & {p.name for p in second.params if p.role != "in"})
 
 
 def _joined_params(first: Kernel, second: Kernel, stage: Stage) -> tuple[Param, ...]:

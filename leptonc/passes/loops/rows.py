@@ -97,7 +97,7 @@ def _is_contraction(task: Task) -> bool:
     if stage is None or not is_product_sum(stage):
         return False
     return (not any(s.accumulate or s.masked for s in stage.stores)
-            and all(p.role != "inout" and p.init is None for p in task.kernel.params))
+            and all(p.init is None for p in task.kernel.params))
 
 
 def _rows(task: Task, buffer: str) -> Axis | None:

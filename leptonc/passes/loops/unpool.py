@@ -91,7 +91,7 @@ class _Part:
 def _joined(made: Task, used: Task, buffer: str, tile_bytes: int) -> Task | None:
     """Both tasks as one; None if they do not fit together."""
     image, kernel = made.kernel.buffer(buffer), used.kernel
-    if made.stage is None or not kernel.outer or image.init not in (None, 0) or set(used.writes) & set(made.reads):
+    if made.stage is None or not kernel.outer or image.init not in (None, 0):
         return None
     stage = with_prefix(made.stage, "u")
     dimensions, reaches = _dimensions(stage, buffer), _reaches(kernel, buffer)

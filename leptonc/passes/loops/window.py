@@ -61,7 +61,7 @@ def _joined(made: Task, used: Task, buffer: str, local_bytes: int) -> Task | Non
     if made.kernel.buffer(buffer).init is not None or made.kernel.buffer(buffer).type != used.kernel.buffer(buffer).type:
         return None
     windows = _windows(second, buffer)
-    if windows is None or _shared_writes(made, used):
+    if windows is None or _clash(made, used):
         return None
     spatial = [n for n, w in enumerate(windows) if w.tap is not None]
     split = spatial[0] if len(spatial) > 1 else -1
@@ -110,10 +110,8 @@ def _is_contraction(stage: Stage, buffer: str) -> bool:
     return store.buffer == buffer and stores_at_axes(stage, store) and len(store.index) == len(stage.map_axes)
 
 
-def _shared_writes(made: Task, used: Task) -> bool:
-    """Whether one overwrites what the other reads, or they see a buffer under different shapes."""
-    if set(used.writes) & set(made.reads):
-        return True
+def _clash(made: Task, used: Task) -> bool:
+    """Whether they see a buffer under different shapes."""
     types = {p.name: p.type for p in made.kernel.params}
     return any(types.get(p.name, p.type) != p.type for p in used.kernel.params)
 

@@ -95,7 +95,7 @@ def _never_meet(row: _Row) -> bool:
 
 
 def _forward(span: Span, extents: Sequence[int]) -> Span:
-    """The same bytes by positive strides, terms that follow each other without a gap as one. Digits of negative strides count down."""
+    """The same bytes by positive strides, terms that follow each other without a gap as one. Digits of negative ones count down."""
     start = span.start + sum(s * (n - 1) for s, n in (*span.terms, *zip(span.digits, extents)) if s < 0)
     run, terms = span.run, list[tuple[int, int]]()
     for stride, extent in sorted((abs(s), n) for s, n in span.terms if s and n > 1):

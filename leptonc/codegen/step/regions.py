@@ -132,7 +132,8 @@ def routed_regions(kernel: Kernel, plan: Routed, clear: int) -> Iterator[Region]
     """``clear``: elements of the result that each item sets to zero, one item's behind the other's."""
     size = plan.dtype.itemsize
     if clear:
-        yield Region(plan.stage.stores[0].buffer, True, 0, _flat((*plan.outer, Axis(plan.group.name, 1)), clear * size), clear * size)
+        axes = (*plan.outer, Axis(plan.group.name, 1))
+        yield Region(plan.stage.stores[0].buffer, True, 0, _flat(axes, clear * size), clear * size)
     yield from stage_regions(kernel, plan.stage, 0, {plan.routing.dense} if plan.packs else ())
     if plan.packs:
         yield Region(PANELS, False, 0, (), plan.panel_elements * size)

@@ -151,8 +151,8 @@ class _KernelUnits:
     def _packing_unit(self, panels: Panels, offset: int) -> Unit:
         size = panels.elements * panels.plan.dtype.itemsize
         what = f"pack {panels.side.buffer} into {panels.items} panels of {panels.plan.depth} x {panels.width}"
-        return self._unit(PackingUnit(panels, offset), packing_digits(panels), packing_regions(panels, offset), panels.elements, what,
-                          offset + size)
+        regions = packing_regions(panels, offset)
+        return self._unit(PackingUnit(panels, offset), packing_digits(panels), regions, panels.elements, what, offset + size)
 
     def _routed_units(self, plan: Routed) -> list[Unit]:
         lookup = find_lookup(plan, self.target)

@@ -13,7 +13,8 @@ from leptonc.codegen.loops.linear import LinearStage
 from leptonc.codegen.loops.schedule import Nest
 from leptonc.codegen.routed.plan import Routed
 from leptonc.codegen.step.step import PANELS, Digit, Region, Term
-from leptonc.ir.kernel import Axis, Kernel, Load, Store
+from leptonc.ir.affine import span
+from leptonc.ir.kernel import Axis, Index, Kernel, Load, Store
 from leptonc.memory import aligned
 
 # Digits of item numbers
@@ -154,5 +155,8 @@ def bytes_within(region: Region, axis: str | None) -> tuple[int, int]:
     """First and last+1 byte at the first point of an axis, whatever the others; 0, 0 if there are no points."""
     if any(t.extent == 0 for t in region.terms):
         return 0, 0
-    reach = [t.stride * (t.extent - 1) for t in region.terms if t.axis != axis]
-    return region.offset + sum(min(r, 0) for r in reach), region.offset + sum(max(r, 0) for r in reach) + region.run
+    terms = {str(n): term for n, term in enumerate(region.terms) if term.axis != axis}
+    index = Index(tuple((name, term.stride) for name, term in terms.items()), region.offset)
+    reached = span(index, {name: term.extent for name, term in terms.items()})
+    assert reached is not None  # no term is a value from memory
+    return reached.low, reached.high + region.run

@@ -21,7 +21,7 @@ from leptonc.stages import Lowered, Traced
 from leptonc.target import host_target
 from leptonc.transforms import ShapeDtypeStruct
 
-STAGES = ("traced", "optimized", "kernels", "llvm", "asm")
+STAGES = ("traced", "optimized", "kernels", "step", "llvm", "asm")
 
 
 class UsageError(Exception):

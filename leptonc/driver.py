@@ -232,6 +232,12 @@ class Compiled:
         """The loaded object."""
         return Executable(self.code)
 
+    def step_text(self) -> str:
+        """Units, barriers and memory of the step, each with the file that decided it."""
+        from leptonc.codegen.step.module import verified_step
+
+        return str(verified_step(self.program, self.target))
+
     def llvm_text(self) -> str:
         """The schedule in words, then the LLVM IR."""
         schedule = "".join(f"; {line}\n" for line in self.module.schedule.splitlines())
@@ -326,9 +332,9 @@ def draw(graph: Graph) -> str:
 
 
 def emit(program: Program, stage: str) -> str:
-    """The text of stage "llvm" or "asm" of a Program, for this machine; nothing is loaded."""
+    """The text of stage "step", "llvm" or "asm" of a Program, for this machine; nothing is loaded."""
     compiled = Compiled(program, host_target())
-    return compiled.llvm_text() if stage == "llvm" else compiled.asm_text()
+    return {"step": compiled.step_text, "llvm": compiled.llvm_text, "asm": compiled.asm_text}[stage]()
 
 
 def _pool_code() -> bytes:

@@ -174,10 +174,10 @@ class Compiled:
         return Shortcut(flattener(signature.treedef), self.executable.executable.call_exact, builder(self.interface.out_tree))
 
     def as_text(self, stage: str = "llvm") -> str:
-        """The text of stage "traced", "optimized", "kernels", "llvm" or "asm"."""
+        """The text of stage "traced", "optimized", "kernels", "step", "llvm" or "asm"."""
         return _text({"traced": self.traced.as_text, "optimized": lambda: self.lowered.as_text("optimized"),
-                      "kernels": lambda: self.lowered.as_text("kernels"), "llvm": self.executable.llvm_text,
-                      "asm": self.executable.asm_text}, stage)
+                      "kernels": lambda: self.lowered.as_text("kernels"), "step": self.executable.step_text,
+                      "llvm": self.executable.llvm_text, "asm": self.executable.asm_text}, stage)
 
     def cost_analysis(self) -> dict[str, Any]:
         """What a call costs, by count."""

@@ -244,7 +244,7 @@ def test_cost_and_memory_analysis():
 def test_stages_have_text():
     compiled = leptonc.jit(models.loss).trace(models.init(), *models.batch()).lower().compile()
     for stage, word in (("traced", "graph @loss"), ("optimized", "graph @loss"), ("kernels", "program @loss"),
-                        ("llvm", "define void @step"), ("asm", "step:")):
+                        ("step", "step @loss"), ("llvm", "define void @step"), ("asm", "step:")):
         assert word in compiled.as_text(stage)
     with pytest.raises(LeptonError, match="stage="):
         compiled.as_text("nonsense")

@@ -20,7 +20,7 @@ import numpy as np
 from leptonc import config, driver, tree
 from leptonc.bench.cases import Case
 from leptonc.bench.systems import forward, training_step
-from leptonc.codegen.step.units import Unit
+from leptonc.codegen.step.step import Unit
 from leptonc.ir.kernel import Apply, Kernel, Reduce, Stage, operands
 
 WARM_STEPS = 3

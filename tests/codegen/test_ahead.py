@@ -10,7 +10,7 @@ import pytest
 import leptonc
 from leptonc import driver, nn
 from leptonc.codegen.loops.linear import linear_stage
-from leptonc.codegen.step.prefetch import regions
+from leptonc.codegen.step.prefetch import prefetches
 from leptonc.ir.interpret import run_program
 from leptonc.target import host_target
 
@@ -39,9 +39,9 @@ def test_the_next_rows_are_asked_for(rng):
     x, w = operands(rng, (32, 34, 34, 3), 16)
     _, kernel, stages = tiled(pooled, x, w)
     small = replace(host_target(), l2_bytes=128 << 10)
-    found = {r.write: r for r in regions(kernel, stages, small)}
+    found = {r.write: r for r in prefetches(kernel, stages, small)}
     assert found[False].lines == -(-2 * 34 * 3 * 4 // 64) and found[True].lines == 16 * 16 * 4 // 64
-    assert not regions(kernel, stages, replace(small, l2_bytes=8 << 20))  # all of it is near anyway
+    assert not prefetches(kernel, stages, replace(small, l2_bytes=8 << 20))  # all of it is near anyway
 
 
 @pytest.mark.parametrize("f, shape, out, l2", [(pooled, (32, 34, 34, 3), 16, 128), (pooled, (64, 18, 18, 16), 32, 400),
@@ -51,7 +51,7 @@ def test_results_stay_the_same(f, shape, out, l2, rng):
     x, w = operands(rng, shape, out)
     program, kernel, stages = tiled(f, x, w)
     target = replace(host_target(), l2_bytes=l2 << 10)
-    assert regions(kernel, stages, target)
+    assert prefetches(kernel, stages, target)
     got = driver.compile_program(program, target)
     wanted = run_program(program, [x, w])[0]
     for threads in (1, 2, 3):

@@ -10,14 +10,15 @@ import pytest
 
 import leptonc
 from leptonc import nn, optim
-from leptonc.codegen.step.interleave import Region, Run, Touch, grouped
+from leptonc.codegen.step.interleave import Run, Touch, grouped
+from leptonc.codegen.step.step import Memory
 from leptonc.driver import compile_program
 from leptonc.ir.interpret import run_program
 
 
 def runs(*units: tuple[int, str]) -> list[Run]:
     """Units as ``blocks, "Wx rx wy"``: what each reads and writes of regions x, y ...; a capital for its rows alone."""
-    return [Run(tuple(Touch(Region(name[1:]), name[0] in "wW", name[0] in "WR") for name in touched.split()), blocks, n)
+    return [Run(tuple(Touch(Memory(name[1:], 0, 1), name[0] in "wW", name[0] in "WR") for name in touched.split()), blocks, n)
             for n, (blocks, touched) in enumerate(units)]
 
 
@@ -47,9 +48,9 @@ def test_groups(units, wanted):
 
 
 def test_parts_of_one_region_meet():
-    one, other = Touch(Region("arena", 0, 8), True, True), Touch(Region("arena", 4, 12), False, True)
+    one, other = Touch(Memory("arena", 0, 8), True, True), Touch(Memory("arena", 4, 12), False, True)
     assert one.crosses(other) and not one.shares(other)
-    assert not one.crosses(Touch(Region("arena", 8, 12), True, True))
+    assert not one.crosses(Touch(Memory("arena", 8, 12), True, True))
 
 
 def network(rng: np.random.Generator, batch: int) -> Any:

@@ -7,14 +7,12 @@ what the first has written. Units between them that depend on neither run before
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
 
-from leptonc.codegen.loops.access import Access
-from leptonc.codegen.loops.linear import LinearStage
-from leptonc.ir.affine import in_blocks
-from leptonc.ir.kernel import Axis, Index, Kernel, Load
+from leptonc.codegen.step.regions import bytes_within
+from leptonc.codegen.step.step import Digit, Memory, Region, Unit
 
 LEAST_BLOCKS = 8
 MOST_BETWEEN = 32  # units that may stand between two of a group: programs have thousands
@@ -29,51 +27,40 @@ class Lead:
     rows: frozenset[str]
 
 
-def lead_of(axes: Sequence[Axis], stages: Sequence[LinearStage], kernel: Kernel) -> Lead | None:
-    """The lead of a unit whose items run over ``axes``, the first of them slowest."""
-    if not axes:
+def lead_of(unit: Unit) -> Lead | None:
+    """None if items do not begin with single points of an axis."""
+    if not unit.digits or unit.digits[0].block != 1:
         return None
-    axis, found = axes[0], dict[str, bool]()
-    for stage in stages:
-        extents = {a.name: a.extent for a in (*stage.outer, *stage.axes)} | {axis.name: axis.extent}
-        for buffer, access in _accesses(stage):
-            found[buffer] = found.get(buffer, True) and _in_rows(access, axis, extents, kernel.buffer(buffer).type.size)
-    return Lead(axis.extent, frozenset(buffer for buffer, rows in found.items() if rows))
+    found = dict[str, bool]()
+    for region in unit.regions:
+        found[region.buffer] = found.get(region.buffer, True) and _in_rows(region, unit.digits[0], unit)
+    return Lead(unit.digits[0].count, frozenset(buffer for buffer, rows in found.items() if rows))
 
 
-def _accesses(stage: LinearStage) -> list[tuple[str, Access]]:
-    loads = [(inst.buffer, stage.loads[n]) for n, inst in enumerate(stage.insts) if isinstance(inst, Load)]
-    return loads + [(s.buffer, access) for s, access in zip(stage.stores, stage.targets)]
-
-
-def _in_rows(access: Access, axis: Axis, extents: Mapping[str, int], size: int) -> bool:
+def _in_rows(region: Region, digit: Digit, unit: Unit) -> bool:
     """Whether each point of the axis has its own part of a buffer, in order, and all parts make the buffer."""
-    whole = access.is_affine and access.stride(axis.name) * axis.extent == size
-    return whole and in_blocks(Index(access.strides, access.offset), axis.name, extents)
-
-
-@dataclass(frozen=True)
-class Region:
-    """Memory: a named block, or bytes [start, stop) of the arena."""
-
-    block: str
-    start: int = 0
-    stop: int = 1
-
-    def meets(self, other: Region) -> bool:
-        return self.block == other.block and self.start < other.stop and other.start < self.stop
+    stride = sum(t.stride for t in region.terms if t.axis == digit.axis)
+    if not region.buffer or stride <= 0 or stride * digit.extent != unit.kernel.buffer(region.buffer).type.nbytes:
+        return False
+    low, high = bytes_within(region, digit.axis)
+    return low >= 0 and high <= stride
 
 
 @dataclass(frozen=True)
 class Touch:
-    """What a unit reads or writes; ``rows``: a block of its lead touches its own part alone."""
+    """What a unit reads or writes; ``rows``: a block of its lead touches its own part alone. ``side``: a call, its result,
+    and whether this is the border that it fills around what it writes; the two never meet."""
 
-    region: Region
+    memory: Memory
     write: bool
     rows: bool = False
+    side: tuple[int, str, bool] | None = None
 
     def conflicts(self, other: Touch) -> bool:
-        return (self.write or other.write) and self.region.meets(other.region)
+        return (self.write or other.write) and self.memory.meets(other.memory) and not self._beside(other)
+
+    def _beside(self, other: Touch) -> bool:
+        return self.side is not None and other.side == (*self.side[:2], not self.side[2])
 
     def crosses(self, other: Touch) -> bool:
         """Whether blocks of the two units may conflict that are not the same."""
@@ -81,7 +68,7 @@ class Touch:
 
     def shares(self, other: Touch) -> bool:
         """Whether the same blocks of the two units touch the same parts of some memory."""
-        return self.rows and other.rows and self.region == other.region
+        return self.rows and other.rows and self.memory == other.memory
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ SHARE = 2  # a tile's lines may fill one in so many parts of L2
 
 
 @dataclass(frozen=True)
-class Region:
+class Prefetch:
     """What an outer point is the first to touch of a buffer: ``blocks`` runs of ``lines`` cache lines, ``apart`` elements from
     each other, from ``start`` elements behind the point's own offset on. ``strides``: of the outer axes."""
 
@@ -40,7 +40,7 @@ class Region:
         return self.blocks * self.lines
 
 
-def regions(kernel: Kernel, stages: Sequence[LinearStage], target: Target) -> tuple[Region, ...]:
+def prefetches(kernel: Kernel, stages: Sequence[LinearStage], target: Target) -> tuple[Prefetch, ...]:
     """Of all large buffers that tiles walk through; none if they are more than should be asked for."""
     touched: dict[tuple[str, bool], list[tuple[LinearStage, Access]]] = {}
     for stage in stages:
@@ -51,13 +51,13 @@ def regions(kernel: Kernel, stages: Sequence[LinearStage], target: Target) -> tu
         for store, access in zip(stage.stores, stage.targets):
             touched.setdefault((store.buffer, True), []).append((stage, access))
     params = {p.name: p for p in kernel.params}
-    found = [_region(kernel, buffer, write, accesses) for (buffer, write), accesses in touched.items()
+    found = [_prefetch(kernel, buffer, write, accesses) for (buffer, write), accesses in touched.items()
              if buffer in params and params[buffer].type.nbytes > FAR * target.l2_bytes]
     out = tuple(r for r in found if r is not None)
     return out if sum(r.count for r in out) * ALIGN <= target.l2_bytes // SHARE else ()
 
 
-def _region(kernel: Kernel, buffer: str, write: bool, accesses: list[tuple[LinearStage, Access]]) -> Region | None:
+def _prefetch(kernel: Kernel, buffer: str, write: bool, accesses: list[tuple[LinearStage, Access]]) -> Prefetch | None:
     first = accesses[0][1]
     outer = tuple((a.name, first.stride(a.name)) for a in kernel.outer)
     step = first.stride(kernel.outer[-1].name)
@@ -76,7 +76,7 @@ def _region(kernel: Kernel, buffer: str, write: bool, accesses: list[tuple[Linea
             return None
     itemsize = kernel.buffer(buffer).type.dtype.itemsize
     fresh = min(step, run)
-    return Region(buffer, outer, low + run - fresh, blocks, apart, -(-fresh * itemsize // ALIGN), itemsize, write)
+    return Prefetch(buffer, outer, low + run - fresh, blocks, apart, -(-fresh * itemsize // ALIGN), itemsize, write)
 
 
 def _strides(accesses: list[tuple[LinearStage, Access]]) -> list[tuple[int, int]]:
@@ -93,11 +93,11 @@ def _strides(accesses: list[tuple[LinearStage, Access]]) -> list[tuple[int, int]
 class AskAhead:
     """Emits, for the register tile of a number out of ``tiles``, its share of the lines at the outer point ``ivs``."""
 
-    def __init__(self, e: Emitter, parts: Sequence[Region], tiles: int, pointers: dict[str, str], ivs: dict[str, str]):
+    def __init__(self, e: Emitter, parts: Sequence[Prefetch], tiles: int, pointers: dict[str, str], ivs: dict[str, str]):
         self.e, self.tiles = e, tiles
         self.parts = [(region, self._base(region, pointers[region.buffer], ivs)) for region in parts]
 
-    def _base(self, region: Region, pointer: str, ivs: dict[str, str]) -> str:
+    def _base(self, region: Prefetch, pointer: str, ivs: dict[str, str]) -> str:
         e, offset = self.e, str(region.start)
         for axis, stride in region.strides:
             offset = e.add(offset, e.mul(ivs[axis], str(stride)))

@@ -1,271 +1,179 @@
-"""Kernels as units: LLVM functions over a range of parallel items, with what each reads, writes and costs."""
+"""Kernels as units: how each stage runs, what its items are, what they touch and cost."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import prod
 
-from leptonc.codegen.contraction.emit import ContractionEmitter, panels_of, workspace_bytes
-from leptonc.codegen.contraction.panels import Panels, emit_packing
+from leptonc.codegen.contraction.emit import panels_of, workspace_bytes
+from leptonc.codegen.contraction.panels import Panels
 from leptonc.codegen.contraction.plan import Contraction, find_contraction
-from leptonc.codegen.llvm.emitter import Emitter
 from leptonc.codegen.loops.filling import fill_kernel, filling
 from leptonc.codegen.loops.linear import LinearStage, linear_stage
-from leptonc.codegen.loops.nest import NestEmitter
 from leptonc.codegen.loops.schedule import Nest, schedule_nest, stage_cost
-from leptonc.codegen.routed.emit import RoutedEmitter, emit_routed_packing, packing_items, routed_scratch
-from leptonc.codegen.routed.lookup import LANES, Lookup, LookupEmitter, find_lookup
+from leptonc.codegen.routed.emit import routed_scratch
+from leptonc.codegen.routed.lookup import LANES, Lookup, find_lookup
 from leptonc.codegen.routed.plan import Routed, cleared_by_item, find_routed
-from leptonc.codegen.step.interleave import Lead, lead_of
-from leptonc.codegen.step.prefetch import AskAhead, regions
-from leptonc.ir.kernel import Axis, Kernel, Load, Param, Stage
+from leptonc.codegen.step.prefetch import prefetches
+from leptonc.codegen.step.regions import (
+    axis_digits,
+    contraction_digits,
+    contraction_regions,
+    distinct,
+    nest_digits,
+    packing_digits,
+    packing_regions,
+    routed_digits,
+    routed_packing_digits,
+    routed_packing_regions,
+    routed_regions,
+    stage_regions,
+)
+from leptonc.codegen.step.step import (
+    ContractionUnit,
+    Digit,
+    Inner,
+    LookupUnit,
+    NestUnit,
+    PackingUnit,
+    Region,
+    RoutedPackingUnit,
+    RoutedUnit,
+    Schedule,
+    TiledUnit,
+    Unit,
+)
+from leptonc.ir.kernel import Axis, Kernel, Param
 from leptonc.memory import aligned
 from leptonc.target import Target
 
 ENTRY_COST = 8  # operations that listing an entry of a routed sum takes
 
 
-@dataclass(frozen=True)
-class Unit:
-    """One function of a kernel. ``reads``/``writes`` are parameter names; "" stands for the shared panels.
-
-    ``panel_offset`` is where its panels begin inside the kernel's panel scratch; ``local_bytes`` per-thread scratch.
-    """
-
-    function: str
-    kernel: Kernel
-    reads: frozenset[str]
-    writes: frozenset[str]
-    items: int
-    cost: int
-    description: str
-    panel_bytes: int = 0
-    local_bytes: int = 0
-    lead: Lead | None = None
+def kernel_units(kernel: Kernel, name: str, target: Target) -> tuple[Unit, ...]:
+    """The units of a kernel, in order; their functions are called ``@name``, ``@name.1`` ..."""
+    return tuple(_KernelUnits(kernel, name, target).all())
 
 
 @dataclass
-class Functions:
-    """The functions of a module under construction, shared by equal kernels."""
-
-    target: Target
-    text: list[str] = field(default_factory=list)
-    declarations: set[str] = field(default_factory=set)
-    globals: dict[str, str] = field(default_factory=dict)
-    helpers: dict[str, str] = field(default_factory=dict)
-    _units: dict[Kernel, tuple[Unit, ...]] = field(default_factory=dict)
-
-    def units(self, kernel: Kernel) -> tuple[Unit, ...]:
-        """The units of a kernel, in order; emitted at the first request."""
-        if kernel not in self._units:
-            name = f"k{len(self._units)}.{_identifier(kernel.name)}"
-            self._units[kernel] = tuple(_KernelUnits(self, kernel, name).all())
-        return self._units[kernel]
-
-    def emitter(self) -> Emitter:
-        e = Emitter(fma=self.target.fma)
-        e.declarations, e.globals, e.functions = self.declarations, self.globals, self.helpers
-        e.reserve("ctx", "panels", "local", "begin", "end")
-        return e
-
-
-def _identifier(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "_." else "_" for c in name)[:60]
-
-
-def unit_signature(kernel: Kernel) -> str:
-    """Parameters of every unit of a kernel: buffers, shared panels, per-thread scratch, item range."""
-    pointers = "".join(f"ptr %p{n}, " for n, _ in enumerate(kernel.params))
-    return f"{pointers}ptr %panels, ptr %local, i64 %begin, i64 %end"
-
-
 class _KernelUnits:
-    def __init__(self, functions: Functions, kernel: Kernel, name: str):
-        self.functions = functions
-        self.kernel = kernel
-        self.name = name
-        self.pointers = {p.name: f"%p{n}" for n, p in enumerate(kernel.params)}
-        self.count = 0
-        self.linears: dict[Stage, LinearStage] = {}
+    """Makes the units of one kernel; ``count``: how many there are yet."""
+
+    kernel: Kernel
+    name: str
+    target: Target
+    count: int = 0
 
     def all(self) -> list[Unit]:
         units = [unit for p in self.kernel.params if p.init is not None and p.role != "in" for unit in self._fill(p)]
         if self.kernel.outer:
-            return [*units, *self._outer_units()]
+            return [*units, *self._tiled_units()]
         for stage in self.kernel.stages:
-            units += self._stage_units(stage)
+            units += self._stage_units(linear_stage(self.kernel, stage))
         return units
+
+    def _unit(self, schedule: Schedule, digits: tuple[Digit, ...], regions: Iterable[Region], cost: int, description: str,
+              panel_bytes: int = 0, local_bytes: int = 0) -> Unit:
+        function = f"@{self.name}.{self.count}" if self.count else f"@{self.name}"
+        self.count += 1
+        return Unit(function, self.kernel, schedule, digits, distinct(regions), cost, description, panel_bytes, local_bytes)
 
     def _fill(self, param: Param) -> list[Unit]:
         """Set a result to its initial value where the stages do not write it, or add to it."""
         what = filling(self.kernel, param)
         if not what.parts or self._is_cleared(param):
             return []
-        kernel = fill_kernel(self.kernel, param, what)
-        units = _KernelUnits(self.functions, kernel, f"{self.name}.fill.{param.name}").all()
-        return [replace(unit, description=f"fill {param.name} {unit.description}") for unit in units]
+        units = kernel_units(fill_kernel(self.kernel, param, what), f"{self.name}.fill.{param.name}", self.target)
+        return [replace(unit, description=f"fill {param.name} {unit.description}", fills=param.name, border=what.whole > 0)
+                for unit in units]
 
     def _is_cleared(self, param: Param) -> bool:
         """Whether a routed sum sets its part of the result to zero, item by item, before it adds to it."""
         if len(self.kernel.stages) != 1 or self.kernel.outer or param.init != 0:
             return False
-        routed = find_routed(self._linear(self.kernel.stages[0]), self.functions.target)
+        routed = find_routed(linear_stage(self.kernel, self.kernel.stages[0]), self.target)
         return routed is not None and cleared_by_item(routed, param.type.size) > 0
 
-    def _linear(self, stage: Stage) -> LinearStage:
-        if stage not in self.linears:
-            self.linears[stage] = linear_stage(self.kernel, stage)
-        return self.linears[stage]
-
-    def _stage_units(self, stage: Stage) -> list[Unit]:
-        linear = self._linear(stage)
-        routed = find_routed(linear, self.functions.target)
+    def _stage_units(self, linear: LinearStage) -> list[Unit]:
+        routed = find_routed(linear, self.target)
         if routed is not None:
-            return self._routed_units(stage, routed)
-        plan = find_contraction(linear, self.functions.target)
-        return [self._nest_unit(stage, linear, "nest")] if plan is None else self._contraction_units(stage, plan)
+            return self._routed_units(routed)
+        plan = find_contraction(linear, self.target)
+        return [self._nest_unit(linear)] if plan is None else self._contraction_units(plan)
 
-    def _write(self, body: Emitter) -> str:
-        function = f"@{self.name}.{self.count}" if self.count else f"@{self.name}"
-        self.count += 1
-        self.functions.text.append("\n".join([
-            f"define internal void {function}({unit_signature(self.kernel)}) {{", "entry:", *body.lines, "  ret void",
-            "}", ""]))
-        return function
+    def _nest_unit(self, linear: LinearStage) -> Unit:
+        nest = schedule_nest(linear, self.target)
+        return self._unit(NestUnit(linear, nest), nest_digits(nest), stage_regions(self.kernel, linear),
+                          stage_cost(linear, nest.lanes, self.target), f"nest {describe_nest(nest)}")
 
-    def _nest_unit(self, stage: Stage, linear: LinearStage, what: str) -> Unit:
-        nest = schedule_nest(linear, self.functions.target)
-        e = self.functions.emitter()
-        NestEmitter(e, linear, nest, self.pointers, {}).emit("%begin", "%end")
-        reads, writes = _touched(stage)
-        return Unit(self._write(e), self.kernel, reads, writes, nest.items, stage_cost(linear, nest.lanes, self.functions.target),
-                    f"{what} {describe_nest(nest)}", lead=lead_of(nest.parallel, [linear], self.kernel))
-
-    def _outer_units(self) -> list[Unit]:
+    def _tiled_units(self) -> list[Unit]:
         """All stages in turn at each outer point; locals live in the thread's scratch. Panels are packed before."""
-        kernel, functions = self.kernel, self.functions
+        kernel, target = self.kernel, self.target
         linears = [linear_stage(kernel, s) for s in kernel.stages]
         names = frozenset(p.name for p in kernel.locals)
-        plans = [find_contraction(linear, functions.target, names) for linear in linears]
-        nests = [schedule_nest(linear, functions.target) for linear in linears]
-        packs, panel_offset, panels_at = list[Unit](), 0, list[int]()
-        for plan in plans:
-            panels_at.append(panel_offset)
+        packs, stages, panels_at = list[Unit](), list[Inner](), 0
+        for linear in linears:
+            plan = find_contraction(linear, target, names)
+            stages.append(Inner(linear, plan, schedule_nest(linear, target), panels_at))
             for panels in panels_of(plan).values() if plan else ():
-                packs.append(self._pack_unit(panels, panel_offset))
-                panel_offset += aligned(panels.elements * panels.plan.dtype.itemsize)
-        e = functions.emitter()
-        pointers, offset = dict(self.pointers), 0
+                packs.append(self._packing_unit(panels, panels_at))
+                panels_at += aligned(panels.elements * panels.plan.dtype.itemsize)
+        locals_at, scratch_at = list[int](), 0
         for local in kernel.locals:
-            pointers[local.name] = e.let(f"getelementptr i8, ptr %local, i64 {offset}", "tile")
-            offset += aligned(local.type.nbytes)
-        scratch = e.let(f"getelementptr i8, ptr %local, i64 {offset}", "scratch")
-        sources = [self._sources(e, plan, pointers, at) if plan else {} for plan, at in zip(plans, panels_at)]
-        parts = regions(kernel, linears, functions.target)
-        with e.loop("item", "%begin", "%end") as item:
-            ivs = _decode_outer(e, kernel.outer, item)
-            following = _decode_outer(e, kernel.outer, e.add(item, "1")) if parts else {}
-            for linear, plan, nest, source in zip(linears, plans, nests, sources):
-                if plan is not None:
-                    ahead = AskAhead(e, parts, plan.tiles, pointers, following) if parts else None
-                    ContractionEmitter(e, plan, pointers, source, scratch, ivs, ahead).emit("0", str(plan.items))
-                else:
-                    NestEmitter(e, linear, nest, pointers, ivs).emit_inner()
-        points = prod(a.extent for a in kernel.outer)
-        cost = sum(points * 2 * plan.work // plan.lanes if plan else stage_cost(linear, nest.lanes, functions.target)
-                   for linear, plan, nest in zip(linears, plans, nests))
-        what = "; ".join(describe_contraction(plan) if plan else describe_nest(nest) for plan, nest in zip(plans, nests))
-        what = f"at each {' '.join(f'{a.name}:{a.extent}' for a in kernel.outer)}: {what}"
-        reads, writes = self._touched_outside()
-        offset += max((workspace_bytes(plan) for plan in plans if plan), default=0)
-        return [*packs, Unit(self._write(e), kernel, reads | ({""} if packs else set()), writes, points, cost, what, panel_offset,
-                             offset, lead_of(kernel.outer, linears, kernel))]
+            locals_at.append(scratch_at)
+            scratch_at += aligned(local.type.nbytes)
+        schedule = TiledUnit(tuple(stages), tuple(locals_at), scratch_at, prefetches(kernel, linears, target))
+        regions = [region for n, inner in enumerate(stages) for region in self._inner_regions(inner, n)]
+        local_bytes = scratch_at + max((workspace_bytes(inner.plan) for inner in stages if inner.plan), default=0)
+        unit = self._unit(schedule, axis_digits(kernel.outer), regions, self._tiled_cost(stages), describe_tiled(kernel, stages),
+                          panels_at, local_bytes)
+        return [*packs, unit]
 
-    def _touched_outside(self) -> tuple[frozenset[str], frozenset[str]]:
-        """The parameters that the stages read and write."""
-        touched = [_touched(s) for s in self.kernel.stages]
-        local = frozenset(p.name for p in self.kernel.locals)
-        return frozenset().union(*(r for r, _ in touched)) - local, frozenset().union(*(w for _, w in touched)) - local
+    def _inner_regions(self, inner: Inner, number: int) -> list[Region]:
+        if inner.plan is not None:
+            return list(contraction_regions(self.kernel, inner.plan, inner.panels_at, number))
+        return list(stage_regions(self.kernel, inner.linear, number))
 
-    def _sources(self, e: Emitter, plan: Contraction, pointers: dict[str, str], offset: int) -> dict[str, str]:
-        """Where A and B are read from: the operand, or its panels, which begin at ``offset``."""
-        sources, packed = {}, panels_of(plan)
-        for role, side in (("a", plan.a), ("b", plan.b)):
-            sources[role] = pointers[side.buffer]
-            if role in packed:
-                sources[role] = e.let(f"getelementptr i8, ptr %panels, i64 {offset}", f"panels.{role}")
-                offset += aligned(packed[role].elements * plan.dtype.itemsize)
-        return sources
+    def _tiled_cost(self, stages: list[Inner]) -> int:
+        points = prod(a.extent for a in self.kernel.outer)
+        return sum(points * 2 * s.plan.work // s.plan.lanes if s.plan else stage_cost(s.linear, s.nest.lanes, self.target)
+                   for s in stages)
 
-    def _contraction_units(self, stage: Stage, plan: Contraction) -> list[Unit]:
+    def _contraction_units(self, plan: Contraction) -> list[Unit]:
         units, offset = [], 0
         for panels in panels_of(plan).values():
-            units.append(self._pack_unit(panels, offset))
+            units.append(self._packing_unit(panels, offset))
             offset += aligned(panels.elements * plan.dtype.itemsize)
-        e = self.functions.emitter()
-        sources = self._sources(e, plan, self.pointers, 0)
-        ContractionEmitter(e, plan, self.pointers, sources, "%local").emit("%begin", "%end")
-        reads, writes = _touched(stage)
-        reads |= {""} if units else frozenset()
-        cost = 2 * plan.work // plan.lanes
-        unit = Unit(self._write(e), self.kernel, reads, writes, plan.items, cost, describe_contraction(plan), offset,
-                    workspace_bytes(plan), lead_of(plan.outer, [plan.stage], self.kernel))
-        return [*units, unit]
+        return [*units, self._unit(ContractionUnit(plan), contraction_digits(plan), contraction_regions(self.kernel, plan),
+                                   2 * plan.work // plan.lanes, describe_contraction(plan), offset, workspace_bytes(plan))]
 
-    def _routed_units(self, stage: Stage, plan: Routed) -> list[Unit]:
-        lookup = find_lookup(plan, self.functions.target)
-        if lookup is not None:
-            return [self._lookup_unit(stage, lookup)]
-        units, size = [], plan.panel_elements * plan.dtype.itemsize
-        source = self.pointers[plan.dense_buffer]
-        if plan.packs:
-            e = self.functions.emitter()
-            emit_routed_packing(e, plan, source, "%panels", "%begin", "%end")
-            what = f"pack {plan.dense_buffer}"
-            units.append(Unit(self._write(e), self.kernel, frozenset({plan.dense_buffer}), frozenset({""}),
-                              packing_items(plan), 4 * plan.panel_elements // plan.lanes, what, size))
-            source = "%panels"
-        e = self.functions.emitter()
-        result = self.kernel.buffer(stage.stores[0].buffer)
-        clear = cleared_by_item(plan, result.type.size) if result.init == 0 else 0
-        RoutedEmitter(e, plan, self.pointers, source, "%local", clear).emit("%begin", "%end")
-        reads, writes = _touched(stage)
-        reads |= {""} if units else frozenset()
-        cost = plan.entries * (ENTRY_COST + plan.row_count * plan.vectors)
-        unit = Unit(self._write(e), self.kernel, reads, writes, plan.items, cost, describe_routed(plan), size, routed_scratch(plan),
-                    lead_of(plan.outer, [plan.stage], self.kernel))
-        return [*units, unit]
-
-    def _lookup_unit(self, stage: Stage, plan: Lookup) -> Unit:
-        e, routed = self.functions.emitter(), plan.routed
-        LookupEmitter(e, plan, self.pointers, self.pointers[routed.dense_buffer], "%local").emit("%begin", "%end")
-        reads, writes = _touched(stage)
-        cost = routed.entries * routed.row_count * routed.vector.extent * 2 // LANES
-        return Unit(self._write(e), self.kernel, reads, writes, routed.items, cost, describe_lookup(plan), 0, plan.tile_bytes,
-                    lead_of(routed.outer, [routed.stage], self.kernel))
-
-    def _pack_unit(self, panels: Panels, offset: int) -> Unit:
-        e = self.functions.emitter()
-        target = e.let(f"getelementptr i8, ptr %panels, i64 {offset}", "panels")
-        emit_packing(e, panels, self.pointers[panels.side.buffer], target, "%begin", "%end")
+    def _packing_unit(self, panels: Panels, offset: int) -> Unit:
         size = panels.elements * panels.plan.dtype.itemsize
         what = f"pack {panels.side.buffer} into {panels.items} panels of {panels.plan.depth} x {panels.width}"
-        return Unit(self._write(e), self.kernel, frozenset({panels.side.buffer}), frozenset({""}), panels.items,
-                    panels.elements, what, offset + size)
+        regions = packing_regions(panels, offset)
+        return self._unit(PackingUnit(panels, offset), packing_digits(panels), regions, panels.elements, what, offset + size)
 
+    def _routed_units(self, plan: Routed) -> list[Unit]:
+        lookup = find_lookup(plan, self.target)
+        if lookup is not None:
+            return [self._lookup_unit(lookup)]
+        units, size = [], plan.panel_elements * plan.dtype.itemsize
+        if plan.packs:
+            cost = 4 * plan.panel_elements // plan.lanes
+            units.append(self._unit(RoutedPackingUnit(plan), routed_packing_digits(plan), routed_packing_regions(plan), cost,
+                                    f"pack {plan.dense_buffer}", size))
+        result = self.kernel.buffer(plan.stage.stores[0].buffer)
+        clear = cleared_by_item(plan, result.type.size) if result.init == 0 else 0
+        cost = plan.entries * (ENTRY_COST + plan.row_count * plan.vectors)
+        return [*units, self._unit(RoutedUnit(plan, clear), routed_digits(plan), routed_regions(self.kernel, plan, clear), cost,
+                                   describe_routed(plan), size, routed_scratch(plan))]
 
-def _decode_outer(e: Emitter, outer: tuple[Axis, ...], item: str) -> dict[str, str]:
-    ivs = {}
-    for n, axis in reversed(list(enumerate(outer))):
-        ivs[axis.name] = item if n == 0 else e.let(f"urem i64 {item}, {axis.extent}", axis.name)
-        item = item if n == 0 else e.let(f"udiv i64 {item}, {axis.extent}", "item")
-    return ivs
-
-
-def _touched(stage: Stage) -> tuple[frozenset[str], frozenset[str]]:
-    reads = {i.buffer for i in stage.insts if isinstance(i, Load)} | {s.buffer for s in stage.stores if s.accumulate}
-    return frozenset(reads), frozenset(s.buffer for s in stage.stores)
+    def _lookup_unit(self, plan: Lookup) -> Unit:
+        routed = plan.routed
+        cost = routed.entries * routed.row_count * routed.vector.extent * 2 // LANES
+        return self._unit(LookupUnit(plan), routed_digits(routed), stage_regions(self.kernel, routed.stage), cost,
+                          describe_lookup(plan), 0, plan.tile_bytes)
 
 
 def describe_nest(nest: Nest) -> str:
@@ -279,6 +187,12 @@ def describe_nest(nest: Nest) -> str:
         block = f" in blocks of {nest.block}" if nest.block else ""
         parts.append(f"vector {nest.vector.name}:{nest.vector.extent} x{nest.lanes}{block}")
     return ", ".join(parts) or "scalar"
+
+
+def describe_tiled(kernel: Kernel, stages: Iterable[Inner]) -> str:
+    """One line of the schedule, for people."""
+    what = "; ".join(describe_contraction(s.plan) if s.plan else describe_nest(s.nest) for s in stages)
+    return f"at each {_named(kernel.outer)}: {what}"
 
 
 def describe_contraction(plan: Contraction) -> str:

@@ -1,0 +1,144 @@
+"""Whether sets of bytes meet that are sums of strides: by coordinates in a mixed radix.
+
+Strides of a row-major buffer divide each other, so a byte's place has one coordinate for each of them, as a number has digits:
+``(place % stride above) // stride``. Two sets whose coordinates differ at some stride do not meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Span:
+    """``run`` bytes at ``start`` and at all sums of ``terms``, (stride, extent), moved by digits: a digit's points lie
+    ``digits[n]`` bytes apart."""
+
+    start: int
+    terms: tuple[tuple[int, int], ...]
+    run: int
+    digits: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Coordinate:
+    """Of the places of a span at one stride: ``low`` to ``high`` where all digits are 0, up to ``highest`` for any.
+    ``moves``: (digit, by how much each of its points moves the coordinate)."""
+
+    low: int
+    high: int
+    highest: int
+    moves: tuple[tuple[int, int], ...]
+
+
+_Row = list[_Coordinate | None]  # of each span, at one stride; None: may be anything
+
+
+def all_disjoint(spans: Sequence[Span], extents: Sequence[int]) -> bool:
+    """Whether no two of the spans meet, and none meets itself, where any of the digits differ, which have ``extents`` points. False
+    if that cannot be told."""
+    spans = [_forward(span, extents) for span in spans if not _is_empty(span)]
+    return all(_digits_tell(cluster, extents) for cluster in _clusters(spans, extents))
+
+
+def disjoint(one: Span, other: Span, extents: Sequence[int] = ()) -> bool:
+    """The same of two spans; without digits, whether they do not meet at all."""
+    if _is_empty(one) or _is_empty(other):
+        return True
+    spans = [_forward(span, extents) for span in (one, other)]
+    apart = len(_clusters(spans, extents)) == 2 or (bool(extents) and _digits_tell(spans, extents))
+    return apart or any(_never_meet(row) for row in _rows(spans, extents))
+
+
+def _clusters(spans: Sequence[Span], extents: Sequence[int]) -> list[list[Span]]:
+    """Spans whose first and last bytes overlap, together."""
+    out, stop = list[list[Span]](), 0
+    for span in sorted(spans, key=lambda span: span.start):
+        if not out or span.start >= stop:
+            out.append([])
+        out[-1].append(span)
+        stop = max(stop, span.start + _reach(span, extents))
+    return out
+
+
+def _reach(span: Span, extents: Sequence[int]) -> int:
+    return sum(s * (n - 1) for s, n in span.terms) + sum(abs(s) * (n - 1) for s, n in zip(span.digits, extents)) + span.run
+
+
+def _digits_tell(spans: Sequence[Span], extents: Sequence[int]) -> bool:
+    """Whether any digit tells all of the spans apart, by coordinates that count from 0 or from the first span on."""
+    first = min(span.start for span in spans)
+    for origin in (0, first) if first else (0,):
+        rows = _rows([replace(span, start=span.start - origin) for span in spans], extents)
+        if all(any(_tells_apart(row, n) for row in rows) for n in range(len(extents))):
+            return True
+    return False
+
+
+def _is_empty(span: Span) -> bool:
+    return any(extent <= 0 for _, extent in span.terms)
+
+
+def _tells_apart(row: _Row, digit: int) -> bool:
+    """Whether coordinates at this stride differ for any two points of a digit, whatever the other digits."""
+    known = [c for c in row if c is not None]
+    if len(known) < len(row) or len(known[0].moves) != 1 or any(c.moves != known[0].moves for c in known):
+        return False
+    moved, step = known[0].moves[0]
+    return moved == digit and max(c.high for c in known) - min(c.low for c in known) < abs(step)
+
+
+def _never_meet(row: _Row) -> bool:
+    one, other = row
+    return one is not None and other is not None and (one.highest < other.low or other.highest < one.low)
+
+
+def _forward(span: Span, extents: Sequence[int]) -> Span:
+    """The same bytes by positive strides, terms that follow each other without a gap as one. Digits of negative ones count down."""
+    start = span.start + sum(s * (n - 1) for s, n in (*span.terms, *zip(span.digits, extents)) if s < 0)
+    run, terms = span.run, list[tuple[int, int]]()
+    for stride, extent in sorted((abs(s), n) for s, n in span.terms if s and n > 1):
+        if not terms and stride == run:
+            run *= extent
+        elif terms and stride == terms[-1][0] * terms[-1][1]:
+            terms[-1] = terms[-1][0], terms[-1][1] * extent
+        else:
+            terms.append((stride, extent))
+    return Span(start, tuple(terms), run, span.digits)
+
+
+def _rows(spans: Sequence[Span], extents: Sequence[int]) -> list[_Row]:
+    radix = _radix(spans)
+    columns = [_coordinates(span, extents, radix) for span in spans]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _radix(spans: Sequence[Span]) -> list[int]:
+    """Strides and runs, the largest first, that divide each other; 1 is the last."""
+    strides = {s for span in spans for s, _ in span.terms} | {abs(s) for span in spans for s in span.digits if s}
+    strides |= {span.run for span in spans}
+    out = list[int]()
+    for stride in sorted(strides | {1}, reverse=True):
+        if not out or out[-1] % stride == 0:
+            out.append(stride)
+    return out
+
+
+def _coordinates(span: Span, extents: Sequence[int], radix: Sequence[int]) -> _Row:
+    out, start = _Row(), span.start
+    terms = list(span.terms)
+    digits = [(n, s, extent) for n, (s, extent) in enumerate(zip(span.digits, extents)) if s]
+    for stride in radix:
+        here = [(s // stride, n) for s, n in terms if s % stride == 0]
+        moved = [(n, s // stride, abs(s) // stride * (extent - 1)) for n, s, extent in digits if s % stride == 0]
+        terms = [(s, n) for s, n in terms if s % stride]
+        digits = [(n, s, extent) for n, s, extent in digits if s % stride]
+        low, rest = divmod(start, stride)
+        reach = rest + sum(s * (n - 1) for s, n in terms) + sum(abs(s) * (extent - 1) for _, s, extent in digits) + span.run - 1
+        high = low + sum(s * (n - 1) for s, n in here) + reach // stride
+        out.append(_Coordinate(low, high, high + sum(m[2] for m in moved), tuple((n, s) for n, s, _ in moved)))
+        if reach >= stride:  # it carries
+            break
+        start = rest
+    return out + [None] * (len(radix) - len(out))

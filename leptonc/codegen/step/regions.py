@@ -1,0 +1,162 @@
+"""The bytes that a unit touches, as functions of its items: from what its stages load and store, and from its panels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from leptonc.codegen.contraction.emit import panels_of
+from leptonc.codegen.contraction.panels import Panels
+from leptonc.codegen.contraction.plan import Contraction
+from leptonc.codegen.loops.access import Access, row_major
+from leptonc.codegen.loops.linear import LinearStage
+from leptonc.codegen.loops.schedule import Nest
+from leptonc.codegen.routed.plan import Routed
+from leptonc.codegen.step.step import PANELS, Digit, Region, Term
+from leptonc.ir.affine import span
+from leptonc.ir.kernel import Axis, Index, Kernel, Load, Store
+from leptonc.memory import aligned
+
+# Digits of item numbers
+
+
+def nest_digits(nest: Nest) -> tuple[Digit, ...]:
+    blocks = (Digit(nest.vector.name, nest.vector.extent, nest.block),) if nest.block and nest.vector else ()
+    return (*axis_digits(nest.parallel), *blocks)
+
+
+def contraction_digits(plan: Contraction) -> tuple[Digit, ...]:
+    row = Digit(plan.row.name, plan.row.extent, plan.rows * plan.row_block)
+    col = Digit(plan.col.name, plan.col.extent, plan.width * plan.col_block)
+    return (*axis_digits(plan.outer), *((row, col) if plan.columns_first else (col, row)))
+
+
+def packing_digits(panels: Panels) -> tuple[Digit, ...]:
+    return (*axis_digits(panels.outer), Digit(panels.axis.name, panels.tiles * panels.width, panels.width))
+
+
+def routed_digits(plan: Routed) -> tuple[Digit, ...]:
+    return (*axis_digits(plan.outer), Digit(plan.group.name, plan.group.extent, plan.group_block))
+
+
+def routed_packing_digits(plan: Routed) -> tuple[Digit, ...]:
+    return (*axis_digits(plan.lists[:-1]), Digit(plan.lists[-1].name, plan.lists[-1].extent, plan.lanes))
+
+
+def axis_digits(axes: Iterable[Axis]) -> tuple[Digit, ...]:
+    return tuple(Digit(axis.name, axis.extent) for axis in axes)
+
+
+# Regions
+
+
+def stage_regions(kernel: Kernel, linear: LinearStage, number: int = 0, left_out: Iterable[int] = ()) -> Iterator[Region]:
+    """What a stage loads and stores of the kernel's parameters; ``left_out``: loads that read something else instead."""
+    params = {p.name for p in kernel.params}
+    for n, access in linear.loads.items():
+        inst = linear.insts[n]
+        assert isinstance(inst, Load)
+        if inst.buffer in params and n not in left_out:
+            yield _region(kernel, linear, inst, access, False, number)
+    for store, access in zip(linear.stores, linear.targets):
+        if store.buffer in params:
+            yield _region(kernel, linear, store, access, True, number)
+            if store.accumulate:
+                yield _region(kernel, linear, store, access, False, number)
+
+
+def _region(kernel: Kernel, linear: LinearStage, inst: Load | Store, access: Access, write: bool, number: int) -> Region:
+    """Where an access is affine, its terms; of a dimension whose index is divided or made at run time, all of it."""
+    buffer = kernel.buffer(inst.buffer)
+    size = buffer.type.dtype.itemsize
+    extents = {a.name: a.extent for a in (*linear.outer, *linear.axes)}
+    offset, strides, terms = access.offset, dict(access.strides), list[Term]()
+    for index, extent, step in zip(inst.index, buffer.type.shape, row_major(buffer.type.shape)):
+        if index.div == 1 and not index.values:
+            continue
+        terms.append(Term("", step * size, extent))
+        if index.div == 1:
+            if any(axis in strides for axis, _ in index.axes):
+                return whole(kernel, inst.buffer, write, number)
+            offset -= step * index.offset
+    affine = [Term(axis, stride * size, extents[axis]) for axis, stride in strides.items()]
+    return Region(inst.buffer, write, offset * size, (*affine, *terms), size, number, bool(access.checks))
+
+
+def whole(kernel: Kernel, buffer: str, write: bool, number: int = 0) -> Region:
+    """Nothing is known but the buffer."""
+    return Region(buffer, write, 0, (), kernel.buffer(buffer).type.nbytes, number)
+
+
+def contraction_regions(kernel: Kernel, plan: Contraction, panels_at: int = 0, number: int = 0) -> Iterator[Region]:
+    """As its stage's, but packed operands are read from their panels."""
+    packed = panels_of(plan)
+    yield from stage_regions(kernel, plan.stage, number, {panels.side.load for panels in packed.values()})
+    for panels in packed.values():
+        size = panels.elements * plan.dtype.itemsize
+        yield Region(PANELS, False, panels_at, (), size, number)
+        panels_at += aligned(size)
+
+
+def packing_regions(panels: Panels, offset: int) -> tuple[Region, ...]:
+    """An item reads its columns of the operand and writes a panel, zeros at the edge."""
+    plan, size = panels.plan, panels.plan.dtype.itemsize
+    axes = (*panels.outer, panels.axis, *plan.fold)
+    access = panels.side.access
+    read = Region(panels.side.buffer, False, access.offset * size, _terms(access, axes, size), size)
+    tile = Term(panels.axis.name, plan.depth * size, panels.tiles * panels.width)
+    return read, Region(PANELS, True, offset, (*_flat(panels.outer, tile.stride * tile.extent), tile), tile.stride)
+
+
+def _terms(access: Access, axes: Sequence[Axis], size: int) -> tuple[Term, ...]:
+    return tuple(Term(a.name, access.stride(a.name) * size, a.extent) for a in axes if access.stride(a.name))
+
+
+def _flat(axes: Sequence[Axis], step: int) -> tuple[Term, ...]:
+    """Terms that count the points of ``axes`` in steps of ``step`` bytes, the last axis fastest."""
+    out = list[Term]()
+    for axis in reversed(axes):
+        out.append(Term(axis.name, step, axis.extent))
+        step *= axis.extent
+    return tuple(reversed(out))
+
+
+def routed_packing_regions(plan: Routed) -> tuple[Region, ...]:
+    size = plan.dtype.itemsize
+    read = Region(plan.dense_buffer, False, plan.dense.offset * size,
+                  _terms(plan.dense, (*plan.lists, *plan.rows, plan.vector), size), size)
+    point = plan.row_count * plan.padded * size
+    return read, Region(PANELS, True, 0, _flat(plan.lists, point), point)
+
+
+def routed_regions(kernel: Kernel, plan: Routed, clear: int) -> Iterator[Region]:
+    """``clear``: elements of the result that each item sets to zero, one item's behind the other's."""
+    size = plan.dtype.itemsize
+    if clear:
+        axes = (*plan.outer, Axis(plan.group.name, 1))
+        yield Region(plan.stage.stores[0].buffer, True, 0, _flat(axes, clear * size), clear * size)
+    yield from stage_regions(kernel, plan.stage, 0, {plan.routing.dense} if plan.packs else ())
+    if plan.packs:
+        yield Region(PANELS, False, 0, (), plan.panel_elements * size)
+
+
+def distinct(regions: Iterable[Region]) -> tuple[Region, ...]:
+    """Each once, without terms that do not move."""
+    return tuple(dict.fromkeys(replace(r, terms=tuple(t for t in r.terms if t.stride and t.extent != 1)) for r in regions))
+
+
+def bytes_of(region: Region, nbytes: int) -> tuple[int, int]:
+    """First and last+1 byte of a buffer of ``nbytes`` that a region may touch, whatever the item."""
+    low, high = bytes_within(region, None)
+    return max(low, 0), min(high, nbytes)
+
+
+def bytes_within(region: Region, axis: str | None) -> tuple[int, int]:
+    """First and last+1 byte at the first point of an axis, whatever the others; 0, 0 if there are no points."""
+    if any(t.extent == 0 for t in region.terms):
+        return 0, 0
+    terms = {str(n): term for n, term in enumerate(region.terms) if term.axis != axis}
+    index = Index(tuple((name, term.stride) for name, term in terms.items()), region.offset)
+    reached = span(index, {name: term.extent for name, term in terms.items()})
+    assert reached is not None  # no term is a value from memory
+    return reached.low, reached.high + region.run

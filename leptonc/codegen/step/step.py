@@ -1,0 +1,342 @@
+"""The step as data: what stands between kernels and LLVM text.
+
+``build`` makes a Step of a Program and takes every decision; ``emit`` writes it as text and takes none; ``verify`` looks for races
+in it, and ``interpret`` runs it. Its text says of each line which file decided it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil, prod
+
+from leptonc.codegen.contraction.panels import Panels
+from leptonc.codegen.contraction.plan import Contraction
+from leptonc.codegen.loops.linear import LinearStage
+from leptonc.codegen.loops.schedule import Nest
+from leptonc.codegen.routed.lookup import Lookup
+from leptonc.codegen.routed.plan import Routed
+from leptonc.codegen.step.prefetch import Prefetch
+from leptonc.ir.graph import Loc
+from leptonc.ir.kernel import Kernel, Program
+from leptonc.target import Target
+
+PANELS = ""  # the buffer that packed operands lie in
+
+# What a unit touches
+
+
+@dataclass(frozen=True)
+class Digit:
+    """One digit of an item's number: it stands for ``block`` points of an axis, the last one for what is left of them."""
+
+    axis: str
+    extent: int
+    block: int = 1
+
+    @property
+    def count(self) -> int:
+        return ceil(self.extent / self.block)
+
+
+@dataclass(frozen=True)
+class Term:
+    """An axis moves a region by ``stride`` bytes from each of its ``extent`` points to the next; "" is no axis of the items."""
+
+    axis: str
+    stride: int
+    extent: int
+
+
+@dataclass(frozen=True)
+class Region:
+    """The bytes of a buffer that a unit reads or writes: ``run`` bytes at ``offset`` and the sum of all terms. An item has its own
+    points of the axes of its digits, and all points of the others. ``guarded``: what of it is not in the buffer is left alone.
+
+    ``stage``: the region's place in the order of what an item does.
+    """
+
+    buffer: str
+    write: bool
+    offset: int
+    terms: tuple[Term, ...]
+    run: int
+    stage: int = 0
+    guarded: bool = False
+
+    @property
+    def moved(self) -> str:
+        return "".join(f" + {t.stride}*{t.axis or '?'}:{t.extent}" for t in self.terms) + f", {self.run} bytes"
+
+
+# How a unit runs
+
+
+@dataclass(frozen=True)
+class NestUnit:
+    """A loop nest (``loops/schedule.py``)."""
+
+    linear: LinearStage
+    nest: Nest
+
+
+@dataclass(frozen=True)
+class PackingUnit:
+    """Copies an operand into panels that begin at ``offset`` (``contraction/panels.py``)."""
+
+    panels: Panels
+    offset: int
+
+
+@dataclass(frozen=True)
+class ContractionUnit:
+    """A contraction (``contraction/plan.py``); the panels of its packed operands begin at 0."""
+
+    plan: Contraction
+
+
+@dataclass(frozen=True)
+class Inner:
+    """One stage of a tiled unit: a contraction, whose panels begin at ``panels_at``, or a nest."""
+
+    linear: LinearStage
+    plan: Contraction | None
+    nest: Nest
+    panels_at: int
+
+
+@dataclass(frozen=True)
+class TiledUnit:
+    """All stages at each outer point. ``locals_at``: where local buffers lie in a thread's scratch, ``scratch_at``: what is left of
+    it for contractions. ``prefetches``: what one point asks for of the next one's memory (``step/prefetch.py``)."""
+
+    stages: tuple[Inner, ...]
+    locals_at: tuple[int, ...]
+    scratch_at: int
+    prefetches: tuple[Prefetch, ...]
+
+
+@dataclass(frozen=True)
+class RoutedPackingUnit:
+    """Copies the dense operand of a routed sum with the held axes innermost (``routed/plan.py``)."""
+
+    plan: Routed
+
+
+@dataclass(frozen=True)
+class RoutedUnit:
+    """A routed sum by lists (``routed/plan.py``); ``clear``: elements of the result that each item sets to zero first."""
+
+    plan: Routed
+    clear: int
+
+
+@dataclass(frozen=True)
+class LookupUnit:
+    """A routed sum by lookups (``routed/lookup.py``)."""
+
+    plan: Lookup
+
+
+Schedule = NestUnit | PackingUnit | ContractionUnit | TiledUnit | RoutedPackingUnit | RoutedUnit | LookupUnit
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One function of a kernel over a range of items. ``digits``: of an item's number, the slowest first. ``panel_bytes``: what
+    its panels take of the panel scratch; ``local_bytes``: per-thread scratch. ``fills``: the result whose initial value it sets,
+    ``border``: around what the kernel writes, so that it meets none of that."""
+
+    function: str
+    kernel: Kernel
+    schedule: Schedule
+    digits: tuple[Digit, ...]
+    regions: tuple[Region, ...]
+    cost: int
+    description: str
+    panel_bytes: int = 0
+    local_bytes: int = 0
+    fills: str | None = None
+    border: bool = False
+
+    @property
+    def items(self) -> int:
+        return prod(d.count for d in self.digits)
+
+    @property
+    def reads(self) -> frozenset[str]:
+        return frozenset(r.buffer for r in self.regions if not r.write)
+
+    @property
+    def writes(self) -> frozenset[str]:
+        return frozenset(r.buffer for r in self.regions if r.write)
+
+
+# The step
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes [start, stop) of a block: "arena", or an argument "b<number>" that no other argument shares bytes with."""
+
+    block: str
+    start: int
+    stop: int
+
+    def meets(self, other: Memory) -> bool:
+        return self.block == other.block and self.start < other.stop and other.start < self.stop
+
+    def __str__(self) -> str:
+        return f"{self.block}[{self.start}:{self.stop}]"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A unit on the buffers of one call. ``serial``: all items on thread 0, else each thread has its part of them. ``call``: the
+    number of the program's call; ``loc``: the user's line."""
+
+    unit: Unit
+    args: tuple[int, ...]
+    serial: bool
+    call: int
+    loc: Loc | None = None
+
+    def __str__(self) -> str:
+        return f"{self.unit.function}({', '.join(f'b{n}' for n in self.args)})"
+
+
+@dataclass(frozen=True)
+class Barrier:
+    """No thread goes on before all are here. ``before`` and ``after``: two launches that touch ``memory``, one writing."""
+
+    before: int
+    after: int
+    memory: Memory
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """A launch by all threads: thread t of n has items t * items / n to (t + 1) * items / n."""
+
+    launch: int
+
+
+@dataclass(frozen=True)
+class Serial:
+    """Launches by thread 0, one after the other."""
+
+    launches: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """``launches`` block by block: each thread has its part of ``count`` blocks as of items, and takes each through all launches.
+    ``otherwise`` runs instead if a thread would have more than 1 / ``slack`` over the mean; that is known at the call."""
+
+    count: int
+    launches: tuple[int, ...]
+    otherwise: tuple[Statement, ...]
+    slack: int
+
+
+Statement = Barrier | Parallel | Serial | Blocks
+
+
+@dataclass(frozen=True)
+class Step:
+    """``units``: those of each kernel once; ``launches`` in the order of the program's calls; ``body``: what every thread runs.
+    ``memory`` is that of each of the program's buffers; panels begin at ``panels_at`` of the arena."""
+
+    program: Program
+    target: Target
+    units: tuple[Unit, ...]
+    launches: tuple[Launch, ...]
+    body: tuple[Statement, ...]
+    memory: tuple[Memory, ...]
+    panels_at: int
+    arena_bytes: int
+    local_bytes: int
+
+    @property
+    def parallel(self) -> bool:
+        """Whether more than one thread has work."""
+        return any(not launch.serial for launch in self.launches)
+
+    def __str__(self) -> str:
+        return "\n".join([*_head(self), "", "memory", *_memory_lines(self), "", "units", *_unit_lines(self), "", "body",
+                          *_body_lines(self, self.body, "  ")])
+
+
+# Text
+
+FILES: dict[type, str] = {
+    NestUnit: "loops/schedule.py",
+    PackingUnit: "contraction/plan.py",
+    ContractionUnit: "contraction/plan.py",
+    TiledUnit: "step/units.py",
+    RoutedPackingUnit: "routed/plan.py",
+    RoutedUnit: "routed/plan.py",
+    LookupUnit: "routed/lookup.py",
+}
+"""The file below ``leptonc/codegen`` that decides how each kind of unit runs."""
+
+
+def _head(step: Step) -> Iterator[str]:
+    barriers = sum(isinstance(s, Barrier) for s in step.body)
+    yield (f"step @{step.program.name} for {step.target.name}: {len(step.units)} units, {len(step.launches)} launches, "
+           f"{barriers} barriers, arena of {step.arena_bytes} bytes, {step.local_bytes} bytes for each thread")
+    yield "; files are those of leptonc/codegen, unless they begin with passes/"
+
+
+def _memory_lines(step: Step) -> Iterator[str]:
+    for number, (buffer, memory) in enumerate(zip(step.program.buffers, step.memory)):
+        name = f" {buffer.name}" if buffer.name else ""
+        why = {"temp": "passes/memory/plan.py"}.get(buffer.kind, "the caller's")
+        why = "passes/memory/plan.py: donated" if buffer.donated is not None else why
+        yield f"  b{number}: {buffer.type} {buffer.kind}{name} = {memory}  ; {why}"
+    if step.arena_bytes > step.panels_at:
+        yield f"  panels = arena[{step.panels_at}:{step.arena_bytes}]  ; contraction/panels.py, routed/plan.py"
+
+
+def _unit_lines(step: Step) -> Iterator[str]:
+    for unit in step.units:
+        file = FILES[type(unit.schedule)] if unit.fills is None else "loops/filling.py"
+        yield f"  {unit.function} = {unit.description}  ; {file}"
+        digits = " ".join(f"{d.axis}:{d.extent}" + (f" by {d.block}" if d.block > 1 else "") for d in unit.digits)
+        yield f"    {unit.items} items{f' of {digits}' if digits else ''}, cost {unit.cost}"
+        yield from _region_lines(unit.regions)
+
+
+def _region_lines(regions: tuple[Region, ...]) -> Iterator[str]:
+    """A line for all that differ in their offsets alone."""
+    alike: dict[tuple[str, bool, int, str], list[int]] = {}
+    for region in regions:
+        alike.setdefault((region.buffer, region.write, region.stage, region.moved), []).append(region.offset)
+    for (buffer, write, _, moved), offsets in alike.items():
+        some = offsets if len(offsets) <= 4 else [*offsets[:2], "...", f"{offsets[-1]} ({len(offsets)})"]
+        few = ", ".join(map(str, some))
+        yield f"    {'writes' if write else 'reads'} {buffer or 'panels'} at {few}{moved}"
+
+
+def _body_lines(step: Step, body: tuple[Statement, ...], indent: str) -> Iterator[str]:
+    for statement in body:
+        match statement:
+            case Barrier():
+                before, after = (step.launches[n].unit.function for n in (statement.before, statement.after))
+                yield f"{indent}barrier  ; step/build.py: {before} and {after} at {statement.memory}"
+            case Parallel():
+                launch = step.launches[statement.launch]
+                unit = launch.unit
+                yield f"{indent}parallel {launch}  ; step/build.py: {unit.items} items, cost {unit.cost}{_line(launch)}"
+            case Serial():
+                yield f"{indent}serial  ; step/build.py: one item, or less work than a barrier"
+                yield from (f"{indent}  {step.launches[n]}{_line(step.launches[n])}" for n in statement.launches)
+            case Blocks():
+                yield f"{indent}in {statement.count} blocks  ; step/interleave.py: the same blocks of these touch the same bytes"
+                yield from (f"{indent}  {step.launches[n]}{_line(step.launches[n])}" for n in statement.launches)
+                yield f"{indent}or, if a thread had more than 1/{statement.slack} over the mean"
+                yield from _body_lines(step, statement.otherwise, indent + "  ")
+
+
+def _line(launch: Launch) -> str:
+    return f"  {launch.loc}" if launch.loc else ""

@@ -1,0 +1,451 @@
+"""The step's verifier: no number of threads, and no speed of theirs, changes what a step computes.
+
+It knows nothing of why the builder put a barrier somewhere. It derives where each buffer lies from the program alone, and asks
+
+* of all launches: that each of the program's stands once, after all that it depends on, and reads what the program says, not what
+  another buffer has left in its place;
+* of launches between two barriers: that none writes bytes which another one touches, unless one thread runs both;
+* of the items of a launch, and the blocks of a group: that none writes bytes which another one touches;
+* of what is written in place: that each point overwrites what it alone reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+
+from leptonc.codegen.loops.linear import LinearStage
+from leptonc.codegen.step.disjoint import Span, all_disjoint, disjoint
+from leptonc.codegen.step.regions import bytes_of
+from leptonc.codegen.step.step import (
+    PANELS,
+    Barrier,
+    Blocks,
+    ContractionUnit,
+    Launch,
+    LookupUnit,
+    NestUnit,
+    Parallel,
+    Region,
+    RoutedUnit,
+    Serial,
+    Statement,
+    Step,
+    Term,
+    TiledUnit,
+    Unit,
+)
+from leptonc.errors import IRError
+from leptonc.ir.kernel import Load, Program
+
+Place = tuple[str, int, int]  # a block of memory, and the first and last+1 byte
+
+
+def verify_step(step: Step) -> None:
+    """Raises IRError with the two launches and the bytes they share."""
+    for unit in step.units:
+        _verify_unit(unit)
+    access = _Accesses(step)
+    _verify_memory(step, access)
+    _verify_form(step)
+    _verify_order(step, access)
+    for number in range(len(step.launches)):
+        _verify_items(access, number)
+    _Walk(step, access).statements(step.body)
+
+
+# Units
+
+
+def _verify_unit(unit: Unit) -> None:
+    """Its regions name what its stages load and store, lie in their buffers, and those it writes are of one item each."""
+    for region in (r for r in unit.regions if all(t.extent for t in r.terms)):
+        size = unit.panel_bytes if region.buffer == PANELS else unit.kernel.buffer(region.buffer).type.nbytes
+        low, high = bytes_of(region, 1 << 62)
+        if not region.guarded and (region.offset + sum(min(t.stride * (t.extent - 1), 0) for t in region.terms) < 0 or high > size):
+            raise IRError(f"{unit.function} touches {_named(region.buffer)}[{low}:{high}], which has {size} bytes")
+    params = {p.name for p in unit.kernel.params}
+    for linear in linears(unit):
+        loads = {i.buffer for i in linear.insts if isinstance(i, Load)} & params
+        stores = {s.buffer for s in linear.stores} & params
+        packed = PANELS in unit.reads
+        if not stores <= unit.writes or not (packed or loads <= unit.reads):
+            raise IRError(f"{unit.function} has no regions for {sorted(stores - unit.writes) or sorted(loads - unit.reads)}")
+
+
+def linears(unit: Unit) -> tuple[LinearStage, ...]:
+    """The stages that a unit runs, in order; none if it packs."""
+    match unit.schedule:
+        case NestUnit(linear):
+            return (linear,)
+        case ContractionUnit(plan):
+            return (plan.stage,)
+        case TiledUnit(stages):
+            return tuple(inner.linear for inner in stages)
+        case RoutedUnit(plan):
+            return (plan.stage,)
+        case LookupUnit(lookup):
+            return (lookup.routed.stage,)
+    return ()
+
+
+def _named(buffer: str) -> str:
+    return buffer or "panels"
+
+
+# Where buffers lie
+
+
+def _place(program: Program, number: int) -> Place:
+    """A donated output is where its input is; no other two arguments share bytes."""
+    buffer = program.buffers[number]
+    if buffer.kind != "temp":
+        return f"argument {number if buffer.donated is None else buffer.donated}", 0, buffer.type.nbytes
+    if buffer.offset is None or buffer.offset + buffer.type.nbytes > program.arena_bytes:
+        raise IRError(f"b{number} is no part of the arena of {program.arena_bytes} bytes")
+    return "arena", buffer.offset, buffer.offset + buffer.type.nbytes
+
+
+def _meet(one: Place, other: Place) -> bool:
+    return one[0] == other[0] and one[1] < other[2] and other[1] < one[2]
+
+
+@dataclass(frozen=True)
+class _Touched:
+    """A launch's regions of one buffer; panels are the last "buffer". ``place``: all that they may reach."""
+
+    buffer: int
+    reads: tuple[Region, ...]
+    writes: tuple[Region, ...]
+
+
+class _Accesses:
+    """What each launch touches; which buffers share bytes."""
+
+    def __init__(self, step: Step):
+        self.step = step
+        program = step.program
+        self.panels = len(program.buffers)
+        self.places = [_place(program, n) for n in range(self.panels)] + [("arena", step.panels_at, step.arena_bytes)]
+        self.sharing = _sharing(self.places)
+        self.of = [self._touched(launch) for launch in step.launches]
+
+    def _touched(self, launch: Launch) -> tuple[_Touched, ...]:
+        number = {p.name: n for p, n in zip(launch.unit.kernel.params, launch.args, strict=True)} | {PANELS: self.panels}
+        reads, writes = dict[int, list[Region]](), dict[int, list[Region]]()
+        for region in launch.unit.regions:
+            (writes if region.write else reads).setdefault(number[region.buffer], []).append(region)
+        return tuple(_Touched(n, tuple(reads.get(n, ())), tuple(writes.get(n, ()))) for n in sorted({*reads, *writes}))
+
+    def name(self, number: int) -> str:
+        return "panels" if number == self.panels else f"b{number}"
+
+    def starts(self, one: int, other: int) -> tuple[int, int]:
+        """Where two buffers that share bytes begin, from the first of them on: strides divide places there."""
+        a, b = self.places[one][1], self.places[other][1]
+        return a - min(a, b), b - min(a, b)
+
+    def pairs(self, one: int, other: int) -> Iterator[tuple[_Touched, _Touched]]:
+        """What two launches touch of the same bytes, at least one writing."""
+        by_number = {t.buffer: t for t in self.of[other]}
+        for a in self.of[one]:
+            for n in self.sharing[a.buffer]:
+                if n in by_number and (a.writes or by_number[n].writes):
+                    yield a, by_number[n]
+
+    def race(self, one: int, other: int) -> str | None:
+        """The bytes that two launches may share, one of them writing, whatever the items."""
+        for a, b in self.pairs(one, other):
+            for x, y in (*product(a.writes, (*b.writes, *b.reads)), *product(a.reads, b.writes)):
+                mine, theirs = self._reached(a.buffer, x), self._reached(b.buffer, y)
+                starts = self.starts(a.buffer, b.buffer)
+                if _meet(mine, theirs) and not disjoint(WHOLE.span(x, starts[0]), WHOLE.span(y, starts[1])):
+                    return (f"{self.name(a.buffer)} and {self.name(b.buffer)} at {mine[0]}"
+                            f"[{max(mine[1], theirs[1])}:{min(mine[2], theirs[2])}]")
+        return None
+
+    def _reached(self, buffer: int, region: Region) -> Place:
+        block, start, stop = self.places[buffer]
+        low, high = bytes_of(region, stop - start)
+        return block, start + low, start + high
+
+
+def _sharing(places: Sequence[Place]) -> list[list[int]]:
+    """For each place those it shares bytes with, itself among them."""
+    found: list[list[int]] = [[n] for n in range(len(places))]
+    open_: list[int] = []
+    for n in sorted(range(len(places)), key=lambda n: places[n]):
+        open_ = [m for m in open_ if places[m][0] == places[n][0] and places[m][2] > places[n][1]]
+        for m in open_:
+            if _meet(places[m], places[n]):
+                found[m].append(n)
+                found[n].append(m)
+        open_.append(n)
+    return found
+
+
+def _verify_memory(step: Step, access: _Accesses) -> None:
+    """The step has buffers where they are."""
+    blocks = {memory.block: place[0] for memory, place in zip(step.memory, access.places)}
+    for number, (memory, place) in enumerate(zip(step.memory, access.places)):
+        if (blocks[memory.block], memory.start, memory.stop) != (place[0], place[1], max(place[2], place[1] + 1)):
+            raise IRError(f"b{number} is taken to be at {memory}; it is at {place[0]}[{place[1]}:{place[2]}]")
+    if len(set(blocks.values())) < len(blocks):
+        raise IRError(f"one block of memory is taken for two: {blocks}")
+
+
+# Items and blocks
+
+
+@dataclass(frozen=True)
+class _Split:
+    """Axes whose points are told apart, each with how many of them belong together: the digits of ``disjoint``."""
+
+    axes: tuple[tuple[str, int], ...]
+
+    def span(self, region: Region, start: int) -> Span:
+        of_axis = dict[str, int]()
+        for term in region.terms:
+            of_axis[term.axis] = of_axis.get(term.axis, 0) + term.stride
+        whole = dict(self.axes)
+        terms = [(t.stride, t.extent if t.axis not in whole else whole[t.axis]) for t in region.terms]
+        digits = tuple(of_axis.get(axis, 0) * block for axis, block in self.axes)
+        return Span(start + region.offset, tuple(terms), region.run, digits)
+
+
+WHOLE = _Split(())
+
+
+def _verify_items(access: _Accesses, number: int) -> None:
+    """Items on different threads; and of memory that a launch knows by two names, all of its items and points."""
+    launch = access.step.launches[number]
+    for a, b in access.pairs(number, number):
+        if a.buffer > b.buffer or (a.buffer == b.buffer and launch.serial):
+            continue
+        digits = [d for d in launch.unit.digits if d.count > 1]
+        split = _Split(tuple((d.axis, 1) for d in digits))
+        both = list(zip((a, b) if a is not b else (a,), access.starts(a.buffer, b.buffer)))
+        writes = [split.span(region, start) for t, start in both for region in t.writes]
+        reads = [split.span(region, start) for t, start in both for region in t.reads]
+        if digits and not _items_disjoint(writes, [*writes, *reads], [d.extent for d in digits]):
+            raise IRError(f"race: two items of {launch} may touch the same bytes of {access.name(a.buffer)} and "
+                          f"{access.name(b.buffer)}, {_bytes(access, a.buffer)}, one writing")
+        if a.buffer != b.buffer:
+            _verify_in_place(access, launch, a, b)
+            _verify_in_place(access, launch, b, a)
+
+
+def _items_disjoint(writes: list[Span], every: list[Span], extents: list[int]) -> bool:
+    return all_disjoint(every, extents) or all(disjoint(write, other, extents) for write in writes for other in every)
+
+
+def _verify_in_place(access: _Accesses, launch: Launch, read: _Touched, written: _Touched) -> None:
+    """What is read of one buffer and written of another one at the same bytes: read by an earlier stage, or by the same point."""
+    stages = linears(launch.unit)
+    for r, w in product(read.reads, written.writes):
+        axes = [a for a in stages[w.stage].map_axes if a.extent > 1] if w.stage < len(stages) else []
+        split = _Split(tuple((a.name, 1) for a in axes))
+        starts = access.starts(read.buffer, written.buffer)
+        spans = [split.span(region, start) for region, start in zip((r, w), starts)]
+        same_point = r.stage == w.stage and _same_place(r, w, starts[0] - starts[1])
+        if r.stage < w.stage or (same_point and all_disjoint(spans, [a.extent for a in axes])):
+            continue
+        if not disjoint(WHOLE.span(r, starts[0]), WHOLE.span(w, starts[1])):
+            raise IRError(f"{launch} overwrites {access.name(read.buffer)} with {access.name(written.buffer)} before it has read "
+                          f"it, {_bytes(access, written.buffer)}")
+
+
+def _same_place(read: Region, write: Region, shift: int) -> bool:
+    return read.offset + shift == write.offset and sorted(map(_key, read.terms)) == sorted(map(_key, write.terms))
+
+
+def _key(term: Term) -> tuple[str, int, int]:
+    return term.axis, term.stride, term.extent
+
+
+def _bytes(access: _Accesses, buffer: int) -> str:
+    block, start, stop = access.places[buffer]
+    return f"{block}[{start}:{stop}]"
+
+
+# The body
+
+
+def _verify_form(step: Step) -> None:
+    """Blocks go into the items of their launches, serial launches stand in no parallel place, memory and scratch suffice."""
+    for statement in _all(step.body):
+        numbers = statement.launches if isinstance(statement, Serial | Blocks) else ()
+        numbers = (statement.launch,) if isinstance(statement, Parallel) else numbers
+        if any(step.launches[n].serial != isinstance(statement, Serial) for n in numbers):
+            raise IRError(f"{[str(step.launches[n]) for n in numbers]} stand in a {type(statement).__name__}")
+        if isinstance(statement, Blocks):
+            if any(not d or d[0].count % statement.count for d in (step.launches[n].unit.digits for n in numbers)):
+                raise IRError(f"{statement.count} blocks are no blocks of items of {[str(step.launches[n]) for n in numbers]}")
+            if _order((statement,)) != _order(statement.otherwise):
+                raise IRError(f"{statement.count} blocks and what runs instead have different launches")
+    for launch in step.launches:
+        if launch.unit.local_bytes > step.local_bytes or step.panels_at + launch.unit.panel_bytes > step.arena_bytes:
+            raise IRError(f"{launch} needs {launch.unit.local_bytes} bytes of scratch and {launch.unit.panel_bytes} of panels")
+    if step.panels_at < step.program.arena_bytes:
+        raise IRError(f"panels begin at {step.panels_at}, in an arena of {step.program.arena_bytes} bytes")
+
+
+def _all(body: Iterable[Statement]) -> Iterator[Statement]:
+    for statement in body:
+        yield statement
+        if isinstance(statement, Blocks):
+            yield from _all(statement.otherwise)
+
+
+def _order(body: Iterable[Statement]) -> list[int]:
+    """The launches as they follow each other."""
+    out = list[int]()
+    for statement in body:
+        match statement:
+            case Parallel(number):
+                out.append(number)
+            case Serial(numbers) | Blocks(_, numbers):
+                out += numbers
+    return out
+
+
+def _verify_order(step: Step, access: _Accesses) -> None:
+    order = _order(step.body)
+    if sorted(order) != list(range(len(step.launches))):
+        raise IRError(f"a launch is missing or stands twice: {order} of {len(step.launches)}")
+    if [launch.call for launch in step.launches] != sorted(launch.call for launch in step.launches):
+        raise IRError("launches are not in the order of the program's calls")
+    position = {number: n for n, number in enumerate(order)}
+    wrote, touched = dict[int, int](), dict[int, int]()  # the latest position of a launch that writes, or touches, a buffer
+    lost: dict[int, tuple[int, int]] = {}  # a buffer whose bytes another one has taken: by which launch, for which buffer
+    for number, launch in enumerate(step.launches):
+        here = position[number]
+        for t in access.of[number]:
+            if t.reads and t.buffer in lost and not (t.writes and _is_made(launch, t.buffer)):
+                taker, buffer = lost[t.buffer]
+                raise IRError(f"{launch} reads {access.name(t.buffer)} after {step.launches[taker]} has written "
+                              f"{access.name(buffer)} there, {_bytes(access, t.buffer)}")
+            for other in access.sharing[t.buffer]:
+                if wrote.get(other, -1) > here or (t.writes and touched.get(other, -1) > here):
+                    _verify_before(access, number, position)
+        for t in access.of[number]:
+            touched[t.buffer] = max(touched.get(t.buffer, -1), here)
+            if t.writes:
+                wrote[t.buffer] = max(wrote.get(t.buffer, -1), here)
+                lost.pop(t.buffer, None)
+                lost |= {n: (number, t.buffer) for n in access.sharing[t.buffer] if n not in (t.buffer, access.panels)}
+    for number in step.program.outputs:
+        if number in lost:
+            raise IRError(f"output b{number} is overwritten by {step.launches[lost[number][0]]}")
+
+
+def _is_made(launch: Launch, buffer: int) -> bool:
+    """Whether a kernel makes a buffer; what it reads of one that it also writes is then its own."""
+    return any(n == buffer and p.role == "out" for p, n in zip(launch.unit.kernel.params, launch.args))
+
+
+def _verify_before(access: _Accesses, number: int, position: dict[int, int]) -> None:
+    """That all launches before a launch which it meets stay before it."""
+    for earlier in range(number):
+        if position[earlier] > position[number]:
+            race = access.race(earlier, number)
+            if race is not None:
+                first, second = access.step.launches[earlier], access.step.launches[number]
+                raise IRError(f"{first} runs after {second}, which depends on it: {race}")
+
+
+@dataclass
+class _Pending:
+    """What was touched since the last barrier: buffer -> launches, those of all threads and those of thread 0 apart."""
+
+    reads: dict[int, list[int]] = field(default_factory=dict)
+    writes: dict[int, list[int]] = field(default_factory=dict)
+    serial_reads: dict[int, list[int]] = field(default_factory=dict)
+    serial_writes: dict[int, list[int]] = field(default_factory=dict)
+
+    def copy(self) -> _Pending:
+        return _Pending(*({n: list(found) for n, found in each.items()} for each in self._all()))
+
+    def _all(self) -> tuple[dict[int, list[int]], ...]:
+        return self.reads, self.writes, self.serial_reads, self.serial_writes
+
+    def add(self, number: int, touched: Iterable[_Touched], serial: bool) -> None:
+        reads, writes = (self.serial_reads, self.serial_writes) if serial else (self.reads, self.writes)
+        for t in touched:
+            for found in ([reads] if t.reads else []) + ([writes] if t.writes else []):
+                found.setdefault(t.buffer, []).append(number)
+
+    def against(self, t: _Touched, buffer: int, serial: bool) -> Iterator[int]:
+        """Launches that another thread may run beside one that touches ``t``, if they touch ``buffer``."""
+        tables = [self.writes] + ([self.reads] if t.writes else [])
+        if not serial:
+            tables += [self.serial_writes] + ([self.serial_reads] if t.writes else [])
+        for table in tables:
+            yield from table.get(buffer, ())
+
+    def merge(self, other: _Pending) -> None:
+        for mine, theirs in zip(self._all(), other._all()):
+            for buffer, numbers in theirs.items():
+                known = mine.setdefault(buffer, [])
+                known += [n for n in numbers if n not in known]
+
+
+class _Walk:
+    """Follows the body from barrier to barrier, on both ways through blocks."""
+
+    def __init__(self, step: Step, access: _Accesses):
+        self.step, self.access, self.pending = step, access, _Pending()
+
+    def statements(self, body: Iterable[Statement]) -> None:
+        for statement in body:
+            match statement:
+                case Barrier():
+                    self.pending = _Pending()
+                case Parallel(number):
+                    self._launch(number)
+                case Serial(numbers):
+                    for number in numbers:
+                        self._launch(number)
+                case Blocks():
+                    self._blocks(statement)
+
+    def _launch(self, number: int, beside: frozenset[int] = frozenset()) -> None:
+        """``beside``: launches that were compared with this one already."""
+        serial = self.step.launches[number].serial
+        for t in self.access.of[number]:
+            for buffer in self.access.sharing[t.buffer]:
+                for other in self.pending.against(t, buffer, serial):
+                    race = None if other in beside else self.access.race(other, number)
+                    if race is not None:
+                        first, second = self.step.launches[other], self.step.launches[number]
+                        raise IRError(f"race: no barrier between {first} and {second}, which touch {race}")
+        self.pending.add(number, self.access.of[number], serial)
+
+    def _blocks(self, group: Blocks) -> None:
+        before = self.pending.copy()
+        for n, number in enumerate(group.launches):
+            for other in group.launches[:n + 1]:
+                self._verify_blocks(group, other, number)
+            self._launch(number, frozenset(group.launches))
+        after, self.pending = self.pending, before
+        self.statements(group.otherwise)
+        self.pending.merge(after)
+
+    def _verify_blocks(self, group: Blocks, one: int, other: int) -> None:
+        """That different blocks of two launches meet nowhere that one of them writes."""
+        splits = [self._split(self.step.launches[n], group.count) for n in (one, other)]
+        for a, b in self.access.pairs(one, other):
+            starts = self.access.starts(a.buffer, b.buffer)
+            spans = [{r: split.span(r, start) for r in (*t.writes, *t.reads)} for t, split, start in zip((a, b), splits, starts)]
+            if all_disjoint([*spans[0].values(), *spans[1].values()], [group.count]):
+                continue
+            for x, y in (*product(a.writes, (*b.writes, *b.reads)), *product(a.reads, b.writes)):
+                if not disjoint(spans[0][x], spans[1][y], [group.count]):
+                    first, second = self.step.launches[one], self.step.launches[other]
+                    raise IRError(f"race: different blocks of {first} and {second} may touch the same bytes of "
+                                  f"{self.access.name(a.buffer)} and {self.access.name(b.buffer)}, {_bytes(self.access, a.buffer)}")
+
+    def _split(self, launch: Launch, count: int) -> _Split:
+        digit = launch.unit.digits[0]
+        return _Split(((digit.axis, digit.count // count * digit.block),))

@@ -9,7 +9,6 @@ import numpy as np
 
 from leptonc.arithmetic import (
     absolute,
-    add,
     bitwise_and,
     bitwise_or,
     bitwise_xor,
@@ -19,7 +18,6 @@ from leptonc.arithmetic import (
     less,
     multiply,
     not_equal,
-    subtract,
 )
 from leptonc.errors import DtypeError, op_error
 from leptonc.trace import (
@@ -200,7 +198,4 @@ def nan_to_num(x: Any, nan: float = 0.0) -> Any:
 
 def logaddexp(x: Any, y: Any) -> Any:
     """log(exp(x) + exp(y)) without overflow."""
-    a, b = (as_float(v) for v in align("logaddexp", x, y))
-    top = maximum(a, b)
-    gap = absolute(subtract(a, b))
-    return where(isfinite(gap), add(top, log1p(exp(bind("neg", gap)))), top)
+    return bind("logaddexp", *(as_float(v) for v in align("logaddexp", x, y)))

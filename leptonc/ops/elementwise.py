@@ -138,10 +138,12 @@ class neg(Elementwise):
 
 @register
 class abs_(Elementwise):
+    """abs'(0) = 1, as JAX."""
+
     name, kinds = "abs", NUMBERS
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
-        return (g * get_op("sign")(operands[0]),)
+        return (select(compare("ge", operands[0], 0), g, -g),)
 
     def domain(self, x: np.ndarray) -> np.ndarray:
         return away_from_zero(x)
@@ -304,6 +306,20 @@ class sigmoid(Smooth):
 
     def slope(self, x: Value, y: Value) -> Value:
         return y * (1 - y)
+
+
+@register
+class softplus(Smooth):
+    """log(1 + e^x), without overflow. An op of its own, for its parts have kinks at 0 that it has not."""
+
+    name = "softplus"
+
+    def body(self, s: Any, x: Any) -> Any:
+        return s.add(s.max(x, 0), s.log1p(s.exp(s.neg(s.abs(x)))))
+
+    def slope(self, x: Value, y: Value) -> Value:
+        out: Value = get_op("sigmoid")(x)
+        return out
 
 
 @register

@@ -49,9 +49,9 @@ def _large_lanes(v: Lanes, x: str, large: str, n: str, r: str, low: str) -> tupl
     for lane in range(v.lanes):
         argument = v.select(large, x, v.const(2.0**20))  # the others need not be finite
         reduced = large_quadrant(v.e, v.lane(argument, lane))
-        number, high_part, low_part = (v.e.let(f"extractvalue {{ i64, double, double }} {reduced}, {part}", "part") for part in range(3))
+        number, high, rest = (v.e.let(f"extractvalue {{ i64, double, double }} {reduced}, {k}", "part") for k in range(3))
         n = v.int_select(large, v.with_lane(n, number, lane, integer=True), n)
-        turn, turn_low = v.with_lane(turn, high_part, lane), v.with_lane(turn_low, low_part, lane)
+        turn, turn_low = v.with_lane(turn, high, lane), v.with_lane(turn_low, rest, lane)
     angle, rest = v.two_product(turn, v.const(pi / 2))
     rest = v.fma(turn_low, v.const(pi / 2), v.fma(turn, v.const(HALF_PI_LOW), rest))
     angle, rest = v.ordered_two_sum(angle, rest)

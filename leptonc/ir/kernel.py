@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import prod
+from math import copysign, prod
 from typing import Any
 
 import numpy as np
@@ -123,6 +123,13 @@ def _merge(a: tuple[tuple[Any, int], ...], b: tuple[tuple[Any, int], ...]) -> tu
     return tuple(sorted((k, c) for k, c in total.items() if c))
 
 
+def same_number(a: float | None, b: float | None) -> bool:
+    """Whether two numbers (or None) are the same, the sign of a zero included; a NaN is itself."""
+    if a is None or b is None:
+        return a is b
+    return (a == b and copysign(1, a) == copysign(1, b)) or (a != a and b != b)
+
+
 @dataclass(frozen=True)
 class Load:
     """``buffer[index]``; ``pad`` (a number, or None: always in range) where out of range."""
@@ -131,6 +138,13 @@ class Load:
     index: tuple[Index, ...]
     dtype: DType
     pad: float | int | bool | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return (isinstance(other, Load) and self.buffer == other.buffer and self.index == other.index
+                and self.dtype == other.dtype and same_number(self.pad, other.pad))
+
+    def __hash__(self) -> int:
+        return hash((self.buffer, self.index, self.dtype))
 
 
 @dataclass(frozen=True)
@@ -249,6 +263,13 @@ class Param:
     type: TensorType
     role: str = "in"
     init: float | int | bool | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return (isinstance(other, Param) and self.name == other.name and self.type == other.type and self.role == other.role
+                and same_number(self.init, other.init))
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.type, self.role))
 
 
 @dataclass(frozen=True)

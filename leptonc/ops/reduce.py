@@ -257,11 +257,12 @@ class cumsum(Op):
 
     def expand(self, *operands: Value, **attrs: Any) -> Value:
         x, axis, shift = operands[0], attrs["axis"], 1
+        nothing = -0.0 if x.dtype.is_float else 0  # x + -0.0 is x, of any sign
         while shift < x.shape[axis]:
             by = tuple(shift if d == axis else 0 for d in range(x.type.rank))
             back = tuple(-b for b in by)
             low, high = (back, by) if attrs["reverse"] else (by, back)
-            x = x + get_op("pad")(x, low=low, high=high, interior=(0,) * x.type.rank, value=0)
+            x = x + get_op("pad")(x, low=low, high=high, interior=(0,) * x.type.rank, value=nothing)
             shift *= 2
         return x
 

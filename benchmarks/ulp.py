@@ -21,22 +21,24 @@ from leptonc import numpy as lnp
 
 FUNCTIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "exp": (lnp.exp, np.exp), "expm1": (lnp.expm1, np.expm1), "log": (lnp.log, np.log), "log1p": (lnp.log1p, np.log1p),
-    "tanh": (lnp.tanh, np.tanh), "sigmoid": (nn.sigmoid, lambda x: 1 / (1 + np.exp(-x))), "sin": (lnp.sin, np.sin),
-    "cos": (lnp.cos, np.cos), "sqrt": (lnp.sqrt, np.sqrt), "rsqrt": (lax.rsqrt, lambda x: 1 / np.sqrt(x)),
+    "log2": (lnp.log2, np.log2), "log10": (lnp.log10, np.log10), "power": (lnp.power, np.power),
+    "tanh": (lnp.tanh, np.tanh), "sinh": (lnp.sinh, np.sinh), "cosh": (lnp.cosh, np.cosh),
+    "sigmoid": (nn.sigmoid, lambda x: 1 / (1 + np.exp(-x))), "sin": (lnp.sin, np.sin), "cos": (lnp.cos, np.cos),
+    "tan": (lnp.tan, np.tan), "sqrt": (lnp.sqrt, np.sqrt), "rsqrt": (lax.rsqrt, lambda x: 1 / np.sqrt(x)),
 }
 CHUNK = 1 << 22
 
 
-def errors(name: str, x: np.ndarray) -> np.ndarray:
+def errors(name: str, *operands: np.ndarray) -> np.ndarray:
     """ULPs by which each compiled result is off; 0 where both are the same infinity or NaN, inf where one is not."""
     compiled, exact = FUNCTIONS[name]
-    got = leptonc.jit(compiled)(x)
+    got = leptonc.jit(compiled)(*operands)
     with np.errstate(all="ignore"):
-        wanted = exact(x.astype(np.float64 if x.dtype == np.float32 else np.longdouble))
-        rounded = wanted.astype(x.dtype)
+        wanted = exact(*(x.astype(np.float64 if x.dtype == np.float32 else np.longdouble) for x in operands))
+        rounded = wanted.astype(got.dtype)
         off = np.abs(got.astype(wanted.dtype) - wanted) / np.spacing(np.abs(rounded)).astype(wanted.dtype)
     same = (got == rounded) | (np.isnan(got) & np.isnan(rounded))
-    tiny = np.abs(rounded) < np.finfo(x.dtype).tiny
+    tiny = np.abs(rounded) < np.finfo(got.dtype).tiny
     found = np.where(same | tiny, np.where(same, off, 0), off).astype(np.float64)
     return np.where(np.isfinite(rounded) & np.isfinite(got), found, np.where(same, 0.0, np.inf))
 
@@ -49,6 +51,18 @@ def patterns(dtype: Any, count: int, seed: int = 0) -> np.ndarray:
     usual = (rng.standard_normal(count // 2) * 10.0 ** rng.integers(-4, 3, count // 2)).astype(dtype)
     x = np.concatenate([wild, usual])
     return x[~(np.abs(x) < np.finfo(dtype).tiny) | (x == 0)]
+
+
+def operands(name: str, dtype: Any, count: int, seed: int = 0) -> list[np.ndarray]:
+    """Operands for a function of FUNCTIONS: patterns; for powers bases of all sizes and exponents up to where they overflow."""
+    if name != "power":
+        return [patterns(dtype, count, seed)]
+    rng, limit = np.random.default_rng(seed), np.log(float(np.finfo(dtype).max))
+    x = np.abs(patterns(dtype, count, seed))
+    with np.errstate(all="ignore"):
+        farthest = limit / np.maximum(np.abs(np.log(x.astype(np.float64))), 1e-2)
+    y = np.where(rng.random(x.size) < 0.2, rng.integers(-9, 10, x.size) / 2, rng.uniform(-1, 1, x.size) * farthest)
+    return [x, y.astype(dtype)]
 
 
 def every_pattern() -> Iterator[np.ndarray]:
@@ -66,12 +80,13 @@ def main() -> None:
     print(f"{'function':10} {'dtype':6} {'max ULP':>9}  at")
     for name in options.functions:
         for dtype in ("f4",) if options.exhaustive else ("f4", "f8"):
-            worst, place = -1.0, np.zeros((), dtype)
-            for x in every_pattern() if options.exhaustive else [patterns(dtype, 1_000_000)]:
-                off = errors(name, x)
+            worst, place = -1.0, ""
+            one = options.exhaustive and name != "power"
+            for given in ([x] for x in every_pattern()) if one else [operands(name, dtype, 1_000_000)]:
+                off = errors(name, *given)
                 if off.size and off.max() > worst:
-                    worst, place = float(off.max()), x[off.argmax()]
-            print(f"{name:10} {dtype:6} {worst:9.3f}  {place!r}", flush=True)
+                    worst, place = float(off.max()), ", ".join(repr(x[off.argmax()].item()) for x in given)
+            print(f"{name:10} {dtype:6} {worst:9.3f}  {place}", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -118,3 +120,43 @@ def test_chains_and_errors():
         chain.update({"w": np.zeros(4, F)}, chain.init(params))
     with pytest.raises(LeptonError, match="state of 1"):
         chain.update(params, optim.sgd(0.1).init(params))
+
+
+SCHEDULES = {
+    "linear": (optim.linear_schedule(0.1, 0.01, 7), lambda n: 0.1 + (0.01 - 0.1) * min(n / 7, 1)),
+    "exponential": (optim.exponential_decay(0.1, 3, 0.7), lambda n: 0.1 * 0.7 ** (n / 3)),
+    "cosine": (optim.cosine_decay_schedule(0.1, 7, 0.3),
+               lambda n: 0.1 * (0.7 * 0.5 * (1 + math.cos(math.pi * min(n / 7, 1))) + 0.3)),
+    "piecewise": (optim.piecewise_constant_schedule(0.1, {2: 0.3, 4: 0.7}),
+                  lambda n: 0.1 * (0.3 if n >= 2 else 1) * (0.7 if n >= 4 else 1)),
+    "warmup": (optim.warmup_cosine_decay_schedule(0.01, 0.1, 3, 10),
+               lambda n: 0.01 + 0.09 * n / 3 if n < 3 else 0.05 * (1 + math.cos(math.pi * min((n - 3) / 7, 1)))),
+    "of the user": (lambda n: 0.1 / (n + 1), lambda n: 0.1 / (n + 1)),
+}
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_double_precision_parameters_are_updated_in_double_precision(rng, compiled, name):
+    """Bias correction, rates and decay: against the formulas in f64, beside an f32 parameter that stays f32."""
+    schedule, rate = SCHEDULES[name]
+    grads = rng.standard_normal((6, 5))
+    w, m, v = rng.standard_normal(5), np.zeros(5), np.zeros(5)
+    optimizer = optim.chain(optim.clip_by_global_norm(1e6), optim.adamw(schedule, weight_decay=0.1))
+    params = {"w": w.copy(), "b": np.ones(2, F)}
+    found = run(optimizer, params, lambda n: {"w": grads[n], "b": np.ones(2, F)}, 6, compiled)
+    for n, got in enumerate(found):
+        m, v = 0.9 * m + (1 - 0.9) * grads[n], 0.999 * v + (1 - 0.999) * grads[n] ** 2
+        w = w - rate(n) * (m / (1 - 0.9 ** (n + 1)) / (np.sqrt(v / (1 - 0.999 ** (n + 1))) + 1e-8) + 0.1 * w)
+        assert got.dtype == np.float64
+        np.testing.assert_allclose(got, w, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_called_with_a_count_are_in_single_precision(name):
+    schedule, rate = SCHEDULES[name]
+    compiled = leptonc.jit(schedule)
+    for n in range(12):
+        got = compiled(np.int32(n))
+        np.testing.assert_allclose(got, rate(n), rtol=1e-6)
+        assert got.dtype == F or name == "of the user"

@@ -46,6 +46,11 @@ def _erf(x: np.ndarray) -> np.ndarray:
     return np.vectorize(erf, otypes=[np.float64])(x.astype(np.float64)).astype(x.dtype).reshape(x.shape)
 
 
+def _in_doubles(function: Callable[..., Any]) -> Callable[..., Any]:
+    """f32 by way of f64: NumPy's own f32 logarithms to a base miss whole numbers."""
+    return lambda x: function(np.asarray(x, np.float64)).astype(np.asarray(x).dtype)
+
+
 def _shift(numpy_shift: Callable[..., Any], fill_sign: bool) -> Callable[..., Any]:
     """Shifts by the width or more: 0, or the sign for an arithmetic right shift, as NumPy."""
 
@@ -79,11 +84,13 @@ _COMPARE: dict[str, Callable[..., Any]] = {"eq": np.equal, "ne": np.not_equal, "
             "ge": np.greater_equal}
 _UNARY: dict[str, Callable[..., Any]] = {
     "neg": np.negative, "abs": np.abs, "sign": _sign, "floor": np.floor, "ceil": np.ceil, "round": np.rint,
-    "trunc": np.trunc, "exp": np.exp, "expm1": np.expm1, "log": np.log, "log1p": np.log1p, "sqrt": np.sqrt,
-    "rsqrt": lambda x: (1 / np.sqrt(x)).astype(np.asarray(x).dtype), "tanh": np.tanh, "erf": _erf, "sin": np.sin,
-    "cos": np.cos, "not": np.invert,
+    "trunc": np.trunc, "exp": np.exp, "expm1": np.expm1, "log": np.log, "log1p": np.log1p, "log2": _in_doubles(np.log2),
+    "log10": _in_doubles(np.log10),
+    "sqrt": np.sqrt, "rsqrt": lambda x: (1 / np.sqrt(x)).astype(np.asarray(x).dtype), "tanh": np.tanh, "sinh": np.sinh,
+    "cosh": np.cosh, "erf": _erf, "sin": np.sin, "cos": np.cos, "tan": np.tan, "not": np.invert,
 }
-_COSTS = {"exp": 12, "expm1": 16, "log": 16, "log1p": 18, "tanh": 18, "erf": 20, "sin": 18, "cos": 18, "pow": 40,
+_COSTS = {"exp": 12, "expm1": 16, "log": 16, "log1p": 18, "log2": 30, "log10": 30, "tanh": 18, "sinh": 40, "cosh": 40,
+          "erf": 20, "sin": 18, "cos": 18, "tan": 30, "pow": 40,
           "div": 4, "sqrt": 5, "rsqrt": 8, "mod": 10, "floordiv": 8, "atan2": 30}
 
 SCALARS: dict[str, ScalarOp] = {

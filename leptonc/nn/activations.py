@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arithmetic import absolute, add, equal, multiply, negative, subtract
+from leptonc.arithmetic import add, equal, multiply, negative, subtract
 from leptonc.errors import DtypeError, op_error
 from leptonc.numpy.creation import arange, asarray
-from leptonc.numpy.elementwise import as_float, exp, expm1, log1p, maximum, minimum, tanh, where
+from leptonc.numpy.elementwise import as_float, expm1, tanh, where
 from leptonc.numpy.manipulation import expand_dims
 from leptonc.numpy.reductions import mean, normalize_axis
 from leptonc.numpy.reductions import sum as _sum
@@ -31,7 +31,8 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
 def elu(x: Any, alpha: float = 1.0) -> Any:
     """x where positive, else alpha (e^x - 1)."""
     operand = as_float(x)
-    return where(operand > 0, operand, multiply(alpha, expm1(minimum(operand, 0))))
+    positive = operand > 0
+    return where(positive, operand, multiply(alpha, expm1(where(positive, 0.0, operand))))
 
 
 def sigmoid(x: Any) -> Any:
@@ -50,8 +51,7 @@ swish = silu
 
 def softplus(x: Any) -> Any:
     """log(1 + e^x), without overflow."""
-    operand = as_float(x)
-    return add(maximum(operand, 0), log1p(exp(negative(absolute(operand)))))
+    return bind("softplus", as_float(x))
 
 
 def gelu(x: Any, approximate: bool = True) -> Any:

@@ -9,7 +9,6 @@ import numpy as np
 
 from leptonc.arithmetic import (
     absolute,
-    add,
     bitwise_and,
     bitwise_or,
     bitwise_xor,
@@ -19,7 +18,6 @@ from leptonc.arithmetic import (
     less,
     multiply,
     not_equal,
-    subtract,
 )
 from leptonc.errors import DtypeError, op_error
 from leptonc.trace import (
@@ -55,6 +53,8 @@ def _float_function(name: str, op: str, doc: str) -> Callable[[Any], Any]:
 exp = _float_function("exp", "exp", "e ** x.")
 expm1 = _float_function("expm1", "expm1", "e ** x - 1, accurate near 0.")
 log = _float_function("log", "log", "Natural logarithm; log(0) is -inf, of negatives NaN.")
+log2 = _float_function("log2", "log2", "Logarithm to base 2; whole for powers of 2.")
+log10 = _float_function("log10", "log10", "Logarithm to base 10; whole for powers of 10.")
 log1p = _float_function("log1p", "log1p", "log(1 + x), accurate near 0.")
 sqrt = _float_function("sqrt", "sqrt", "Square root; NaN for negatives.")
 tanh = _float_function("tanh", "tanh", "Hyperbolic tangent.")
@@ -62,21 +62,7 @@ sinh = _float_function("sinh", "sinh", "Hyperbolic sine.")
 cosh = _float_function("cosh", "cosh", "Hyperbolic cosine.")
 sin = _float_function("sin", "sin", "Sine.")
 cos = _float_function("cos", "cos", "Cosine.")
-
-
-def tan(x: Any) -> Any:
-    """Tangent."""
-    return divide(sin(x), cos(x))
-
-
-def log2(x: Any) -> Any:
-    """Logarithm to base 2."""
-    return multiply(log(x), 1 / np.log(2).item())
-
-
-def log10(x: Any) -> Any:
-    """Logarithm to base 10."""
-    return multiply(log(x), 1 / np.log(10).item())
+tan = _float_function("tan", "tan", "Tangent.")
 
 
 def arctan2(y: Any, x: Any) -> Any:
@@ -212,7 +198,4 @@ def nan_to_num(x: Any, nan: float = 0.0) -> Any:
 
 def logaddexp(x: Any, y: Any) -> Any:
     """log(exp(x) + exp(y)) without overflow."""
-    a, b = (as_float(v) for v in align("logaddexp", x, y))
-    top = maximum(a, b)
-    gap = absolute(subtract(a, b))
-    return where(isfinite(gap), add(top, log1p(exp(bind("neg", gap)))), top)
+    return bind("logaddexp", *(as_float(v) for v in align("logaddexp", x, y)))

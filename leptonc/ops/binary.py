@@ -87,7 +87,7 @@ class mod(Binary):
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
         a, b = operands
-        return g, -(g * get_op("floor")(a / b))
+        return g, -(g * get_op("floordiv")(a, b))
 
     def samples(self) -> Sequence[Sample]:
         return quotient_samples(super().samples())
@@ -100,14 +100,12 @@ class pow_(Binary):
     name = "pow"
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
-        """d/dx = y x^(y-1), 0 where y = 0; d/dy = log(x) x^y, 0 where x <= 0."""
+        """d/dx = y x^(y-1), 0 where x = y = 0; d/dy = log(x) x^y, at x = 0 what it tends to for y > 0; NaN for x < 0."""
         a, b = operands
-        unit = a.builder.full(a.type, 1)
-        positive = compare("gt", a, 0)
-        nonzero = select(compare("ne", b, 0), b, unit)
-        slope = select(compare("ne", b, 0), b * self(a, nonzero - 1), zeros(a))
-        logarithm = get_op("log")(select(positive, a, unit))
-        return g * slope, g * select(positive, logarithm * y, zeros(y))
+        one = a.builder.full(a.type, 1)
+        nonzero = select(compare("eq", a, 0), one, a)
+        slope = b * self(select(compare("eq", b, 0), nonzero, a), b - 1)
+        return g * slope, g * (get_op("log")(nonzero) * y)
 
     def samples(self) -> Sequence[Sample]:
         def smooth(rng: np.random.Generator) -> list[np.ndarray]:
@@ -144,6 +142,29 @@ class min_(Extreme):
     """NaN on either side gives NaN."""
 
     name, wins = "min", "lt"
+
+
+@register
+class logaddexp(Binary):
+    """log(e^x + e^y) without overflow. An op of its own, for its parts have kinks where x = y that it has not."""
+
+    name, kinds = "logaddexp", FLOATS
+
+    def body(self, s: Any, x: Any, y: Any) -> Any:
+        top, gap = s.max(x, y), s.abs(s.sub(x, y))
+        return s.select(s.lt(gap, np.inf), s.add(top, s.log1p(s.exp(s.neg(gap)))), top)
+
+    def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        """sigmoid(x - y) and sigmoid(y - x); 1 for an operand that is inf, as JAX; 1/2 each where both are -inf."""
+        a, b = operands
+
+        def share(x: Value, other: Value) -> Value:
+            gap = x - other
+            infinite = get_op("and")(get_op("isnan")(gap), compare("eq", x, other))
+            part = get_op("sigmoid")(select(infinite, zeros(x), gap))
+            return g * select(compare("eq", x, np.inf), x.builder.full(x.type, 1), part)
+
+        return share(a, b), share(b, a)
 
 
 @register

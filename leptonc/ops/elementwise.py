@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from math import log as log_of
 from typing import Any
 
 import numpy as np
@@ -137,10 +138,12 @@ class neg(Elementwise):
 
 @register
 class abs_(Elementwise):
+    """abs'(0) = 1, as JAX."""
+
     name, kinds = "abs", NUMBERS
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
-        return (g * get_op("sign")(operands[0]),)
+        return (select(compare("ge", operands[0], 0), g, -g),)
 
     def domain(self, x: np.ndarray) -> np.ndarray:
         return away_from_zero(x)
@@ -209,6 +212,28 @@ class log(Smooth):
         return np.asarray(np.abs(x) + 0.2)
 
 
+class LogTo(Smooth):
+    """Logarithm to ``base``: whole for its whole powers."""
+
+    base = 2
+
+    def slope(self, x: Value, y: Value) -> Value:
+        return (1 / log_of(self.base)) / x
+
+    def domain(self, x: np.ndarray) -> np.ndarray:
+        return np.asarray(np.abs(x) + 0.2)
+
+
+@register
+class log2(LogTo):
+    name = "log2"
+
+
+@register
+class log10(LogTo):
+    name, base = "log10", 10
+
+
 @register
 class log1p(Smooth):
     name = "log1p"
@@ -252,26 +277,9 @@ class tanh(Smooth):
         return 1 - y * y
 
 
-HALVED = 20  # from there on sinh and cosh are exp(|x| / 2) ** 2 / 2: e ** -x no longer counts, e ** x alone may overflow
-
-
-def _half_square(s: Any, x: Any) -> Any:
-    half = s.exp(s.mul(x, 0.5))
-    return s.mul(s.mul(half, 0.5), half)
-
-
 @register
 class sinh(Smooth):
-    """Hyperbolic sine: (e + e / (e + 1)) / 2 with e = expm1(|x|), which loses nothing near 0."""
-
     name = "sinh"
-
-    def body(self, s: Any, x: Any) -> Any:
-        size = s.abs(x)
-        e = s.expm1(s.min(size, HALVED))
-        near = s.mul(s.add(e, s.div(e, s.add(e, 1))), 0.5)
-        y = s.select(s.lt(size, HALVED), near, _half_square(s, size))
-        return s.select(s.eq(x, 0), x, s.select(s.lt(x, 0), s.neg(y), y))  # -0.0 stays -0.0
 
     def slope(self, x: Value, y: Value) -> Value:
         out: Value = get_op("cosh")(x)
@@ -280,15 +288,7 @@ class sinh(Smooth):
 
 @register
 class cosh(Smooth):
-    """Hyperbolic cosine."""
-
     name = "cosh"
-
-    def body(self, s: Any, x: Any) -> Any:
-        size = s.abs(x)
-        e = s.exp(s.min(size, HALVED))
-        near = s.mul(s.add(e, s.div(1, e)), 0.5)
-        return s.select(s.lt(size, HALVED), near, _half_square(s, size))
 
     def slope(self, x: Value, y: Value) -> Value:
         out: Value = get_op("sinh")(x)
@@ -306,6 +306,20 @@ class sigmoid(Smooth):
 
     def slope(self, x: Value, y: Value) -> Value:
         return y * (1 - y)
+
+
+@register
+class softplus(Smooth):
+    """log(1 + e^x), without overflow. An op of its own, for its parts have kinks at 0 that it has not."""
+
+    name = "softplus"
+
+    def body(self, s: Any, x: Any) -> Any:
+        return s.add(s.max(x, 0), s.log1p(s.exp(s.neg(s.abs(x)))))
+
+    def slope(self, x: Value, y: Value) -> Value:
+        out: Value = get_op("sigmoid")(x)
+        return out
 
 
 @register
@@ -335,6 +349,14 @@ class cos(Smooth):
     def slope(self, x: Value, y: Value) -> Value:
         out: Value = -get_op("sin")(x)
         return out
+
+
+@register
+class tan(Smooth):
+    name = "tan"
+
+    def slope(self, x: Value, y: Value) -> Value:
+        return 1 + y * y
 
 
 @register

@@ -78,8 +78,10 @@ def _scattered(parts: np.ndarray, shape: Shape, attrs: dict[str, Any]) -> np.nda
     _, n, *pooled, c = parts.shape
     wide = [s + lo + hi + k for s, (lo, hi), k in zip(shape, attrs["padding"], attrs["window"])]
     out = np.zeros((n, *wide, c), parts.dtype)
+    apart = all(w <= s for w, s in zip(attrs["window"], attrs["stride"]))
     for part, tap in zip(parts, _taps(attrs["window"])):
-        out[(slice(None), *_reach(tap, tuple(pooled), attrs["stride"]))] += part
+        cells = out[(slice(None), *_reach(tap, tuple(pooled), attrs["stride"]))]
+        cells[...] = part if apart else cells + part  # what is not added up keeps the sign of a zero
     return out[(slice(None), *(slice(lo, lo + s) for s, (lo, _) in zip(shape, attrs["padding"])))].copy()
 
 
@@ -297,7 +299,7 @@ class unpool(Op):
 
 @register
 class pool_take(Op):
-    """The indexed cell of each window: the adjoint of unpool."""
+    """The indexed cell of each window: the adjoint of unpool. It is a sum in which the others are 0, so -0.0 becomes 0.0."""
 
     name, operand_names = "pool_take", ("x", "index")
 
@@ -312,7 +314,7 @@ class pool_take(Op):
         x, index = map(np.asarray, arrays)
         pooled = self.infer(_type(x), _type(index), **attrs)
         cells = _windows(x, pooled.shape[1:-1], attrs, 0)
-        return np.asarray(np.take_along_axis(cells, index[None].astype(np.int64), 0)[0])
+        return np.asarray(np.take_along_axis(cells, index[None].astype(np.int64), 0)[0] + cells.dtype.type(0))
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
         x, index = operands

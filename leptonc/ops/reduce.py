@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -94,17 +95,33 @@ class prod_(Reduction):
         return np.asarray(np.prod(x, axes, dtype=x.dtype))
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
-        """g y / x where x has no zero along the axes; with one zero, that element alone gets the rest's product."""
+        """g times the product of all other elements: no quotient, so zeros need no care, at any order of derivative."""
         x, axes = operands[0], attrs["axes"]
-        full, select = x.builder.full, get_op("select")
-        zero = get_op("eq")(x, full(x.type, 0))
-        safe = select(zero, full(x.type, 1), x)
-        count = get_op("sum")(get_op("cast")(zero, dtype=x.dtype), axes=axes)
-        rest = spread(self(safe, axes=axes), x, axes)
-        zeros = spread(count, x, axes)
-        none, one = get_op("eq")(zeros, full(x.type, 0)), get_op("eq")(zeros, full(x.type, 1))
-        alone = select(get_op("and")(zero, one), rest, full(x.type, 0))
-        return (spread(g, x, axes) * select(none, rest / safe, alone),)
+        kept = tuple(d for d in range(x.type.rank) if d not in axes)
+        order, inverse = (*kept, *axes), np.argsort((*kept, *axes)).tolist()
+        moved = get_op("transpose")(x, perm=order)
+        rows, n = tuple(x.shape[d] for d in kept), prod(x.shape[d] for d in axes)
+        others = _products_of_others(get_op("reshape")(moved, shape=(prod(rows), n)))
+        back = get_op("transpose")(get_op("reshape")(others, shape=moved.shape), perm=tuple(inverse))
+        return (spread(g, x, axes) * back,)
+
+
+def _products_of_others(x: Value) -> Value:
+    """For each element of a row the product of the row's others: by halves, so that n elements take 3 n products."""
+    rows, n = x.shape
+    if n <= 1:
+        return x.builder.full(x.type, 1)
+    half = -(-n // 2)
+
+    def part(start: int, size: int, of: Value) -> Value:
+        out: Value = get_op("slice")(of, start=(0, start), size=(rows, size), step=(1, 1))
+        return out
+
+    first, second = part(0, half, x), part(half, n - half, x)
+    even = second if n == 2 * half else get_op("pad")(second, low=(0, 0), high=(0, 1), interior=(0, 0), value=1)
+    rest = _products_of_others(first * even)
+    out: Value = get_op("concatenate")(rest * even, part(0, n - half, rest * first), axis=1)
+    return out
 
 
 class Extreme(Reduction):
@@ -240,11 +257,12 @@ class cumsum(Op):
 
     def expand(self, *operands: Value, **attrs: Any) -> Value:
         x, axis, shift = operands[0], attrs["axis"], 1
+        nothing = -0.0 if x.dtype.is_float else 0  # x + -0.0 is x, of any sign
         while shift < x.shape[axis]:
             by = tuple(shift if d == axis else 0 for d in range(x.type.rank))
             back = tuple(-b for b in by)
             low, high = (back, by) if attrs["reverse"] else (by, back)
-            x = x + get_op("pad")(x, low=low, high=high, interior=(0,) * x.type.rank, value=0)
+            x = x + get_op("pad")(x, low=low, high=high, interior=(0,) * x.type.rank, value=nothing)
             shift *= 2
         return x
 

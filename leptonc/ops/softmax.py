@@ -1,7 +1,7 @@
 """Softmax, log-softmax and logsumexp along an axis, defined by other ops so that fusion sees through them.
 
-The greatest finite element is taken off before exp, so logits of ±1e4 are safe. A row of all -inf has logsumexp -inf
-and softmax NaN; a +inf makes softmax NaN, as in JAX.
+The greatest element is taken off before exp, so logits of ±1e4 are safe. A row of all -inf has logsumexp -inf and softmax
+NaN; a +inf makes the row's softmax NaN, as in JAX.
 """
 
 from __future__ import annotations
@@ -23,9 +23,15 @@ def _spread(x: Value, like: Value, axis: int) -> Value:
     return out
 
 
+def _greatest(x: Value, axis: int) -> Value:
+    """The maximum along the axis."""
+    out: Value = get_op("stop_gradient")(get_op("reduce_max")(x, axes=(axis,)))
+    return out
+
+
 def _shift(x: Value, axis: int) -> Value:
     """The maximum along the axis where it is finite, else 0: no inf - inf."""
-    top = get_op("stop_gradient")(get_op("reduce_max")(x, axes=(axis,)))
+    top = _greatest(x, axis)
     full = x.builder.full
     finite = get_op("lt")(get_op("abs")(top), full(top.type, np.inf))
     out: Value = get_op("select")(finite, top, full(top.type, 0))
@@ -71,7 +77,7 @@ class softmax(AlongAxis):
     def eager(self, *arrays: np.ndarray, **attrs: Any) -> np.ndarray:
         x, axis = self.checked(arrays[0], attrs["axis"]), attrs["axis"]
         with np.errstate(all="ignore"):
-            e = np.exp(x - _eager_shift(x, axis))
+            e = np.exp(x - np.max(x, axis, keepdims=True))
             return np.asarray(e / np.sum(e, axis, keepdims=True))
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
@@ -80,7 +86,7 @@ class softmax(AlongAxis):
 
     def expand(self, *operands: Value, **attrs: Any) -> Value:
         x, axis = operands[0], attrs["axis"]
-        e: Value = get_op("exp")(x - _spread(_shift(x, axis), x, axis))
+        e: Value = get_op("exp")(x - _spread(_greatest(x, axis), x, axis))
         return e / _spread(get_op("sum")(e, axes=(axis,)), x, axis)
 
 
@@ -91,7 +97,7 @@ class log_softmax(AlongAxis):
     def eager(self, *arrays: np.ndarray, **attrs: Any) -> np.ndarray:
         x, axis = self.checked(arrays[0], attrs["axis"]), attrs["axis"]
         with np.errstate(all="ignore"):
-            shifted = x - _eager_shift(x, axis)
+            shifted = x - np.max(x, axis, keepdims=True)
             return np.asarray(shifted - np.log(np.sum(np.exp(shifted), axis, keepdims=True)))
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
@@ -101,7 +107,7 @@ class log_softmax(AlongAxis):
 
     def expand(self, *operands: Value, **attrs: Any) -> Value:
         x, axis = operands[0], attrs["axis"]
-        shifted = x - _spread(_shift(x, axis), x, axis)
+        shifted = x - _spread(_greatest(x, axis), x, axis)
         total = get_op("log")(get_op("sum")(get_op("exp")(shifted), axes=(axis,)))
         return shifted - _spread(total, x, axis)
 
@@ -123,8 +129,10 @@ class logsumexp(AlongAxis):
             return np.asarray(np.log(np.sum(np.exp(x - shift), axis)) + np.squeeze(shift, axis))
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        """Of softmax's shares, 0 beside an infinity."""
         x, axis = operands[0], attrs["axis"]
-        return (_spread(g, x, axis) * get_op("softmax")(x, axis=axis),)
+        e: Value = get_op("exp")(x - _spread(_shift(x, axis), x, axis))
+        return (_spread(g, x, axis) * (e / _spread(get_op("sum")(e, axes=(axis,)), x, axis)),)
 
     def expand(self, *operands: Value, **attrs: Any) -> Value:
         x, axis = operands[0], attrs["axis"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from math import log
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ import numpy as np
 from leptonc import numpy as lnp
 from leptonc import tree
 from leptonc.errors import LeptonError
-from leptonc.optim.schedules import Schedule
+from leptonc.optim.schedules import Schedule, rate_at
 
 
 class GradientTransformation(NamedTuple):
@@ -89,8 +90,8 @@ def scale_by_learning_rate(learning_rate: float | Schedule) -> GradientTransform
         return scale(-learning_rate)
 
     def update(grads: Any, state: ScheduleState, params: Any = None) -> tuple[Any, ScheduleState]:
-        rate = learning_rate(state.count)
-        return tree.map(lambda g: -g * lnp.asarray(rate, g.dtype), grads), ScheduleState(state.count + np.int32(1))
+        rate = functools.cache(lambda dtype: rate_at(learning_rate, state.count, dtype))
+        return tree.map(lambda g: -g * rate(g.dtype), grads), ScheduleState(state.count + np.int32(1))
 
     return GradientTransformation(lambda params: ScheduleState(_counter()), update)
 
@@ -105,9 +106,10 @@ def trace(decay: float, nesterov: bool = False) -> GradientTransformation:
     return GradientTransformation(lambda params: TraceState(tree.map(lnp.zeros_like, params)), update)
 
 
-def _bias_correction(decay: float, steps: Any) -> Any:
-    """1 / (1 - decay^steps), by expm1: 0.999 is off by 1.3e-8 in f32, and so 1 - 0.999 would be by 1.3e-5 of itself."""
-    return -1 / lnp.expm1(steps * np.float32(log(decay))) if decay > 0 else np.float32(1)
+def _bias_correction(decay: float, count: Any, dtype: Any) -> Any:
+    """1 / (1 - decay^count), by expm1: 0.999 is off by 1.3e-8 in f32, and so 1 - 0.999 would be by 1.3e-5 of itself."""
+    number = np.dtype(dtype).type
+    return -1 / lnp.expm1(lnp.astype(count, dtype) * number(log(decay))) if decay > 0 else number(1)
 
 
 def scale_by_adam(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> GradientTransformation:
@@ -119,11 +121,10 @@ def scale_by_adam(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> Grad
         count = state.count + np.int32(1)
         mu = tree.map(lambda g, m: b1 * m + (1 - b1) * g, grads, state.mu)
         nu = tree.map(lambda g, v: b2 * v + (1 - b2) * (g * g), grads, state.nu)
-        steps = lnp.astype(count, np.float32)
-        first, second = _bias_correction(b1, steps), _bias_correction(b2, steps)
+        correction = functools.cache(lambda decay, dtype: _bias_correction(decay, count, dtype))
 
         def direction(m: Any, v: Any) -> Any:
-            return (m * lnp.asarray(first, m.dtype)) / (lnp.sqrt(v * lnp.asarray(second, v.dtype)) + eps)
+            return (m * correction(b1, m.dtype)) / (lnp.sqrt(v * correction(b2, v.dtype)) + eps)
 
         return tree.map(direction, mu, nu), ScaleByAdamState(count, mu, nu)
 

@@ -159,6 +159,17 @@ class Lanes:
         """f64 -> f32."""
         return self.e.let(f"fptrunc {llvm_type(f64, self.lanes)} {x} to {llvm_type(f32, self.lanes)}", "narrow")
 
+    def two_sum(self, x: str, y: str) -> tuple[str, str]:
+        """x + y as an exact sum of two floats (Knuth)."""
+        high = self.add(x, y)
+        back = self.sub(high, x)
+        return high, self.add(self.sub(x, self.sub(high, back)), self.sub(y, back))
+
+    def ordered_two_sum(self, x: str, y: str) -> tuple[str, str]:
+        """The same for |x| >= |y|, or x = 0 (Dekker)."""
+        high = self.add(x, y)
+        return high, self.add(self.sub(x, high), y)
+
     def two_product(self, x: str, y: str) -> tuple[str, str]:
         """x * y as an exact sum of two floats (by FMA, or by Dekker's splitting)."""
         high = self.mul(x, y)
@@ -168,6 +179,14 @@ class Lanes:
         low = self.sub(self.mul(xh, yh), high)
         low = self.add(self.add(low, self.mul(xh, yl)), self.mul(xl, yh))
         return high, self.add(low, self.mul(xl, yl))
+
+    def pair_quotient(self, x: tuple[str, str], y: tuple[str, str]) -> tuple[str, str]:
+        """(x[0] + x[1]) / (y[0] + y[1]) as a sum of two floats."""
+        quotient = self.div(x[0], y[0])
+        high, low = self.two_product(quotient, y[0])
+        rest = self.sub(self.sub(x[0], high), low)  # the first difference is exact
+        rest = self.fma(self.neg(quotient), y[1], self.add(rest, x[1]))
+        return quotient, self.div(rest, y[0])
 
     def _halves(self, x: str) -> tuple[str, str]:
         scaled = self.mul(x, self.const(2.0 ** ((self.mantissa + 2) // 2) + 1))

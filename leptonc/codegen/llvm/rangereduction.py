@@ -11,6 +11,7 @@ from functools import cache
 from leptonc.codegen.llvm.emitter import Emitter
 
 TABLE_BYTES = 192
+HALF_PI_LOW = 6.123233995736766e-17  # pi/2 less its nearest float
 ZEROS = 63  # bits of the table before the first bit of 2/pi
 
 
@@ -34,13 +35,14 @@ def _arctan_of_inverse(x: int, precision: int) -> int:
 
 
 def large_quadrant(e: Emitter, x: str) -> str:
-    """``{ i64, double }``: n and r with x = n pi/2 + r modulo 2 pi, |r| <= pi/4, for a finite double x >= 2^20."""
+    """``{ i64, double, double }``: n, t and t' with x = (n + t + t') pi/2 modulo 2 pi, |t| <= 1/2, for a finite double x of
+    2^20 or more."""
     e.functions.setdefault("large_quadrant", _function())
-    return e.let(f"call {{ i64, double }} @large_quadrant(double {x})", "reduced")
+    return e.let(f"call {{ i64, double, double }} @large_quadrant(double {x})", "reduced")
 
 
 def _function() -> str:
-    return _table_text() + _window_text() + _angle_text()
+    return _table_text() + _window_text() + _fraction_text()
 
 
 def _table_text() -> str:
@@ -55,7 +57,7 @@ declare i256 @llvm.ctlz.i256(i256, i1)
 def _window_text() -> str:
     """M times the window of 2/pi: quadrant (rounded), and the size of what is left with its sign."""
     half, mask = 1 << 189, (1 << 192) - 1
-    return f"""define internal {{ i64, double }} @large_quadrant(double %x) noinline {{
+    return f"""define internal {{ i64, double, double }} @large_quadrant(double %x) noinline {{
 entry:
   %bits = bitcast double %x to i64
   %negative = icmp slt i64 %bits, 0
@@ -87,8 +89,8 @@ entry:
 """
 
 
-def _angle_text() -> str:
-    """What is left, as two floats, times pi/2; signs put back."""
+def _fraction_text() -> str:
+    """What is left, in units of pi/2, as two floats; signs put back."""
     return f"""  %zeros.wide = call i256 @llvm.ctlz.i256(i256 %size, i1 false)
   %zeros = trunc i256 %zeros.wide to i64
   %normal = shl i256 %size, %zeros.wide
@@ -107,19 +109,16 @@ def _angle_text() -> str:
   %low.scale = bitcast i64 %low.field to double
   %high = fmul double %high.float, %high.scale
   %lower = fmul double %low.float, %low.scale
-  ; (high + lower) pi/2, pi/2 in two parts
-  %tail = fmul double %high, 0x3C91A62633145C07
-  %cross = fmul double %lower, 0x3FF921FB54442D18
-  %small = fadd double %tail, %cross
-  %main = fmul double %high, 0x3FF921FB54442D18
-  %angle = fadd double %main, %small
   %opposite = xor i1 %below, %negative
-  %angle.minus = fneg double %angle
-  %r = select i1 %opposite, double %angle.minus, double %angle
+  %high.minus = fneg double %high
+  %lower.minus = fneg double %lower
+  %r = select i1 %opposite, double %high.minus, double %high
+  %r.low = select i1 %opposite, double %lower.minus, double %lower
   %number.minus = sub i64 0, %number
   %n = select i1 %negative, i64 %number.minus, i64 %number
-  %first = insertvalue {{ i64, double }} poison, i64 %n, 0
-  %both = insertvalue {{ i64, double }} %first, double %r, 1
-  ret {{ i64, double }} %both
+  %first = insertvalue {{ i64, double, double }} poison, i64 %n, 0
+  %second = insertvalue {{ i64, double, double }} %first, double %r, 1
+  %third = insertvalue {{ i64, double, double }} %second, double %r.low, 2
+  ret {{ i64, double, double }} %third
 }}
 """

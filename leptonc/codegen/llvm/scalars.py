@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from leptonc.codegen.llvm import vectormath
+from leptonc.codegen.llvm import hyperbolic, powers, trigonometry, vectormath
 from leptonc.codegen.llvm.emitter import Emitter, emit_const, llvm_type
 from leptonc.codegen.llvm.lanes import Lanes
 from leptonc.ir.types import DType, bool_
@@ -108,12 +108,17 @@ _FLOAT: dict[str, Callable[..., str]] = {
     "expm1": vectormath.expm1,
     "log": vectormath.log,
     "log1p": vectormath.log1p,
-    "tanh": vectormath.tanh,
+    "log2": powers.log2,
+    "log10": powers.log10,
+    "pow": powers.power,
+    "tanh": hyperbolic.tanh,
+    "sinh": hyperbolic.sinh,
+    "cosh": hyperbolic.cosh,
     "erf": vectormath.erf,
-    "sin": vectormath.sin,
-    "cos": vectormath.cos,
-    "pow": vectormath.power,
-    "atan2": vectormath.atan2,
+    "sin": trigonometry.sin,
+    "cos": trigonometry.cos,
+    "tan": trigonometry.tan,
+    "atan2": trigonometry.atan2,
 }
 
 

@@ -242,7 +242,7 @@ def to_memory(e: Emitter, name: str, dtype: DType, lanes: int) -> str:
 
 def _memory_const(number: float | int | bool | None, dtype: DType, lanes: int) -> str:
     if not dtype.is_bool:
-        return emit_const(number or 0, dtype, lanes)
+        return emit_const(0 if number is None else number, dtype, lanes)
     one = f"i8 {int(bool(number))}"
     return one[3:] if lanes == 1 else "<" + ", ".join([one] * lanes) + ">"
 

@@ -325,7 +325,7 @@ class NestEmitter:
         for n, accumulator in zip(self._folded, accumulators):
             inst = self.stage.insts[n]
             assert isinstance(inst, Reduce)
-            out += accumulator.first(self._operand(inst.arg, accumulator.lanes))
+            out += accumulator.first(self.e, self._operand(inst.arg, accumulator.lanes))
         return out
 
     def _fold_loops(self, axes: tuple[Axis, ...], accumulators: list[Accumulator], state: list[str]) -> list[str]:

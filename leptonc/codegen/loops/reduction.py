@@ -39,8 +39,10 @@ class Accumulator:
         state = [emit_const(reduction_identity(self.kind, self.dtype), self.dtype, self.lanes)]
         return state + [emit_const(0, self.position, self.lanes)] if self.tracks_position else state
 
-    def first(self, x: str) -> list[str]:
-        """The state after the first point alone."""
+    def first(self, e: Emitter, x: str) -> list[str]:
+        """The state after the first point alone. Sums of floats begin with 0.0: a sum of nothing but -0.0 is 0.0, as NumPy's."""
+        if self.kind == "sum" and self.dtype.is_float:
+            return [self.combine(e, self.initial()[0], x)]
         return [x, emit_const(0, self.position, self.lanes)] if self.tracks_position else [x]
 
     def combine(self, e: Emitter, x: str, y: str) -> str:

@@ -26,7 +26,8 @@ def cost_analysis(graph: Graph) -> dict[str, Any]:
     return {"flops": sum(by_op.values()), "bytes": moved, "transcendentals": transcendentals, "by_op": ordered}
 
 
-TRANSCENDENTAL = frozenset({"exp", "expm1", "log", "log1p", "tanh", "erf", "sin", "cos", "pow", "atan2"})
+TRANSCENDENTAL = frozenset({"exp", "expm1", "log", "log1p", "log2", "log10", "tanh", "sinh", "cosh", "erf", "sin", "cos",
+                            "tan", "pow", "atan2"})
 FREE = frozenset({"cast", "select", "and", "or", "xor", "not"})
 
 

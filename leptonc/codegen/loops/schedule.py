@@ -22,6 +22,7 @@ SERIAL_COST = 24_000  # below this a stage runs on one thread: a barrier costs a
 STORE_COST = 4  # a store brings its cache line first, mostly from afar
 UNROLL_POINTS = 16  # reductions over fewer points are written out
 UNROLL_INSTS = 192
+MOST_REGISTERS = 8  # of the states of reductions, before they are made wider still
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,8 @@ def _lanes(stage: LinearStage, axis: Axis, target: Target) -> int:
         lanes //= 2
     long_fold = stage.reduces and prod(a.extent for a in stage.reduce_axes) > UNROLL_POINTS
     if long_fold and not _tracks_position(stage):
-        while lanes < 4 * target.lanes(max(size, 4)) and 2 * lanes <= axis.extent:
+        register = target.lanes(max(size, 4))
+        while lanes < 4 * register and lanes * len(stage.reduces) < MOST_REGISTERS * register and 2 * lanes <= axis.extent:
             lanes *= 2
     return lanes
 

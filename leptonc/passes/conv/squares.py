@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from math import prod, sqrt
 
 from leptonc.ir.kernel import Apply, Const, Index, Inst, Param, Reduce, Stage, Store
-from leptonc.ir.types import DType
+from leptonc.ir.types import DType, bool_, i32
 from leptonc.passes.loops.draft import index_at, inst_at, renumber
 
 TAPS = 3
@@ -45,6 +45,21 @@ class ScalarCode:
 
     def times(self, factor: float, x: int) -> int:
         return self.push(Apply("mul", (self.push(Const(factor, self.dtype)), x), self.dtype))
+
+    def integer(self, op: str, x: int, y: int) -> int:
+        return self.push(Apply(op, (x, y), i32))
+
+    def number(self, value: int) -> int:
+        return self.push(Const(value, i32))
+
+    def is_set(self, x: int) -> int:
+        """Whether an element, or a word, is not 0."""
+        zero = self.push(Const(0, self.insts[x].dtype))
+        return self.push(Apply("ne", (x, zero), bool_))
+
+    def with_bit(self, word: int, bit: int, condition: int) -> int:
+        """The word, with a bit set under a condition."""
+        return self.push(Apply("select", (condition, self.integer("or", word, self.number(1 << bit)), word), i32))
 
     def plus(self, x: int, factor: float, y: int) -> int:
         """``x + factor * y``, one instruction where the target has it; the product is no one else's, so that it can be."""

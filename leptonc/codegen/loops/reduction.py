@@ -100,7 +100,7 @@ def accumulator_of(stage: LinearStage, n: int, lanes: int) -> Accumulator:
     inst = stage.insts[n]
     assert isinstance(inst, Reduce)
     few = prod(a.extent for a in stage.reduce_axes) < 1 << 31
-    start, arg = _constant_part(stage, inst)
+    start, arg = constant_part(stage, n) or (None, inst.arg)
     kind, dtype, tested = inst.kind, stage.insts[arg].dtype, False
     word = _tested_word(stage, arg)
     if kind == "any" and word is not None:
@@ -108,15 +108,17 @@ def accumulator_of(stage: LinearStage, n: int, lanes: int) -> Accumulator:
     return Accumulator(kind, dtype, lanes, i32 if few else i64, arg, start, tested)
 
 
-def _constant_part(stage: LinearStage, reduce: Reduce) -> tuple[int | None, int]:
-    """Of ``x or y(k)``, or ``x and y(k)``, where that is how points are combined: the numbers of x and y."""
-    inner, folded = stage.insts[reduce.arg], {a.name for a in stage.reduce_axes}
+def constant_part(stage: LinearStage, n: int) -> tuple[int, int] | None:
+    """Of a Reduce of ``x or y(k)``, or ``x and y(k)``, where that is how points are combined: the numbers of x and y."""
+    reduce, folded = stage.insts[n], {a.name for a in stage.reduce_axes}
+    assert isinstance(reduce, Reduce)
+    inner = stage.insts[reduce.arg]
     if (reduce.kind in SATURATING and isinstance(inner, Apply) and inner.op == COMBINE[reduce.kind]
             and all(a.extent for a in stage.reduce_axes)):
         for x, y in (inner.args, inner.args[::-1]):
             if not folded & stage.axes_of[x]:
                 return x, y
-    return None, reduce.arg
+    return None
 
 
 def _tested_word(stage: LinearStage, arg: int) -> int | None:

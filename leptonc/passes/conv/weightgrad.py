@@ -39,6 +39,7 @@ from leptonc.passes.conv.squares import (
     TAPS,
     ScalarCode,
     Square,
+    SquareBits,
     Transform,
     at_points,
     transformed,
@@ -251,7 +252,7 @@ def _transform(name: str, squares: _Squares, load: Load, channel: Axis, outs: tu
     """The squares that a load reads, at the points, and in words which of their elements are not 0."""
     out, words = outs
     code = ScalarCode(out.type.dtype)
-    bits = _Words(code, squares.plan)
+    bits = SquareBits(code, squares.plan)
 
     def element(y: int, x: int) -> int:
         place = squares.place(y, x)
@@ -262,31 +263,10 @@ def _transform(name: str, squares: _Squares, load: Load, channel: Axis, outs: tu
 
     square = transformed(code, element, shape, *transforms)
     at = squares.number, Index.of(channel)
-    stores = tuple(Store(words.name, (Index(offset=n), *at), bits.word(n)) for n in range(words.type.shape[0]))
+    stores = tuple(Store(words.name, (Index(offset=n), *at), word) for n, word in enumerate(bits.words[:words.type.shape[0]]))
     stage = Stage((*squares.axes, channel), tuple(code.insts), (*at_points(out, square, at), *stores))
     source = replace(squares.found.kernel.buffer(load.buffer), role="in")
     return Kernel(name, (source, out, words), (tidy(stage),))
-
-
-class _Words:
-    """Bits of a square's elements, ``pitch`` to a row: a first word of the rows but the last one, and a second of the rows but the
-    first."""
-
-    def __init__(self, code: ScalarCode, plan: Square):
-        self.code = code
-        self.rows, self.pitch = plan.down.points - 1, plan.along.points
-        self.words = [code.number(0), code.number(0)]
-
-    def take(self, y: int, x: int, value: int) -> None:
-        last = y == self.rows
-        bit = (y - last) * self.pitch + x
-        self.words[last] = self.code.with_bit(self.words[last], bit, self.code.is_set(value))
-
-    def word(self, n: int) -> int:
-        if n == 0:
-            return self.words[0]
-        moved = self.code.integer("shr_logical", self.words[0], self.code.number(self.pitch))
-        return self.code.integer("or", moved, self.words[1])
 
 
 def _empty(channel: Axis, words: Param, out: Param) -> Kernel:
@@ -347,5 +327,5 @@ def _gradient(found: WeightGrad, plan: Square, m: Param, met: Param) -> Kernel:
     made = tidy(Stage((found.depth, found.col), tuple(code.insts), tuple(stores)))
     still = {i.buffer for i in made.insts if isinstance(i, Load)}
     params = tuple(p for p in kernel.params if p.role != "in" or p.name in still)
-    return replace(kernel, name=kernel.name.replace("conv", "conv_winograd", 1), params=(*(replace(p, role="in") for p in (m, met)), *params),
-                   stages=(made,))
+    read = (replace(p, role="in") for p in (m, met))
+    return replace(kernel, name=kernel.name.replace("conv", "conv_winograd", 1), params=(*read, *params), stages=(made,))

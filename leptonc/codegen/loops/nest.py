@@ -6,8 +6,8 @@ stays scalar.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property, partial
 from itertools import product
 from math import prod
@@ -20,6 +20,8 @@ from leptonc.codegen.loops.reduction import SATURATING, Accumulator, accumulator
 from leptonc.codegen.loops.schedule import Nest
 from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Load, Reduce, operands
 from leptonc.ir.types import bool_, i64
+
+POINTS_BETWEEN_LOOKS = 8  # of a fold that may end early: a look costs about as much as a point
 
 
 class NestEmitter:
@@ -341,14 +343,37 @@ class NestEmitter:
     def _fold_loops(self, axes: tuple[Axis, ...], accumulators: list[Accumulator], state: list[str]) -> list[str]:
         if not axes:
             return self._update(accumulators, state)
-        carried = list(zip([t for a in accumulators for t in a.types()], state))
-        axis, done = axes[0], None
         if all(a.kind in SATURATING for a in accumulators):
-            done = partial(saturated, self.e, accumulators)
-        with self.e.reduce_loop(axis.name, "0", str(axis.extent), 1, carried, done) as (iv, phis, following):
-            with self._axis(axis, iv):
-                self._ready()
-                following += self._fold_loops(axes[1:], accumulators, phis)
+            return self._fold_until(axes, accumulators, state)
+        with self._fold_loop(axes[0], ("0", str(axes[0].extent)), accumulators, state) as (iv, phis, following):
+            following += self._fold_at(axes, iv, accumulators, phis)
+        return phis
+
+    def _fold_loop(self, axis: Axis, run: tuple[str, str], accumulators: list[Accumulator], state: list[str], step: int = 1,
+                   done: Callable[[list[str]], str] | None = None
+                   ) -> AbstractContextManager[tuple[str, list[str], list[str]]]:
+        carried = list(zip([t for a in accumulators for t in a.types()], state))
+        return self.e.reduce_loop(axis.name, *run, step, carried, done)
+
+    def _fold_at(self, axes: tuple[Axis, ...], iv: str, accumulators: list[Accumulator], state: list[str]) -> list[str]:
+        """Fold a point of the first axis, and all of the others there."""
+        with self._axis(axes[0], iv):
+            self._ready()
+            return self._fold_loops(axes[1:], accumulators, state)
+
+    def _fold_until(self, axes: tuple[Axis, ...], accumulators: list[Accumulator], state: list[str]) -> list[str]:
+        """Fold until nothing can change the state. That is looked at before each point of an outer axis, and before each few points
+        of the innermost one."""
+        e, axis, step = self.e, axes[0], POINTS_BETWEEN_LOOKS if len(axes) == 1 else 1
+        done = partial(saturated, e, accumulators)
+        with self._fold_loop(axis, ("0", str(axis.extent)), accumulators, state, step, done) as (iv, phis, following):
+            if step == 1:
+                following += self._fold_at(axes, iv, accumulators, phis)
+            else:
+                stop = e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {e.add(iv, str(step))}, i64 {axis.extent}", "stop")
+                with self._fold_loop(axis, (iv, stop), accumulators, phis) as (inner, states, last):
+                    last += self._fold_at(axes, inner, accumulators, states)
+                following += states
         return phis
 
     def _reduce_lanes(self, vector: Axis) -> None:

@@ -174,6 +174,8 @@ def _fold(kind: str, x: np.ndarray, dtype: DType) -> np.ndarray:
             return np.asarray(getattr(np, kind)(x, -1)).astype(np.int64)
         if kind in ("any", "all"):
             return np.asarray(getattr(np, kind)(x, -1))
+        if kind == "or":
+            return np.asarray(np.bitwise_or.reduce(x, -1))
         if x.shape[-1] == 0:
             return np.full(x.shape[:-1], reduction_identity(kind, dtype), dtype.numpy)
         return np.asarray(getattr(np, kind)(x, -1))

@@ -188,13 +188,14 @@ class Apply:
     dtype: DType
 
 
-REDUCTIONS = ("sum", "prod", "max", "min", "argmax", "argmin", "any", "all")
+REDUCTIONS = ("sum", "prod", "max", "min", "argmax", "argmin", "any", "all", "or")
 
 
 @dataclass(frozen=True)
 class Reduce:
     """Folds ``arg`` over the stage's reduce axes. argmax/argmin give the row-major index (i64) of the first extreme
-    (first NaN if any) over the reduce axes. Over no points: sum 0, prod 1, any False, all True, max -inf/lowest."""
+    (first NaN if any) over the reduce axes; "or" joins the bits of integers. Over no points: sum 0, prod 1, any False, all True,
+    or 0, max -inf/lowest."""
 
     kind: str
     arg: int
@@ -220,8 +221,8 @@ def operands(inst: Inst) -> tuple[int, ...]:
 
 def reduction_identity(kind: str, dtype: DType) -> float | int | bool:
     """What a reduction over no points gives."""
-    if kind in ("sum", "prod", "any", "all"):
-        return {"sum": 0, "prod": 1, "any": False, "all": True}[kind]
+    if kind in ("sum", "prod", "any", "all", "or"):
+        return {"sum": 0, "prod": 1, "any": False, "all": True, "or": 0}[kind]
     low = kind in ("max", "argmax")
     if dtype.is_float:
         return float("-inf") if low else float("inf")

@@ -7,7 +7,7 @@ Values are their LLVM names as strings; types are strings such as ``<8 x float>`
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from leptonc.ir.types import DType
@@ -108,9 +108,11 @@ class Emitter:
 
     @contextmanager
     def reduce_loop(
-        self, hint: str, start: str, stop: str, step: int, carried: list[tuple[str, str]]
+        self, hint: str, start: str, stop: str, step: int, carried: list[tuple[str, str]],
+        done: Callable[[list[str]], str] | None = None,
     ) -> Iterator[tuple[str, list[str], list[str]]]:
-        """A loop that carries values as phis. ``carried``: (type, initial value) each.
+        """A loop that carries values as phis. ``carried``: (type, initial value) each; ``done``: says of them (i1) that no further
+        run can change them, and ends the loop.
 
         Yields (iv, phis, next): the body fills ``next`` with the new values. After the block, ``phis`` hold the
         final values (the loop tests at its head, so it may run no times). What runs once for certain is no loop.
@@ -129,7 +131,13 @@ class Emitter:
         patch = len(self.lines)  # the phis are written when the loop closes: they name the last block and values
         compare = self.fresh(f"{hint}.more")
         self.line(f"{compare} = icmp slt i64 {iv}, {stop}")
-        self.branch(compare, body, exit_)
+        if done is not None:
+            open_ = self.label(f"{hint}.open")
+            self.branch(compare, open_, exit_)
+            self.block(open_)
+            self.branch(done(phis), exit_, body)
+        else:
+            self.branch(compare, body, exit_)
         self.block(body)
         following: list[str] = []
         yield iv, phis, following

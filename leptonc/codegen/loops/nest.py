@@ -6,9 +6,9 @@ stays scalar.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property, partial
 from itertools import product
 from math import prod
 
@@ -16,10 +16,12 @@ from leptonc.codegen.llvm.emitter import Emitter, emit_const, llvm_type
 from leptonc.codegen.llvm.scalars import emit_scalar
 from leptonc.codegen.loops.addresses import Addresses, Reg, Space, index_value, load, store, widen
 from leptonc.codegen.loops.linear import LinearStage
-from leptonc.codegen.loops.reduction import Accumulator, fold_lanes
+from leptonc.codegen.loops.reduction import SATURATING, Accumulator, accumulator_of, fold_lanes, saturated
 from leptonc.codegen.loops.schedule import Nest
 from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Load, Reduce, operands
-from leptonc.ir.types import i32, i64
+from leptonc.ir.types import bool_, i64
+
+POINTS_BETWEEN_LOOKS = 8  # of a fold that may end early: a look costs about as much as a point
 
 
 class NestEmitter:
@@ -244,22 +246,33 @@ class NestEmitter:
     # Reductions
 
     def _accumulator(self, n: int, lanes: int) -> Accumulator:
+        """The state of a Reduce in a register of lanes that are folded together at the end."""
         inst = self.stage.insts[n]
         assert isinstance(inst, Reduce)
-        few = prod(a.extent for a in self.stage.reduce_axes) < 1 << 31
-        return Accumulator(inst.kind, self.stage.insts[inst.arg].dtype, lanes, i32 if few else i64)
+        return Accumulator(inst.kind, self.stage.insts[inst.arg].dtype, lanes, arg=inst.arg)
 
     def _reduce(self) -> None:
         vector = self.nest.vector
         if vector is not None and vector.reduce:
             self._reduce_lanes(vector)
             return
-        accumulators = [self._accumulator(n, self._map_lanes(n)) for n in self._folded]
+        accumulators = [accumulator_of(self.stage, n, self._map_lanes(n)) for n in self._folded]
         if self.nest.unroll:
             state = self._unrolled(accumulators)
         else:
-            state = self._fold_loops(self.nest.fold, accumulators, [v for a in accumulators for v in a.initial()])
+            state = self._fold_loops(self.nest.fold, accumulators, [v for a in accumulators for v in self._initial(a)])
         self._finish(accumulators, state)
+
+    def _initial(self, accumulator: Accumulator) -> list[str]:
+        return accumulator.initial() if accumulator.start is None else [self._start(accumulator, accumulator.start)]
+
+    def _start(self, accumulator: Accumulator, n: int) -> str:
+        """An instruction as the state that it stands for."""
+        name, dtype, lanes = self._operand(n, accumulator.lanes), accumulator.dtype, accumulator.lanes
+        if not accumulator.tested:
+            return name
+        full, none = (emit_const(bits, dtype, lanes) for bits in (-1, 0))
+        return emit_scalar(self.e, "select", [name, full, none], [bool_, dtype, dtype], dtype, lanes)
 
     def _map_lanes(self, n: int) -> int:
         vector = self.nest.vector
@@ -291,10 +304,8 @@ class NestEmitter:
         """One point of the reduction: the new state."""
         self._ready()
         position, out = 0, []
-        for n, accumulator in zip(self._folded, accumulators):
-            inst = self.stage.insts[n]
-            assert isinstance(inst, Reduce)
-            x = self._operand(inst.arg, accumulator.lanes)
+        for accumulator in accumulators:
+            x = self._operand(accumulator.arg, accumulator.lanes)
             number = self._fold_position() if accumulator.tracks_position else "0"
             out += accumulator.update(self.e, state[position:position + accumulator.width], x, number)
             position += accumulator.width
@@ -322,21 +333,47 @@ class NestEmitter:
         """The first point starts the state: nothing to combine with."""
         self._ready()
         out = []
-        for n, accumulator in zip(self._folded, accumulators):
-            inst = self.stage.insts[n]
-            assert isinstance(inst, Reduce)
-            out += accumulator.first(self.e, self._operand(inst.arg, accumulator.lanes))
+        for accumulator in accumulators:
+            first = self._operand(accumulator.arg, accumulator.lanes)
+            if accumulator.start is not None:
+                first = accumulator.combine(self.e, self._start(accumulator, accumulator.start), first)
+            out += accumulator.first(self.e, first)
         return out
 
     def _fold_loops(self, axes: tuple[Axis, ...], accumulators: list[Accumulator], state: list[str]) -> list[str]:
         if not axes:
             return self._update(accumulators, state)
+        if all(a.kind in SATURATING for a in accumulators):
+            return self._fold_until(axes, accumulators, state)
+        with self._fold_loop(axes[0], ("0", str(axes[0].extent)), accumulators, state) as (iv, phis, following):
+            following += self._fold_at(axes, iv, accumulators, phis)
+        return phis
+
+    def _fold_loop(self, axis: Axis, run: tuple[str, str], accumulators: list[Accumulator], state: list[str], step: int = 1,
+                   done: Callable[[list[str]], str] | None = None
+                   ) -> AbstractContextManager[tuple[str, list[str], list[str]]]:
         carried = list(zip([t for a in accumulators for t in a.types()], state))
-        axis = axes[0]
-        with self.e.reduce_loop(axis.name, "0", str(axis.extent), 1, carried) as (iv, phis, following):
-            with self._axis(axis, iv):
-                self._ready()
-                following += self._fold_loops(axes[1:], accumulators, phis)
+        return self.e.reduce_loop(axis.name, *run, step, carried, done)
+
+    def _fold_at(self, axes: tuple[Axis, ...], iv: str, accumulators: list[Accumulator], state: list[str]) -> list[str]:
+        """Fold a point of the first axis, and all of the others there."""
+        with self._axis(axes[0], iv):
+            self._ready()
+            return self._fold_loops(axes[1:], accumulators, state)
+
+    def _fold_until(self, axes: tuple[Axis, ...], accumulators: list[Accumulator], state: list[str]) -> list[str]:
+        """Fold until nothing can change the state. That is looked at before each point of an outer axis, and before each few points
+        of the innermost one."""
+        e, axis, step = self.e, axes[0], POINTS_BETWEEN_LOOKS if len(axes) == 1 else 1
+        done = partial(saturated, e, accumulators)
+        with self._fold_loop(axis, ("0", str(axis.extent)), accumulators, state, step, done) as (iv, phis, following):
+            if step == 1:
+                following += self._fold_at(axes, iv, accumulators, phis)
+            else:
+                stop = e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {e.add(iv, str(step))}, i64 {axis.extent}", "stop")
+                with self._fold_loop(axis, (iv, stop), accumulators, phis) as (inner, states, last):
+                    last += self._fold_at(axes, inner, accumulators, states)
+                following += states
         return phis
 
     def _reduce_lanes(self, vector: Axis) -> None:

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce as reduce_pairs
+from math import prod
 
 from leptonc.codegen.llvm.emitter import Emitter, emit_const, llvm_type
 from leptonc.codegen.llvm.scalars import emit_scalar
 from leptonc.codegen.loops.addresses import splat
-from leptonc.ir.kernel import reduction_identity
-from leptonc.ir.types import DType, bool_, i64
+from leptonc.codegen.loops.linear import LinearStage
+from leptonc.ir.kernel import Apply, Const, Reduce, reduction_identity
+from leptonc.ir.types import DType, bool_, i32, i64
 
-COMBINE = {"sum": "add", "prod": "mul", "max": "max", "min": "min", "any": "or", "all": "and"}
+COMBINE = {"sum": "add", "prod": "mul", "max": "max", "min": "min", "any": "or", "all": "and", "or": "or"}
+SATURATING = frozenset({"any", "all", "or"})  # from some state on, further points change nothing
+TESTED_LANES = 16  # of integers that are tested at once
 
 
 @dataclass(frozen=True)
 class Accumulator:
     """The state of one Reduce: one register, or (extreme, position) for argmax and argmin. ``position``: the integers that
-    positions are counted in."""
+    positions are counted in. ``arg``: the instruction that is folded; ``start``: one that the state begins with, instead of what
+    a reduction over no points gives. ``tested``: bits of integers are joined, and the result is whether any is set."""
 
     kind: str
     dtype: DType
     lanes: int
     position: DType = i64
+    arg: int = -1
+    start: int | None = None
+    tested: bool = False
 
     @property
     def tracks_position(self) -> bool:
@@ -79,9 +89,83 @@ class Accumulator:
         return emit_scalar(e, "and", [beyond, number], [bool_, bool_], bool_, lanes)
 
     def result(self, e: Emitter, state: list[str]) -> str:
+        if self.tested:
+            return emit_scalar(e, "ne", [state[0], emit_const(0, self.dtype, self.lanes)], [self.dtype] * 2, bool_, self.lanes)
         if self.tracks_position and self.position != i64:
             return emit_scalar(e, "cast", [state[1]], [self.position], i64, self.lanes)
         return state[-1]
+
+
+def accumulator_of(stage: LinearStage, n: int, lanes: int) -> Accumulator:
+    """The state of a Reduce that is folded point by point. What of a truth value or of bits varies along no folded axis starts it;
+    whether an integer has any bit set is seen once, at the end."""
+    inst = stage.insts[n]
+    assert isinstance(inst, Reduce)
+    few = prod(a.extent for a in stage.reduce_axes) < 1 << 31
+    start, arg = constant_part(stage, n) or (None, inst.arg)
+    kind, dtype, tested = inst.kind, stage.insts[arg].dtype, False
+    word = _tested_word(stage, arg)
+    if kind == "any" and word is not None:
+        kind, arg, dtype, tested = "or", word, stage.insts[word].dtype, True
+    return Accumulator(kind, dtype, lanes, i32 if few else i64, arg, start, tested)
+
+
+def constant_part(stage: LinearStage, n: int) -> tuple[int, int] | None:
+    """Of a Reduce of ``x or y(k)``, or ``x and y(k)``, where that is how points are combined: the numbers of x and y."""
+    reduce, folded = stage.insts[n], {a.name for a in stage.reduce_axes}
+    assert isinstance(reduce, Reduce)
+    inner = stage.insts[reduce.arg]
+    if (reduce.kind in SATURATING and isinstance(inner, Apply) and inner.op == COMBINE[reduce.kind]
+            and all(a.extent for a in stage.reduce_axes)):
+        for x, y in (inner.args, inner.args[::-1]):
+            if not folded & stage.axes_of[x]:
+                return x, y
+    return None
+
+
+def _tested_word(stage: LinearStage, arg: int) -> int | None:
+    """x of ``x != 0``, an integer."""
+    inst = stage.insts[arg]
+    if not isinstance(inst, Apply) or inst.op != "ne":
+        return None
+    x, zero = (stage.insts[n] for n in inst.args)
+    return inst.args[0] if x.dtype.is_int and isinstance(zero, Const) and zero.value == 0 else None
+
+
+def saturated(e: Emitter, accumulators: Sequence[Accumulator], states: Sequence[str]) -> str:
+    """Whether no further point can change any of these states (i1)."""
+    found = []
+    for like in dict.fromkeys((a.kind, a.dtype, a.lanes, a.tested) for a in accumulators):
+        alike = [s for a, s in zip(accumulators, states) if (a.kind, a.dtype, a.lanes, a.tested) == like]
+        found.append(_all_saturated(e, *like, alike))
+    return reduce_pairs(lambda x, y: e.let(f"and i1 {x}, {y}", "done"), found)
+
+
+def _all_saturated(e: Emitter, kind: str, dtype: DType, lanes: int, tested: bool, states: list[str]) -> str:
+    """Of states of one type: truth values all true (all false), bits all set, tested integers none 0."""
+    least = "min" if kind != "all" else "max"
+    name = reduce_pairs(lambda x, y: _least(e, least, x, y, dtype, lanes), states)
+    while lanes > TESTED_LANES and not dtype.is_bool:
+        type_, half = llvm_type(dtype, lanes), lanes // 2
+        low, high = (_shuffle(e, type_, name, picks) for picks in (range(half), range(half, lanes)))
+        name, lanes = _least(e, least, low, high, dtype, half), half
+    if dtype.is_bool:
+        full = 0 if kind == "all" else -1
+    else:
+        test = "ne" if tested else "eq"
+        name = e.let(f"icmp {test} {llvm_type(dtype, lanes)} {name}, {emit_const(0 if tested else -1, dtype, lanes)}", "full")
+        full = -1
+    bits = name if lanes == 1 else e.let(f"bitcast {llvm_type(bool_, lanes)} {name} to i{lanes}", "full")
+    return e.let(f"icmp eq i{lanes} {bits}, {full}", "done")
+
+
+def _least(e: Emitter, op: str, x: str, y: str, dtype: DType, lanes: int) -> str:
+    """Unsigned, so that all bits set are most."""
+    if dtype.is_bool:
+        return emit_scalar(e, op, [x, y], [dtype, dtype], dtype, lanes)
+    type_ = llvm_type(dtype, lanes)
+    suffix = f"i{dtype.bits}" if lanes == 1 else f"v{lanes}i{dtype.bits}"
+    return e.call(f"{type_} @llvm.umin.{suffix}({type_}, {type_})", f"{type_} {x}, {type_} {y}", "least")
 
 
 def fold_lanes(e: Emitter, accumulator: Accumulator, name: str) -> str:

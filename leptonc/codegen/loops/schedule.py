@@ -11,6 +11,7 @@ from math import ceil, prod
 
 from leptonc.codegen.loops.access import Access
 from leptonc.codegen.loops.linear import LinearStage, access_axes
+from leptonc.codegen.loops.reduction import constant_part
 from leptonc.ir.kernel import Apply, Axis, Load, Reduce
 from leptonc.ir.scalar import SCALARS
 from leptonc.target import Target
@@ -22,6 +23,7 @@ SERIAL_COST = 24_000  # below this a stage runs on one thread: a barrier costs a
 STORE_COST = 4  # a store brings its cache line first, mostly from afar
 UNROLL_POINTS = 16  # reductions over fewer points are written out
 UNROLL_INSTS = 192
+MOST_REGISTERS = 8  # of the states of reductions, before they are made wider still
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,8 @@ def _lanes(stage: LinearStage, axis: Axis, target: Target) -> int:
         lanes //= 2
     long_fold = stage.reduces and prod(a.extent for a in stage.reduce_axes) > UNROLL_POINTS
     if long_fold and not _tracks_position(stage):
-        while lanes < 4 * target.lanes(max(size, 4)) and 2 * lanes <= axis.extent:
+        register = target.lanes(max(size, 4))
+        while lanes < 4 * register and lanes * len(stage.reduces) < MOST_REGISTERS * register and 2 * lanes <= axis.extent:
             lanes *= 2
     return lanes
 
@@ -142,20 +145,27 @@ def _tracks_position(stage: LinearStage) -> bool:
 
 
 def _may_vectorise(stage: LinearStage, axis: Axis) -> bool:
+    """Not along a folded axis if positions count, or if what starts a state may end the fold before it begins."""
     if axis.reduce:
-        return not _tracks_position(stage)
+        return not _tracks_position(stage) and not _may_end_at_once(stage)
     accumulates = any(s.accumulate for s in stage.stores)
     return not accumulates or axis.name in stage.parallel
 
 
+def _may_end_at_once(stage: LinearStage) -> bool:
+    """Whether what starts the states of reductions may end the fold before it begins."""
+    return any(constant_part(stage, n) is not None for n in stage.reduces)
+
+
 def _relative_cost(stage: LinearStage, axis: str, lanes: int) -> float:
-    """Cost of vector code along ``axis`` over that of scalar code."""
+    """Cost of vector code along ``axis`` over that of scalar code; of a fold that may end at once without the fold."""
     scalar = vector = 0.0
-    for access in stage.accesses:
+    folded = frozenset(a.name for a in stage.reduce_axes) if _may_end_at_once(stage) else frozenset()
+    for access in (*(a for n, a in stage.loads.items() if not folded & stage.axes_of[n]), *stage.targets):
         scalar += 1
         vector += _access_cost(access, axis, lanes)
     for n, inst in enumerate(stage.insts):
-        if isinstance(inst, Apply | Reduce):
+        if isinstance(inst, Apply | Reduce) and not folded & stage.axes_of[n]:
             cost = SCALARS[inst.op].cost if isinstance(inst, Apply) and inst.op != "cast" else 1
             scalar += cost
             vector += cost / lanes if axis in stage.axes_of[n] or isinstance(inst, Reduce) else cost

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import gcd
 from typing import NamedTuple
@@ -11,7 +11,6 @@ from leptonc.ir.kernel import (
     Apply,
     Axis,
     AxisIndex,
-    Const,
     Index,
     Kernel,
     Load,
@@ -19,17 +18,16 @@ from leptonc.ir.kernel import (
     Reduce,
     Stage,
     Store,
-    operands,
 )
 from leptonc.ir.structure import factors, is_product_sum
-from leptonc.ir.types import TensorType, bool_
+from leptonc.ir.types import TensorType, i32
 from leptonc.passes.conv.squares import APART, TAPS, ScalarCode, Square, at_points, transformed, with_epilogue
 from leptonc.passes.loops.coarsen import lifted
 from leptonc.passes.loops.draft import Draft, Task, buffer_name, buffer_number, index_at, inst_at, tidy
 
 LINE, BLOCK = 16, 64  # channels of either side in a block of weights that are transposed
 MANY = 256  # channels from which lines would be gone before their next elements are read
-COMPARING = frozenset({"eq", "ne", "lt", "le", "gt", "ge", "max", "min", "sign"})
+
 
 
 @dataclass(frozen=True)
@@ -61,17 +59,6 @@ class Conv3x3:
     col: Axis
     col_index: Index
     flipped: bool
-
-    @property
-    def keeps_zeros(self) -> bool:
-        """Whether sums over nothing but zeros must be exactly 0: what follows may ask on which side of it they are. Only of an
-        input gradient that nothing here compares it is known that nothing does."""
-        after, compared = {self.reduce}, False
-        for n, inst in enumerate(self.stage.insts):
-            if after.intersection(operands(inst)):
-                after.add(n)
-                compared |= isinstance(inst, Apply) and inst.op in COMPARING
-        return not self.flipped or compared or len(self.kernel.stages) > 1
 
     @property
     def stage(self) -> Stage:
@@ -172,25 +159,27 @@ def is_frozen(draft: Draft, found: Conv3x3) -> bool:
 
 
 class TransformedWeights:
-    """The transformed weights of a draft's convolutions, made once for all that read the same ones in the same way."""
+    """What is made of the weights of a draft's convolutions, once for all that read the same ones in the same way."""
 
     def __init__(self, draft: Draft):
         self.draft = draft
         self._made: dict[object, int] = {}
+
+    def once(self, key: object, type_: TensorType, kernel: Callable[[Param], Kernel], task: Task) -> tuple[Param, list[Task]]:
+        """A buffer that a kernel makes of the weights, and the task that does if none has yet for this key."""
+        before = []
+        if key not in self._made:
+            self._made[key] = self.draft.temp(type_)
+            before = [Task(kernel(Param(buffer_name(self._made[key]), type_, "out")), task.loc)]
+        return Param(buffer_name(self._made[key]), type_), before
 
     def of(self, found: Conv3x3, plan: Square, task: Task) -> tuple[Param, list[Task]]:
         """Those of a task's convolution, and what makes them if nothing has yet."""
         weights = task.kernel.buffer(found.w.buffer)
         columns = weights.type.shape[found.w.load.index.index(found.col_index)]
         key = (found.w.buffer, found.arrangement, found.flipped, found.depth.extent, columns, plan.shape)
-        before = []
-        if key not in self._made:
-            type_ = TensorType((plan.points, found.depth.extent + APART, columns), weights.type.dtype)
-            self._made[key] = self.draft.temp(type_)
-            out = Param(buffer_name(self._made[key]), type_, "out")
-            before = [Task(_weight_kernel(found, plan, weights, out), task.loc)]
-        number = self._made[key]
-        return Param(buffer_name(number), self.draft.buffers[number].type), before
+        type_ = TensorType((plan.points, found.depth.extent + APART, columns), weights.type.dtype)
+        return self.once(key, type_, lambda out: _weight_kernel(found, plan, weights, out), task)
 
 
 def _weight_kernel(found: Conv3x3, plan: Square, weights: Param, out: Param) -> Kernel:
@@ -238,29 +227,17 @@ def product_stage(found: Conv3x3, count: int, v: Param, u: Param, m: Param) -> S
     return Stage((point, square, found.col, found.depth), insts, (store,))
 
 
-def reached_stages(found: Conv3x3, images: Sequence[Axis], start: Mapping[str, Index], held: Param, reached: Param
-                   ) -> tuple[Stage, Stage]:
-    """Which positions of the input from ``start`` on hold anything in any channel, and which results read such a position."""
-    y, x = (Axis(name, extent) for name, extent in zip(("input_row", "input_column"), held.type.shape[-2:]))
-    row, column = (Axis(name, extent) for name, extent in zip(("result_row", "result_column"), reached.type.shape[-2:]))
-    ky, kx = Axis("tap_row", TAPS, reduce=True), Axis("tap_column", TAPS, reduce=True)
-    load = Load(held.name, (*map(Index.of, images), row + ky, column + kx), bool_)
-    return (_any_stage((*images, y, x), (found.depth,), input_at(found, start, Index.of(y), Index.of(x)), held),
-            _any_stage((*images, row, column), (ky, kx), load, reached))
-
-
 class Result(NamedTuple):
-    """A result of a square: its row and column there, where the convolution's axes stand, and its place among those reached."""
+    """A result of a square: its row and column there, and where the convolution's axes stand."""
 
     y: int
     x: int
     place: Mapping[str, Index]
-    position: tuple[Index, ...]
 
 
-def result_stage(found: Conv3x3, plan: Square, axes: Sequence[Axis], number: Index, m: Param, reached: Param | None,
+def result_stage(found: Conv3x3, plan: Square, axes: Sequence[Axis], number: Index, m: Param, met: Param,
                  results: Iterable[Result]) -> Stage:
-    """Results of the squares of ``axes``, counted by ``number``: 0 where none of their inputs holds anything, then what follows the
+    """Results of the squares of ``axes``, counted by ``number``: 0 where no product is anything else, then what follows the
     convolution."""
     code, dtype = ScalarCode(m.type.dtype), m.type.dtype
 
@@ -269,21 +246,8 @@ def result_stage(found: Conv3x3, plan: Square, axes: Sequence[Axis], number: Ind
 
     sums = transformed(code, load, plan.shape, plan.down.output, plan.along.output)
     stores: list[Store] = []
-    for y, x, place, position in results:
-        total = sums[y][x]
-        if reached is not None:
-            total = code.push(Apply("mul", (total, code.push(Load(reached.name, position, dtype))), dtype))
+    word = code.push(Load(met.name, (number, Index.of(found.col)), i32))
+    for y, x, place in results:
+        total = code.kept(sums[y][x], code.has_bit(word, plan.bit(y, x)))
         stores += with_epilogue(code, found.stage, found.reduce, total, place)
     return tidy(Stage((*axes, found.col), tuple(code.insts), tuple(stores)))
-
-
-def _any_stage(axes: tuple[Axis, ...], fold: tuple[Axis, ...], load: Load, into: Param) -> Stage:
-    """Whether any of what is loaded over the folded axes is not 0; in a buffer of numbers as 1 or 0."""
-    code = ScalarCode(load.dtype)
-    value = code.push(load)
-    if not load.dtype.is_bool:
-        value = code.push(Apply("ne", (value, code.push(Const(0.0, load.dtype))), bool_))
-    value = code.push(Reduce("any", value, bool_))
-    if not into.type.dtype.is_bool:
-        value = code.push(Apply("cast", (value,), into.type.dtype))
-    return Stage((*axes, *fold), tuple(code.insts), (Store(into.name, tuple(map(Index.of, axes)), value),))

@@ -13,12 +13,13 @@ Barabasz et al., Error Analysis and Improving the Accuracy of Winograd Convoluti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from math import prod, sqrt
 
 from leptonc.ir.kernel import Apply, Const, Index, Inst, Param, Reduce, Stage, Store
-from leptonc.ir.types import DType
+from leptonc.ir.types import DType, bool_, i32
 from leptonc.passes.loops.draft import index_at, inst_at, renumber
 
 TAPS = 3
@@ -45,6 +46,43 @@ class ScalarCode:
 
     def times(self, factor: float, x: int) -> int:
         return self.push(Apply("mul", (self.push(Const(factor, self.dtype)), x), self.dtype))
+
+    def full(self, condition: int) -> int:
+        """A word of bits that are all set under a condition."""
+        return self.push(Apply("select", (condition, self.number(-1), self.number(0)), i32))
+
+    def integer(self, op: str, x: int, y: int) -> int:
+        return self.push(Apply(op, (x, y), i32))
+
+    def number(self, value: int) -> int:
+        return self.push(Const(value, i32))
+
+    def is_set(self, x: int) -> int:
+        """Whether an element, or a word, is not 0."""
+        zero = self.push(Const(0, self.insts[x].dtype))
+        return self.push(Apply("ne", (x, zero), bool_))
+
+    def with_bit(self, word: int, bit: int, condition: int) -> int:
+        """The word, with a bit set under a condition."""
+        return self.push(Apply("select", (condition, self.integer("or", word, self.number(1 << bit)), word), i32))
+
+    def has_bit(self, word: int, bit: int) -> int:
+        return self.is_set(self.integer("and", word, self.number(1 << bit)))
+
+    def joined(self, words: Iterable[int]) -> int:
+        return reduce(lambda x, y: self.integer("or", x, y), words)
+
+    def moved(self, word: int, bits: int) -> int:
+        """The word with its bits so many places lower."""
+        return self.integer("shr_logical", word, self.number(bits)) if bits else word
+
+    def is_wild(self, x: int) -> int:
+        """Whether an element is infinite or no number: times 0 it is none."""
+        return self.push(Apply("isnan", (self.sub(x, x),), bool_))
+
+    def kept(self, total: int, condition: int) -> int:
+        """A sum under a condition, else 0."""
+        return self.push(Apply("select", (condition, total, self.push(Const(0.0, self.dtype))), self.dtype))
 
     def plus(self, x: int, factor: float, y: int) -> int:
         """``x + factor * y``, one instruction where the target has it; the product is no one else's, so that it can be."""
@@ -93,6 +131,10 @@ class Square:
     @property
     def results(self) -> tuple[int, int]:
         return self.down.results, self.along.results
+
+    def bit(self, y: int, x: int) -> int:
+        """Which bit of a word is that of a result."""
+        return y * self.along.points + x
 
     @property
     def exact_zeros(self) -> bool:
@@ -198,6 +240,28 @@ def _after(stage: Stage, n: int, reduce: int) -> bool:
     inner = stage.insts[total.arg]
     assert isinstance(inner, Apply)
     return n != total.arg and n not in inner.args
+
+
+class SquareBits:
+    """Which elements of a square are not 0, as bits, ``pitch`` to a row, of two words: of all rows but the last one, and of all but
+    the first."""
+
+    def __init__(self, code: ScalarCode, plan: Square):
+        self.code = code
+        self.rows, self.pitch = plan.down.points - 1, plan.along.points
+        self.most, self.last = code.number(0), code.number(0)
+
+    def take(self, y: int, x: int, value: int) -> None:
+        """See an element, in a row and column of the square."""
+        found = self.code.is_set(value)
+        if y < self.rows:
+            self.most = self.code.with_bit(self.most, y * self.pitch + x, found)
+        else:
+            self.last = self.code.with_bit(self.last, (y - 1) * self.pitch + x, found)
+
+    @property
+    def words(self) -> tuple[int, int]:
+        return self.most, self.code.integer("or", self.code.moved(self.most, self.pitch), self.last)
 
 
 def at_points(into: Param, square: Sequence[Sequence[int]], index: tuple[Index, ...]) -> tuple[Store, ...]:

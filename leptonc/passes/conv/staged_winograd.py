@@ -5,9 +5,9 @@
     y = A' m A, and what follows the convolution   each square of results
     with u = G w G' computed before
 
-A tile of ``passes/conv/winograd.py`` is done with before the next one begins, and reads all transformed weights again. Where these
-are many and the squares few, it is better to read the weights once, and to let the squares pass through L3. Then the last squares
-of a row or a column may also reach beyond the image: what they read there is 0, what they make there is never written.
+A tile of ``passes/conv/winograd.py`` is done with before the next one begins, and reads all transformed weights again. Where
+these are many and the squares few, it is better to read the weights once, and to let the squares pass through L3. Then the last
+squares of a row or a column may also reach beyond the image: what they read there is 0, what they make there is never written.
 
 Rounding, infinities and zeros are as in ``passes/conv/winograd.py``.
 """
@@ -20,7 +20,7 @@ from itertools import product
 from math import prod
 
 from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Stage
-from leptonc.ir.types import DType, TensorType, bool_
+from leptonc.ir.types import DType, TensorType, i32
 from leptonc.passes.conv.conv3x3 import (
     Conv3x3,
     Result,
@@ -29,11 +29,11 @@ from leptonc.passes.conv.conv3x3 import (
     input_at,
     is_frozen,
     product_stage,
-    reached_stages,
     result_stage,
 )
+from leptonc.passes.conv.nonzero import full_weights, met_stage, reached_stage
 from leptonc.passes.conv.squares import APART, F2, F4, LEAST_CHANNELS, TAPS, ScalarCode, Square, at_points, transformed
-from leptonc.passes.conv.winograd import HELD, WEIGHT, tiled_work
+from leptonc.passes.conv.winograd import LOOK, REACH, WEIGHT, tiled_work
 from leptonc.passes.loops.draft import Draft, Task, buffer_name
 
 GAIN, GAIN_ON_TILES = 1.2, 1.15  # how much less work it must be than direct sums, and than tiles
@@ -113,8 +113,8 @@ def _work(found: Conv3x3, plan: Square, weight: int) -> float:
     out = down.output_work * along.points + along.output_work * down.results
     moving = NEAR if _bytes(found, plan) <= NEAR_BYTES else FAR
     moved = depth * into + col * (out + 2 * prod(plan.results)) + moving * points * (depth + col)
-    if found.keeps_zeros and not plan.exact_zeros:
-        moved += HELD * depth * prod(plan.results)
+    if not plan.exact_zeros:
+        moved += LOOK * points * depth + REACH
     return float(squares * (points * depth * col + moved) + (weight + NEAR) * points * depth * col)
 
 
@@ -152,10 +152,9 @@ class _Squares:
 
     def results(self) -> Iterator[tuple[tuple[Axis, ...], Index, list[Result]]]:
         """The squares in groups that have as many results inside of the image: axes over them, their number, those results."""
-        images = tuple(map(Index.of, _images(self.found)))
         for (rows, row, tall), (columns, column, wide) in product(*self._sides()):
             places = [(y, x, self.place(row, column, y, x)) for y, x in product(range(tall), range(wide))]
-            yield (*rows, *columns), self.number(row, column), [Result(y, x, at, (*images, *at.values())) for y, x, at in places]
+            yield (*rows, *columns), self.number(row, column), [Result(y, x, at) for y, x, at in places]
 
     def _sides(self) -> Iterator[list[tuple[tuple[Axis, ...], Index, int]]]:
         """Along rows and columns the whole squares, and the one that is cut off: an axis if there are several, the place along it,
@@ -176,15 +175,15 @@ def _tasks(draft: Draft, weights: TransformedWeights, task: Task, found: Conv3x3
         type_ = TensorType(shape, dtype)
         return Param(buffer_name(draft.temp(type_)), type_, "out")
 
-    u, before = weights.of(found, plan, task)
+    (u, before), (full, look) = weights.of(found, plan, task), full_weights(weights, found, task)
     v, m = (temp(plan.points, count + APART, channels) for channels in (found.depth.extent, found.col.extent))
     kernels = [_input(squares, v), Kernel("winograd_products", (_read(v), u, m), (product_stage(found, count, v, u, m),))]
-    reached = None
-    if found.keeps_zeros and not plan.exact_zeros:
-        sizes, tall, wide = [a.extent for a in _images(found)], _rows(found).extent, found.columns.extent
-        held, reached = temp(*sizes, tall + TAPS - 1, wide + TAPS - 1, dtype=bool_), temp(*sizes, tall, wide)
-        kernels += _reached(found, held, reached)
-    return [*before, *(Task(kernel, task.loc) for kernel in (*kernels, _output(squares, m, reached)))]
+    met, reached = temp(count, found.col.extent, dtype=i32), None
+    if not plan.exact_zeros:
+        reached = temp(count, dtype=i32)
+        kernels.append(_reached(squares, reached))
+    kernels += [_met(squares, full, reached, met), _output(squares, m, met)]
+    return [*before, *look, *(Task(kernel, task.loc) for kernel in kernels)]
 
 
 def _read(made: Param) -> Param:
@@ -207,19 +206,34 @@ def _input(squares: _Squares, v: Param) -> Kernel:
     return Kernel("winograd_input", (source, v), (Stage((*_images(found), row, column, depth), tuple(code.insts), stores),))
 
 
-def _reached(found: Conv3x3, held: Param, reached: Param) -> list[Kernel]:
-    start = {_rows(found).name: Index(), found.columns.name: Index()}
-    looks = reached_stages(found, _images(found), start, held, reached)
-    source = _read(found.kernel.buffer(found.x.buffer))
-    return [Kernel("winograd_held", (source, held), looks[:1]), Kernel("winograd_reached", (_read(held), reached), looks[1:])]
+def _reached(squares: _Squares, reached: Param) -> Kernel:
+    found, plan = squares.found, squares.plan
+    row, column = map(Index.of, squares.axes)
+    stage = reached_stage(found, plan, (*_images(found), *squares.axes), squares.number(row, column), squares.place(row, column),
+                          None if _is_even(found, plan) else 0.0, reached)
+    return Kernel("winograd_reached", (_read(found.kernel.buffer(found.x.buffer)), reached), (stage,))
 
 
-def _output(squares: _Squares, m: Param, reached: Param | None) -> Kernel:
+def _met(squares: _Squares, full: Param, reached: Param | None, met: Param) -> Kernel:
+    found, plan = squares.found, squares.plan
+    row, column = squares.axes
+
+    def place(y: int, x: int) -> dict[str, Index]:
+        return squares.place(Index.of(row), Index.of(column), y, x)
+
+    stage = met_stage(found, plan, (*_images(found), row, column), squares.number(Index.of(row), Index.of(column)), place,
+                      None if _is_even(found, plan) else 0.0, full, reached, met)
+    operands = (found.kernel.buffer(name) for name in dict.fromkeys((found.x.buffer, found.w.buffer)))
+    made = (_read(p) for p in (full, reached) if p is not None)
+    return Kernel("winograd_met", (*(_read(p) for p in operands), *made, met), (stage,))
+
+
+def _output(squares: _Squares, m: Param, met: Param) -> Kernel:
     """The results, each with the convolution's epilogue."""
     found, kernel = squares.found, squares.found.kernel
-    stages = tuple(result_stage(found, squares.plan, (*_images(found), *axes), number, m, reached, results)
+    stages = tuple(result_stage(found, squares.plan, (*_images(found), *axes), number, m, met, results)
                    for axes, number, results in squares.results())
     still = {i.buffer for stage in stages for i in stage.insts if isinstance(i, Load)}
     params = tuple(p for p in kernel.params if p.role != "in" or p.name in still)
-    made = (_read(p) for p in (m, reached) if p is not None)
+    made = (_read(p) for p in (m, met))
     return replace(kernel, name=kernel.name.replace("conv", "conv_winograd", 1), params=(*made, *params), outer=(), stages=stages)

@@ -9,8 +9,16 @@ A weight gradient is the convolution of an image by an image, with nine results.
 small ones, F(3x3, 4x4), and since the last transform is linear it can follow the sum: a product of matrices at each point.
 ``passes/conv/squares.py`` has the transforms. The last squares of a row or column may reach beyond the image, where nothing is.
 
-In exact arithmetic the sums are the direct ones; rounding errors are of their order, but a sum whose terms are all 0 may be one. An
-infinity makes NaN of all taps, as it does of one in a direct sum.
+In exact arithmetic the sums are the direct ones; rounding errors are of their order, and a sum whose terms are all 0 would be one:
+an optimizer may make a full step of it. So each transform also makes words of bits, one for each element of its square: whether
+it is not 0. A gradient is kept if for any square
+
+    (word of x, at the tap) and (word of g)
+
+has a bit set. A square has up to 16 products in a word, and most gradients are known to be kept after the first few squares. Those
+of a channel that holds nothing at all need not be looked for: they are 0 as they are.
+
+An infinity makes NaN of all taps, as it does of one in a direct sum.
 """
 
 from __future__ import annotations
@@ -22,7 +30,7 @@ from math import prod
 
 from leptonc.ir.kernel import Apply, Axis, Index, Kernel, Load, Param, Program, Reduce, Stage, Store
 from leptonc.ir.structure import factors, is_product_sum
-from leptonc.ir.types import TensorType
+from leptonc.ir.types import TensorType, bool_, i32
 from leptonc.passes.conv.squares import (
     APART,
     F2,
@@ -31,6 +39,7 @@ from leptonc.passes.conv.squares import (
     TAPS,
     ScalarCode,
     Square,
+    SquareBits,
     Transform,
     at_points,
     transformed,
@@ -222,30 +231,72 @@ def _tasks(draft: Draft, task: Task, found: WeightGrad, plan: Square) -> list[Ta
     depth, col, count = found.depth.extent, found.col.extent, _count(found, plan)
     shapes = (count + APART, depth), (count + APART, col), (depth + APART, col)
     temps = [TensorType((plan.points, *shape), dtype) for shape in shapes]
-    u, v, m = (Param(buffer_name(draft.temp(type_)), type_, "out") for type_ in temps)
+    temps += [TensorType(shape, i32) for shape in ((2, count, depth), (1, count, col))]
+    temps += [TensorType(shape, bool_) for shape in ((depth,), (col,), (TAPS, TAPS, depth, col))]
+    u, v, m, x, g, no_x, no_g, met = (Param(buffer_name(draft.temp(type_)), type_, "out") for type_ in temps)
     kernels = (
-        _transform("winograd_input", squares, found.x, found.depth, u, plan.shape, (plan.down.input, plan.along.input)),
-        _transform("winograd_cotangent", squares, found.g, found.col, v, plan.results, (plan.down.cotangent, plan.along.cotangent)),
+        _transform("winograd_input", squares, found.x, found.depth, (u, x), plan.shape, (plan.down.input, plan.along.input)),
+        _transform("winograd_cotangent", squares, found.g, found.col, (v, g), plan.results,
+                   (plan.down.cotangent, plan.along.cotangent)),
+        _empty(found.depth, x, no_x),
+        _empty(found.col, g, no_g),
         _products(found, count, u, v, m),
-        _gradient(found, plan, m),
+        _met(found, plan, (x, no_x), (g, no_g), met),
+        _gradient(found, plan, m, met),
     )
     return [Task(kernel, task.loc) for kernel in kernels]
 
 
-def _transform(name: str, squares: _Squares, load: Load, channel: Axis, out: Param, shape: tuple[int, int],
+def _transform(name: str, squares: _Squares, load: Load, channel: Axis, outs: tuple[Param, Param], shape: tuple[int, int],
                transforms: tuple[Transform, Transform]) -> Kernel:
-    """The squares that a load reads, at the points."""
+    """The squares that a load reads, at the points, and in words which of their elements are not 0."""
+    out, words = outs
     code = ScalarCode(out.type.dtype)
+    bits = SquareBits(code, squares.plan)
 
     def element(y: int, x: int) -> int:
         place = squares.place(y, x)
         pad = 0.0 if squares.ragged and load.pad is None else load.pad
-        return code.push(replace(load, index=tuple(index_at(i, place) for i in load.index), pad=pad))
+        value = code.push(replace(load, index=tuple(index_at(i, place) for i in load.index), pad=pad))
+        bits.take(y, x, value)
+        return value
 
     square = transformed(code, element, shape, *transforms)
-    stage = Stage((*squares.axes, channel), tuple(code.insts), at_points(out, square, (squares.number, Index.of(channel))))
+    at = squares.number, Index.of(channel)
+    stores = tuple(Store(words.name, (Index(offset=n), *at), word) for n, word in enumerate(bits.words[:words.type.shape[0]]))
+    stage = Stage((*squares.axes, channel), tuple(code.insts), (*at_points(out, square, at), *stores))
     source = replace(squares.found.kernel.buffer(load.buffer), role="in")
-    return Kernel(name, (source, out), (stage,))
+    return Kernel(name, (source, out, words), (tidy(stage),))
+
+
+def _empty(channel: Axis, words: Param, out: Param) -> Kernel:
+    """Whether a channel holds nothing, by the words of its squares."""
+    n, square = (Axis(name, extent, reduce=True) for name, extent in zip(("word", "square"), words.type.shape))
+    code = ScalarCode(i32)
+    word = code.push(Load(words.name, tuple(map(Index.of, (n, square, channel))), i32))
+    value = code.push(Apply("not", (code.push(Reduce("any", code.is_set(word), bool_)),), bool_))
+    store = Store(out.name, (Index.of(channel),), value)
+    return Kernel("winograd_empty", (replace(words, role="in"), out), (Stage((channel, n, square), tuple(code.insts), (store,)),))
+
+
+def _met(found: WeightGrad, plan: Square, inputs: tuple[Param, Param], cotangents: tuple[Param, Param], met: Param) -> Kernel:
+    """Whether any product of a gradient's sum is not 0. A tap moves the cotangents' bits to those of the input that they meet."""
+    (x, no_x), (g, no_g) = inputs, cotangents
+    square, code = Axis("square", g.type.shape[1], reduce=True), ScalarCode(i32)
+    none = [code.push(Load(p.name, (Index.of(axis),), bool_)) for p, axis in ((no_x, found.depth), (no_g, found.col))]
+    known = code.push(Apply("or", (none[0], none[1]), bool_))
+    words = [code.push(Load(x.name, (Index(offset=n), Index.of(square), Index.of(found.depth)), i32)) for n in range(2)]
+    against = code.push(Load(g.name, (Index(), Index.of(square), Index.of(found.col)), i32))
+    stores = []
+    for ky, kx in product(range(TAPS), repeat=2):
+        word, rows = (words[0], ky) if ky < TAPS - 1 else (words[1], ky - 1)
+        moved = code.integer("shl", against, code.number(rows * plan.along.points + kx))
+        meets = code.push(Apply("or", (known, code.is_set(code.integer("and", word, moved))), bool_))
+        value = code.push(Reduce("any", meets, bool_))
+        stores.append(Store(met.name, (*map(Index, ((), ()), (ky, kx)), Index.of(found.depth), Index.of(found.col)), value))
+    stage = Stage((found.depth, found.col, square), tuple(code.insts), tuple(stores))
+    params = (*(replace(p, role="in") for p in (x, g, no_x, no_g)), met)
+    return Kernel("winograd_met", params, (tidy(stage),))
 
 
 def _products(found: WeightGrad, count: int, u: Param, v: Param, m: Param) -> Kernel:
@@ -258,8 +309,8 @@ def _products(found: WeightGrad, count: int, u: Param, v: Param, m: Param) -> Ke
     return Kernel("winograd_products", (replace(u, role="in"), replace(v, role="in"), m), (stage,))
 
 
-def _gradient(found: WeightGrad, plan: Square, m: Param) -> Kernel:
-    """The gradient at each tap, with its epilogue."""
+def _gradient(found: WeightGrad, plan: Square, m: Param, met: Param) -> Kernel:
+    """The gradient at each tap, 0 where no product is anything else, with its epilogue."""
     kernel, stage, code = found.kernel, found.stage, ScalarCode(m.type.dtype)
     at = (Index.of(found.depth), Index.of(found.col))
 
@@ -270,9 +321,11 @@ def _gradient(found: WeightGrad, plan: Square, m: Param) -> Kernel:
     stores: list[Store] = []
     for y, x in product(range(TAPS), repeat=2):
         place = {tap.name: Index(offset=n) for tap, n in zip(found.taps, (y, x))}
-        stores += with_epilogue(code, stage, found.reduce, sums[y][x], place)
+        kept = code.push(Load(met.name, (Index(offset=y), Index(offset=x), *at), bool_))
+        total = code.push(Apply("mul", (sums[y][x], code.push(Apply("cast", (kept,), code.dtype))), code.dtype))
+        stores += with_epilogue(code, stage, found.reduce, total, place)
     made = tidy(Stage((found.depth, found.col), tuple(code.insts), tuple(stores)))
     still = {i.buffer for i in made.insts if isinstance(i, Load)}
     params = tuple(p for p in kernel.params if p.role != "in" or p.name in still)
-    return replace(kernel, name=kernel.name.replace("conv", "conv_winograd", 1), params=(replace(m, role="in"), *params),
-                   stages=(made,))
+    read = (replace(p, role="in") for p in (m, met))
+    return replace(kernel, name=kernel.name.replace("conv", "conv_winograd", 1), params=(*read, *params), stages=(made,))

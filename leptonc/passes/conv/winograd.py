@@ -8,13 +8,11 @@
 
 ``passes/conv/squares.py`` has the transforms. Squares of results are 2x2 or 4x4, or 2 by 4, whatever takes least work; a tile is
 rows of squares of an image, or of some images, as many as give the products enough rows and still fit the cache; or a part of the
-columns of a wide image. In exact arithmetic the result is the convolution. Rounding errors are those of direct sums, about twice as
-much for 4x4. An infinity in a square makes NaN of results that a direct sum would make infinite, and a sum near the largest float
-may overflow earlier.
+columns of a wide image. In exact arithmetic the result is the convolution. Rounding errors are those of direct sums, about twice
+as much for 4x4. An infinity in a square makes NaN of results that a direct sum would make infinite, and a sum near the largest
+float may overflow earlier.
 
-Behind a ReLU whole patches of inputs are 0, and so is their sum: a ReLU behind it passes no gradient there. By 4x4 squares such a
-sum is a rounding error, of either sign. So it is kept which patches hold anything, and the others' results are 0; not for input
-gradients, which are added up and masked by what has been compared before.
+Sums of products that are all 0 are 0, by what ``passes/conv/nonzero.py`` sees of the operands.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ from itertools import product
 from math import inf, prod
 
 from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Stage, divisors
-from leptonc.ir.types import DType, TensorType, bool_
+from leptonc.ir.types import TensorType, i32
 from leptonc.passes.conv.conv3x3 import (
     Conv3x3,
     Result,
@@ -34,15 +32,15 @@ from leptonc.passes.conv.conv3x3 import (
     input_at,
     is_frozen,
     product_stage,
-    reached_stages,
     result_stage,
 )
+from leptonc.passes.conv.nonzero import full_weights, met_stage, reached_stage
 from leptonc.passes.conv.squares import APART, F2, F4, LEAST_CHANNELS, TAPS, ScalarCode, Square, at_points, transformed
 from leptonc.passes.loops.coarsen import coarsened
 from leptonc.passes.loops.draft import Draft, Task, index_at, inst_at
 
 GAIN = 1.2  # how much less work it must be
-HELD, ANY = 3, 128  # to see whether an element is 0, and whether any of a position and its neighbours is not, in the same
+LOOK, REACH = 3, 1024  # to see whether an element of a square is 0, and which of its results read any that is not, in the same
 LEAST_POINTS = 16  # tiles wanted, so that the split is even for any thread count
 WEIGHT = 25  # a transformed weight, which is made once, as multiply-adds (they are bound by stores)
 LEAST_WIDTH = 8  # columns of a tile: the two around them are transformed again
@@ -70,8 +68,8 @@ class Winograd:
         best = None if whole is None else _best(whole, self.local_bytes, 0 if is_frozen(draft, whole) else WEIGHT)
         if best is None:
             return [task]
-        u, before = weights.of(*best, task)
-        return [*before, replace(task, kernel=_tiled(*best, u))]
+        (u, before), (full, look) = weights.of(*best, task), full_weights(weights, best[0], task)
+        return [*before, *look, replace(task, kernel=_tiled(*best, u, full))]
 
 
 @dataclass(frozen=True)
@@ -161,8 +159,8 @@ def _work(found: Conv3x3, plan: _Plan, weight: int, far: int) -> float:
     into = down.input_work * along.points + along.input_work * down.points
     out = down.output_work * along.points + along.output_work * down.results
     moved = depth * (into + 2 * plan.points) + col * (out + plan.points + 2 * down.results * along.results)
-    if found.keeps_zeros and not plan.exact_zeros:
-        moved += down.results * along.results * (HELD * depth + ANY)
+    if not plan.exact_zeros:
+        moved += LOOK * plan.points * depth + REACH
     tiles = prod(a.extent for a in found.kernel.outer) // (plan.strips * plan.images)
     return float(tiles * (weights * (squares + reading) + squares * moved) + weight * weights)
 
@@ -187,11 +185,6 @@ class _Squares:
         return (*self.images, self.row, self.column)
 
     @property
-    def results(self) -> tuple[int, int]:
-        """Rows and columns of results in a tile, of each image."""
-        return self.row.extent * self.plan.down.results, self.column.extent * self.plan.along.results
-
-    @property
     def number(self) -> Index:
         """Which of the tile's squares one is."""
         across = self.row * self.column.extent + self.column
@@ -200,16 +193,6 @@ class _Squares:
     @property
     def count(self) -> int:
         return prod(a.extent for a in self.axes)
-
-    def position(self, y: int, x: int) -> tuple[Index, ...]:
-        """Image, row and column in the tile of a result of the square."""
-        at = self.row * self.plan.down.results + y, self.column * self.plan.along.results + x
-        return (*map(Index.of, self.images), *at)
-
-    def start(self) -> dict[str, Index]:
-        """The convolution's position axes at the first result of an image's part of the tile."""
-        axes = (self.inner, self.found.strip, self.found.columns)
-        return {axis.name: Index() for axis in axes if axis is not None}
 
     def place(self, y: int, x: int) -> dict[str, Index]:
         """The convolution's position axes at a result of the square."""
@@ -221,7 +204,7 @@ class _Squares:
         return place
 
 
-def _tiled(found: Conv3x3, plan: _Plan, u: Param) -> Kernel:
+def _tiled(found: Conv3x3, plan: _Plan, u: Param, full: Param) -> Kernel:
     """The kernel with larger tiles and its first stage done by squares."""
     dtype, kernel = u.type.dtype, found.kernel
     kernel, inner = coarsened(kernel, found.down, plan.strips) if found.down else (kernel, None)
@@ -234,15 +217,14 @@ def _tiled(found: Conv3x3, plan: _Plan, u: Param) -> Kernel:
                        Axis("square_column", found.columns.extent // plan.along.results))
     v = Param("squares", TensorType((plan.points, squares.count + APART, found.depth.extent), dtype), "local")
     m = Param("products", TensorType((plan.points, squares.count + APART, found.col.extent), dtype), "local")
-    held, looks, reached = _held(squares, dtype) if found.keeps_zeros and not plan.exact_zeros else (None, (), None)
-    results = (Result(y, x, squares.place(y, x), squares.position(y, x))
-               for y, x in product(range(plan.down.results), range(plan.along.results)))
+    looks, seen = _looks(squares, full)
+    results = (Result(y, x, squares.place(y, x)) for y, x in product(range(plan.down.results), range(plan.along.results)))
     stages = (*looks, _input_stage(squares, v), product_stage(squares.found, squares.count, v, u, m),
-              result_stage(squares.found, plan, squares.axes, squares.number, m, reached, results), *kernel.stages[1:])
+              result_stage(squares.found, plan, squares.axes, squares.number, m, seen[0], results), *kernel.stages[1:])
     still = {i.buffer for s in stages for i in s.insts if isinstance(i, Load)}
     params = tuple(p for p in kernel.params if p.role != "in" or p.name in still)
-    return replace(kernel, name=kernel.name.replace("conv", "conv_winograd", 1), params=(u, *params), stages=stages,
-                   locals=(*kernel.locals, v, m, *(p for p in (held, reached) if p is not None)))
+    return replace(kernel, name=kernel.name.replace("conv", "conv_winograd", 1), params=(u, full, *params), stages=stages,
+                   locals=(*kernel.locals, v, m, *seen))
 
 
 def _input_stage(squares: _Squares, v: Param) -> Stage:
@@ -257,10 +239,14 @@ def _input_stage(squares: _Squares, v: Param) -> Stage:
     return Stage((*squares.axes, depth), tuple(code.insts), at_points(v, square, (squares.number, Index.of(depth))))
 
 
-def _held(squares: _Squares, dtype: DType) -> tuple[Param, tuple[Stage, Stage], Param]:
-    """Two local buffers with the stages that fill them: which positions of the input hold anything, and which results read such a
-    position; 1 or 0."""
-    sizes, (rows, columns) = tuple(a.extent for a in squares.images), squares.results
-    held = Param("held", TensorType((*sizes, rows + TAPS - 1, columns + TAPS - 1), bool_), "local")
-    reached = Param("reached", TensorType((*sizes, rows, columns), dtype), "local")
-    return held, reached_stages(squares.found, squares.images, squares.start(), held, reached), reached
+def _looks(squares: _Squares, full: Param) -> tuple[tuple[Stage, ...], tuple[Param, ...]]:
+    """The stages that see which results have a product that is not 0, and the local buffers they fill, the answer first."""
+    found, plan, looks = squares.found, squares.plan, list[Stage]()
+    met, reached = Param("met", TensorType((squares.count, found.col.extent), i32), "local"), None
+    seen = [met]
+    if not plan.exact_zeros:
+        reached = Param("reached", TensorType((squares.count,), i32), "local")
+        looks.append(reached_stage(found, plan, squares.axes, squares.number, squares.place(0, 0), None, reached))
+        seen.append(reached)
+    looks.append(met_stage(found, plan, squares.axes, squares.number, squares.place, None, full, reached, met))
+    return tuple(looks), tuple(seen)

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from leptonc.ir.affine import span
-from leptonc.ir.kernel import Axis, Const, Index, Inst, Kernel, Load, Param, Program, Stage, Store, same_number
+from leptonc.ir.kernel import Axis, Const, Index, Inst, Kernel, Load, Param, Program, Stage, Store, number_bits
 from leptonc.ir.structure import is_contraction, product_sum
 from leptonc.ir.types import TensorType
 from leptonc.passes.loops.draft import Draft, Task, buffer_name, buffer_number
@@ -98,8 +98,8 @@ def _reach(kernel: Kernel, stage: Stage, load: Load) -> list[Reach]:
 
 def _is_like(inst: Inst, load: Load) -> bool:
     """Whether one layout may serve both loads, of which ``load`` is not divided."""
-    return (isinstance(inst, Load) and inst.buffer == load.buffer and same_number(inst.pad, load.pad) and not _is_divided(inst)
-            and not any(i.values for i in inst.index))
+    return (isinstance(inst, Load) and inst.buffer == load.buffer and not _is_divided(inst) and not any(i.values for i in inst.index)
+            and number_bits(inst.pad, inst.dtype) == number_bits(load.pad, load.dtype))
 
 
 def _reach_alone(load: Inst, shape: tuple[int, ...], stage: Stage) -> list[Reach]:
@@ -187,7 +187,7 @@ def _retarget(draft: Draft, halo: int, producer: int, readers: list[int], temp: 
         return False
     if made.type != draft.tasks[halo].kernel.buffer(made.name).type:
         return False  # written under another shape
-    filled = made.init is None or same_number(made.init, load.pad)
+    filled = made.init is None or number_bits(made.init, load.dtype) == number_bits(load.pad, load.dtype)
     if not filled or not all(_shiftable(t.kernel, made) for t in tasks):
         return False
     for n in (producer, *readers):

@@ -1,0 +1,98 @@
+"""Which results of a convolution have a product that is not 0, as bits of a word for each square and channel.
+
+By squares, a sum of products that are all 0 may come out as a rounding error of the products beside it: a ReLU behind it would
+pass a gradient, an optimizer make a full step. So 0 takes the place of such sums. Two looks at the operands say where:
+
+    reached[t]     a bit for each result of square t: whether its patch of the input holds anything, in any channel
+    full[o]        whether no weight of channel o is 0: every result that is reached has a product that is not 0
+
+and only what these leave open is looked at product by product, the bits of a square's results in one word:
+
+    met[t, o] = reached[t] & (full[o] | or over taps, channels c of (x[result + tap, c] != 0) & (w[tap, c, o] != 0))
+
+The fold ends where all bits are set: before it begins, if a channel is full. What is infinite or no number makes no number of 0,
+and so counts as a product that is not 0, whatever it meets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+
+from leptonc.ir.kernel import Apply, Axis, Index, Kernel, Load, Param, Reduce, Stage, Store
+from leptonc.ir.types import TensorType, bool_, i32
+from leptonc.passes.conv.conv3x3 import Conv3x3, TransformedWeights, input_at
+from leptonc.passes.conv.squares import TAPS, ScalarCode, Square, SquareBits
+from leptonc.passes.loops.draft import Task, index_at, tidy
+
+
+def full_weights(made: TransformedWeights, found: Conv3x3, task: Task) -> tuple[Param, list[Task]]:
+    """The words of full channels, and what makes them if nothing has yet."""
+    weights = task.kernel.buffer(found.w.buffer)
+    type_ = TensorType((2, weights.type.shape[found.w.load.index.index(found.col_index)]), i32)
+    return made.once((found.w.buffer, found.arrangement), type_, lambda out: _full_kernel(found, weights, out), task)
+
+
+def _full_kernel(found: Conv3x3, weights: Param, out: Param) -> Kernel:
+    """Two words for each channel, of bits that are all set or not: whether its weights leave nothing to be looked at, for none is 0
+    or they are wild; and whether they are wild."""
+    code, taps = ScalarCode(weights.type.dtype), (Axis(tap, TAPS, reduce=True) for tap in found.w.taps)
+    col = replace(found.col, extent=out.type.shape[1])
+    load = replace(found.w.load, index=tuple(Index.of(col) if i == found.col_index else i for i in found.w.load.index))
+    weight = code.push(load)
+    every = code.push(Reduce("all", code.is_set(weight), bool_))
+    wild = code.push(Reduce("any", code.is_wild(weight), bool_))
+    conditions = code.push(Apply("or", (every, wild), bool_)), wild
+    stores = tuple(Store(out.name, (Index(offset=n), Index.of(col)), code.full(c)) for n, c in enumerate(conditions))
+    return Kernel("winograd_full", (replace(weights, role="in"), out),
+                  (Stage((col, *taps, found.depth), tuple(code.insts), stores),))
+
+
+def reached_stage(found: Conv3x3, plan: Square, axes: Sequence[Axis], number: Index, place: Mapping[str, Index], pad: float | None,
+                  reached: Param) -> Stage:
+    """The words of which results of a square read anything. ``place``: of the square's first result."""
+    code = ScalarCode(found.x.dtype)
+    bits = SquareBits(code, plan)
+    for y, x in product(*map(range, plan.shape)):
+        load = replace(input_at(found, place, Index(offset=y), Index(offset=x)), pad=pad)
+        bits.take(y, x, code.push(load))
+    bits.most, bits.last = (code.push(Reduce("or", word, i32)) for word in (bits.most, bits.last))
+    word = _patches(code, plan, *bits.words)
+    return tidy(Stage((*axes, found.depth), tuple(code.insts), (Store(reached.name, (number,), word),)))
+
+
+def _patches(code: ScalarCode, plan: Square, upper: int, lower: int) -> int:
+    """Bits of results, of those of the square's elements: of all rows but the last, and but the first."""
+    pitch, (tall, wide) = plan.along.points, plan.results
+    found = []
+    for word in (upper, lower):
+        word = code.joined([code.moved(word, tap) for tap in range(TAPS)])
+        found.append(code.joined([code.moved(word, tap * pitch) for tap in range(TAPS)]))
+    row = (1 << wide) - 1
+    first = code.integer("and", found[0], code.number(sum(row << y * pitch for y in range(tall - 1))))
+    last = code.integer("and", found[1], code.number(row << (tall - 2) * pitch))
+    return code.integer("or", first, code.integer("shl", last, code.number(pitch)))
+
+
+def met_stage(found: Conv3x3, plan: Square, axes: Sequence[Axis], number: Index, place: Callable[[int, int], Mapping[str, Index]],
+              pad: float | None, full: Param, reached: Param | None, met: Param) -> Stage:
+    """The words of which results of a square have a product that is not 0. ``reached``: None if squares make 0 of what is not."""
+    code = ScalarCode(found.x.dtype)
+    known, wild = (code.push(Load(full.name, (Index(offset=n), found.col_index), i32)) for n in range(2))
+    within = None if reached is None else code.push(Load(reached.name, (number,), i32))
+    if within is not None:
+        known = code.integer("or", known, code.push(Apply("not", (within,), i32)))
+    words = [code.number(0), code.number(0)]
+    for y, x in product(*map(range, plan.results)):
+        load = replace(found.x, index=tuple(index_at(i, place(y, x)) for i in found.x.index), pad=pad)
+        value, bit = code.push(load), plan.bit(y, x)
+        words = [code.with_bit(words[0], bit, code.is_set(value)), code.with_bit(words[1], bit, code.is_wild(value))]
+    weight = code.full(code.is_set(code.push(found.w.load)))
+    some = code.integer("or", code.integer("and", words[0], weight), words[1])
+    word = code.push(Reduce("or", code.integer("or", known, some), i32))
+    if within is not None:
+        word = code.integer("and", word, code.integer("or", within, wild))
+    taps = (Axis(tap, TAPS, reduce=True) for tap in found.w.taps)
+    store = Store(met.name, (number, Index.of(found.col)), word)
+    return tidy(Stage((*axes, found.col, *taps, found.depth), tuple(code.insts), (store,)))

@@ -98,8 +98,8 @@ def _reach(kernel: Kernel, stage: Stage, load: Load) -> list[Reach]:
 
 def _is_like(inst: Inst, load: Load) -> bool:
     """Whether one layout may serve both loads, of which ``load`` is not divided."""
-    return (isinstance(inst, Load) and inst.buffer == load.buffer and not _is_divided(inst) and not any(i.values for i in inst.index)
-            and number_bits(inst.pad, inst.dtype) == number_bits(load.pad, load.dtype))
+    return (isinstance(inst, Load) and inst.buffer == load.buffer and not _is_divided(inst)
+            and not any(i.values for i in inst.index) and number_bits(inst.pad, inst.dtype) == number_bits(load.pad, load.dtype))
 
 
 def _reach_alone(load: Inst, shape: tuple[int, ...], stage: Stage) -> list[Reach]:

@@ -30,7 +30,7 @@ from leptonc.ir.types import type_of_array
 from tests.text_programs import programs
 from tests.text_runner import Runner, as_program, is_small
 
-TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[A-Za-z_][A-Za-z0-9_.]*|%?\d+(?:\.\d+)?|->|\+=|\s+|.', re.DOTALL)
+TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[A-Za-z_][A-Za-z0-9_.]*|%?\d+(?:\.\d+)?|->|\+=|\s+|.', re.DOTALL | re.ASCII)
 NUMBERS = ("0", "1", "-1", "2", "3", "7", "64", "255", "256", "2147483648", "4611686018427387904", "9223372036854775807",
            "9999999999999999999", "99999999999999999999", "-9223372036854775808", "inf", "-inf", "nan", "1.5", "-0.0",
            "1e999", "1e-400", "true", "false", "\u0663", "0x10")
@@ -139,7 +139,7 @@ def _other(token: str, tokens: list[str], rng: np.random.Generator) -> str:
     def alike(other: str) -> bool:
         return other[:1].isdigit() == token[:1].isdigit() and other[:1].isalpha() == token[:1].isalpha() and other[:1] != " "
 
-    if token[:1].isdigit():
+    if re.match(r"\d", token, re.ASCII):
         if rng.random() < 0.5:
             return str(int(float(token)) + int(rng.integers(-2, 3)))
         return NUMBERS[int(rng.integers(len(NUMBERS)))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 
 from leptonc.ir.affine import Interval, Places, box, met, span
 from leptonc.ir.kernel import Kernel, Load, Stage, Store
@@ -33,12 +34,15 @@ class Written:
                 self._met.setdefault(store.buffer, []).append(places)
 
     def box(self, buffer: str) -> tuple[Interval, ...] | None:
-        """All of a buffer, or the box of it that is known to be written."""
+        """All of a buffer, or the largest box of it that is known to be written."""
         if buffer in self.whole:
             return tuple(Interval(0, extent - 1) for extent in self.shapes[buffer])
-        found = self._met.get(buffer, ())
-        together = box(list(dict.fromkeys(found)))
-        return together if together is not None else next((alone for alone in (box([places]) for places in found) if alone), None)
+        found = list(dict.fromkeys(self._met.get(buffer, ())))
+        together = box(found)
+        if together is not None or len(found) < 2:
+            return together
+        alone = [part for part in (box([places]) for places in found) if part is not None]
+        return max(alone, key=lambda part: prod(side.high - side.low + 1 for side in part), default=None)
 
     def covers(self, access: Load | Store, extents: Mapping[str, int], never: bool) -> bool:
         """Whether everything that an access meets of a buffer has been written; ``never``: whether it is not made at all."""

@@ -226,7 +226,9 @@ def _takes(op: str, dtype: DType) -> bool:
 def _reduce_fault(inst: Reduce, dtype: DType) -> str | None:
     if inst.kind not in REDUCTIONS:
         return f"there is no reduction {inst.kind}"
-    if (inst.kind in ("any", "all") and dtype != bool_) or (inst.kind in ("argmax", "argmin") and dtype == bool_):
+    number = not dtype.is_bool
+    taken = {"any": dtype.is_bool, "all": dtype.is_bool, "argmax": number, "argmin": number, "or": dtype.is_int}
+    if not taken.get(inst.kind, True):
         return f"{inst.kind} does not take {dtype}"
     result = i64 if inst.kind in ("argmax", "argmin") else dtype
     return None if inst.dtype == result else f"{inst.kind} of {dtype} gives {result}, not {inst.dtype}"

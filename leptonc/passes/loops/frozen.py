@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from leptonc.ir.kernel import Call, Program
+from leptonc.ir.written import written
 from leptonc.passes.loops.draft import Draft
 
 
@@ -15,6 +17,7 @@ def split_frozen(program: Program) -> tuple[Program, Program]:
     ahead, behind = _apart(program)
     made = {n for call in ahead for n in _written(call)}
     wanted = sorted(made & {n for call in behind for n in call.args})
+    ahead = [_filling(call, wanted) for call in ahead]
     names = {n: f"prepared {k}" for k, n in enumerate(wanted)}
     frozen = [n for n in program.inputs if program.buffers[n].frozen]
     read = {n for call in behind for n in call.args}
@@ -38,6 +41,15 @@ def _apart(program: Program) -> tuple[list[Call], list[Call]]:
         else:
             behind.append(call)
     return ahead, behind
+
+
+def _filling(call: Call, wanted: Sequence[int]) -> Call:
+    """The call with 0 in what its kernel leaves out of results that leave the program: transformed weights have rows that nobody
+    reads."""
+    whole = written(call.kernel)
+    params = tuple(replace(p, init=p.type.dtype.numpy.type(0).item()) if p.role == "out" and n in wanted and not whole.fills(p.name)
+                   else p for p, n in zip(call.kernel.params, call.args))
+    return call if params == call.kernel.params else replace(call, kernel=replace(call.kernel, params=params))
 
 
 def _written(call: Call) -> set[int]:

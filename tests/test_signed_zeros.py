@@ -77,3 +77,16 @@ def test_elementwise_chains_keep_signs():
         for got, wanted in zip(found, f(np, x)):
             same_bits(got, wanted)
     same_bits(jit(lambda x: lnp.astype(x, "f4") * 1)(x), x.astype("f4"))
+
+
+@pytest.mark.parametrize("exponent", [0.5, -0.5, -1, -1.0, 0, 0.0, 1, 1.0, 2, 2.0, 3])
+def test_powers_by_python_numbers_are_numpys(exponent):
+    """NumPy's own short cuts included: x ** 0.5 is a root, of -0.0 and -inf too."""
+    x = np.array([-0.0, 0.0, -np.inf, np.inf, 2.0, 3.0, 7.0, np.nan])
+    with np.errstate(all="ignore"):
+        cases = ((lambda x: x**exponent, x**exponent), (lambda x: lnp.power(x, exponent), np.power(x, exponent)))
+        found = [(run(f)(x), wanted) for run in (jit, lambda f: f) for f, wanted in cases]
+    for got, wanted in found:
+        np.testing.assert_allclose(got, wanted, rtol=3e-16)
+        real = ~np.isnan(wanted)
+        np.testing.assert_array_equal(np.signbit(got[real]), np.signbit(wanted[real]))

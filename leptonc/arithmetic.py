@@ -75,6 +75,8 @@ def power(x: Any, y: Any) -> Any:
     if not isinstance(y, Tracer) and np.ndim(y) == 0:
         if type(y) is int and y == 2 and not _bools(x, x):
             return multiply(x, x)  # NumPy squares here too; exact, and so is its derivative
+        if type(y) is float and y == 0.5:
+            return bind("sqrt", cast(x, result_dtype((x, y))))  # as NumPy, whose powers of -0.0 and -inf are its roots
         if result_dtype((x, y)).kind in "iu" and y < 0:
             raise _fail("power", "an int to a negative power is no int", {"x": x, "y": y}, "cast x to a float")
     return _no_bools("power", "pow", x, y)

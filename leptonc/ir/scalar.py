@@ -59,7 +59,7 @@ def _shift(numpy_shift: Callable[..., Any], fill_sign: bool) -> Callable[..., An
         width = x.dtype.itemsize * 8
         big = (n < 0) | (n >= width)
         out = numpy_shift(x, np.where(big, 0, n).astype(x.dtype))
-        return np.where(big, (x >> (width - 1)) if fill_sign else 0, out).astype(x.dtype)
+        return np.where(big, (x >> (width - 1)) if fill_sign and x.dtype.kind == "i" else 0, out).astype(x.dtype)
 
     return shift
 

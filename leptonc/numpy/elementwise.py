@@ -101,13 +101,14 @@ def _rounding(name: str, op: str, doc: str) -> Callable[[Any], Any]:
 floor = _rounding("floor", "floor", "The next whole number at or below; ints are themselves.")
 ceil = _rounding("ceil", "ceil", "The next whole number at or above; ints are themselves.")
 trunc = _rounding("trunc", "trunc", "The whole part; ints are themselves.")
-rint = _rounding("rint", "round", "The nearest whole number, halves to even; ints are themselves.")
+rint = _float_function("rint", "round", "The nearest whole number as a float, halves to even.")
+_round = _rounding("round", "round", "")
 
 
 def round(x: Any, decimals: int = 0) -> Any:
-    """Halves to even; ``decimals`` must be 0 or more for ints."""
+    """Halves to even; ints are themselves without ``decimals``, floats with them."""
     if decimals == 0:
-        return rint(x)
+        return _round(x)
     scale = 10.0**decimals
     return divide(rint(multiply(x, scale)), scale)
 

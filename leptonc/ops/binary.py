@@ -152,7 +152,7 @@ class logaddexp(Binary):
 
     def body(self, s: Any, x: Any, y: Any) -> Any:
         top, gap = s.max(x, y), s.abs(s.sub(x, y))
-        return s.select(s.lt(gap, np.inf), s.add(top, s.log1p(s.exp(s.neg(gap)))), top)
+        return s.select(s.isnan(gap), top, s.add(top, s.log1p(s.exp(s.neg(gap)))))  # two equal infinities have no gap
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
         """sigmoid(x - y) and sigmoid(y - x); 1 for an operand that is inf, as JAX; 1/2 each where both are -inf."""
@@ -188,7 +188,9 @@ class Shift(Binary):
 
     def samples(self) -> Sequence[Sample]:
         def ints(rng: np.random.Generator, dtype: str) -> list[np.ndarray]:
-            return [rng.integers(0, 100, 60).astype(dtype), rng.integers(0, 70, 60).astype(dtype)]
+            info = np.iinfo(dtype)
+            numbers = np.concatenate([rng.integers(0, 100, 60), [info.min, info.max] * 35]).astype(dtype)
+            return [numbers, np.concatenate([rng.integers(0, 70, 60), np.repeat(np.arange(35) * 2, 2)]).astype(dtype)]
 
         def make(dtype: str) -> Sample:
             return Sample(lambda rng: ints(rng, dtype), differentiable=False, name=dtype)

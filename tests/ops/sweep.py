@@ -64,8 +64,20 @@ def tolerance(x: np.ndarray) -> float:
     return 2e-5 if x.dtype == np.float32 else 1e-11
 
 
-def assert_close(got: Any, wanted: Any, what: str = "") -> None:
-    """Equal shapes, dtypes, integers, NaNs and infinities; floats within some rounding errors of the largest."""
+# Which of 0.0 and -0.0 is the greatest depends on the order of a reduction, in NumPy too, where it is the machine's vectors'
+EITHER_ZERO = frozenset({"reduce_max", "reduce_min", "max_pool"})
+
+
+def signed_zeros(shape: tuple[int, ...], rng: np.random.Generator, both: bool) -> np.ndarray:
+    """-0.0, or zeros of both signs beside some numbers."""
+    if not both:
+        return np.full(shape, -0.0)
+    return rng.choice(np.array([0.0, -0.0, -0.0, 1.0, -1.0]), shape)
+
+
+def assert_close(got: Any, wanted: Any, what: str = "", signs: bool = False) -> None:
+    """Equal shapes, dtypes, integers, NaNs and infinities; floats within some rounding errors of the largest; with ``signs``,
+    zeros of the same sign where both are zeros."""
     got, wanted = np.asarray(got), np.asarray(wanted)
     assert got.shape == wanted.shape, (what, got.shape, wanted.shape)
     assert got.dtype == wanted.dtype, (what, got.dtype, wanted.dtype)
@@ -75,3 +87,6 @@ def assert_close(got: Any, wanted: Any, what: str = "") -> None:
     finite = wanted[np.isfinite(wanted)]
     floor = tolerance(wanted) * (min(np.abs(finite).max(), 1e3) if finite.size else 1)
     np.testing.assert_allclose(got, wanted, rtol=tolerance(wanted), atol=floor, err_msg=what)
+    if signs:
+        zeros = (got == 0) & (wanted == 0)
+        np.testing.assert_array_equal(np.signbit(got[zeros]), np.signbit(wanted[zeros]), err_msg=f"signs of zeros {what}")

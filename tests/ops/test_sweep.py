@@ -15,7 +15,7 @@ from leptonc.ir.reader import parse
 from leptonc.ir.types import f64
 from leptonc.ir.verify import verify, verify_kernel
 from leptonc.passes.graph.expand import Expand
-from tests.ops.sweep import Case, assert_close, cases
+from tests.ops.sweep import EITHER_ZERO, Case, assert_close, cases, signed_zeros
 
 CASES, SMOOTH = cases(), cases(differentiable=True)
 FORWARD = pytest.mark.parametrize("case", CASES, ids=str)
@@ -52,7 +52,7 @@ def test_interpreted_kernel_is_the_eager_meaning(case: Case):
     assert str(parse(str(kernel))) == str(kernel)
     wanted = case.op.eager(*arrays, **case.sample.attrs)
     for got, expected in zip(run_kernel(kernel, arrays), wanted if isinstance(wanted, tuple) else (wanted,)):
-        assert_close(got.reshape(expected.shape), expected)
+        assert_close(got.reshape(expected.shape), expected, signs=case.op.name not in EITHER_ZERO)
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if c.op.expands], ids=str)
@@ -62,7 +62,7 @@ def test_expansion_is_the_eager_meaning(case: Case):
     expanded = Expand()(graph)
     verify(expanded)
     for got, wanted in zip(evaluate(expanded, arrays), evaluate(graph, arrays)):
-        assert_close(got, wanted)
+        assert_close(got, wanted, signs=True)
 
 
 @FORWARD
@@ -71,7 +71,38 @@ def test_compiled_is_the_eager_meaning(case: Case):
     graph = case.graph(arrays)
     compiled = driver.compile_program(driver.lower(driver.optimize(graph)))
     for got, wanted in zip(compiled(arrays), evaluate(graph, arrays)):
-        assert_close(got, wanted)
+        assert_close(got, wanted, signs=case.op.name not in EITHER_ZERO)
+
+
+def _zero_cases() -> list[Case]:
+    """Up to three samples of each op that takes floats."""
+    found: dict[str, list[Case]] = {}
+    for case in CASES:
+        floats = any(np.asarray(a).dtype.kind == "f" and np.size(a) for a in case.arrays(np.random.default_rng(0)))
+        if floats and case.dtype == "float32" and case.sample.name not in ("special", "nan"):
+            found.setdefault(case.op.name, []).append(case)
+    return [case for own in found.values() for case in own[-3:]]
+
+
+@pytest.mark.parametrize("case", _zero_cases(), ids=str)
+def test_signs_of_zeros(case: Case):
+    """Operands of -0.0 alone, and of zeros of both signs: machine code, kernel and expansion give the eager meaning's."""
+    rng = np.random.default_rng(case.seed)
+    plain = case.arrays(rng)
+    graph = case.graph(plain)
+    compiled = driver.compile_program(driver.lower(driver.optimize(graph)))
+    for both in (False, True):
+        arrays = [signed_zeros(a.shape, rng, both).astype(a.dtype) if a.dtype.kind == "f" else a for a in plain]
+        wanted = evaluate(graph, arrays)
+        found = [compiled(arrays)]
+        if case.op.lowers:
+            kernel = case.op.lower(*case.types(arrays), **case.sample.attrs)
+            found.append([got.reshape(w.shape) for got, w in zip(run_kernel(kernel, arrays), wanted)])
+        else:
+            found.append(evaluate(Expand()(graph), arrays))
+        for results in found:
+            for got, expected in zip(results, wanted):
+                assert_close(got, expected, signs=not both or case.op.name not in EITHER_ZERO)
 
 
 def _scalar_graph(graph: Graph, rng: np.random.Generator) -> Graph:

@@ -1,0 +1,279 @@
+"""Running a program in many ways, all of which must give what its graph says.
+
+Compiled (arguments between guard pages) and op by op; on 1, 2 and 3 threads, the same bits; the kernels interpreted; with a pass
+left out; for another target; in two pieces compiled apart; natively scanned or frozen; from the disk cache.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+import leptonc
+from leptonc import driver, lax, tree
+from leptonc.errors import LeptonError
+from leptonc.ir.interpret import run_program
+from leptonc.target import TARGETS, host_target
+from tests.fuzz.guarded import guarded
+from tests.fuzz.program import SCALAR, Input, Program, build
+from tests.fuzz.rounding import Expected
+
+OPTIONAL = tuple(dict.fromkeys(p.name for p in (*driver.GRAPH_PASSES, *driver.PROGRAM_PASSES)
+                               if p.name not in ("expand", "donate", "plan-memory")))
+INTERPRETED = 200_000  # points of all kernels that the interpreter is given
+
+
+@dataclass(frozen=True)
+class Fault:
+    """``way``: which comparison failed; ``text``: how."""
+
+    way: str
+    text: str
+
+    @property
+    def kind(self) -> str:
+        """Two faults of one kind are the same while a program is reduced."""
+        return self.way if ":" not in self.text else f"{self.way}/{self.text.split(':')[0] if 'Error' in self.text.split(':')[0] else ''}"
+
+
+@dataclass
+class Watched:
+    """What passes did while it was active: pass and position -> whether it changed something."""
+
+    changed: dict[str, bool]
+
+
+@contextmanager
+def pipeline(observe: Callable[..., Any] | None = None, disable: Sequence[str] = (), limit: int | None = None) -> Iterator[None]:
+    """Inside, everything that is compiled is compiled so."""
+    plain = driver._manager
+
+    def manager(passes: Any, options: Any, skipped: int = 0) -> Any:
+        return plain(passes, replace(options, observe=observe, disable=options.disable | set(disable), bisect_limit=limit), skipped)
+
+    with mock.patch.object(driver, "_manager", manager):
+        yield
+
+
+@contextmanager
+def environment(**settings: str) -> Iterator[None]:
+    with mock.patch.dict(os.environ, settings):
+        yield
+
+
+def leaves_of(out: Any) -> list[np.ndarray]:
+    return [np.asarray(leaf) for leaf in tree.leaves(out)]
+
+
+def result_of(program: Program, place: Callable[[np.ndarray], np.ndarray] = np.array) -> list[np.ndarray]:
+    """What the compiled program gives, copied."""
+    made = build(program, place)
+    with np.errstate(all="ignore"):
+        return [np.array(leaf) for leaf in leaves_of(made.call(*made.args))]
+
+
+@dataclass
+class Checker:
+    """One program with what is expected of it."""
+
+    program: Program
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        made = build(self.program)
+        self.traced = made.call.trace(*made.args)
+        self.expected = Expected(self.traced.graph, [np.array(leaf) for leaf in tree.leaves(made.args)], self.seed)
+
+    # Each way returns what is wrong, or None
+
+    def compiled(self) -> str | None:
+        self.results = result_of(self.program, guarded)
+        return self.expected.check(self.results)
+
+    def eager(self) -> str | None:
+        made = build(self.program)
+        with leptonc.disable_jit(), np.errstate(all="ignore"):
+            return self.expected.check(leaves_of(made.call(*made.args)))
+
+    def threads(self) -> str | None:
+        """The same bits on any number of threads."""
+        found = []
+        made = build(self.program)
+        whole = tree.map(np.array, made.args)
+        try:
+            for count in (1, 2, 3):
+                leptonc.set_num_threads(count)
+                found.append([np.array(leaf) for leaf in leaves_of(made.call(*tree.map(guarded, whole)))])
+        finally:
+            leptonc.set_num_threads(None)
+        for count, results in zip((2, 3), found[1:]):
+            for n, (a, b) in enumerate(zip(found[0], results, strict=True)):
+                if a.tobytes() != b.tobytes():
+                    return f"result {n} differs between 1 and {count} threads"
+        return self.expected.check(found[2])
+
+    def interpreted(self) -> str | None:
+        """The kernels after all passes, in plain NumPy."""
+        program = driver.lower(driver.optimize(self.traced.graph), self.traced.interface.aliases(self.traced.graph))
+        if sum(_points(call.kernel) for call in program.calls) > INTERPRETED:
+            return None
+        with np.errstate(all="ignore"):
+            return self.expected.check(run_program(program, [np.array(a) for a in self.expected.arrays]))
+
+    def without(self, name: str) -> str | None:
+        with pipeline(disable=[name]):
+            return self.expected.check(result_of(self.program))
+
+    def target(self, name: str) -> str | None:
+        with environment(LEPTONC_TARGET=name):
+            return self.expected.check(result_of(self.program, guarded))
+
+    def apart(self) -> str | None:
+        """The first steps compiled as one function, the rest as another."""
+        program, half = self.program, len(self.program.steps) // 2
+        if program.mode != "forward" or not half or any("random." in s.form for s in program.steps):
+            return None
+        first = [n for s in program.steps[:half] for n in s.names]
+        names = tuple(first)
+        values = result_of(replace(program, steps=program.steps[:half], outputs=names, donated=()))
+        made = tuple(Input(n, v.shape, _code(v.dtype), "given", 0) for n, v in zip(names, values, strict=True))
+        rest = replace(program, steps=program.steps[half:], inputs=(*program.inputs, *made), donated=())
+        given = dict(zip(names, values, strict=True))
+        built = build(replace(rest, inputs=tuple(replace(i, recipe="zeros") if i.name in given else i for i in rest.inputs)))
+        args = [given.get(i.name, a) for i, a in zip(rest.inputs, built.args, strict=True)]
+        return self.expected.check(leaves_of(built.call(*args)))
+
+    def native(self) -> str | None:
+        """A scan that is not written out; a function with its first argument frozen."""
+        made = build(self.program)
+        if self.program.mode == "scan":
+            return self.expected.check(leaves_of(lax.scan(lambda c, x: made.f(c, x), *made.args)))
+        if self.program.mode == "forward" and len(made.args) > 1 and not self.program.donated:
+            frozen = leptonc.freeze(made.f, *made.args[1:]) if False else leptonc.freeze(made.f, made.args[0])
+            return self.expected.check(leaves_of(frozen(*made.args[1:])))
+        return None
+
+    def again(self) -> str | None:
+        """Called twice, the second time by the short way, with arrays that lie elsewhere: the same bits."""
+        made = build(self.program)
+        copies = tree.map(guarded, made.args)
+        first = [np.array(leaf) for leaf in leaves_of(made.call(*made.args))]
+        second = leaves_of(made.call(*copies))
+        for n, (a, b) in enumerate(zip(first, second, strict=True)):
+            if a.tobytes() != b.tobytes():
+                return f"result {n} differs between two calls"
+        return None
+
+    def run(self, way: str) -> Fault | None:
+        """``way``: compiled, eager, threads, interpreted, apart, native, again, without NAME, target NAME."""
+        name, _, option = way.partition(" ")
+        method = getattr(self, name)
+        try:
+            text = method(option) if option else method()
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            text = error_text(error)
+        return None if text is None else Fault(way, text)
+
+
+def error_text(error: BaseException) -> str:
+    import traceback
+
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "/leptonc/" in f.filename]
+    where = f" in {frames[-1].filename.rsplit('/leptonc/')[-1]}:{frames[-1].name}" if frames else ""
+    return f"{type(error).__name__}{where}: {str(error)[:300]}"
+
+
+def _code(dtype: np.dtype) -> str:
+    return "?" if dtype.kind == "b" else dtype.str[1:]
+
+
+def _points(kernel: Any) -> int:
+    total = 0
+    for stage in kernel.stages:
+        count = 1
+        for axis in (*kernel.outer, *stage.axes):
+            count *= axis.extent
+        total += count
+    return total
+
+
+def other_targets() -> list[str]:
+    """What runs here and is not the default."""
+    order = list(TARGETS)
+    host = host_target().name
+    return order[:order.index(host)] if host in order else []
+
+
+def ways(seed: int, thorough: bool = False) -> list[str]:
+    """The comparisons for a program: machine code and op by op always, of the others some."""
+    rng = random.Random(seed)
+    extra = ["threads", "interpreted", "apart", "native", "again", *(f"target {name}" for name in other_targets()),
+             *(f"without {name}" for name in OPTIONAL)]
+    if thorough:
+        return ["compiled", "eager", *extra]
+    some = [w for w in ("threads", "interpreted", "native", "apart", "again") if rng.random() < 0.2]
+    if rng.random() < 0.15:
+        some.append(f"target {rng.choice(other_targets())}" if other_targets() else "threads")
+    if rng.random() < 0.3:
+        some.append(f"without {rng.choice(OPTIONAL)}")
+    return ["compiled", "eager", *some]
+
+
+def fault_of(program: Program, way: str, seed: int = 0) -> Fault | None:
+    """The fault of a program in one way; None if it is right, or no program."""
+    try:
+        checker = Checker(program, seed)
+    except (LeptonError, ValueError, TypeError, IndexError, NameError, ZeroDivisionError, KeyError, AttributeError):
+        return None
+    if any(i.name == "" for i in program.inputs) or (program.mode in SCALAR and not program.wrt):
+        return None
+    return checker.run(way)
+
+
+def first_wrong_pass(program: Program, way: str = "compiled", seed: int = 0) -> str:
+    """The pass with which it goes wrong, found by running ever more of the pipeline; or what it is not."""
+    names = driver.pipeline_names()
+    required = {n for n, p in enumerate(names) if p in ("expand", "donate", "plan-memory")}
+    checker = Checker(program, seed)
+    if way.startswith("target "):
+        return "for that target"
+
+    def wrong(limit: int) -> bool:
+        off = {n for n in range(limit, len(names))} - required
+        try:
+            with positions_off(off):
+                return checker.expected.check(result_of(program)) is not None
+        except Exception:
+            return True
+
+    try:
+        if wrong(0):
+            return "wrong without any pass: lowering or code generation"
+        low, high = 0, len(names)
+        if not wrong(high):
+            return "not wrong by passes"
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if wrong(middle) else (middle, high)
+        return names[high - 1]
+    except Exception as error:
+        return f"not found: {error_text(error)}"
+
+
+@contextmanager
+def positions_off(off: set[int]) -> Iterator[None]:
+    """Inside, the passes at these positions of the pipeline are left out."""
+    count = len(driver.GRAPH_PASSES)
+    graph = tuple(p for n, p in enumerate(driver.GRAPH_PASSES) if n not in off)
+    program = tuple(p for n, p in enumerate(driver.PROGRAM_PASSES) if n + count not in off)
+    with mock.patch.object(driver, "GRAPH_PASSES", graph), mock.patch.object(driver, "PROGRAM_PASSES", program):
+        yield

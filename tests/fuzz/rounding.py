@@ -1,0 +1,223 @@
+"""What a graph's results are, and how far rounding may take them: the graph in f64, once as it is and some times disturbed.
+
+Stochastic arithmetic (Parker 1997; Vignes 1993): a disturbed run adds to each float that an op makes a random error of up to
+``GRACE`` units of its own dtype's roundoff, scaled by what that op sums up (for a product of matrices, the product of the absolute
+values). How far the disturbed runs come apart is what the program makes of rounding errors, element by element; a result that
+differs from the undisturbed one by several times as much is wrong. Where rounding decides (a maximum of two nearly equal
+numbers, a floor) the runs differ by the whole jump, or in kind, and nothing is claimed.
+
+What must be exact is not disturbed: moves, choices, comparisons, zeros, sums over nothing but zeros, and sums and products of numbers
+of so few digits that they are exact. So ties between them stay ties, and what follows is compared to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from leptonc.ir.graph import Graph, Node
+from leptonc.ir.op import get_op
+from leptonc.ir.types import DType, TensorType, f32, f64
+
+GRACE = 8  # units of roundoff of one op
+SQUARES = 48  # of a convolution that Winograd's algorithms may compute
+RATIO = 8  # how many times the spread of the runs a result may be off
+RUNS, MORE_RUNS = 4, 32
+
+DIRECT = frozenset({"add", "sub", "mul", "div", "sqrt", "cast"})  # correctly rounded: exact where the result has few digits
+SUMS = frozenset({"sum", "cumsum", "window_sum", "window_sum_grad", "scatter_add", "dot_general", "unpool"})
+CONVOLUTIONS = frozenset({"conv", "conv_input_grad", "conv_weight_grad"})
+INEXACT = frozenset({"exp", "expm1", "log", "log1p", "rsqrt", "tanh", "sinh", "cosh", "sigmoid", "erf", "sin", "cos", "pow", "atan2",
+                     "prod"})
+ALONG = frozenset({"softmax", "log_softmax", "logsumexp"})
+MOVES = frozenset({"reshape", "broadcast", "transpose", "slice", "pad", "neg", "concatenate", "take", "select"})
+
+
+@dataclass
+class Run:
+    """One evaluation. ``rng`` None: undisturbed."""
+
+    graph: Graph
+    rng: np.random.Generator | None
+
+    def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        env = dict(zip(self.graph.inputs, map(_wide, arrays), strict=True))
+        self.products: set[int] = set()
+        left = dict(self.graph.use_counts)
+        with np.errstate(all="ignore"):
+            for node in self.graph.nodes:
+                self._node(node, env)
+                for value in node.operands:
+                    left[value] -= 1
+                    if not left[value]:
+                        env.pop(value, None)
+        return [env[i] for i in self.graph.outputs]
+
+    def _node(self, node: Node, env: dict[int, np.ndarray]) -> None:
+        operands = [env[i] for i in node.operands]
+        out = get_op(node.op).eager(*operands, **{k: _widened(v) for k, v in node.attrs})
+        results = out if isinstance(out, tuple) else (out,)
+        for value, array, kind in zip(node.results, results, node.types, strict=True):
+            array = _wide(np.asarray(array))
+            env[value] = self._rounded(node, operands, array, kind) if kind.dtype.is_float else array
+        if node.op == "mul" or (node.op in MOVES and self.products.intersection(node.operands)):
+            self.products.update(node.results)
+
+    def _rounded(self, node: Node, operands: list[np.ndarray], out: np.ndarray, kind: TensorType) -> np.ndarray:
+        info = np.finfo(kind.dtype.numpy)
+        rng = self.rng
+        if rng is not None:
+            scale = self._scale(node, operands, out)
+            if scale is not None:
+                error = rng.uniform(-1, 1, out.shape) * scale * float(info.eps) / 2
+                out = np.where(np.isfinite(out) & np.isfinite(error), out + error, out)
+                out = _overflowing(node, out, scale, float(info.max), rng)
+                out = np.where((np.abs(out) < info.tiny) & (rng.random(out.shape) < 0.5), 0.0, out)
+            if node.op in CONVOLUTIONS and not all(np.isfinite(x).all() for x in operands):
+                out = _anything(out, np.ones(out.shape, bool), rng)  # squares spread NaN, routed sums leave it out
+        return np.where(np.abs(out) > info.max, np.copysign(np.inf, out), out)
+
+    def _scale(self, node: Node, operands: list[np.ndarray], out: np.ndarray) -> np.ndarray | None:
+        """How large an error of one unit of roundoff may be, for each element; None where the op is exact."""
+        op = node.op
+        if op in CONVOLUTIONS:
+            return _convolved(node, operands)
+        if op in SUMS:
+            total = np.abs(get_op(op).eager(*map(_magnitude, operands), **{k: _widened(v) for k, v in node.attrs}))
+            return np.where(_few_digits(out) & _few_digits(total), 0, GRACE * total)
+        if op in ("add", "sub") and self.products.intersection(node.operands):  # perhaps one fused multiply-add
+            return np.where(_few_digits(out) & _few_digits(operands[0]), 0, GRACE * (np.abs(operands[0]) + np.abs(operands[1])))
+        if op in DIRECT:
+            return np.where(_few_digits(out), 0, GRACE * np.abs(out))
+        if op == "mod":
+            return np.where(_few_digits(out), 0, GRACE * (np.abs(out) + np.abs(operands[1])))
+        if op in INEXACT:
+            return GRACE * np.abs(out)
+        if op in ALONG:
+            top = np.max(np.abs(np.where(np.isfinite(operands[0]), operands[0], 0)), initial=0)
+            return GRACE * (np.abs(out) + 1 + top) * (np.abs(out) if op == "softmax" else 1)
+        return None
+
+
+def _wide(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float64) if array.dtype.kind == "f" else array
+
+
+def _widened(attr: Any) -> Any:
+    return f64 if isinstance(attr, DType) and attr == f32 else attr
+
+
+def _magnitude(x: np.ndarray) -> np.ndarray:
+    return np.abs(x) if x.dtype.kind == "f" else x
+
+
+def _few_digits(x: np.ndarray) -> np.ndarray:
+    """Whether an element is a number of at most 20 binary digits, and far from the ends of the range."""
+    fraction = np.frexp(np.where(np.isfinite(x), x, 0.0))[0] * 2.0**20
+    return (fraction == np.floor(fraction)) & (np.abs(x) < 2.0**40) & ((np.abs(x) > 2.0**-40) | (x == 0))
+
+
+def _convolved(node: Node, operands: list[np.ndarray]) -> np.ndarray:
+    """The sum of the products' absolute values; where squares may compute it, the greatest of those near, but 0 where it is 0."""
+    attrs = {k: _widened(v) for k, v in node.attrs}
+    total = np.abs(get_op(node.op).eager(*map(_magnitude, operands), **attrs))
+    kernel = attrs["shape"] if node.op == "conv_weight_grad" else operands[1].shape[:-2]
+    if tuple(kernel) != (3, 3) or {*attrs["stride"], *attrs["dilation"]} != {1} or attrs["groups"] != 1:
+        return np.where(_few_digits(total), 0, GRACE * total)
+    near = _spread(total, (0, 1), 2) if node.op == "conv_weight_grad" else _spread(total, (1, 2), 3)
+    return np.where(total == 0, 0, SQUARES * near)
+
+
+def _spread(x: np.ndarray, axes: Sequence[int], reach: int) -> np.ndarray:
+    """The greatest element within ``reach`` along axes."""
+    for axis in axes:
+        n = x.shape[axis]
+        whole = np.pad(x, [(reach, reach) if d == axis else (0, 0) for d in range(x.ndim)])
+        x = np.max([np.take(whole, range(k, k + n), axis) for k in range(2 * reach + 1)], 0)
+    return x
+
+
+def _overflowing(node: Node, out: np.ndarray, scale: np.ndarray, largest: float, rng: np.random.Generator) -> np.ndarray:
+    """Sums whose parts come near the largest float may overflow in one order of adding and not in another."""
+    if node.op not in SUMS | CONVOLUTIONS | ALONG | {"prod", "mul", "add", "sub"}:
+        return out
+    return _anything(out, (scale > largest / 16) & np.isfinite(scale) | np.isinf(scale) & np.isfinite(out), rng)
+
+
+def _anything(out: np.ndarray, where: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    if not where.any():
+        return out
+    return np.where(where, rng.choice([np.nan, np.inf, -np.inf, 0.0], out.shape), out)
+
+
+@dataclass
+class Expected:
+    """What a graph gives on some arrays: a base run and disturbed ones."""
+
+    graph: Graph
+    arrays: list[np.ndarray]
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.base = Run(self.graph, None)(self.arrays)
+        self.runs: list[list[np.ndarray]] = []
+        self.more(RUNS)
+
+    def more(self, count: int) -> None:
+        """Up to ``count`` disturbed runs."""
+        while len(self.runs) < count:
+            self.runs.append(Run(self.graph, np.random.default_rng((self.seed, len(self.runs))))(self.arrays))
+
+    def check(self, results: Sequence[np.ndarray]) -> str | None:
+        """What is wrong with results, if anything; where something seems to be, it is looked at again with more runs."""
+        fault = self._fault(results)
+        if fault is not None and len(self.runs) < MORE_RUNS:
+            self.more(MORE_RUNS)
+            fault = self._fault(results)
+        return fault
+
+    def _fault(self, results: Sequence[np.ndarray]) -> str | None:
+        if len(results) != len(self.base):
+            return f"{len(results)} results, expected {len(self.base)}"
+        for n, (got, kind) in enumerate(zip(results, self.graph.output_types)):
+            if (got.shape, got.dtype) != (kind.shape, kind.dtype.numpy):
+                return f"result {n} is {got.dtype}{got.shape}, expected {kind}"
+            wrong = self.wrong(n, got)
+            if wrong.any():
+                first = tuple(int(i) for i in np.argwhere(wrong)[0])
+                wanted = self.base[n][first]
+                return f"result {n}: {int(wrong.sum())} of {wrong.size} elements wrong; {first} is {got[first]!r}, expected {wanted!r}"
+        return None
+
+    def wrong(self, n: int, got: np.ndarray) -> np.ndarray:
+        """Which elements of a result are."""
+        base, runs = self.base[n], np.stack([run[n] for run in self.runs])
+        if base.dtype.kind != "f":
+            return (got != base) & (runs == base).all(0)
+        wide = got.astype(np.float64)
+        with np.errstate(all="ignore"):
+            finite = np.isfinite(base)
+            certain = np.where(finite, np.isfinite(runs).all(0), np.isnan(base) & np.isnan(runs).all(0) | (runs == base).all(0))
+            spread = np.abs(runs - base).max(0)
+            allowed = np.where(np.isfinite(spread), RATIO * spread, np.inf) + np.finfo(got.dtype).tiny
+            off = np.where(finite, ~(np.abs(wide - base) <= allowed), ~((wide == base) | np.isnan(base) & np.isnan(wide)))
+        return off & certain
+
+    @property
+    def unclaimed(self) -> float:
+        """The share of elements of which nothing is claimed."""
+        total = unknown = 0
+        for n, base in enumerate(self.base):
+            runs = np.stack([run[n] for run in self.runs])
+            total += base.size
+            if base.dtype.kind == "f":
+                same = np.isfinite(base) & np.isfinite(runs).all(0) | np.isnan(base) & np.isnan(runs).all(0) | (runs == base).all(0)
+                with np.errstate(all="ignore"):
+                    wide = np.abs(runs - base).max(0) > 0.1 * np.abs(base) + 1e-30
+                unknown += int((~same | np.isfinite(base) & wide).sum())
+            else:
+                unknown += int((~(runs == base).all(0)).sum())
+        return unknown / max(total, 1)

@@ -1,0 +1,57 @@
+"""A process that checks programs one after the other and says so in lines of JSON; it may crash or hang, and the campaign goes on."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from tests.fuzz.check import Checker, Fault, error_text, pipeline, ways
+from tests.fuzz.coverage import Watch
+from tests.fuzz.generate import program
+from tests.fuzz.program import NAMES, source
+
+
+def say(**message: Any) -> None:
+    print(json.dumps(message), flush=True)
+
+
+def checked(seed: int, thorough: bool = False) -> dict[str, Any]:
+    """Everything about one seed as plain data: faults, what passes did, names used, how many compilations."""
+    start = time.perf_counter()
+    made = program(seed)
+    watch, faults, codes = Watch(), list[Fault](), 0
+    out: dict[str, Any] = {"mode": made.mode, "note": list(made.note), "names": sorted({f"{m}.{n}" for m, n in NAMES.findall(source(made))}),
+                           "unclaimed": 0.0, "dtypes": sorted({i.dtype for i in made.inputs})}
+    try:
+        with np.errstate(all="ignore"):
+            checker = Checker(made, seed)
+        out["unclaimed"] = checker.expected.unclaimed
+        chosen = ways(seed, thorough)
+        for way in chosen:
+            say(way=way)
+            with pipeline(observe=watch.observe) if way == "compiled" else pipeline(disable=()):
+                fault = checker.run(way)
+            codes += way not in ("eager", "interpreted")
+            if fault is not None:
+                faults.append(fault)
+                if way == "compiled":
+                    break
+        out["ways"] = chosen
+    except Exception as error:
+        faults.append(Fault("tracing", error_text(error)))
+    return {**out, "faults": [(f.way, f.text) for f in faults], "changed": sorted(watch.changed), "codes": codes,
+            "seconds": time.perf_counter() - start}
+
+
+def main(first: int, stride: int, end: int, thorough: bool) -> None:
+    for seed in range(first, end, stride):
+        say(start=seed)
+        say(done=seed, **checked(seed, thorough))
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:4]), thorough=bool(int(sys.argv[4])))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 
 from tests.fuzz.campaign import Tally, results
-from tests.fuzz.check import Fault, fault_of, first_wrong_pass, ways
+from tests.fuzz.check import ways
 from tests.fuzz.generate import program
-from tests.fuzz.program import Program, snippet
+from tests.fuzz.isolated import fails_like, isolated_fault
+from tests.fuzz.program import snippet
 from tests.fuzz.reduce import reduced
 
 
@@ -19,7 +19,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=10**9, help="how many programs at most")
     parser.add_argument("--seed", type=int, default=0, help="the first program's number")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
-    parser.add_argument("--thorough", action="store_true", help="every comparison for every program: all targets, each pass left out")
+    parser.add_argument("--thorough", action="store_true",
+                        help="every comparison for every program: all targets, each pass left out")
     parser.add_argument("--table", action="store_true", help="print what was reached")
     parser.add_argument("--reduce", action="store_true", help="make each finding small")
     parser.add_argument("--replay", type=int, metavar="SEED", help="one program again: print it, check it in every way")
@@ -30,38 +31,23 @@ def describe(seed: int, way: str, text: str, small: bool) -> None:
     """A finding with its snippet."""
     print(f"\nprogram {seed}, {way}: {text}", flush=True)
     found = program(seed)
-    if "the process ended" in text:
-        print(f"python -m tests.fuzz --replay {seed}\n{snippet(found)}", flush=True)
-        return
     if small:
-        found = reduced(found, same(Fault(way, text), seed))
-        now = fault_of(found, way, seed)
-        print(f"reduced: {now.text if now else text}\npass: {first_wrong_pass(found, way, seed)}", flush=True)
-    print(snippet(found), flush=True)
-
-
-def same(fault: Fault, seed: int):  # type: ignore[no-untyped-def]
-    def fails(candidate: Program) -> bool:
-        found = fault_of(candidate, fault.way, seed)
-        return found is not None and found.kind == fault.kind
-
-    return fails
+        found = reduced(found, fails_like(found, way, seed))
+        now = isolated_fault(found, way, seed)
+        print(f"reduced: {now.text if now else text}", flush=True)
+    print(f"python -m tests.fuzz --replay {seed}\n\n{snippet(found)}", flush=True)
 
 
 def replay(seed: int) -> int:
-    """In a process of its own: it may crash."""
+    """Each way in a process of its own: it may crash."""
     found = program(seed)
-    print(snippet(found))
-    if "TESTS_FUZZ_CHILD" not in __import__("os").environ:
-        child = subprocess.run([sys.executable, "-m", "tests.fuzz", "--replay", str(seed)],
-                               env={**__import__("os").environ, "TESTS_FUZZ_CHILD": "1", "LEPTONC_CACHE": "0"})
-        return child.returncode
-    wrong = 0
+    print(snippet(found), flush=True)
+    wrong = False
     for way in ways(seed, thorough=True):
-        fault = fault_of(found, way, seed)
-        wrong += fault is not None
+        fault = isolated_fault(found, way, seed)
+        wrong |= fault is not None
         print(f"{way}: {fault.text if fault else 'right'}", flush=True)
-    return int(wrong > 0)
+    return int(wrong)
 
 
 def main() -> int:

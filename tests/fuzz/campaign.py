@@ -42,6 +42,8 @@ class Worker:
     def stop(self) -> None:
         self.process.kill()
         self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
 
 @dataclass
@@ -90,7 +92,7 @@ class Tally:
                  "comparisons: " + ", ".join(f"{k} {n}" for k, n in self.ways.most_common()),
                  "structures: " + ", ".join(f"{k} {n}" for k, n in self.notes.most_common()),
                  "inputs: " + ", ".join(f"{k} {n}" for k, n in self.dtypes.most_common()),
-                 f"public names used: {sum(len(m.__all__) for m in MODULES.values()) - len(missing)}, not used: {', '.join(missing) or 'none'}"]
+                 f"public names used: {len(self.names)}, not used: {', '.join(missing) or 'none'}"]
         if self.recognised:
             lines.append("known: " + ", ".join(f"{k} {n}" for k, n in self.recognised.most_common()))
         return "\n".join([*lines, "", coverage.table(self.changed, self.programs)])
@@ -109,7 +111,7 @@ def results(first: int, end: int, seconds: float, jobs: int, thorough: bool) -> 
                 yield from _heard(selector, key.data)
             for key in list(selector.get_map().values()):
                 if time.monotonic() - key.data.since > PATIENCE:
-                    key.data.stop()
+                    key.data.process.kill()  # its end is heard of next
     finally:
         for key in list(selector.get_map().values()):
             key.data.stop()
@@ -130,8 +132,10 @@ def _heard(selector: selectors.BaseSelector, worker: Worker) -> Iterator[dict[st
         return
     selector.unregister(stream)
     code = worker.process.wait()
+    stream.close()
     if worker.seed is not None:
         yield {"done": worker.seed, "mode": "?", "note": [], "names": [], "unclaimed": 0.0, "changed": [], "codes": 0, "dtypes": [],
-               "faults": [(worker.way or "compiled", f"the process ended with {code}: a crash, or a hang of {PATIENCE:.0f} s")], "seconds": 0.0}
+               "faults": [(worker.way or "compiled",
+                           f"the process ended with {code}: a crash, or a hang of {PATIENCE:.0f} s")], "seconds": 0.0}
         again = Worker(worker.seed + worker.stride, worker.stride, worker.end, worker.thorough)
         selector.register(again.process.stdout, selectors.EVENT_READ, again)  # type: ignore[arg-type]

@@ -40,14 +40,8 @@ class Fault:
     @property
     def kind(self) -> str:
         """Two faults of one kind are the same while a program is reduced."""
-        return self.way if ":" not in self.text else f"{self.way}/{self.text.split(':')[0] if 'Error' in self.text.split(':')[0] else ''}"
-
-
-@dataclass
-class Watched:
-    """What passes did while it was active: pass and position -> whether it changed something."""
-
-    changed: dict[str, bool]
+        head = self.text.split(":")[0]
+        return f"{self.way}/{head if 'Error' in head else ''}"
 
 
 @contextmanager
@@ -156,7 +150,7 @@ class Checker:
         if self.program.mode == "scan":
             return self.expected.check(leaves_of(lax.scan(lambda c, x: made.f(c, x), *made.args)))
         if self.program.mode == "forward" and len(made.args) > 1 and not self.program.donated:
-            frozen = leptonc.freeze(made.f, *made.args[1:]) if False else leptonc.freeze(made.f, made.args[0])
+            frozen = leptonc.freeze(made.f, made.args[0])
             return self.expected.check(leaves_of(frozen(*made.args[1:])))
         return None
 

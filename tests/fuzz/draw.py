@@ -60,6 +60,7 @@ class Draw:
     refused: list[str] = field(default_factory=list)
     note: list[str] = field(default_factory=list)
     wrt: list[str] = field(default_factory=list)
+    prefer: str | None = None  # a mode
 
     # Choices
 
@@ -102,7 +103,8 @@ class Draw:
 
     # Making things
 
-    def input(self, shape: Sequence[int], dtype: str | None = None, recipe: str | None = None, low: int = -5, high: int = 6) -> Value:
+    def input(self, shape: Sequence[int], dtype: str | None = None, recipe: str | None = None, low: int = -5,
+              high: int = 6) -> Value:
         """A new argument."""
         dtype = dtype or self.float
         kind = np.dtype(dtype).kind

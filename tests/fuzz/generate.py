@@ -17,9 +17,11 @@ RECIPES = {"normal": 6, "grid": 3, "special": 1.5, "sparse": 1}
 SCHEDULES = ("0.1", "optim.constant_schedule(0.1)", "optim.linear_schedule(0.1, 0.0, 10)", "optim.exponential_decay(0.1, 5, 0.9)",
              "optim.cosine_decay_schedule(0.1, 20)", "optim.piecewise_constant_schedule(0.1, {1: 0.5})",
              "optim.warmup_cosine_decay_schedule(0.0, 0.1, 3, 10)")
-OPTIMIZERS = ("optim.sgd({rate})", "optim.sgd({rate}, momentum=0.9)", "optim.sgd({rate}, momentum=0.9, nesterov=True)", "optim.adam({rate})",
+OPTIMIZERS = ("optim.sgd({rate})", "optim.sgd({rate}, momentum=0.9)", "optim.sgd({rate}, momentum=0.9, nesterov=True)",
+              "optim.adam({rate})",
               "optim.adam({rate})", "optim.adamw({rate})", "optim.chain(optim.clip_by_global_norm(1.0), optim.adam({rate}))",
-              "optim.chain(optim.trace(0.9), optim.scale(-0.1))", "optim.chain(optim.scale_by_adam(), optim.scale_by_learning_rate({rate}))",
+              "optim.chain(optim.trace(0.9), optim.scale(-0.1))",
+              "optim.chain(optim.scale_by_adam(), optim.scale_by_learning_rate({rate}))",
               "optim.chain(optim.add_decayed_weights(0.01), optim.identity(), optim.sgd({rate}))",
               "optim.GradientTransformation(*optim.sgd({rate}))")
 
@@ -41,7 +43,7 @@ def program(seed: int) -> Program:
 
 def _drawn(g: Draw) -> Program:
     g.float, g.recipe = weighted(g, FLOATS), weighted(g, RECIPES)
-    networked = g.chance(0.55)
+    networked = g.chance(0.55) and not (g.recipe == "special" and g.chance(0.8))
     if not networked or g.chance(0.15):
         _few_inputs(g)
     if networked:
@@ -60,7 +62,13 @@ def _few_inputs(g: Draw) -> None:
         if g.values and g.chance(0.4):
             shape = g.values[-1].shape
         else:
-            shape = tuple(g.choose(0, 1, 1, 2, 3, 4, 5, 6, 7, 9, 17) if g.chance(0.9) else g.int(8, 66) for _ in range(g.choose(0, 1, 1, 2, 2, 3, 4)))
+            shape = tuple(g.choose(0, 1, 1, 2, 3, 4, 5, 6, 7, 9, 17) if g.chance(0.9) else g.int(8, 66) for _ in range(g.choose(0,
+                                                                                                                                1,
+                                                                                                                                1,
+                                                                                                                                2,
+                                                                                                                                2,
+                                                                                                                                3,
+                                                                                                                                4)))
             shape = tuple(n or (0 if g.chance(0.15) else 2) for n in shape)
         if g.chance(0.75):
             g.input(shape)
@@ -72,7 +80,7 @@ MODES = {"forward": 5.0, "grad": 5.0, "aux": 0.7, "second": 1.0, "vjp": 1.5, "ne
 
 
 def _finished(g: Draw) -> Program:
-    mode = weighted(g, MODES)
+    mode = g.prefer if g.prefer and g.chance(0.7) else weighted(g, MODES)
     if g.recipe == "special" and mode == "second":
         mode = "grad"
     inputs = [v for v in g.values if v.name.startswith("x")]
@@ -107,7 +115,8 @@ def _program(g: Draw, outputs: tuple[str, ...], **options: Any) -> Program:
     return pruned(made)
 
 
-LOSSES = ("lnp.sum({0} * {0})", "lnp.sum({0})", "lnp.mean({0})", "lnp.sum({0} ** 2)", "lnp.sum(lnp.tanh({0}))", "lnp.mean({0} * {0})")
+LOSSES = ("lnp.sum({0} * {0})", "lnp.sum({0})", "lnp.mean({0})", "lnp.sum({0} ** 2)", "lnp.sum(lnp.tanh({0}))",
+          "lnp.mean({0} * {0})")
 
 
 def _differentiated(g: Draw, mode: str, wrt: tuple[str, ...]) -> Program:
@@ -144,7 +153,7 @@ def _scanned(g: Draw, outputs: tuple[str, ...]) -> Program:
     if len(made.inputs) != 2 or len(made.steps) > 6:
         raise Refused("no step of a scan")
     known = {v.name: v for v in g.values}
-    carry, x = (known[i.name] for i in made.inputs)
+    carry = known[made.inputs[0].name]
     end = known[outputs[0]]
     if not carry.is_float or not end.is_float:
         raise Refused("no carry")

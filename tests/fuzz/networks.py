@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 from tests.fuzz.draw import Draw, Function, Index, Raw, Ref, Refused, Value, structure
+from tests.fuzz.program import Step
 from tests.fuzz.steps_indexing import indices
 from tests.fuzz.steps_products import pads
 
 LIMIT = 200_000
-ACTIVATIONS = ("nn.relu({0})", "nn.relu({0})", "nn.relu({0})", "nn.gelu({0})", "lnp.tanh({0})", "nn.silu({0})", "nn.leaky_relu({0}, 0.1)",
+ACTIVATIONS = ("nn.relu({0})", "nn.relu({0})", "nn.relu({0})", "nn.gelu({0})", "lnp.tanh({0})", "nn.silu({0})",
+               "nn.leaky_relu({0}, 0.1)",
                "nn.elu({0})", "lnp.maximum({0}, 0)", "{0}", "nn.softplus({0})")
 POOLINGS = ("nn.max_pool({0}, 2)", "nn.max_pool({0}, 2)", "nn.max_pool({0}, 2)", "nn.max_pool({0}, 3, stride=2)",
             "nn.max_pool({0}, 3, stride=2, padding=1)", "nn.max_pool({0}, (2, 3))", "nn.max_pool({0}, 3, stride=1, padding='SAME')",
@@ -39,7 +40,8 @@ def conv_layer(g: Draw, x: Value) -> Value:
         kernel, stride = g.choose((5, 5), (1, 1)), 2
     w = g.weight((*kernel, c // groups, out), 1.5 / (prod(kernel) * c // groups) ** 0.5)
     padding = g.choose("SAME", "SAME", "VALID", 1, 0, pads(g, 2, -1))
-    y = g.step("nn.conv({0}, {1} * {6}, stride={2}, padding={3}, dilation={4}, groups={5})", x.ref, w.ref, stride, padding, dilation, groups,
+    y = g.step("nn.conv({0}, {1} * {6}, stride={2}, padding={3}, dilation={4}, groups={5})", x.ref, w.ref, stride, padding,
+               dilation, groups,
                round(1.5 / (prod(kernel) * c // groups) ** 0.5, 4), limit=LIMIT)
     return g.step("{0} + {1}", y.ref, g.weight((y.shape[-1],), 1).ref, limit=LIMIT) if g.chance(0.7) else y
 
@@ -73,7 +75,8 @@ def block(g: Draw, x: Value) -> Value:
     if g.chance(0.06):
         y = g.step("lnp.concatenate(({0}, {0} * 0.5), -1)", y.ref, limit=LIMIT)
     if g.chance(0.06):
-        y = g.step(g.choose("lnp.pad({0}, ((0, 0), (1, 0), (0, 2), (0, 0)))", "lnp.flip({0}, 1)", "lnp.transpose({0}, (0, 2, 1, 3))",
+        y = g.step(g.choose("lnp.pad({0}, ((0, 0), (1, 0), (0, 2), (0, 0)))", "lnp.flip({0}, 1)",
+                            "lnp.transpose({0}, (0, 2, 1, 3))",
                             "{0}[:, ::2]", "lax.pad({0}, 0.0, ((0, 0, 0), (1, 1, 1), (0, 0, 1), (0, 0, 0)))"), y.ref, limit=LIMIT)
     if not y.size:
         raise Refused("empty")
@@ -87,11 +90,13 @@ def head(g: Draw, x: Value) -> Value:
     flat = g.step("{0}.reshape(({0}.shape[0], -1))", x.ref, limit=LIMIT)
     if g.chance(0.3):
         hidden = g.int(4, 40)
-        flat = g.step("nn.relu({0} @ ({1} * {2}))", flat.ref, g.weight((flat.shape[-1], hidden), 1).ref, round(flat.shape[-1] ** -0.5, 4))
+        flat = g.step("nn.relu({0} @ ({1} * {2}))", flat.ref, g.weight((flat.shape[-1], hidden), 1).ref,
+                      round(flat.shape[-1] ** -0.5, 4))
     classes = g.int(2, 10)
     scores = g.step("{0} @ ({1} * {2})", flat.ref, g.weight((flat.shape[-1], classes), 1).ref, round(flat.shape[-1] ** -0.5, 4))
     labels = g.input((x.shape[0],), "i8", "small", 0, classes)
-    return g.step(g.choose("nn.cross_entropy({0}, {1})", "nn.cross_entropy({0}, nn.one_hot({1}, {2}))", "nn.mean_squared_error({0}, nn.one_hot({1}, {2}))",
+    return g.step(g.choose("nn.cross_entropy({0}, {1})", "nn.cross_entropy({0}, nn.one_hot({1}, {2}))",
+                           "nn.mean_squared_error({0}, nn.one_hot({1}, {2}))",
                            "nn.cross_entropy({0}, {1})"), scores.ref, labels.ref, classes)
 
 
@@ -114,18 +119,21 @@ def squares(g: Draw) -> None:
     g.wrt.append(x.name)
     for _ in range(g.choose(1, 1, 2)):
         w = g.weight((3, 3, x.shape[-1], g.choose(8, 16, 32, 33, 64)), 0.1)
-        x = g.step("nn.conv({0}, {1}, padding={2})", x.ref, w.ref, g.choose("SAME", "SAME", "VALID", 1, ((1, 0), (0, 1)), 2), limit=LIMIT)
+        x = g.step("nn.conv({0}, {1}, padding={2})", x.ref, w.ref, g.choose("SAME", "SAME", "VALID", 1, ((1, 0), (0, 1)), 2),
+                   limit=LIMIT)
         if g.chance(0.6):
             x = g.step("{0} + {1}", x.ref, g.weight((x.shape[-1],), 1).ref, limit=LIMIT)
         x = g.step(g.choose("nn.relu({0})", "nn.relu({0})", "lnp.tanh({0})", "{0}"), x.ref, limit=LIMIT)
         if g.chance(0.6):
-            x = g.step(g.choose("nn.max_pool({0}, 2)", "nn.max_pool({0}, 2)", "nn.max_pool({0}, 3, stride=2)", "nn.avg_pool({0}, 2)"), x.ref,
+            x = g.step(g.choose("nn.max_pool({0}, 2)", "nn.max_pool({0}, 2)", "nn.max_pool({0}, 3, stride=2)",
+                                "nn.avg_pool({0}, 2)"), x.ref,
                        limit=LIMIT)
 
 
-@structure(0.7)
+@structure(1.2)
 def unpooled(g: Draw) -> None:
     """Behind a 2x2 pool, at least 1,024 positions and 32 channels: input gradients from an unpooled image in tiles."""
+    g.prefer = g.choose("grad", "train")
     size = g.choose(32, 32, 36)
     x = g.input((1, size, size, 32))
     w = g.weight((3, 3, 32, 32), 0.1)
@@ -136,9 +144,10 @@ def unpooled(g: Draw) -> None:
     g.step("nn.max_pool({0}, 2)", y.ref, limit=LIMIT)
 
 
-@structure(0.7)
+@structure(1.2)
 def large_dense(g: Draw) -> None:
     """Few images, a large matrix: its rows are read once for the input's gradient and the update."""
+    g.prefer = "train"
     batch, rows, cols = g.choose((1, 1024, 64), (2, 2048, 40), (4, 512, 128), (3, 784, 100), (8, 4096, 16), (2, 1600, 48))
     x = g.input((batch, rows))
     g.wrt.append(x.name)
@@ -155,8 +164,10 @@ def long_sum(g: Draw) -> None:
     way = g.int(0, 4)
     if way == 0:
         v = g.input(g.choose((5000,), (9001,), (3, 4100), (4100, 3), (2, 70, 80), (97, 101)))
-        g.step(g.choose("lnp.sum({0})", "lnp.max({0})", "lnp.min({0}, 0)", "lnp.mean({0}, 0)", "lnp.sum({0} * {0})", "lnp.any({0} > 3)",
-                        "lnp.all({0} < 5, -1)", "lnp.prod(lnp.clip({0}, 0.9, 1.1))", "lnp.max(-lnp.abs({0}), -1)", "lnp.argmax({0})"), v.ref)
+        g.step(g.choose("lnp.sum({0})", "lnp.max({0})", "lnp.min({0}, 0)", "lnp.mean({0}, 0)", "lnp.sum({0} * {0})",
+                        "lnp.any({0} > 3)",
+                        "lnp.all({0} < 5, -1)", "lnp.prod(lnp.clip({0}, 0.9, 1.1))", "lnp.max(-lnp.abs({0}), -1)",
+                        "lnp.argmax({0})"), v.ref)
     elif way == 1:
         n = g.choose(4097, 5000, 8192)
         a, b = g.input((g.int(1, 3), n)), g.input((n, g.int(1, 4)))
@@ -181,7 +192,7 @@ def beside_product(g: Draw) -> None:
     n, k, m = g.int(3, 70), g.choose(3, 7, 16, 33), g.choose(4, 8, 17)
     x, w = g.input((n, k)), g.input((k, m))
     y = g.step("{0} @ {1}", x.ref, w.ref)
-    way = g.int(0, 4)
+    way = g.int(0, 5)
     if way == 0:
         other = g.step("{0}[::{1}]", x.ref, g.choose(2, 3, -2, -1))
         g.step("lnp.sum({0}) + lnp.sum({1} ** 2)", y.ref, other.ref)
@@ -192,6 +203,13 @@ def beside_product(g: Draw) -> None:
         z = g.input((n, size))
         wide = (size - 1) * (gap + 1) + 1
         g.step("{0} + lax.pad({1}, {2}, [(0, 0, 0), (0, {3}, {4})])", y.ref, z.ref, g.choose(0.0, 1.0), m - wide, gap)
+    elif way == 5:  # with gaps, and a value that is no zero, as a factor
+        v = g.input((n, m))
+        p = g.step("lax.pad({0}, {1}, [({2}, {3}, {4}), (0, 0, {5})])", v.ref, g.choose(1.0, 0.0, -2.0), g.int(0, 1), g.int(0, 2),
+                   g.int(0, 2),
+                   g.int(0, 1))
+        factor = g.input(p.shape)
+        g.step(g.choose("lnp.sum({0} * {1})", "lnp.sum({0} * {1}, 0)", "{0}.T @ {1}"), p.ref, factor.ref)
     elif way == 2:
         g.step("{0} * lnp.pad({1}, ((0, {2}), (0, 0)))", y.ref, g.input((max(n - 2, 1), m)).ref, n - max(n - 2, 1))
     elif way == 3:
@@ -208,7 +226,8 @@ def cut_image(g: Draw) -> None:
     c = g.step("{0}[{1}]", x.ref, Index((slice(None), slice(low, g.int(3, 9)), slice(low, g.int(3, 9)))))
     way = g.int(0, 3)
     if way == 0:
-        g.step(g.choose("nn.max_pool({0}, 3, stride=1, padding=1)", "nn.avg_pool({0}, 3, stride=1, padding=1)", "nn.max_pool({0}, 2, padding=1)"),
+        g.step(g.choose("nn.max_pool({0}, 3, stride=1, padding=1)", "nn.avg_pool({0}, 3, stride=1, padding=1)",
+                        "nn.max_pool({0}, 2, padding=1)"),
                c.ref)
     elif way == 1:
         w = g.weight((g.choose(2, 3), g.choose(2, 3), x.shape[-1], g.choose(3, 8)), 0.3)
@@ -248,7 +267,8 @@ def grouped(g: Draw) -> None:
     y = g.step(g.choose("nn.avg_pool(nn.relu({0}), 2)", "nn.max_pool(nn.relu({0}), 2)", "nn.relu({0})", "{0}"), y.ref)
     if g.chance(0.4):
         source = g.step("lnp.zeros_like({0})", x.ref).ref if g.chance(0.3) else x.ref
-        z = g.step("nn.conv({0}, {1}, padding={2}, groups={3})", source, g.weight((3, 3, c // groups, groups * 2), 0.2).ref, g.choose(1, 2), groups)
+        z = g.step("nn.conv({0}, {1}, padding={2}, groups={3})", source, g.weight((3, 3, c // groups, groups * 2), 0.2).ref,
+                   g.choose(1, 2), groups)
         g.step("lnp.sum({0} ** 2) + lnp.sum({1})", z.ref, y.ref)
 
 
@@ -257,7 +277,8 @@ def attention(g: Draw) -> None:
     batch, length, heads, width = g.int(1, 2), g.int(2, 9), g.choose(1, 2), g.choose(4, 8)
     x = g.input((batch, length, heads * width))
     shape = (batch, length, heads, width)
-    q, k, v = (g.step("({0} @ ({1} * 0.3)).reshape({2})", x.ref, g.weight((heads * width, heads * width), 1).ref, shape) for _ in range(3))
+    q, k, v = (g.step("({0} @ ({1} * 0.3)).reshape({2})", x.ref, g.weight((heads * width, heads * width), 1).ref,
+                      shape) for _ in range(3))
     scores = g.step("lnp.einsum('bqhd,bkhd->bhqk', {0}, {1}) * {2}", q.ref, k.ref, round(width ** -0.5, 4))
     if g.chance(0.4):
         scores = g.step("lnp.where(lnp.arange({1})[:, None] >= lnp.arange({1})[None, :], {0}, -1e9)", scores.ref, length)
@@ -269,7 +290,8 @@ def attention(g: Draw) -> None:
 def layer_norm(g: Draw, x: Value) -> Value:
     off = g.step("{0} - lnp.mean({0}, -1, keepdims=True)", x.ref)
     variance = g.step("lnp.mean({0} * {0}, -1, keepdims=True)", off.ref)
-    return g.step("{0} * lax.rsqrt({1} + 1e-5) * {2} + {3}", off.ref, variance.ref, g.weight((x.shape[-1],), 1).ref, g.weight((x.shape[-1],), 1).ref)
+    return g.step("{0} * lax.rsqrt({1} + 1e-5) * {2} + {3}", off.ref, variance.ref, g.weight((x.shape[-1],), 1).ref,
+                  g.weight((x.shape[-1],), 1).ref)
 
 
 CELLS = {
@@ -286,17 +308,10 @@ def recurrent(g: Draw) -> None:
     xs, h = g.input((steps, batch, width)), g.input((batch, units))
     w, u, b = g.weight((width, units), 0.5), g.weight((units, units), 0.5), g.weight((units,), 0.5)
     cell = CELLS[g.choose(*CELLS)].format(x="x", h="h", w=w.name, u=u.name, b=b.name)
-    from tests.fuzz.draw import Function as Body
-    from tests.fuzz.program import Step
-
-    inner = Body(("h", "x"), (Step(("y",), cell.replace("{", "{{"), (Used((w.ref, u.ref, b.ref)),)),), (Ref("y"), Raw(g.choose("y", "h * 2", "lnp.sum(y)"))))
+    step = Step(("y",), cell, ((w.ref, u.ref, b.ref),))  # the cell's text has their names
+    body = Function(("h", "x"), (step,), (Ref("y"), Raw(g.choose("y", "h * 2", "lnp.sum(y)"))))
     reverse = g.choose("", ", reverse=True")
-    g.step(f"lax.scan({{0}}, {{1}}, {{2}}{reverse})", inner, h.ref, xs.ref, count=2)
-
-
-def Used(names: Any) -> Any:
-    """References that a form's text makes by name."""
-    return tuple(names)
+    g.step(f"lax.scan({{0}}, {{1}}, {{2}}{reverse})", body, h.ref, xs.ref, count=2)
 
 
 @structure(0.5)
@@ -317,6 +332,3 @@ def perceptron(g: Draw) -> None:
         x = g.step(g.choose(*ACTIVATIONS), y.ref)
     if g.chance(0.5):
         layer_norm(g, x)
-
-
-__all__ = ["Function"]

@@ -76,9 +76,13 @@ def _later_starts(program: Program) -> Iterator[Program]:
     types = _types(program)
     for n, step in reversed(list(enumerate(program.steps))):
         if all(name in types for name in step.names):
-            made = tuple(Input(name, *types[name], "normal" if types[name][1] in ("f4", "f8") else "bits" if types[name][1] == "?" else "small",
-                               len(program.inputs) + k, 0, 4) for k, name in enumerate(step.names))
+            made = tuple(_given(name, *types[name], len(program.inputs) + k) for k, name in enumerate(step.names))
             yield pruned(replace(program, inputs=(*program.inputs, *made), steps=program.steps[:n] + program.steps[n + 1:]))
+
+
+def _given(name: str, shape: tuple[int, ...], dtype: str, seed: int) -> Input:
+    recipe = {"f": "normal", "?": "bits"}.get(dtype[0], "small")
+    return Input(name, shape, dtype, recipe, seed, 0, 4)
 
 
 def _types(program: Program) -> dict[str, tuple[tuple[int, ...], str]]:
@@ -90,7 +94,8 @@ def _types(program: Program) -> dict[str, tuple[tuple[int, ...], str]]:
         checker = Checker(replace(program, mode="forward", outputs=names, wrt=(), donated=()))
     except Exception:
         return {}
-    codes = {n: "?" if t.dtype.numpy.kind == "b" else t.dtype.numpy.str[1:] for n, t in zip(names, checker.traced.graph.output_types)}
+    codes = {n: "?" if t.dtype.numpy.kind == "b" else t.dtype.numpy.str[1:] for n, t in zip(names,
+                                                                                            checker.traced.graph.output_types)}
     return {n: (t.shape, codes[n]) for n, t in zip(names, checker.traced.graph.output_types)}
 
 
@@ -113,7 +118,8 @@ def _smaller_inputs(program: Program) -> Iterator[Program]:
     for n in extents:
         for smaller in dict.fromkeys((1, n // 2, n - 1)):
             if smaller >= 1:
-                yield replace(program, inputs=tuple(replace(i, shape=tuple(smaller if m == n else m for m in i.shape)) for i in program.inputs))
+                resized = (replace(i, shape=tuple(smaller if m == n else m for m in i.shape)) for i in program.inputs)
+                yield replace(program, inputs=tuple(resized))
     for k, given in enumerate(program.inputs):
         for d, n in enumerate(given.shape):
             for smaller in dict.fromkeys((1, n // 2, n - 1)):
@@ -144,7 +150,8 @@ def _plainer(arg: Any) -> Iterator[Any]:
         case slice():
             if (arg.start, arg.stop, arg.step) != (None, None, None):
                 yield slice(None)
-                yield from (slice(*p) for p in ((None, arg.stop, arg.step), (arg.start, None, arg.step), (arg.start, arg.stop, None))
+                yield from (slice(*p) for p in ((None, arg.stop, arg.step), (arg.start, None, arg.step), (arg.start, arg.stop,
+                                                                                                          None))
                             if slice(*p) != arg)
             for n, part in enumerate((arg.start, arg.stop, arg.step)):
                 for plainer in _plainer(part) if isinstance(part, int) else ():

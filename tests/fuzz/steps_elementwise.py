@@ -12,14 +12,21 @@ DTYPES = ("f4", "f8", "i4", "i8", "u1", "u4", "?")
 
 # Mostly within the function's domain: NaN everywhere hides what is wrong
 FLOAT_FORMS = tuple("""
-lnp.exp(lnp.clip({0}, -4, 4))|lnp.exp({0})|lnp.expm1(lnp.minimum({0}, 3))|lnp.log(lnp.abs({0}) + 0.5)|lnp.log({0})|lnp.log1p(lnp.abs({0}))
-lnp.log2(lnp.abs({0}) + 0.25)|lnp.log10(lnp.abs({0}) + 0.25)|lnp.sqrt(lnp.abs({0}))|lnp.sqrt({0})|lnp.tanh({0})|lnp.sinh(lnp.clip({0}, -3, 3))
-lnp.cosh(lnp.clip({0}, -3, 3))|lnp.sin({0})|lnp.cos({0})|lnp.tan({0} * 0.25)|lnp.floor({0})|lnp.ceil({0})|lnp.trunc({0})|lnp.rint({0})
-lnp.round({0})|lnp.round({0}, 1)|{0}.round()|lnp.reciprocal(lnp.abs({0}) + 1)|lnp.nan_to_num({0})|nn.relu({0})|nn.relu({0})|nn.leaky_relu({0})
+lnp.exp(lnp.clip({0}, -4, 4))|lnp.exp({0})|lnp.expm1(lnp.minimum({0}, 3))|lnp.log(lnp.abs({0}) + 0.5)|lnp.log({0})
+lnp.log1p(lnp.abs({0}))
+lnp.log2(lnp.abs({0}) + 0.25)|lnp.log10(lnp.abs({0}) + 0.25)|lnp.sqrt(lnp.abs({0}))|lnp.sqrt({0})|lnp.tanh({0})
+lnp.sinh(lnp.clip({0}, -3, 3))
+lnp.cosh(lnp.clip({0}, -3, 3))|lnp.sin({0})|lnp.cos({0})|lnp.tan({0} * 0.25)|lnp.floor({0})|lnp.ceil({0})|lnp.trunc({0})
+lnp.rint({0})
+lnp.round({0})|lnp.round({0}, 1)|{0}.round()|lnp.reciprocal(lnp.abs({0}) + 1)|lnp.nan_to_num({0})|nn.relu({0})|nn.relu({0})
+nn.leaky_relu({0})
 nn.leaky_relu({0}, 0.2)|nn.elu({0})|nn.elu({0}, 0.7)|nn.gelu({0})|nn.gelu({0}, approximate=False)|nn.sigmoid({0})|nn.silu({0})
-nn.swish({0})|nn.softplus({0})|nn.tanh({0})|lax.rsqrt(lnp.abs({0}) + 0.5)|lax.erf({0})|lax.stop_gradient({0})|{0} * {0}|{0} ** 2|{0} ** 3
-1 / ({0} * {0} + 1)|lnp.maximum({0}, 0)|lnp.where({0} > 0, {0}, 0.5)|lnp.where({0} >= 0, {0}, 0)|{0} * 0.5|{0} + 1|1 - {0}|{0} / 3|-{0}
-lnp.clip({0}, -1, 1)|lax.clamp(-0.5, {0}, 1.5)|{0} * 0|{0} + -0.0|lnp.sign({0}) * lnp.sqrt(lnp.abs({0}) + 1)|lnp.power(lnp.abs({0}) + 0.5, 1.5)
+nn.swish({0})|nn.softplus({0})|nn.tanh({0})|lax.rsqrt(lnp.abs({0}) + 0.5)|lax.erf({0})|lax.stop_gradient({0})|{0} * {0}|{0} ** 2
+{0} ** 3
+1 / ({0} * {0} + 1)|lnp.maximum({0}, 0)|lnp.where({0} > 0, {0}, 0.5)|lnp.where({0} >= 0, {0}, 0)|{0} * 0.5|{0} + 1|1 - {0}
+{0} / 3|-{0}
+lnp.clip({0}, -1, 1)|lax.clamp(-0.5, {0}, 1.5)|{0} * 0|{0} + -0.0|lnp.sign({0}) * lnp.sqrt(lnp.abs({0}) + 1)
+lnp.power(lnp.abs({0}) + 0.5, 1.5)
 lnp.pow(lnp.abs({0}) + 0.5, -0.5)|{0} ** 0.5|lnp.mod({0}, 0.75)|{0} // 0.5|lnp.astype({0}, np.int32)|{0}.astype(np.int64)
 """.replace("\n", "|").strip("|").split("|"))
 NUMBER_FORMS = ("lnp.abs({0})", "lnp.absolute({0})", "lnp.negative({0})", "lnp.positive({0})", "lnp.square({0})", "lnp.sign({0})",
@@ -31,12 +38,16 @@ INT_FORMS = ("{0} // 3", "{0} % 5", "-7 // {0}", "{0} << 2", "{0} >> 1", "lnp.in
 BOOL_FORMS = ("~{0}", "lnp.logical_not({0})", "lnp.bitwise_invert({0})", "{0} + 1", "{0} * 2.5", "lnp.where({0}, 1.0, -2.0)")
 
 FLOAT_PAIRS = tuple("""
-{0} + {1}|{0} + {1}|{0} - {1}|{0} * {1}|{0} * {1}|lnp.add({0}, {1})|lnp.subtract({0}, {1})|lnp.multiply({0}, {1})|lnp.maximum({0}, {1})
-lnp.minimum({0}, {1})|{0} / (lnp.abs({1}) + 1)|lnp.divide({0}, {1})|lnp.true_divide({0}, {1})|lnp.arctan2({0}, {1})|lnp.logaddexp({0}, {1})
-lnp.where({0} > {1}, {0}, {1})|lnp.where({0} < {1}, {0} * 2, {1})|lnp.mod({0}, lnp.abs({1}) + 0.5)|lnp.floor_divide({0}, lnp.abs({1}) + 0.5)
+{0} + {1}|{0} + {1}|{0} - {1}|{0} * {1}|{0} * {1}|lnp.add({0}, {1})|lnp.subtract({0}, {1})|lnp.multiply({0}, {1})
+lnp.maximum({0}, {1})
+lnp.minimum({0}, {1})|{0} / (lnp.abs({1}) + 1)|lnp.divide({0}, {1})|lnp.true_divide({0}, {1})|lnp.arctan2({0}, {1})
+lnp.logaddexp({0}, {1})
+lnp.where({0} > {1}, {0}, {1})|lnp.where({0} < {1}, {0} * 2, {1})|lnp.mod({0}, lnp.abs({1}) + 0.5)
+lnp.floor_divide({0}, lnp.abs({1}) + 0.5)
 lnp.power(lnp.abs({0}) + 0.5, lnp.clip({1}, -2, 2))|nn.relu({0} - {1})|{0} * nn.sigmoid({1})|nn.mean_squared_error({0}, {1})
 """.replace("\n", "|").strip("|").split("|"))
-INT_PAIRS = ("{0} + {1}", "{0} - {1}", "{0} * {1}", "{0} // {1}", "{0} % {1}", "lnp.floor_divide({0}, {1})", "lnp.remainder({0}, {1})",
+INT_PAIRS = ("{0} + {1}", "{0} - {1}", "{0} * {1}", "{0} // {1}", "{0} % {1}", "lnp.floor_divide({0}, {1})",
+             "lnp.remainder({0}, {1})",
              "lnp.bitwise_and({0}, {1})", "lnp.bitwise_or({0}, {1})", "lnp.bitwise_xor({0}, {1})", "lnp.left_shift({0}, {1})",
              "lnp.right_shift({0}, {1})", "lnp.maximum({0}, {1})", "lnp.minimum({0}, {1})", "{0} ** lnp.abs({1} % 4)", "{0} / {1}")
 COMPARISONS = ("{0} < {1}", "{0} <= {1}", "{0} > {1}", "{0} >= {1}", "{0} == {1}", "{0} != {1}", "lnp.equal({0}, {1})",
@@ -104,7 +115,8 @@ def select(g: Draw) -> None:
 def conversion(g: Draw) -> None:
     v = g.pick()
     g.step(g.choose("lnp.astype({0}, {1})", "{0}.astype({1})", "lnp.asarray({0}, {1})"), v.ref,
-           Raw(g.choose("np.float32", "lnp.float32", "np.float64", "lnp.float64", "lnp.int32", "lnp.int64", "lnp.uint8", "lnp.uint32", "lnp.bool_")))
+           Raw(g.choose("np.float32", "lnp.float32", "np.float64", "lnp.float64", "lnp.int32", "lnp.int64", "lnp.uint8",
+                        "lnp.uint32", "lnp.bool_")))
 
 
 @step(0.2)
@@ -131,8 +143,10 @@ def constants(g: Draw) -> None:
     """Made, not given."""
     v = g.pick(lambda v: v.rank)
     n = v.shape[-1]
-    made = g.choose("lnp.arange({1})", "lnp.linspace(-1, 1, {1})", "lnp.ones({1})", "lnp.zeros({1}, np.float32)", "lnp.full({1}, 2.5)",
-                    "lnp.full({1}, lnp.e)", "lnp.empty({1}, lnp.int32)", "lnp.eye({1})[{2}]", "lax.iota(np.int32, {1})", "lnp.eye({1}, k=1)[:, {2}]",
+    made = g.choose("lnp.arange({1})", "lnp.linspace(-1, 1, {1})", "lnp.ones({1})", "lnp.zeros({1}, np.float32)",
+                    "lnp.full({1}, 2.5)",
+                    "lnp.full({1}, lnp.e)", "lnp.empty({1}, lnp.int32)", "lnp.eye({1})[{2}]", "lax.iota(np.int32, {1})",
+                    "lnp.eye({1}, k=1)[:, {2}]",
                     "lnp.arange(0, {1}, 1, np.float32)", "lax.broadcasted_iota(np.int64, (2, {1}), 1)[{2} % 2]",
                     "lnp.array([lnp.pi] * {1})")
     if not n:

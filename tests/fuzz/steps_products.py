@@ -22,7 +22,8 @@ def product(g: Draw) -> None:
     k = a.shape[-1]
     fitting = [v for v in g.values if v.rank == 2 and v.shape[0] == k and v.dtype == a.dtype and v.name != a.name]
     b = g.choose(*fitting) if fitting and g.chance(0.6) else g.input((k, g.choose(1, 2, 5, 8, 17)), number(g, a))
-    g.step(g.choose("{0} @ {1}", "{0} @ {1}", "lnp.matmul({0}, {1})", "lnp.dot({0}, {1})", "lnp.tensordot({0}, {1}, 1)"), a.ref, b.ref)
+    g.step(g.choose("{0} @ {1}", "{0} @ {1}", "lnp.matmul({0}, {1})", "lnp.dot({0}, {1})", "lnp.tensordot({0}, {1}, 1)"), a.ref,
+           b.ref)
 
 
 @step(1)
@@ -81,7 +82,8 @@ def convolution(g: Draw) -> Value:
         return g.step("lax.conv_general_dilated({0}, {1}, {2}, {3}, rhs_dilation={4}, feature_group_count={5}, "
                       "dimension_numbers=('NHWC', 'HWIO', 'NHWC'))", x.ref, w.ref, strides,
                       padding if isinstance(padding, str | tuple) else ((padding, padding),) * 2, dilations, groups)
-    return g.step("nn.conv({0}, {1}, stride={2}, padding={3}, dilation={4}, groups={5})", x.ref, w.ref, stride, padding, dilation, groups)
+    return g.step("nn.conv({0}, {1}, stride={2}, padding={3}, dilation={4}, groups={5})", x.ref, w.ref, stride, padding, dilation,
+                  groups)
 
 
 @step(0.4)

@@ -6,7 +6,8 @@ from typing import Any
 
 from tests.fuzz.draw import Draw, Raw, Refused, Value, step
 
-REDUCTIONS = ("lnp.sum", "lnp.sum", "lnp.sum", "lnp.mean", "lnp.max", "lnp.min", "lnp.prod", "lnp.std", "lnp.var", "lnp.any", "lnp.all")
+REDUCTIONS = ("lnp.sum", "lnp.sum", "lnp.sum", "lnp.mean", "lnp.max", "lnp.min", "lnp.prod", "lnp.std", "lnp.var", "lnp.any",
+              "lnp.all")
 
 
 @step(3)
@@ -23,15 +24,18 @@ def reduction(g: Draw) -> None:
 def position(g: Draw) -> None:
     v = g.pick(lambda v: v.size)
     axis = g.axis(v) if v.rank and g.chance(0.7) else None
-    form = g.choose("lnp.argmax({0}, {1})", "lnp.argmin({0}, {1})", "{0}.argmax({1})", "{0}.argmin({1})", "lnp.argmax({0}, {1}, keepdims=True)")
+    form = g.choose("lnp.argmax({0}, {1})", "lnp.argmin({0}, {1})", "{0}.argmax({1})", "{0}.argmin({1})",
+                    "lnp.argmax({0}, {1}, keepdims=True)")
     g.step(form, v.ref, axis)
 
 
 @step(1)
 def along(g: Draw) -> None:
     v = g.floats(1)
-    g.step(g.choose("lnp.cumsum({0}, {1})", "{0}.cumsum({1})", "nn.softmax({0}, {1})", "nn.log_softmax({0}, {1})", "nn.logsumexp({0}, {1})",
-                    "nn.softmax({0}, axis={1})", "{0} - lnp.mean({0}, {1}, keepdims=True)", "{0} / (lnp.std({0}, {1}, keepdims=True) + 1)",
+    g.step(g.choose("lnp.cumsum({0}, {1})", "{0}.cumsum({1})", "nn.softmax({0}, {1})", "nn.log_softmax({0}, {1})",
+                    "nn.logsumexp({0}, {1})",
+                    "nn.softmax({0}, axis={1})", "{0} - lnp.mean({0}, {1}, keepdims=True)",
+                    "{0} / (lnp.std({0}, {1}, keepdims=True) + 1)",
                     "{0} == lnp.max({0}, {1}, keepdims=True)"), v.ref, g.axis(v))
 
 
@@ -54,13 +58,16 @@ def arrangement(g: Draw) -> None:
     forms: list[tuple[Any, ...]] = [
         ("lnp.reshape({0}, {1})", shape_of(g, v.size)), ("{0}.reshape({1})", shape_of(g, v.size)), ("lnp.ravel({0})",),
         ("lnp.transpose({0}, {1})", perm), ("lnp.transpose({0})",), ("lnp.permute_dims({0}, {1})", perm), ("{0}.T",),
-        ("{0}.transpose({1})", perm), ("{0}.reshape(-1)",) if v.size else ("lnp.ravel({0})",), ("lnp.expand_dims({0}, {1})", g.int(0, v.rank)),
+        ("{0}.transpose({1})", perm), ("{0}.reshape(-1)",) if v.size else ("lnp.ravel({0})",), ("lnp.expand_dims({0}, {1})",
+                                                                                                g.int(0, v.rank)),
         ("lnp.flip({0})",), ("lnp.squeeze({0})",), ("{0}[None]",), ("{0}[..., None]",)]
     if v.rank:
         forms += [("lnp.flip({0}, {1})", g.axis(v)), ("lnp.swapaxes({0}, {1}, {2})", g.axis(v), g.axis(v)),
                   ("lnp.moveaxis({0}, {1}, {2})", g.axis(v), g.axis(v)), ("{0}.swapaxes({1}, {2})", g.axis(v), g.axis(v)),
-                  ("lnp.broadcast_to({0}, {1})", (g.int(1, 4), *v.shape)), ("lnp.tile({0}, {1})", (g.int(1, 3),) * g.int(1, v.rank)),
-                  ("lnp.repeat({0}, {1}, {2})", g.int(0, 3), g.axis(v)), ("lnp.repeat({0}, {1})", g.int(1, 2)), ("{0}.repeat(2, 0)",)]
+                  ("lnp.broadcast_to({0}, {1})", (g.int(1, 4), *v.shape)), ("lnp.tile({0}, {1})", (g.int(1, 3),) * g.int(1,
+                                                                                                                         v.rank)),
+                  ("lnp.repeat({0}, {1}, {2})", g.int(0, 3), g.axis(v)), ("lnp.repeat({0}, {1})", g.int(1, 2)),
+                  ("{0}.repeat(2, 0)",)]
     if v.rank >= 2:
         forms += [("lnp.matrix_transpose({0})",), ("{0}.mT",), ("lnp.flip({0}, (0, -1))",)]
     form, *args = g.choose(*forms)
@@ -136,7 +143,8 @@ def joining(g: Draw) -> None:
     a = g.pick(lambda v: v.rank)
     same = [v for v in g.values if v.shape == a.shape]
     b, c = g.choose(*same), g.choose(*same)
-    form = g.choose("lnp.concatenate(({0}, {1}), {2})", "lnp.concat(({0}, {1}, {3}), {2})", "lnp.stack(({0}, {1}), {2})", "lnp.vstack(({0}, {1}))",
+    form = g.choose("lnp.concatenate(({0}, {1}), {2})", "lnp.concat(({0}, {1}, {3}), {2})", "lnp.stack(({0}, {1}), {2})",
+                    "lnp.vstack(({0}, {1}))",
                     "lnp.hstack(({0}, {1}))", "lnp.concatenate(({0}, {1} * 2), axis=None)", "lnp.asarray([{0}, {1}])")
     g.step(form, a.ref, b.ref, g.axis(a), c.ref)
 
@@ -158,8 +166,11 @@ def keys(g: Draw) -> None:
     """Random numbers from a key that is given, or known."""
     key = g.input((2,), "u4", "small", 0, 1000).ref if g.chance(0.7) else Raw("random.key(7)")
     shape = (g.int(1, 5), g.int(1, 5))
-    form = g.choose("random.uniform({0}, {1})", "random.normal({0}, {1})", "random.bernoulli({0}, 0.3, {1})", "random.randint({0}, {1}, -3, 9)",
-                    "random.bits({0}, {1})", "random.exponential({0}, {1})", "random.normal({0}, {1}, np.float64)", "random.split({0}, 3)",
-                    "random.uniform({0}, {1}, np.float64, -1.0, 2.0)", "random.fold_in({0}, 5)", "random.uniform(random.split({0})[1], {1})",
+    form = g.choose("random.uniform({0}, {1})", "random.normal({0}, {1})", "random.bernoulli({0}, 0.3, {1})",
+                    "random.randint({0}, {1}, -3, 9)",
+                    "random.bits({0}, {1})", "random.exponential({0}, {1})", "random.normal({0}, {1}, np.float64)",
+                    "random.split({0}, 3)",
+                    "random.uniform({0}, {1}, np.float64, -1.0, 2.0)", "random.fold_in({0}, 5)",
+                    "random.uniform(random.split({0})[1], {1})",
                     "random.threefry({0}, np.arange(4, dtype=np.uint32), np.arange(4, dtype=np.uint32))[1]")
     g.step(form, key, shape)

@@ -1,4 +1,4 @@
-"""A process that checks programs one after the other and says so in lines of JSON; it may crash or hang, and the campaign goes on."""
+"""A process that checks programs one after the other and says so in lines of JSON; it may crash or hang."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.fuzz.check import Checker, Fault, error_text, pipeline, ways
+from tests.fuzz.check import Checker, Fault, error_text, first_wrong_pass, pipeline, ways
 from tests.fuzz.coverage import Watch
 from tests.fuzz.generate import program
 from tests.fuzz.program import NAMES, source
@@ -24,7 +24,9 @@ def checked(seed: int, thorough: bool = False) -> dict[str, Any]:
     start = time.perf_counter()
     made = program(seed)
     watch, faults, codes = Watch(), list[Fault](), 0
-    out: dict[str, Any] = {"mode": made.mode, "note": list(made.note), "names": sorted({f"{m}.{n}" for m, n in NAMES.findall(source(made))}),
+    blamed = ""
+    out: dict[str, Any] = {"mode": made.mode, "note": list(made.note), "names": sorted({f"{m}.{n}" for m,
+                                                                                        n in NAMES.findall(source(made))}),
                            "unclaimed": 0.0, "dtypes": sorted({i.dtype for i in made.inputs})}
     try:
         with np.errstate(all="ignore"):
@@ -39,12 +41,14 @@ def checked(seed: int, thorough: bool = False) -> dict[str, Any]:
             if fault is not None:
                 faults.append(fault)
                 if way == "compiled":
+                    say(way="compiled")
+                    blamed = first_wrong_pass(made, way, seed)
                     break
         out["ways"] = chosen
     except Exception as error:
         faults.append(Fault("tracing", error_text(error)))
-    return {**out, "faults": [(f.way, f.text) for f in faults], "changed": sorted(watch.changed), "codes": codes,
-            "seconds": time.perf_counter() - start}
+    texts = [(f.way, f"{f.text}; pass: {blamed}" if blamed and f.way == "compiled" else f.text) for f in faults]
+    return {**out, "faults": texts, "changed": sorted(watch.changed), "codes": codes, "seconds": time.perf_counter() - start}
 
 
 def main(first: int, stride: int, end: int, thorough: bool) -> None:

@@ -1,0 +1,171 @@
+"""A fixed share of the fuzzer's programs, and whether the fuzzer itself would notice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import leptonc
+from leptonc import driver
+from leptonc import numpy as lnp
+from tests.fuzz import coverage
+from tests.fuzz.campaign import MODULES, results
+from tests.fuzz.check import Checker, fault_of
+from tests.fuzz.generate import program
+from tests.fuzz.isolated import fails_like
+from tests.fuzz.known import known
+from tests.fuzz.program import NAMES, Index, Input, Program, Ref, Step, build, snippet, source
+from tests.fuzz.reduce import reduced, size
+from tests.fuzz.rounding import Expected
+
+SHARE, CHUNK = 80, 20
+DRAWN = 400  # programs that are lowered only, to see what they reach
+
+
+@pytest.mark.parametrize("first", range(0, SHARE, CHUNK))
+def test_programs_are_right(first):
+    """In a process of their own, so that a crash is a failure with a number."""
+    seen = []
+    for message in results(first, first + CHUNK, seconds=600, jobs=1, thorough=False):
+        seen.append(message["done"])
+        for way, text in message["faults"]:
+            if known(way, text) is None:
+                pytest.fail(_described(message["done"], way, text))
+    assert seen == list(range(first, first + CHUNK))
+
+
+def _described(seed: int, way: str, text: str) -> str:
+    found = reduced(program(seed), fails_like(program(seed), way, seed), 60)
+    return f"python -m tests.fuzz --replay {seed}\n{way}: {text}\n\n{snippet(found)}"
+
+
+@pytest.fixture(scope="module")
+def reached():
+    """Passes that changed something, and public names, over programs drawn, traced and lowered."""
+    changed, names = Counter[str](), set()
+    for seed in range(DRAWN):
+        made = program(seed)
+        names |= {f"{module}.{name}" for module, name in NAMES.findall(source(made))}
+        if seed % 2:
+            continue
+        watch = coverage.Watch()
+        run = build(made)
+        traced = run.call.trace(*run.args)
+        options = driver.Options(observe=watch.observe)
+        try:
+            driver.lower(driver.optimize(traced.graph, options), traced.interface.aliases(traced.graph), options)
+        except (IndexError, AssertionError):
+            continue  # a fault that test_programs_are_right is for
+        changed.update(watch.changed)
+    return changed, names
+
+
+def test_every_pass_is_reached(reached):
+    assert [label for label in coverage.labels() if not reached[0][label]] == []
+
+
+APART = {"nn.initializers", "optim.global_norm", "lnp.newaxis", "lnp.ndarray", "lnp.inf", "lnp.nan"}  # no functions of arrays
+
+
+def test_the_public_surface_is_reached(reached):
+    """Every name stands in some form, and these programs alone meet most of them."""
+    whole = {f"{module}.{name}" for module, found in MODULES.items() for name in found.__all__} - APART
+    forms = "".join(path.read_text() for path in Path(__file__).parent.glob("*.py"))
+    assert whole - {f"{module}.{name}" for module, name in NAMES.findall(forms)} == set()
+    assert len(whole - reached[1]) <= 0.25 * len(whole), sorted(whole - reached[1])
+
+
+def test_a_program_is_the_same_each_time():
+    assert [source(program(seed)) for seed in range(20)] == [source(program(seed)) for seed in range(20)]
+
+
+def expected(f, *args):
+    return Expected(leptonc.jit(f).trace(*args).graph, [np.asarray(a) for a in args])
+
+
+R = np.random.default_rng(0)
+
+
+def test_an_error_in_the_last_places_is_seen():
+    """Thirty units of roundoff of what is summed are too many."""
+    x, w = R.standard_normal((5, 40)).astype("f"), R.standard_normal((40, 3)).astype("f")
+    right = (x.astype(float) @ w).astype("f")
+    e = expected(lambda x, w: x @ w, x, w)
+    assert e.check([right]) is None
+    wrong = right.copy()
+    wrong[3, 1] += 300 * np.finfo("f").eps * (np.abs(x) @ np.abs(w))[3, 1]
+    assert "(3, 1)" in e.check([wrong])
+
+
+def test_what_is_exact_is_compared_to_the_bit():
+    x = (R.integers(-8, 9, (6, 7)) / 4).astype("f")
+    e = expected(lambda x: lnp.sum(x * x, 1), x)
+    right = (x * x).sum(1)
+    assert e.check([right]) is None
+    assert e.check([np.nextafter(right, np.float32(np.inf))]) is not None
+
+
+def test_what_is_zero_product_by_product_is_zero():
+    x, w = np.zeros((3, 4), "f"), R.standard_normal((4, 2)).astype("f")
+    assert expected(lambda x, w: x @ w, x, w).check([np.full((3, 2), 1e-12, "f")]) is not None
+
+
+def test_where_rounding_decides_nothing_is_claimed():
+    """The maximum of two values that are equal but for rounding may be at either; of others it may not."""
+    x = np.array([0.1, 0.2, 0.3], "f")
+    near = expected(lambda x: lnp.argmax(lnp.stack([x * 3, x * 7 - x * 4]), 0), x)
+    far = expected(lambda x: lnp.argmax(lnp.stack([x * 3, x * 7 - x * 3]), 0), x)
+    assert near.check([np.array([0, 1, 0])]) is None
+    assert far.check([np.array([1, 1, 1])]) is None
+    assert far.check([np.array([1, 0, 1])]) is not None
+
+
+def test_equal_values_stay_a_tie():
+    """Zeros behind a ReLU are equal: the first one is the greatest."""
+    x = -np.ones((1, 2, 2, 1), "f")
+    e = expected(lambda x: lnp.argmax(leptonc.nn.relu(x).reshape(-1)), x)
+    assert e.check([np.array(0)]) is None
+    assert e.check([np.array(1)]) is not None
+
+
+def test_reduction_keeps_what_fails():
+    """From a program of several steps to the one that is looked for."""
+    steps = (Step(("v0",), "lnp.tanh({0})", (Ref("x0"),)), Step(("v1",), "{0}[{1}]", (Ref("v0"), Index((slice(None, None, 2),)))),
+             Step(("v2",), "lnp.flip({0})", (Ref("v1"),)), Step(("v3",), "{0} + 1", (Ref("v2"),)))
+    whole = Program((Input("x0", (8, 3), "f4", "normal", 0),), steps, ("v3",))
+
+    def fails(candidate: Program) -> bool:
+        try:
+            Checker(candidate)
+        except Exception:
+            return False
+        return any("flip" in s.form for s in candidate.steps)
+
+    small = reduced(whole, fails, 30)
+    assert [s.form for s in small.steps] == ["lnp.flip({0})"]
+    assert size(small) < size(whole)
+
+
+def test_a_planted_fault_is_found(monkeypatch):
+    """A flip that forgets to turn: the checker sees it, compiled and not in the oracle."""
+    steps = (Step(("v0",), "lnp.flip({0}, 0) * 2", (Ref("x0"),)),)
+    made = Program((Input("x0", (4, 3), "f4", "normal", 0),), steps, ("v0",))
+    assert fault_of(made, "compiled") is None
+    checker = Checker(made)
+    plain = driver.lower
+    monkeypatch.setattr(driver, "lower", lambda graph, *rest: plain(_unflipped(graph), *rest))
+    assert checker.run("compiled") is not None
+
+
+def _unflipped(graph):
+    def straight(node):
+        attrs = dict(node.attrs)
+        if node.op != "slice":
+            return node
+        return replace(node, attrs=tuple({**attrs, "start": (0, 0), "step": (1, 1)}.items()))
+
+    return replace(graph, nodes=tuple(map(straight, graph.nodes)))

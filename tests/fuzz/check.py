@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import os
 import random
+import re
+import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,11 +25,13 @@ from leptonc.errors import LeptonError
 from leptonc.ir.interpret import run_program
 from leptonc.target import TARGETS, host_target
 from tests.fuzz.guarded import guarded
-from tests.fuzz.program import SCALAR, Input, Program, build
-from tests.fuzz.rounding import Expected
+from tests.fuzz.program import SCALAR, Input, Program, build, definition
+from tests.fuzz.rounding import Expected, Run
 
 OPTIONAL = tuple(dict.fromkeys(p.name for p in (*driver.GRAPH_PASSES, *driver.PROGRAM_PASSES)
                                if p.name not in ("expand", "donate", "plan-memory")))
+BEYOND_NUMPY = re.compile(r"\b(lax|nn|random|optim|leptonc)\.|\.at\[|astype|asarray\(|mean_squared")
+KINKS = re.compile(r"stop_gradient|astype|asarray\(|floor|ceil|trunc|rint|round|sign|//|mod\(|%")  # no derivative to compare with
 INTERPRETED = 200_000  # points of all kernels that the interpreter is given
 
 
@@ -165,8 +170,57 @@ class Checker:
                 return f"result {n} differs between two calls"
         return None
 
+    def cached(self) -> str | None:
+        """Code from the disk: the bits of the code that was put there."""
+        with tempfile.TemporaryDirectory() as folder, environment(LEPTONC_CACHE="1", LEPTONC_CACHE_DIR=folder):
+            first, second = result_of(self.program), result_of(self.program)
+        for n, (a, b) in enumerate(zip(first, second, strict=True)):
+            if a.tobytes() != b.tobytes():
+                return f"result {n} differs when its code comes from the cache"
+        return self.expected.check(second)
+
+    def numpy(self) -> str | None:
+        """NumPy itself in the place of leptonc.numpy, where a program has nothing else, and NumPy takes it."""
+        if self.program.mode != "forward" or BEYOND_NUMPY.search(definition(self.program)):
+            return None
+        space: dict[str, Any] = {"np": np, "lnp": np}
+        exec(compile(definition(self.program), "<program>", "exec"), space)
+        try:
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")
+                out = space["f"](*(np.array(a) for a in build(self.program).args))
+        except (IndexError, TypeError, ValueError, AttributeError):
+            return None
+        return self.expected.check(leaves_of(out))
+
+    def differences(self) -> str | None:
+        """The gradient along a random direction against central differences in f64, where they agree among themselves."""
+        program, base = self.program, self.expected.base
+        smooth = all(i.recipe == "normal" for i in program.inputs if i.dtype[0] == "f") and not KINKS.search(definition(program))
+        if program.mode not in ("grad", "second") or not smooth:
+            return None
+        rng = np.random.default_rng(self.seed)
+        names = [i.name for i in program.inputs]
+        ways = {names.index(name): rng.standard_normal(base[1 + k].shape) for k, name in enumerate(program.wrt)}
+        parts = [base[1 + k] * ways[names.index(name)] for k, name in enumerate(program.wrt)]
+        analytic = sum(float(np.sum(part)) for part in parts)
+        slopes = [self._slope(ways, h) for h in (1e-4, 5e-5, 2.5e-5)]
+        scale = abs(analytic) + 1e-3 * sum(float(np.sum(np.abs(part))) for part in parts) + 1e-6 * (1 + abs(float(base[0])))
+        if not np.isfinite([analytic, *slopes]).all() or max(slopes) - min(slopes) > 1e-4 * scale:
+            return None
+        wrong = abs(slopes[-1] - analytic) > 2e-3 * scale
+        return f"the derivative along a direction is {analytic!r}, by differences {slopes!r}" if wrong else None
+
+    def _slope(self, ways: dict[int, np.ndarray], h: float) -> float:
+        values = []
+        for sign in (1, -1):
+            moved = [a.astype(np.float64) + sign * h * ways[n] if n in ways else a for n, a in enumerate(self.expected.arrays)]
+            values.append(float(Run(self.traced.graph, None)(moved)[0]))
+        return (values[0] - values[1]) / (2 * h)
+
     def run(self, way: str) -> Fault | None:
-        """``way``: compiled, eager, threads, interpreted, apart, native, again, without NAME, target NAME."""
+        """``way``: compiled, eager, threads, interpreted, apart, native, again, cached, numpy, differences,
+        without NAME, target NAME."""
         name, _, option = way.partition(" ")
         method = getattr(self, name)
         try:
@@ -210,11 +264,14 @@ def other_targets() -> list[str]:
 def ways(seed: int, thorough: bool = False) -> list[str]:
     """The comparisons for a program: machine code and op by op always, of the others some."""
     rng = random.Random(seed)
-    extra = ["threads", "interpreted", "apart", "native", "again", *(f"target {name}" for name in other_targets()),
+    extra = ["threads", "interpreted", "apart", "native", "again", "cached", "numpy", "differences",
+             *(f"target {name}" for name in other_targets()),
              *(f"without {name}" for name in OPTIONAL)]
     if thorough:
         return ["compiled", "eager", *extra]
-    some = [w for w in ("threads", "interpreted", "native", "apart", "again") if rng.random() < 0.2]
+    often = ("threads", "interpreted", "native", "apart", "again", "differences")
+    some = ["numpy", *(w for w in often if rng.random() < 0.2)]
+    some += ["cached"] if rng.random() < 0.04 else []
     if rng.random() < 0.15:
         some.append(f"target {rng.choice(other_targets())}" if other_targets() else "threads")
     if rng.random() < 0.3:

@@ -12,6 +12,7 @@ import pytest
 import leptonc
 from leptonc import driver
 from leptonc import numpy as lnp
+from leptonc.ir.op import get_op
 from tests.fuzz import coverage
 from tests.fuzz.campaign import MODULES, results
 from tests.fuzz.check import Checker, fault_of
@@ -159,6 +160,25 @@ def test_a_planted_fault_is_found(monkeypatch):
     plain = driver.lower
     monkeypatch.setattr(driver, "lower", lambda graph, *rest: plain(_unflipped(graph), *rest))
     assert checker.run("compiled") is not None
+
+
+def test_a_wrong_gradient_is_found(monkeypatch):
+    """Op by op it is as wrong as compiled: differences tell."""
+    steps = (Step(("v0",), "lnp.sum(lnp.tanh({0}) * {0})", (Ref("x0"),)),)
+    made = Program((Input("x0", (4, 3), "f4", "normal", 0),), steps, ("v0",), mode="grad", wrt=("x0",))
+    assert Checker(made).run("differences") is None
+    monkeypatch.setattr(type(get_op("tanh")), "vjp", lambda self, g, y, *operands, **attrs: (g * y,))
+    assert "by differences" in Checker(made).run("differences").text
+
+
+def test_a_wrong_meaning_is_found(monkeypatch):
+    """A flip of the wrong axis, traced and op by op: NumPy tells."""
+    steps = (Step(("v0",), "lnp.flip({0}, 0)", (Ref("x0"),)),)
+    made = Program((Input("x0", (4, 3), "f4", "normal", 0),), steps, ("v0",))
+    assert Checker(made).run("numpy") is None
+    plain = lnp.flip
+    monkeypatch.setattr(lnp, "flip", lambda x, axis: plain(x, 1))
+    assert Checker(made).run("numpy") is not None
 
 
 def _unflipped(graph):

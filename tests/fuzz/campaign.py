@@ -18,7 +18,7 @@ from leptonc import numpy as lnp
 from tests.fuzz import coverage
 from tests.fuzz.known import known
 
-PATIENCE = 240.0  # seconds for one program, on a machine that is busy
+PATIENCE = 600.0  # seconds for one comparison, on a machine that is busy
 MODULES = {"lnp": lnp, "lax": lax, "nn": nn, "random": random, "optim": optim}
 
 
@@ -34,7 +34,7 @@ class Worker:
     way: str = ""
 
     def __post_init__(self) -> None:
-        env = {**os.environ, "LEPTONC_CACHE": "0", "PYTHONFAULTHANDLER": "0"}
+        env = {**os.environ, "LEPTONC_CACHE": "0", "PYTHONFAULTHANDLER": "0", "OPENBLAS_NUM_THREADS": "1"}
         arguments = [sys.executable, "-m", "tests.fuzz.worker", *map(str, (self.first, self.stride, self.end, int(self.thorough)))]
         self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env)
         self.since = time.monotonic()
@@ -136,6 +136,6 @@ def _heard(selector: selectors.BaseSelector, worker: Worker) -> Iterator[dict[st
     if worker.seed is not None:
         yield {"done": worker.seed, "mode": "?", "note": [], "names": [], "unclaimed": 0.0, "changed": [], "codes": 0, "dtypes": [],
                "faults": [(worker.way or "compiled",
-                           f"the process ended with {code}: a crash, or a hang of {PATIENCE:.0f} s")], "seconds": 0.0}
+                           f"the process ended with {code}: a crash, or a wait of {PATIENCE:.0f} s")], "seconds": 0.0}
         again = Worker(worker.seed + worker.stride, worker.stride, worker.end, worker.thorough)
         selector.register(again.process.stdout, selectors.EVENT_READ, again)  # type: ignore[arg-type]

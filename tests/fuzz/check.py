@@ -24,6 +24,7 @@ from leptonc import driver, lax, tree
 from leptonc.errors import LeptonError
 from leptonc.ir.interpret import run_program
 from leptonc.target import TARGETS, host_target
+from tests.fuzz import jaxpeer
 from tests.fuzz.guarded import guarded
 from tests.fuzz.program import SCALAR, Input, Program, build, definition
 from tests.fuzz.rounding import Expected, Run
@@ -211,6 +212,14 @@ class Checker:
         wrong = abs(slopes[-1] - analytic) > 2e-3 * scale
         return f"the derivative along a direction is {analytic!r}, by differences {slopes!r}" if wrong else None
 
+    def jax(self) -> str | None:
+        """JAX's results and gradients, where it is installed; of other dtypes they may be."""
+        found = jaxpeer.run(self.program, self.expected.arrays)
+        if found is None:
+            return None
+        kinds = [t.dtype.numpy for t in self.traced.graph.output_types]
+        return self.expected.check([a.astype(k) for a, k in zip(found, kinds, strict=True)])
+
     def _slope(self, ways: dict[int, np.ndarray], h: float) -> float:
         values = []
         for sign in (1, -1):
@@ -220,7 +229,7 @@ class Checker:
 
     def run(self, way: str) -> Fault | None:
         """``way``: compiled, eager, threads, interpreted, apart, native, again, cached, numpy, differences,
-        without NAME, target NAME."""
+        jax, without NAME, target NAME."""
         name, _, option = way.partition(" ")
         method = getattr(self, name)
         try:
@@ -265,12 +274,13 @@ def ways(seed: int, thorough: bool = False) -> list[str]:
     """The comparisons for a program: machine code and op by op always, of the others some."""
     rng = random.Random(seed)
     extra = ["threads", "interpreted", "apart", "native", "again", "cached", "numpy", "differences",
-             *(f"target {name}" for name in other_targets()),
-             *(f"without {name}" for name in OPTIONAL)]
+             *(["jax"] if jaxpeer.available() else []),
+             *(f"target {name}" for name in other_targets()), *(f"without {name}" for name in OPTIONAL)]
     if thorough:
         return ["compiled", "eager", *extra]
     often = ("threads", "interpreted", "native", "apart", "again", "differences")
     some = ["numpy", *(w for w in often if rng.random() < 0.2)]
+    some += ["jax"] if jaxpeer.available() and rng.random() < 0.5 else []
     some += ["cached"] if rng.random() < 0.04 else []
     if rng.random() < 0.15:
         some.append(f"target {rng.choice(other_targets())}" if other_targets() else "threads")

@@ -37,7 +37,7 @@ def checked(seed: int, thorough: bool = False) -> dict[str, Any]:
             say(way=way)
             with pipeline(observe=watch.observe) if way == "compiled" else pipeline(disable=()):
                 fault = checker.run(way)
-            codes += way not in ("eager", "interpreted", "numpy", "differences")
+            codes += way not in ("eager", "interpreted", "numpy", "differences", "jax")
             if fault is not None:
                 faults.append(fault)
                 if way == "compiled":

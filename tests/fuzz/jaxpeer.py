@@ -1,0 +1,121 @@
+"""A program's f under JAX, where it is installed: another reading of the same names, with gradients of its own."""
+
+from __future__ import annotations
+
+import re
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from tests.fuzz.program import Program, definition
+
+# What JAX has not, or reads otherwise: positions out of range, and where integers lead to
+APART = re.compile(r"random\.|optim\.|scatter_add|dynamic_|take\(|astype|asarray\(|lax\.slice|\.argm|array\(\[.*'\?'\)|nan_to_num|"
+                   r"iota|lax\.scan|lax\.clamp|lnp\.round")
+MODES = ("forward", "grad", "second")
+
+
+def available() -> bool:
+    try:
+        import jax
+    except ImportError:
+        return False
+    jax.config.update("jax_enable_x64", True)
+    return True
+
+
+def run(program: Program, arrays: list[np.ndarray]) -> list[np.ndarray] | None:
+    """The results in order; None if the program is not for JAX."""
+    import jax
+
+    text = definition(program)
+    if program.mode not in MODES or APART.search(text) or any(i.dtype[0] != "f" for i in program.inputs):
+        return None
+    space: dict[str, Any] = {"np": np, "lnp": jax.numpy, "lax": _lax(jax), "nn": _nn(jax)}
+    exec(compile(text, "<program>", "exec"), space)
+    f, names = space["f"], [i.name for i in program.inputs]
+    wrt = tuple(names.index(n) for n in program.wrt)
+    if program.mode == "second":
+        first = jax.grad(f, wrt)
+        f = lambda *args, g=first: sum((d * d).sum() for d in g(*args))  # noqa: E731
+    call = f if program.mode == "forward" else jax.value_and_grad(f, wrt)
+    try:
+        out = call(*(jax.numpy.asarray(a) for a in arrays))
+    except (TypeError, ValueError, NotImplementedError):  # stricter about dtypes, or about what it takes
+        return None
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(out)]
+
+
+def _pairs(padding: Any, spatial: Any, window: Any, stride: Any) -> Any:
+    if isinstance(padding, str):
+        if padding == "VALID":
+            return [(0, 0)] * len(spatial)
+        totals = [max((-(-n // s) - 1) * s + w - n, 0) for n, w, s in zip(spatial, window, stride)]
+        return [(t // 2, t - t // 2) for t in totals]
+    if isinstance(padding, int):
+        return [(padding, padding)] * len(spatial)
+    return [(p, p) if isinstance(p, int) else tuple(p) for p in padding]
+
+
+def _each(value: Any, rank: int) -> tuple[int, ...]:
+    return (value,) * rank if isinstance(value, int) else tuple(value)
+
+
+def _conv(jax: Any) -> Any:
+    def conv(x: Any, w: Any, *, stride: Any = 1, padding: Any = "VALID", dilation: Any = 1, groups: int = 1) -> Any:
+        rank = x.ndim - 2
+        window = [(k - 1) * d + 1 for k, d in zip(w.shape[:-2], _each(dilation, rank))]
+        layout = ("NHWC", "HWIO", "NHWC") if rank == 2 else ("NWC", "WIO", "NWC")
+        pads = _pairs(padding, x.shape[1:-1], window, _each(stride, rank))
+        return jax.lax.conv_general_dilated(x, w, _each(stride, rank), pads, rhs_dilation=_each(dilation, rank),
+                                            dimension_numbers=layout, feature_group_count=groups)
+
+    return conv
+
+
+def _pools(jax: Any) -> Any:
+    def windows(x: Any, initial: float, fold: Any, window: Any, stride: Any, padding: Any) -> Any:
+        rank = x.ndim - 2
+        sizes = _each(window, rank)
+        strides = sizes if stride is None else _each(stride, rank)
+        pads = [(0, 0), *_pairs(padding, x.shape[1:-1], sizes, strides), (0, 0)]
+        return jax.lax.reduce_window(x, np.asarray(initial, x.dtype), fold, (1, *sizes, 1), (1, *strides, 1), pads)
+
+    def max_pool(x: Any, window: Any, *, stride: Any = None, padding: Any = "VALID") -> Any:
+        return windows(x, -np.inf, jax.lax.max, window, stride, padding)
+
+    def avg_pool(x: Any, window: Any, *, stride: Any = None, padding: Any = "VALID", count_include_pad: bool = False) -> Any:
+        total = windows(x, 0, jax.lax.add, window, stride, padding)
+        if count_include_pad:
+            return total / float(np.prod(_each(window, x.ndim - 2)))
+        return total / windows(jax.numpy.ones((1, *x.shape[1:-1], 1), x.dtype), 0, jax.lax.add, window, stride, padding)
+
+    def reduce_window(x: Any, kind: str, window: Any, strides: Any = None, padding: Any = "VALID") -> Any:
+        if kind == "max":
+            return max_pool(x, window, stride=strides, padding=padding)
+        mean = avg_pool(x, window, stride=strides, padding=padding, count_include_pad=True)
+        return mean if kind == "mean" else mean * float(np.prod(_each(window, x.ndim - 2)))
+
+    return max_pool, avg_pool, reduce_window
+
+
+def _lax(jax: Any) -> Any:
+    def pad(x: Any, value: Any, config: Any) -> Any:
+        return jax.lax.pad(x, np.asarray(value, x.dtype), config)
+
+    names = {name: getattr(jax.lax, name) for name in dir(jax.lax) if not name.startswith("_")}
+    return SimpleNamespace(**{**names, "reduce_window": _pools(jax)[2], "pad": pad})
+
+
+def _nn(jax: Any) -> Any:
+    jnp, nn = jax.numpy, jax.nn
+
+    def cross_entropy(scores: Any, goals: Any) -> Any:
+        return -(goals * nn.log_softmax(scores)).sum(-1).mean()
+
+    return SimpleNamespace(
+        conv=_conv(jax), max_pool=_pools(jax)[0], avg_pool=_pools(jax)[1], relu=nn.relu, leaky_relu=nn.leaky_relu, elu=nn.elu,
+        gelu=nn.gelu, sigmoid=nn.sigmoid, silu=nn.silu, swish=nn.silu, softplus=nn.softplus, tanh=jnp.tanh, softmax=nn.softmax,
+        log_softmax=nn.log_softmax, logsumexp=nn.logsumexp, cross_entropy=cross_entropy,
+        mean_squared_error=lambda x, y: ((x - y) ** 2).mean())

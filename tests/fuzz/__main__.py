@@ -55,9 +55,12 @@ def main() -> int:
     if given.replay is not None:
         return replay(given.replay)
     tally = Tally()
-    for message in results(given.seed, given.seed + given.count, given.seconds, given.jobs, given.thorough):
-        for seed, way, text in tally.add(message):
-            describe(seed, way, text, given.reduce)
+    try:
+        for message in results(given.seed, given.seed + given.count, given.seconds, given.jobs, given.thorough):
+            for seed, way, text in tally.add(message):
+                describe(seed, way, text, given.reduce)
+    except KeyboardInterrupt:
+        pass  # what was seen until then is told
     print(tally.report() if given.table else tally.report().split("\n")[0])
     return int(bool(tally.findings))
 

@@ -24,6 +24,10 @@ class Refused(Exception):
     """The step is not valid, or not here."""
 
 
+class Untidy(Exception):
+    """A step that ended in an exception that is none of leptonc's: a fault."""
+
+
 @dataclass(frozen=True)
 class Value:
     name: str
@@ -148,6 +152,8 @@ class Draw:
         except LeptonError as error:
             self.refused.append(f"{step.form}: {error}")
             raise Refused(str(error)) from None
+        except Exception as error:
+            raise Untidy(f"{type(error).__name__}: {error}; {lines_of(step)} of {structs}") from error
 
     def mark(self) -> tuple[int, ...]:
         return len(self.inputs), len(self.steps), len(self.values), len(self.wrt), len(self.note)
@@ -156,6 +162,10 @@ class Draw:
         """Undo what was made since ``mark``."""
         for whole, length in zip((self.inputs, self.steps, self.values, self.wrt, self.note), mark):
             del whole[length:]  # type: ignore[attr-defined]
+
+
+def lines_of(step: Step) -> str:
+    return "; ".join(line.strip() for line in lines((step,)))
 
 
 Maker = Callable[[Draw], Any]
@@ -194,5 +204,6 @@ def attempt(g: Draw, maker: Maker) -> bool:
     return True
 
 
-__all__ = ["Draw", "Function", "Index", "Literal", "Raw", "Ref", "Refused", "STEPS", "STRUCTURES", "Value", "attempt", "step",
+__all__ = ["Draw", "Function", "Index", "Literal", "Raw", "Ref", "Refused", "STEPS", "STRUCTURES", "Value", "Untidy", "attempt",
+           "step",
            "structure"]

@@ -102,7 +102,9 @@ def head(g: Draw, x: Value) -> Value:
 
 @structure(4)
 def cnn(g: Draw) -> None:
-    x = g.input((g.choose(1, 1, 2, 3, 4), g.int(5, 20), g.int(5, 20), g.choose(1, 3, 8, 16)))
+    many = g.chance(0.15)  # enough images to go block by block through several kernels
+    size = (g.choose(8, 16, 17), g.int(5, 9), g.int(5, 9)) if many else (g.choose(1, 1, 2, 3, 4), g.int(5, 20), g.int(5, 20))
+    x = g.input((*size, g.choose(1, 3, 8, 16)))
     if g.chance(0.3):
         g.wrt.append(x.name)
     for _ in range(g.choose(1, 1, 2, 2, 3)):
@@ -216,6 +218,41 @@ def beside_product(g: Draw) -> None:
         g.step("lnp.sum({0}[:, ::2] ** 2) + lnp.sum({0}[1:] * 3)", y.ref)
     else:
         g.step("lnp.flip({0}, 0) + {0}[:, ::-1]", y.ref)
+
+
+SIZES = (1, 2, 3, 7, 13, 16, 17, 31, 32, 33, 48, 63, 64, 65, 97, 100, 130, 200)
+
+
+@structure(1.5)
+def matrix(g: Draw) -> None:
+    """A product of many sizes, its operands as they are, transposed, strided or cut, with what may follow it."""
+    n, k, m = (g.choose(*SIZES) for _ in range(3))
+    left = {"{0}": (n, k), "{0}.T": (k, n), "{0}[:, ::2]": (n, 2 * k), "{0}[::-1]": (n, k), "{0}[1:]": (n + 1, k),
+            "lnp.tanh({0})": (n, k),
+            "lnp.flip({0}, 1)": (n, k)}
+    right = {"{1}": (k, m), "{1}.T": (m, k), "{1}[:, 1:]": (k, m + 1), "{1}[::-1]": (k, m),
+             "lnp.pad({1}, ((0, 1), (0, 0)))": (k - 1, m)}
+    a, b = g.choose("{0}", "{0}", *left), g.choose("{1}", "{1}", *right)
+    x = g.input(left[a], recipe=g.choose(g.recipe, "sparse") if g.recipe != "special" else None)
+    y = g.step(f"{a} @ {b}", x.ref, g.weight(right[b], 1).ref, limit=LIMIT)
+    g.wrt.append(x.name)
+    for _ in range(g.int(0, 3)):
+        form = g.choose("{0} + {1}", "{0} * {1}", "nn.relu({0} + {1})", "lnp.tanh({0}) * {1}", "lnp.maximum({0}, {1})")
+        y = g.step(form, y.ref, g.input(g.choose((n, m), (m,), (n, 1), ())).ref, limit=LIMIT)
+    g.step(g.choose("lnp.sum({0}, 0)", "lnp.sum({0}, 1)", "lnp.max({0}, 1)", "nn.softmax({0})", "{0}.T", "{0} * 2", "{0}[::2]"),
+           y.ref, limit=LIMIT)
+
+
+@structure(0.6)
+def several_products(g: Draw) -> None:
+    """Stacks of matrices, and more than one product of one operand."""
+    b, n, k, m = g.choose(1, 2, 5, 16), g.choose(1, 4, 9, 32), g.choose(3, 8, 33), g.choose(2, 16, 40)
+    x, y = g.input((b, n, k)), g.weight((b, k, m), 0.3)
+    z = g.step(g.choose("{0} @ {1}", "lnp.einsum('bnk,bkm->bmn', {0}, {1})", "lnp.einsum('bnk,bkm->nm', {0}, {1})",
+                        "lax.dot_general({0}, {1}, (((2,), (1,)), ((0,), (0,))))", "lnp.einsum('bnk,bkm->nbm', {0}, {1})"), x.ref,
+                        y.ref)
+    w = g.step("lnp.tensordot({0}, {1}, ((0, 2), (0, 1)))", x.ref, y.ref)
+    g.step("lnp.sum({0} * 0.5) + {1}", z.ref, w.ref)
 
 
 @structure(1.5)

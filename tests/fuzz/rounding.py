@@ -252,7 +252,8 @@ class Expected:
             spread = np.abs(runs - base).max(0)
             allowed = np.where(np.isfinite(spread), RATIO * spread, np.inf) + np.finfo(got.dtype).tiny
             off = np.where(finite, ~(np.abs(wide - base) <= allowed), ~((wide == base) | np.isnan(base) & np.isnan(wide)))
-            off |= (base == 0) & (runs == 0).all(0) & (np.signbit(runs) == np.signbit(base)).all(0) & (np.signbit(got) != np.signbit(base))
+            zero = (base == 0) & (runs == 0).all(0) & (np.signbit(runs) == np.signbit(base)).all(0)
+            off |= zero & (np.signbit(got) != np.signbit(base))
         return off & certain
 
     @property

@@ -11,6 +11,7 @@ import numpy as np
 
 from tests.fuzz.check import Checker, Fault, error_text, first_wrong_pass, pipeline, ways
 from tests.fuzz.coverage import Watch
+from tests.fuzz.draw import Untidy
 from tests.fuzz.generate import program
 from tests.fuzz.program import NAMES, source
 
@@ -22,7 +23,11 @@ def say(**message: Any) -> None:
 def checked(seed: int, thorough: bool = False) -> dict[str, Any]:
     """Everything about one seed as plain data: faults, what passes did, names used, how many compilations."""
     start = time.perf_counter()
-    made = program(seed)
+    try:
+        made = program(seed)
+    except Untidy as error:
+        return {"mode": "?", "note": [], "names": [], "unclaimed": 0.0, "changed": [], "codes": 0, "dtypes": [],
+                "faults": [("drawing", str(error))], "seconds": 0.0}
     watch, faults, codes = Watch(), list[Fault](), 0
     blamed = ""
     out: dict[str, Any] = {"mode": made.mode, "note": list(made.note), "names": sorted({f"{m}.{n}" for m,

@@ -29,14 +29,19 @@ RATIO = 8  # how many times the spread of the runs a result may be off
 WHOLE = 4096  # terms of a sum that is not split
 RUNS, MORE_RUNS = 4, 24
 
-DIRECT = frozenset({"add", "sub", "mul", "div", "sqrt", "cast"})  # correctly rounded: exact where the result has few digits
+DIRECT = frozenset({"add", "sub", "mul", "div", "sqrt", "cast", "pow", "log2", "log10"})  # exact where the result has few digits
 SUMS = frozenset({"sum", "cumsum", "window_sum", "window_sum_grad", "scatter_add", "dot_general", "unpool"})
 CONVOLUTIONS = frozenset({"conv", "conv_input_grad", "conv_weight_grad"})
-INEXACT = frozenset({"exp", "expm1", "log", "log1p", "rsqrt", "tanh", "sinh", "cosh", "sigmoid", "erf", "sin", "cos", "pow",
+INEXACT = frozenset({"exp", "expm1", "log", "log1p", "rsqrt", "tanh", "sinh", "cosh", "sigmoid", "erf", "sin", "cos", "tan",
                      "atan2",
-                     "prod"})
-ALONG = frozenset({"softmax", "log_softmax", "logsumexp"})
+                     "prod", "softplus"})
+ALONG = frozenset({"softmax", "log_softmax", "logsumexp", "logaddexp"})  # errors of their operands' size
 MOVES = frozenset({"reshape", "broadcast", "transpose", "slice", "pad", "neg", "concatenate", "take", "select"})
+EXACT = frozenset({"abs", "all", "and", "any", "argmax", "argmin", "ceil", "constant", "dynamic_slice", "dynamic_update_slice",
+                   "eq",
+                   "floor", "floordiv", "ge", "gt", "iota", "isnan", "le", "lt", "max", "max_pool", "max_pool_index", "min", "ne",
+                   "not", "or", "pool_take", "reduce_max", "reduce_min", "relu", "round", "shl", "shr", "sign", "stop_gradient",
+                   "trunc", "xor"}) | MOVES
 
 
 @dataclass
@@ -85,7 +90,7 @@ class Run:
                 out = np.where(np.isfinite(out) & np.isfinite(error), out + error, out)
                 if node.op in SUMS and not all(np.isfinite(x).all() for x in operands if x.dtype.kind == "f"):
                     scale = self._scale(node, [_finite(x) for x in operands], out)  # a product may overflow beside an infinity
-                out = _overflowing(node, out, scale, float(info.max), rng)
+                out = _overflowing(node, operands[0], out, scale, float(info.max), rng)
                 out = np.where((np.abs(out) < info.tiny) & (rng.random(out.shape) < 0.5), 0.0, out)
         return np.where(np.abs(out) > info.max, np.copysign(np.inf, out), out)
 
@@ -106,7 +111,7 @@ class Run:
         if op in INEXACT:
             return GRACE * np.abs(out)
         if op in ALONG:
-            top = np.max(np.abs(np.where(np.isfinite(operands[0]), operands[0], 0)), initial=0)
+            top = max(float(np.max(np.abs(_finite(x)), initial=0)) for x in operands)
             return GRACE * (np.abs(out) + 1 + top) * (np.abs(out) if op == "softmax" else 1)
         return None
 
@@ -183,9 +188,14 @@ def _spread(x: np.ndarray, axes: Sequence[int], reach: int) -> np.ndarray:
     return x
 
 
-def _overflowing(node: Node, out: np.ndarray, scale: np.ndarray, largest: float, rng: np.random.Generator) -> np.ndarray:
+def _overflowing(node: Node, x: np.ndarray, out: np.ndarray, scale: np.ndarray, largest: float,
+                 rng: np.random.Generator) -> np.ndarray:
     """Sums whose parts come near the largest float may overflow in one order of adding and not in another."""
-    if node.op not in SUMS | CONVOLUTIONS | ALONG | {"prod", "mul", "add", "sub"}:
+    if node.op == "prod":
+        ends = [np.prod(end(np.where(x == 0, 1, np.abs(_finite(x))), 1), node.attributes["axes"]) for end in (np.maximum,
+                                                                                                              np.minimum)]
+        return _anything(out, (ends[0] > largest / 16) | (ends[1] < 16 / largest), rng)
+    if node.op not in SUMS | CONVOLUTIONS | ALONG | {"mul", "add", "sub"}:
         return out
     return _anything(out, (scale > largest / 16) & np.isfinite(scale) | np.isinf(scale) & np.isfinite(out), rng)
 

@@ -116,11 +116,14 @@ def cnn(g: Draw) -> None:
 @structure(2.5)
 def squares(g: Draw) -> None:
     """3x3 convolutions with enough channels and positions for Winograd's algorithms, in tiles, staged, and for weights."""
-    batch, size = g.choose((1, 16), (2, 14), (4, 8), (8, 7), (2, 16), (16, 4), (1, 28), (3, 12), (16, 8), (1, 33), (2, 10))
-    x = g.input((batch, size, size + g.choose(0, 0, 1, 3), g.choose(8, 16, 24, 32, 48)))
+    batch, size = g.choose((1, 16), (2, 14), (4, 8), (16, 7), (16, 7), (2, 16), (16, 4), (1, 28), (3, 12), (16, 8), (1, 33), (2,
+                                                                                                                              10))
+    many = size == 7  # small images with many channels: phase by phase for all images
+    x = g.input((batch, size, size + (0 if many else g.choose(0, 0, 1, 3)), g.choose(32, 64) if many else g.choose(8, 16, 24, 32,
+                                                                                                                   48)))
     g.wrt.append(x.name)
     for _ in range(g.choose(1, 1, 2)):
-        w = g.weight((3, 3, x.shape[-1], g.choose(8, 16, 32, 33, 64)), 0.1)
+        w = g.weight((3, 3, x.shape[-1], g.choose(64, 64, 48) if many else g.choose(8, 16, 32, 33, 64)), 0.1)
         x = g.step("nn.conv({0}, {1}, padding={2})", x.ref, w.ref, g.choose("SAME", "SAME", "VALID", 1, ((1, 0), (0, 1)), 2),
                    limit=LIMIT)
         if g.chance(0.6):

@@ -1,9 +1,9 @@
 """The step's interpreter: a Step in NumPy, on memory as it lies at run time.
 
-All of memory is one array of bytes: the arena with its offsets, every argument, donated outputs in the bytes of their inputs. Threads
-are simulated: each runs the step's body up to the next barrier, one item after the other, in an order that is chosen; what a race
-could change, some order does. An item's stages are evaluated as they were scheduled, from the linearised accesses, packed operands
-through their panels. Floats are added up in f64, so results are those of ``ir.interpret`` but for sums that are stored in pieces.
+All of memory is one array of bytes: the arena with its offsets, every argument, donated outputs in the bytes of their inputs.
+Threads are simulated: each runs the step's body up to the next barrier, one item after the other, in an order that is chosen; what
+a race could change, some order does. An item's stages are evaluated as they were scheduled, from the linearised accesses, packed
+operands through their panels. Floats are added up in f64, so results are those of ``ir.interpret``.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def run_step(step: Step, arrays: Sequence[np.ndarray], threads: int = 1, order: 
              check: bool = True) -> list[np.ndarray]:
     """The outputs of a step for the program's inputs, which are left as they are.
 
-    ``order``: one of ``ORDERS``, or a function that picks one of the threads that can go on. ``check``: that every access lies in the
-    regions of its unit and item. Raises IRError if one does not, if an address is outside of its buffer, or if threads wait for
+    ``order``: one of ``ORDERS``, or a function that picks one of the threads that can go on. ``check``: that every access lies in
+    the regions of its unit and item. Raises IRError if one does not, if an address is outside of its buffer, or if threads wait for
     ever.
     """
     memory = _Memory(step)
@@ -234,7 +234,7 @@ class _Item:
 
     def _pack_routed(self, plan: Routed) -> None:
         axes = (*plan.lists, *plan.rows, plan.vector)
-        points = {**{a.name: range(a.extent) for a in (*plan.rows, plan.vector)}, **{a.name: self.points[a.name] for a in plan.lists}}
+        points = {a.name: range(a.extent) for a in (*plan.rows, plan.vector)} | {a.name: self.points[a.name] for a in plan.lists}
         read = self._read(plan.dense_buffer, plan.dense, axes, points).reshape(-1, plan.row_count, plan.vector.extent)
         packed = np.zeros((*read.shape[:2], plan.padded), plan.dtype.numpy)
         packed[:, :, :plan.vector.extent] = read
@@ -263,10 +263,11 @@ class _Item:
         """Raises IRError if elements are none of a buffer, or of none of the item's regions."""
         size = self.buffers[buffer].size
         if places.size and not (places.min() >= 0 and places.max() < size):
-            raise IRError(f"{self.launch}, item {self.number}: {buffer or 'panels'}[{places.min()}..{places.max()}] of {size} elements")
+            name = buffer or "panels"
+            raise IRError(f"{self.launch}, item {self.number}: {name}[{places.min()}..{places.max()}], which has {size} elements")
         if self.check and not self._allowed(buffer, write, stage)[places].all():
-            raise IRError(f"{self.launch}, item {self.number}: {'writes' if write else 'reads'} {buffer or 'panels'} outside of "
-                          "its regions")
+            how = "writes" if write else "reads"
+            raise IRError(f"{self.launch}, item {self.number}: {how} {buffer or 'panels'} outside of its regions")
 
     def _allowed(self, buffer: str, write: bool, stage: int) -> np.ndarray:
         """The elements of a buffer that the item's regions have; all of a local one."""
@@ -293,8 +294,8 @@ def _allow(allowed: np.ndarray, region: Region, points: Points, size: int) -> No
 
 def _grid(axes: Sequence[Axis], points: Points) -> dict[str, np.ndarray]:
     """The points of axes, each along a dimension of its own."""
-    return {axis.name: np.arange(points[axis.name].start, points[axis.name].stop).reshape([-1 if d == n else 1 for d in range(len(axes))])
-            for n, axis in enumerate(axes)}
+    sides = {axis.name: [-1 if d == n else 1 for d in range(len(axes))] for n, axis in enumerate(axes)}
+    return {name: np.arange(points[name].start, points[name].stop).reshape(side) for name, side in sides.items()}
 
 
 # Operands in panels
@@ -428,14 +429,15 @@ class _Evaluation:
         return data[:data.size // size * size].view(panel.dtype.numpy)[places]
 
     def _touch(self, buffer: str, places: np.ndarray, inside: np.ndarray, write: bool) -> None:
-        self.item.touch(buffer, np.broadcast_to(places, np.broadcast_shapes(places.shape, inside.shape))[
-            np.broadcast_to(inside, np.broadcast_shapes(places.shape, inside.shape))], write, self.number)
+        places, inside = np.broadcast_arrays(places, inside)
+        self.item.touch(buffer, places[inside], write, self.number)
 
     def _reduce(self, reduce: Reduce) -> np.ndarray:
         full = np.broadcast_to(self.values[reduce.arg], self.shape)
         kept = tuple(1 if n in self.folded else extent for n, extent in enumerate(self.shape))
         moved = np.moveaxis(full, self.folded, range(len(self.shape) - len(self.folded), len(self.shape)))
-        flat = moved.reshape((*(e for n, e in enumerate(self.shape) if n not in self.folded), prod(self.shape[n] for n in self.folded)))
+        kept_alone = tuple(e for n, e in enumerate(self.shape) if n not in self.folded)
+        flat = moved.reshape((*kept_alone, prod(self.shape[n] for n in self.folded)))
         return fold(reduce.kind, flat, reduce.dtype).reshape(kept)
 
     def _store(self, buffer: str, access: Access, value: np.ndarray, accumulate: bool) -> None:

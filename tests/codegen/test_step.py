@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ from leptonc.codegen.step import build, interleave, units
 from leptonc.codegen.step.build import build_step
 from leptonc.codegen.step.disjoint import Span, all_disjoint, disjoint
 from leptonc.codegen.step.interpret import ORDERS, run_step
-from leptonc.codegen.step.step import Barrier, Blocks, Launch, Parallel, Region, Serial, Statement, Step, Term
+from leptonc.codegen.step.step import FILES, Barrier, Blocks, Launch, Parallel, Region, Serial, Statement, Step, Term
 from leptonc.codegen.step.verify import verify_step
 from leptonc.errors import IRError
 from leptonc.ir.interpret import run_program
@@ -61,10 +63,12 @@ def small(name: str) -> Program:
         return lowered(lambda p, g: (p - 0.1 * g, (p * g).sum()), normal(64, 600), normal(64, 600), donate_argnums=0)
     if name == "products":
         return lowered(lambda x, w, v: nn.relu(x @ w) @ v.T, normal(96, 200), normal(200, 130), normal(170, 130))
-    if name == "both packed":
-        return lowered(lambda x, w: x @ w.T, normal(96, 1024), normal(512, 1024))
+    if name == "packed":
+        return lowered(lambda x, w: x @ w.T, normal(64, 512), normal(256, 512))
     if name == "routed":
-        return lowered(leptonc.grad(routed, argnums=(0, 1)), normal(4, 20, 20, 16), normal(3, 3, 16, 16))
+        return lowered(leptonc.grad(routed, argnums=(0, 1)), normal(4, 14, 14, 16), normal(3, 3, 16, 16))
+    if name == "looked up":
+        return lowered(leptonc.grad(routed, argnums=1), normal(4, 16, 16, 1), normal(3, 3, 1, 32))
     if name == "scattered":
         return lowered(lambda x, i, v: x.at[i].add(v) * 2, normal(300, 200), rng.integers(0, 300, 90), normal(90, 200))
     assert name == "model"
@@ -79,7 +83,7 @@ def routed(x: Any, w: Any) -> Any:
     return lnp.sum(nn.max_pool(nn.relu(nn.conv(x, w, padding=1)), 2) ** 2)
 
 
-SMALL = ("network", "blocks", "donated", "products", "both packed", "routed", "scattered", "model")
+SMALL = ("network", "blocks", "donated", "products", "packed", "routed", "looked up", "scattered", "model")
 
 
 def generated(number: int, gradient: bool) -> Program:
@@ -95,6 +99,11 @@ def inputs(program: Program, seed: int = 0) -> list[np.ndarray]:
         return rng.standard_normal(shape).astype(dtype) if dtype.kind == "f" else rng.integers(0, 2, shape).astype(dtype)
 
     return [array(program.buffers[n].type.shape, np.dtype(program.buffers[n].type.dtype.numpy)) for n in program.inputs]
+
+
+def test_small_programs_have_all_kinds_of_units():
+    found = {type(unit.schedule) for name in SMALL for unit in build_step(small(name), AVX512).units}
+    assert found == set(FILES)
 
 
 # No races
@@ -150,12 +159,13 @@ def test_barriers_are_found_necessary_by_running(rng):
         assert any(not np.array_equal(a, b) for run in runs for a, b in zip(run, right)), body
 
 
-def test_panels_of_two_operands_need_no_barrier_between():
-    step = build_step(small("both packed"), AVX512)
-    packs = [n for n, launch in enumerate(step.launches) if launch.unit.description.startswith("pack ")]
-    if len(packs) == 2:
-        at = [n for n, s in enumerate(step.body) if isinstance(s, Parallel) and s.launch in packs]
-        assert at[1] == at[0] + 1
+def test_a_filled_border_needs_no_barrier_before_what_it_surrounds():
+    step = build_step(case("vgg-small"), AVX512)
+    bodies = [step.body, *(s.otherwise for s in step.body if isinstance(s, Blocks))]
+    pairs = [(one.launch, other.launch) for body in bodies for one, other in pairwise(body)
+             if isinstance(one, Parallel) and isinstance(other, Parallel)]
+    assert [pair for pair in pairs if step.launches[pair[0]].unit.border and
+            step.launches[pair[0]].call == step.launches[pair[1]].call]
 
 
 # Planted faults in a step
@@ -436,7 +446,7 @@ def test_spans_that_are_called_disjoint_are(rng):
 def test_the_text_names_the_file_of_each_decision(golden):
     p, x, y = (np.ones(shape, np.float32) for shape in ((96, 130), (128, 96), (128, 130)))
     program = lowered(lambda p, x, y: (p - 0.1 * (x.T @ nn.relu(x @ p - y)), (p ** 2).sum()), p, x, y, donate_argnums=0)
-    golden("product.step", str(build_step(program, AVX512)).replace("test_step.py:", ""))
+    golden("product.step", re.sub(r" +test_step\.py:\d+", "", str(build_step(program, AVX512))))
 
 
 def test_the_text_shows_blocks_and_barriers():

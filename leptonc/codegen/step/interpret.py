@@ -419,8 +419,8 @@ class _Evaluation:
         self._touch(load.buffer, places, inside, False)
         buffer = self.item.buffers[load.buffer]
         if not inside.any():
-            return np.full(np.broadcast_shapes(places.shape, inside.shape), load.pad or 0, buffer.dtype)
-        return np.where(inside, buffer[places], np.asarray(load.pad or 0).astype(buffer.dtype))
+            return np.full(np.broadcast_shapes(places.shape, inside.shape), 0 if load.pad is None else load.pad, buffer.dtype)
+        return np.where(inside, buffer[places], np.asarray(0 if load.pad is None else load.pad).astype(buffer.dtype))
 
     def _load_panel(self, panel: _Panel) -> np.ndarray:
         places, size = panel.places(self.grid), panel.dtype.itemsize

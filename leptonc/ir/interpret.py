@@ -145,7 +145,7 @@ class _Stage:
         moved = np.moveaxis(full, self.folded, range(len(self.shape) - len(self.folded), len(self.shape)))
         flat = moved.reshape((*(e for n, e in enumerate(self.shape) if n not in self.folded),
                               prod(self.shape[n] for n in self.folded)))
-        return _fold(reduce.kind, flat, reduce.dtype).reshape(kept)
+        return fold(reduce.kind, flat, reduce.dtype).reshape(kept)
 
     def _store(self, store: Store) -> None:
         target = self.env[store.buffer]
@@ -164,7 +164,7 @@ class _Stage:
             target[where] = value[keep]
 
 
-def _fold(kind: str, x: np.ndarray, dtype: DType) -> np.ndarray:
+def fold(kind: str, x: np.ndarray, dtype: DType) -> np.ndarray:
     """Over the last axis; float sums in f64, so that the oracle is the more exact one."""
     with np.errstate(all="ignore"):
         if kind in ("sum", "prod"):

@@ -48,6 +48,7 @@ from leptonc.passes.conv.squares import (
 from leptonc.passes.loops.draft import Draft, Task, buffer_name, index_at, tidy
 
 GAIN = 1.2  # how much less work it must be
+LEAST_POSITIONS = 1024  # of results: of fewer, many gradients are sums of few products, and rounding errors of the others' size
 MOST_BYTES = 256 * 1024 * 1024  # that transformed squares may take
 NEAR_BYTES = 16 * 1024 * 1024  # transformed squares that are still in L3 when they are multiplied
 NEAR, FAR = 8, 24  # what writing a vector of them and reading it costs, in multiply-adds, where they are and where they are not
@@ -157,7 +158,7 @@ def _best(found: WeightGrad, ends: bool) -> Square | None:
     """The squares that take least work; None if the direct sum takes hardly more. They may reach beyond an image that ``ends``:
     there are no cotangents."""
     depth, col = found.depth.extent, found.col.extent
-    if min(depth, col) < LEAST_CHANNELS:
+    if min(depth, col) < LEAST_CHANNELS or prod(a.extent for a in found.stage.reduce_axes) < LEAST_POSITIONS:
         return None
     work, _, plan = min(((_work(found, plan), n, plan) for n, plan in enumerate(_plans(found, ends))), default=(0.0, 0, None))
     direct = prod(a.extent for a in found.stage.axes)

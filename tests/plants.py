@@ -109,7 +109,7 @@ PASSES = (
           "return replace(kernel, params=tuple(replace(p, init=None) for p in params), stages=tuple(stages))\n", "halo", "halo_made",
           "a border that nobody fills"),
     Plant("fuse-pad", MERGE, "return result.tobytes() == np.asarray(load.pad).astype(result.dtype).tobytes()", "return True",
-          "fuse", "pad_of_sum", "1 + 0 for exp of a padding of 0 is 1"),
+          "fuse", "pad_of_sum", "1 + a padding of 0 is 1"),
     Plant("fuse-cut", MERGE, " or any(shapes[inst.buffer][d] != shape[d] for d in guarded)", "", "fuse", "pads", "reads beyond a cut"),
     Plant("fuse-own-pad", MERGE, "own = inst.pad if inst.pad is not None or pad is None else inst.dtype.numpy.type(pad).item()",
           "own = pad", "fuse", "cut_of_pad", "the inner pad's value lost"),

@@ -344,6 +344,11 @@ def donated_early() -> Made:
     return leptonc.jit(lambda a, w: (a * 2 + 1, w @ a), donate_argnums=0), (r(12, 8), r(5, 12))
 
 
+def donated_large() -> Made:
+    """Large enough for threads to share."""
+    return leptonc.jit(lambda a, w: (lnp.tanh(a) + 1, w @ a), donate_argnums=0), (r(600, 400), r(50, 600))
+
+
 def taken_over() -> Made:
     """A temporary in the place of another, and then one that wants a place."""
     def f(x: Any, a: Any, b: Any) -> Any:

@@ -20,7 +20,8 @@ from tests.plants import PLANTS, Plant
 
 ROOT = Path(__file__).parents[1]
 BY_NAME = {plant.name: plant for plant in PLANTS}
-NAMED = re.compile(r"^(?:after ')?(race(?=:)|(?<=after ')[a-z -]+(?='))")  # races are found by the step verifier, after all passes
+NAMED = re.compile(r"^(?:after ')?((?<=after ')[a-z -]+(?=')|race(?=:)|one block of memory)")
+RACE = ["race", "one block of memory"]  # what the step's verifier says, after all passes
 
 
 def edited(source: str, plant: Plant) -> str:
@@ -109,6 +110,8 @@ def is_named(plant: Plant) -> bool:
 
 
 def steps_of(plant: Plant) -> list[str]:
+    if plant.step == "race":
+        return RACE
     return [plant.step] if plant.step == "machine code" else plant.step.split()
 
 

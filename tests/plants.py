@@ -194,7 +194,7 @@ CODE = (
     Plant("filling-margin", "codegen/loops/filling.py", "for span in ((0, low), (high, extent)):", "for span in ((0, low),):", MACHINE, "halo_made",
           "the border at the high end is not filled"),
     Plant("donated-region", BUILD, "return Memory(f\"b{number if buffer.donated is None else buffer.donated}\"", "return Memory(f\"b{number}\"",
-          RACE, "donated_early", "donated input and output seen as different memory", "tests/codegen/test_step.py tests/codegen/test_interleave.py"),
+          RACE, "donated_large", "donated input and output seen as different memory", "tests/codegen/test_step.py tests/codegen/test_interleave.py"),
     Plant("barrier", BUILD, "            if barrier is not None:\n", "            if False:\n", RACE, "large_arena", "no barriers at all",
           "tests/codegen/test_step.py tests/test_threads.py"),
     Plant("interleave-crosses", INTERLEAVE, "return self.conflicts(other) and not self.shares(other)", "return False", RACE, "cnn",

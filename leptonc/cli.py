@@ -1,4 +1,4 @@
-"""The command line: ``leptonc dump``, ``leptonc bench``, ``leptonc info``."""
+"""The command line: ``leptonc dump``, ``leptonc check``, ``leptonc bench``, ``leptonc info``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 
 import leptonc
 from leptonc import config, driver
+from leptonc.check import add_check
 from leptonc.errors import LeptonError
 from leptonc.ir.types import parse_type
 from leptonc.jit import Jitted, jit
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"leptonc {leptonc.__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     _add_dump(commands)
+    add_check(commands, _trace)
     _add_bench(commands)
     info = commands.add_parser("info", help="what this machine and installation look like to leptonc")
     info.set_defaults(run=_info)

@@ -40,6 +40,10 @@ class IRError(LeptonError):
     """A graph or program that does not parse or does not verify."""
 
 
+class ValidationError(IRError):
+    """A step of the compiler changed what a program computes: found by running the program before and after it."""
+
+
 class TreeError(LeptonError, ValueError):
     """Nested containers whose structures differ, or one that cannot be flattened."""
 

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
+from typing import ClassVar
 
 from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program
 from leptonc.ir.types import DType, TensorType, i32
@@ -48,6 +49,7 @@ class SpreadWinograd:
     """Replaces the kernel of a convolution by its phases, where that is less work than by tiles."""
 
     name: str = "spread-winograd"
+    changes: ClassVar[tuple[str, ...]] = ("rounding", "special values")  # transforms' constants are rounded; infinities become NaN
 
     def __call__(self, program: Program) -> Program:
         draft = Draft(program)

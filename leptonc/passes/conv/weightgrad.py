@@ -27,6 +27,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
+from typing import ClassVar
 
 from leptonc.ir.kernel import Apply, Axis, Index, Kernel, Load, Param, Program, Reduce, Stage, Store
 from leptonc.ir.structure import factors, is_product_sum
@@ -59,6 +60,7 @@ class WinogradWeightGrad:
     """Replaces the kernel of a convolution's weight gradient by four, where that is less work."""
 
     name: str = "winograd-weight-grad"
+    changes: ClassVar[tuple[str, ...]] = ("rounding", "special values")  # transforms' constants are rounded; infinities become NaN
 
     def __call__(self, program: Program) -> Program:
         draft = Draft(program)

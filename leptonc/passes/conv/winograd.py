@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from math import inf, prod
+from typing import ClassVar
 
 from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Stage, divisors
 from leptonc.ir.types import TensorType, i32
@@ -54,6 +55,7 @@ class Winograd:
 
     local_bytes: int = 640 * 1024
     name: str = "winograd"
+    changes: ClassVar[tuple[str, ...]] = ("rounding", "special values")  # transforms' constants are rounded; infinities become NaN
 
     def __call__(self, program: Program) -> Program:
         draft = Draft(program)

@@ -16,6 +16,7 @@ class Donate:
     element by element; otherwise it is computed elsewhere and copied over at the end."""
 
     name: str = "donate"
+    required = True
 
     def __call__(self, program: Program) -> Program:
         draft = Draft(program)

@@ -14,6 +14,7 @@ class PlanMemory:
     """Give every temporary its place in the arena."""
 
     name: str = "plan-memory"
+    required = True
 
     def __call__(self, program: Program) -> Program:
         first, last = _lifetimes(program)

@@ -140,7 +140,7 @@ def parse_type(text: str) -> TensorType:
     """``f32[2,3]`` -> TensorType. Raises IRError for anything else."""
     match = _TYPE_TEXT.match(text.strip())
     if not match or match[1] not in DTYPES:
-        raise IRError(f"{text!r} is no tensor type; expected something like f32[2,3], dtype one of {', '.join(DTYPES)}")
+        raise IRError(f"{text!r:.60} is no tensor type; expected something like f32[2,3], dtype one of {', '.join(DTYPES)}")
     return TensorType(tuple(int(d) for d in match[2].split(",") if d), DTYPES[match[1]])
 
 

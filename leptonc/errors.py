@@ -28,7 +28,7 @@ class LeptonError(Exception):
 
     def __init__(self, message: str = "", line: object = None):
         super().__init__(message)
-        self.line = users_line() if line is None else line
+        self.line = users_line(programs=False) if line is None else line
 
     @property
     def message(self) -> str:

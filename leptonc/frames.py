@@ -61,11 +61,12 @@ def _is_own(names: dict[str, Any]) -> bool:
     return module.partition(".")[0] == OWN and not module.startswith(PROGRAMS)
 
 
-def users_line() -> Loc | None:
-    """The line of the innermost frame that is the user's; None where there is none."""
+def users_line(programs: bool = True) -> Loc | None:
+    """The line of the innermost frame that is the user's; None where there is none. ``programs`` counts those that come with leptonc
+    as users."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__") != COMMANDS:
-        if is_users(frame):
+        if is_users(frame) and (programs or not str(frame.f_globals.get("__name__")).startswith(PROGRAMS)):
             return Loc(frame.f_code.co_filename, frame.f_lineno)
         frame = frame.f_back
     return None

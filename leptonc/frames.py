@@ -62,8 +62,8 @@ def _is_own(names: dict[str, Any]) -> bool:
 
 
 def users_line(programs: bool = True) -> Loc | None:
-    """The line of the innermost frame that is the user's; None where there is none. ``programs`` counts those that come with leptonc
-    as users."""
+    """The line of the innermost frame that is the user's; None where there is none. ``programs`` counts those that come with
+    leptonc as users."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__") != COMMANDS:
         if is_users(frame) and (programs or not str(frame.f_globals.get("__name__")).startswith(PROGRAMS)):

@@ -8,6 +8,7 @@
 | LEPTONC_CACHE | 0: compiled code is neither kept nor looked for on disk | 1 |
 | LEPTONC_VALIDATE | 1: every step of a compilation is checked by running it before and after (leptonc.validation) | 0 |
 | LEPTONC_CACHE_DIR | where compiled objects are kept | leptonc/ under XDG_CACHE_HOME or ~/.cache |
+| LEPTONC_TRACEBACK | full: tracebacks show leptonc's own frames too | short |
 """
 
 from __future__ import annotations
@@ -56,6 +57,11 @@ def set_num_threads(n: int | None) -> None:
 def debug_level() -> int:
     """LEPTONC_DEBUG, 0 (silent) to 5 (assembly); each level prints what the lower ones do as well."""
     return _int_setting("LEPTONC_DEBUG", 0, MAX_DEBUG) or 0
+
+
+def full_traceback() -> bool:
+    """LEPTONC_TRACEBACK: whether tracebacks show leptonc's own frames. Asked while an error is raised, so it raises none."""
+    return os.environ.get("LEPTONC_TRACEBACK") == "full"
 
 
 def cache_enabled() -> bool:

@@ -130,9 +130,12 @@ def _manager(passes: Sequence[Any], options: Options, skipped: int = 0) -> PassM
                        observe=_observer(options))
 
 
-def check_names(names: Sequence[str]) -> None:
-    """Raises LeptonError if one of them is no pass."""
-    PassManager((*GRAPH_PASSES, *PROGRAM_PASSES), disable=frozenset(names))
+def check_names(names: Sequence[str], disabled: Sequence[str] = ()) -> None:
+    """Raises LeptonError if one of them is no pass, or if one of those disabled always runs."""
+    passes = (*GRAPH_PASSES, *PROGRAM_PASSES)
+    PassManager(passes, disable=frozenset(disabled))
+    for name in names:
+        PassManager(passes, stop_after=name)
 
 
 def optimize(graph: Graph, options: Options = Options()) -> Graph:

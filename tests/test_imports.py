@@ -13,7 +13,7 @@ ROOT = Path(leptonc.__file__).parent
 
 # What a part may import of the others. The rest of the package (trace, jit, numpy, nn ...) is "api".
 ALLOWED = {
-    "leaf": set[str](),  # errors, config, target, abi, cache, memory
+    "leaf": set[str](),  # errors, frames, public, config, target, abi, cache, memory ...
     "tree": {"leaf"},
     "ir": {"leaf"},
     "validation": {"leaf", "ir"},
@@ -28,7 +28,7 @@ ALLOWED = {
     "cli": {"leaf", "tree", "ir", "validation", "driver", "api", "front", "top", "bench"},
     "bench": {"leaf", "tree", "ir", "codegen", "runtime", "driver", "api", "front", "top"},
 }
-LEAVES = {"errors", "config", "cpus", "target", "abi", "cache", "memory"}
+LEAVES = {"errors", "frames", "public", "substitutes", "config", "cpus", "target", "abi", "cache", "memory"}
 PARTS = {"ir", "validation", "ops", "passes", "codegen", "runtime", "driver", "tree", "cli", "bench"}
 PEERS = {"torch", "onnx", "onnxruntime", "jax", "tensorflow", "matplotlib"}
 FRONT = {"numpy", "lax", "scan", "nn", "optim", "random"}

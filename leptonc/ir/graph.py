@@ -14,19 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from leptonc.frames import Loc
 from leptonc.ir.printing import Printed
 from leptonc.ir.types import DType, TensorType, dtype_of
-
-
-@dataclass(frozen=True)
-class Loc:
-    """A line of the user's program."""
-
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.file.rsplit('/', 1)[-1]}:{self.line}"
 
 
 @dataclass(frozen=True)

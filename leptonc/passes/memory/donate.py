@@ -18,6 +18,7 @@ class Donate:
 
     name: str = "donate"
     places: ClassVar[bool] = True
+    required: ClassVar[bool] = True
 
     def __call__(self, program: Program) -> Program:
         draft = Draft(program)

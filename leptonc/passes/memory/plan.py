@@ -16,6 +16,7 @@ class PlanMemory:
 
     name: str = "plan-memory"
     places: ClassVar[bool] = True
+    required: ClassVar[bool] = True
 
     def __call__(self, program: Program) -> Program:
         first, last = _lifetimes(program)

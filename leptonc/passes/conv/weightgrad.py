@@ -29,7 +29,7 @@ from itertools import product
 from math import prod
 from typing import ClassVar
 
-from leptonc.ir.kernel import Apply, Axis, Index, Kernel, Load, Param, Program, Reduce, Stage, Store
+from leptonc.ir.kernel import Apply, Axis, Const, Index, Kernel, Load, Param, Program, Reduce, Stage, Store
 from leptonc.ir.structure import factors, is_product_sum
 from leptonc.ir.types import TensorType, bool_, i32
 from leptonc.passes.conv.squares import (
@@ -326,6 +326,7 @@ def _gradient(found: WeightGrad, plan: Square, m: Param, met: Param) -> Kernel:
         place = {tap.name: Index(offset=n) for tap, n in zip(found.taps, (y, x))}
         kept = code.push(Load(met.name, (Index(offset=y), Index(offset=x), *at), bool_))
         total = code.push(Apply("mul", (sums[y][x], code.push(Apply("cast", (kept,), code.dtype))), code.dtype))
+        total = code.push(Apply("add", (total, code.push(Const(0.0, code.dtype))), code.dtype))  # the zero of sums, not -0.0
         stores += with_epilogue(code, stage, found.reduce, total, place)
     made = tidy(Stage((found.depth, found.col), tuple(code.insts), tuple(stores)))
     still = {i.buffer for i in made.insts if isinstance(i, Load)}

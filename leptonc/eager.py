@@ -46,13 +46,15 @@ def eager_call() -> Iterator[bool]:
 class EagerArray(ArrayMethods, np.ndarray):  # type: ignore[misc]  # its methods take what traced values' take
     """A NumPy array that does what a traced value does, and has its elements. Made by leptonc only.
 
-    ``weak`` says that it stands for a Python scalar, as on a traced value.
+    ``weak`` says that it stands for a Python scalar, as on a traced value; ``given`` that it depends on arguments of the function
+    that runs op by op, and so would be traced: as an index it is not checked, but means what it means there.
     """
 
-    __slots__ = ("weak",)
+    __slots__ = ("given", "weak")
 
     def __array_finalize__(self, obj: Any) -> None:
         self.weak = False
+        self.given = getattr(obj, "given", False)
 
     def _error(self, what: str, why: str, fix: str | None) -> LeptonError:
         return op_error(what, why, {"x": self}, fix, ArgumentError)
@@ -128,5 +130,10 @@ def argument(x: np.ndarray, weak: bool = False) -> EagerArray:
     """The caller's array, or that of a Python scalar, as a function sees it that must not write to it."""
     view = x.view(EagerArray)
     view.flags.writeable = False
-    view.weak = weak
+    view.weak, view.given = weak, True
     return view
+
+
+def is_given(x: Any) -> bool:
+    """Whether x depends on arguments of a function that runs op by op."""
+    return isinstance(x, EagerArray) and x.given

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from leptonc.arithmetic import add, bitwise_and, equal, greater_equal, less, multiply
-from leptonc.eager import plain
+from leptonc.eager import is_given, plain
 from leptonc.errors import (
     ArgumentError,
     DtypeError,
@@ -78,6 +78,11 @@ def parse(x: Any, index: Any) -> Index:
     return Index(_entries(x, _without_masks(x, given)))
 
 
+def _is_traced(item: Any) -> bool:
+    """Whether an entry of an index is traced, or would be if the function did not run op by op: it is not checked."""
+    return isinstance(item, Tracer) or is_given(item)
+
+
 def _axes_used(item: Any) -> int:
     """How many axes of x an item of the index uses up."""
     if item is None or item is Ellipsis:
@@ -116,7 +121,7 @@ def _entry(x: Any, axis: int, item: Any, advanced: bool) -> Any:
     n = x.shape[axis]
     if isinstance(item, slice):
         return _slice_window(x, item, n)
-    if isinstance(item, Tracer):
+    if _is_traced(item):
         return item
     position = np.where(np.asarray(item) < 0, np.asarray(item) + n, item)
     if ((position < 0) | (position >= n)).any():
@@ -142,7 +147,7 @@ def _item(x: Any, item: Any) -> Any:
     """One item of an index as an int, a slice, None, Ellipsis, a mask or an integer array."""
     if item is None or item is Ellipsis or isinstance(item, slice):
         return item
-    if isinstance(item, Tracer):
+    if isinstance(item, Tracer) or (is_given(item) and item.dtype.kind in "iu"):
         return _traced_item(x, item)
     array = np.zeros(0, np.int64) if isinstance(item, list) and not item else asarray(item, "index")
     if array.dtype.kind == "b":
@@ -155,7 +160,7 @@ def _item(x: Any, item: Any) -> Any:
     return int(array) if array.ndim == 0 else array.astype(np.int64)
 
 
-def _traced_item(x: Any, item: Tracer) -> Tracer:
+def _traced_item(x: Any, item: Any) -> Any:
     if item.dtype.kind == "b":
         raise _fail("a traced bool mask gives a shape that depends on data", x,
                     "use leptonc.numpy.where(mask, x, other)", TracerError)
@@ -234,7 +239,7 @@ def _linear_index(shape: tuple[int, ...], parsed: Index) -> tuple[Any, tuple[int
 
 def _in_range(index: Any, n: int) -> Any:
     """Negative positions wrapped once, the rest clamped: as ``take`` does for one axis."""
-    if not isinstance(index, Tracer):
+    if not _is_traced(index):
         return index
     wrapped = _wrap(index, n)
     low = bind("max", wrapped, _full(wrapped, 0))
@@ -246,7 +251,7 @@ def _full(like: Any, number: Any) -> Any:
 
 
 def _wrap(index: Any, n: int) -> Any:
-    return bind("select", less(index, 0), add(index, n), index) if isinstance(index, Tracer) else index
+    return bind("select", less(index, 0), add(index, n), index) if _is_traced(index) else index
 
 
 _UNINDEXED = object()
@@ -288,7 +293,7 @@ class IndexedUpdate:
 
 def _update(x: Any, parsed: Index, index: Any, values: Any, accumulate: bool) -> Any:
     values = cast(values, x.dtype)
-    traced = [e for e in parsed.axes if isinstance(e, Tracer)]
+    traced = [e for e in parsed.axes if _is_traced(e)]
     if all(e.step == 1 if isinstance(e, Window) else e.shape == () for e in parsed.axes):
         return _update_window(x, parsed, values, accumulate)
     if not traced:
@@ -314,7 +319,7 @@ def _update_window(x: Any, parsed: Index, values: Any, accumulate: bool) -> Any:
     new = _reshape(_stretch(x, values, shape), size)
     new = add(old, new) if accumulate else new
     for start, n in zip(starts, x.shape):
-        if isinstance(start, Tracer):
+        if _is_traced(start):
             inside = bitwise_and(greater_equal(start, 0), less(start, n))
             new = bind("select", broadcast(inside, size), new, old)
     return bind("dynamic_update_slice", x, new, *starts)
@@ -384,10 +389,9 @@ def _set_rows(x: Any, position: Any, updates: Any, axis: int) -> Any:
     return bind("select", changed, new, x)
 
 
-def _lift_like(traced: Tracer, array: np.ndarray) -> Tracer:
+def _lift_like(traced: Any, array: np.ndarray) -> Any:
     trace = current_trace(traced)
-    assert trace is not None
-    return trace.lift(array)
+    return array if trace is None else trace.lift(array)
 
 
 def _split_axes(x: Any, shape: tuple[int, ...], axes: list[int], front: int) -> Any:

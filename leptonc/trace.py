@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from leptonc import tree
-from leptonc.eager import as_eager, jit_disabled
+from leptonc.eager import as_eager, is_given, jit_disabled
 from leptonc.errors import DtypeError, TracerError, describe, op_error
 from leptonc.frames import Loc, is_own_code, users_line
 from leptonc.ir.builder import Builder
@@ -148,13 +148,17 @@ def bind(op_name: str, *args: Any, regions: tuple[Graph, ...] = (), **attrs: Any
     op, arrays = get_op(op_name), [asarray(x, "operand") for x in args]
     op.infer(*map(type_of_array, arrays), **attrs)  # eager mode gives the errors that tracing gives
     out = op.eager(*arrays, **attrs)
-    return tuple(known(np.asarray(x)) for x in out) if isinstance(out, tuple) else known(np.asarray(out))
+    return tuple(known(np.asarray(x), args) for x in out) if isinstance(out, tuple) else known(np.asarray(out), args)
 
 
-def known(array: np.ndarray) -> np.ndarray:
+def known(array: np.ndarray, made_of: Sequence[Any] = ()) -> np.ndarray:
     """An array that leptonc made, as the code that asked for it should see it: an EagerArray where it may meet traced values, or
-    stands for one."""
-    return as_eager(array) if tracing() or jit_disabled() else array
+    stands for one, which depends on arguments if what it is made of does."""
+    if not (tracing() or jit_disabled()):
+        return array
+    out = as_eager(array)
+    out.given = any(is_given(x) for x in made_of)
+    return out
 
 
 def call_graph(graph: Graph, args: Sequence[Any]) -> tuple[Any, ...]:
@@ -162,7 +166,7 @@ def call_graph(graph: Graph, args: Sequence[Any]) -> tuple[Any, ...]:
     trace = current_trace(*args)
     if trace is not None:
         return trace.inline(graph, args)
-    return tuple(known(x) for x in evaluate(graph, [asarray(x, "operand") for x in args]))
+    return tuple(known(x, args) for x in evaluate(graph, [asarray(x, "operand") for x in args]))
 
 
 def cast(x: Any, dtype: Any) -> Any:
@@ -171,7 +175,7 @@ def cast(x: Any, dtype: Any) -> Any:
     target = dtype_of(numpy_dtype(dtype))
     if not isinstance(x, Tracer):
         rounds = target.is_int and getattr(x, "dtype", np.dtype(type(x) if is_weak(x) else int)).kind == "f"
-        return known(get_op("cast").eager(asarray(x, "operand"), dtype=target) if rounds else asarray(x, "operand", dtype))
+        return known(get_op("cast").eager(asarray(x, "operand"), dtype=target) if rounds else asarray(x, "operand", dtype), (x,))
     if x.type.dtype == target:
         return Tracer(x.trace, x.value, x.loc, False, x.label) if x.weak else x
     return bind("cast", x, dtype=target)

@@ -192,3 +192,23 @@ def test_masked_arrays_are_errors():
         with pytest.raises(LeptonError, match="masked array"):
             use(masked)
     assert lnp.sum(masked.filled(0)) == 2
+
+
+OUT_OF_RANGE = {
+    "scalar": (lambda x, i: x[i], X, np.array(7)),
+    "negative": (lambda x, i: x[i], X, np.array(-9)),
+    "rows": (lambda x, r: x[r], X, np.array([0, 5, -7])),
+    "pairs": (lambda x, r: x[r, r], X, np.array([0, 5, -7])),
+    "computed": (lambda x, r: x[r * 2 + 1], X, ROWS),
+    "cast": (lambda x, r: x[r.astype("i32")], X, np.array([0.0, 9.0])),
+    "set": (lambda x, i: x.at[i].set(-1), X, np.array(3)),
+    "set rows": (lambda x, r: x.at[r].set(-1), X, np.array([1, 9])),
+    "add rows": (lambda x, r: x.at[:, r].add(x[:, r]), X, np.array([1, 9, -4, -5])),
+    "table": (lambda r: lnp.asarray(TABLE)[r], np.array([2, 99])),
+}
+
+
+@pytest.mark.parametrize("program", OUT_OF_RANGE.values(), ids=OUT_OF_RANGE)
+def test_indices_that_are_arguments_mean_the_same(program):
+    """They are known op by op, and still read the nearest element and write nothing, as they do compiled."""
+    test_compiled_and_eager_agree(program)

@@ -48,7 +48,8 @@ def test_the_same_results(rng):
     np.testing.assert_allclose(leptonc.jit(model)(params, x), predict(x), rtol=1e-5, atol=1e-5)
     (step,) = steps(predict)
     names = [slot.name for slot in step.inputs]
-    assert "params['conv']" not in names and "params['variance']" not in names, names
+    # the convolution's weights are looked at where one of them is 0
+    assert "params['variance']" not in names, names
     assert any(name.startswith("prepared") for name in names) and any(name.startswith("computed") for name in names)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from leptonc.ir.digest import digest
 from leptonc.ir.graph import Graph
 from leptonc.ir.kernel import Program
 from leptonc.ir.verify import verify_memory, verify_program
+from leptonc.lazy import cached_property
 from leptonc.passes.conv.staged_winograd import SpreadWinograd
 from leptonc.passes.conv.weightgrad import WinogradWeightGrad
 from leptonc.passes.conv.winograd import Winograd

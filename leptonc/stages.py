@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from leptonc import driver, tree
 from leptonc.errors import DonationError, DtypeError, LeptonError, ShapeError, TreeError
 from leptonc.ir.graph import Graph
 from leptonc.ir.kernel import Program
+from leptonc.lazy import cached_property
 from leptonc.signature import Signature, as_leaf, key_text, leaf_key
 from leptonc.treecode import Builder, Flattener, builder, flattener
 

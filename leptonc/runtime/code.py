@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
+
+from leptonc.lazy import cached_property
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 
 from leptonc import cache
 from leptonc.errors import CompileError
+from leptonc.exclusive import compiling
 from leptonc.ir.digest import digest
 from leptonc.ir.graph import Graph
 from leptonc.ir.kernel import Program
@@ -46,8 +47,9 @@ from leptonc.passes.memory.donate import Donate
 from leptonc.passes.memory.order import OrderKernels
 from leptonc.passes.memory.plan import PlanMemory, memory_report
 from leptonc.runtime.code import Code, Slot, from_bytes, to_bytes
+from leptonc.runtime.elf import LoadedObject
 from leptonc.runtime.executable import Executable
-from leptonc.runtime.pool import install
+from leptonc.runtime.pool import SUPPORT_FUNCTIONS, install
 from leptonc.target import Target, host_target
 
 if TYPE_CHECKING:
@@ -194,19 +196,15 @@ class Compiled:
 
     @cached_property
     def module(self) -> Module:
-        from leptonc.codegen.step.module import emit_program
-
         verify_memory(self.program)  # a program may come from its text, or from fewer passes than all
-        return emit_program(self.program, self.target)
+        return _emitted(self.program, self.target)
 
     @cached_property
     def code(self) -> Code:
         """The object with its interface; compiled now if it did not come from the cache."""
         if self._code is not None:
             return self._code
-        from leptonc.codegen.llvm.assemble import compile_object
-
-        return self._code_of(self.module, compile_object(self.module.text, self.target))
+        return self._code_of(self.module, _assembled(self.module.text, self.target))
 
     def _code_of(self, module: Module, data: bytes) -> Code:
         program = self.program
@@ -221,11 +219,8 @@ class Compiled:
 
     def in_parts(self) -> tuple[Executable, Module]:
         """The program once more, each kernel callable on its own (``module.parts``): to measure them."""
-        from leptonc.codegen.llvm.assemble import compile_object
-        from leptonc.codegen.step.module import emit_program
-
-        module = emit_program(self.program, self.target, parts=True)
-        return Executable(self._code_of(module, compile_object(module.text, self.target))), module
+        module = _emitted(self.program, self.target, parts=True)
+        return Executable(self._code_of(module, _assembled(module.text, self.target))), module
 
     @cached_property
     def executable(self) -> Executable:
@@ -244,9 +239,10 @@ class Compiled:
         return schedule + self.module.text
 
     def asm_text(self) -> str:
-        from leptonc.codegen.llvm.assemble import compile_asm
+        with compiling():
+            from leptonc.codegen.llvm.assemble import compile_asm
 
-        return compile_asm(self.module.text, self.target)
+            return compile_asm(self.module.text, self.target)
 
     def memory_analysis(self) -> MemoryAnalysis:
         """What a call keeps in memory."""
@@ -258,6 +254,19 @@ class Compiled:
         donated = sum(b.type.nbytes for b in program.buffers if b.donated is not None)
         rows = tuple((name, str(b.type), first, last) for name, b, first, last in memory_report(program))
         return MemoryAnalysis(total("input"), total("output"), donated, total("constant"), self.code.arena_bytes, rows)
+
+
+def _emitted(program: Program, target: Target, parts: bool = False) -> Module:
+    with compiling():
+        from leptonc.codegen.step.module import emit_program
+    return emit_program(program, target, parts=parts)
+
+
+def _assembled(text: str, target: Target) -> bytes:
+    with compiling():
+        from leptonc.codegen.llvm.assemble import compile_object
+
+        return compile_object(text, target)
 
 
 def compile_program(program: Program, target: Target | None = None) -> Compiled:
@@ -337,21 +346,29 @@ def emit(program: Program, stage: str) -> str:
     return {"step": compiled.step_text, "llvm": compiled.llvm_text, "asm": compiled.asm_text}[stage]()
 
 
-def _pool_code() -> bytes:
-    """The thread pool's object, from the cache if it is there."""
+def _pool_object() -> LoadedObject:
+    """The thread pool's code, from the cache if what is there can be loaded."""
     target = host_target()
     key = cache.key_of([b"pool", repr(target).encode()])
-    data = cache.load(key)
-    if data is None:
-        from leptonc.codegen.llvm.assemble import compile_object
-        from leptonc.codegen.support.threads import support_module
-
-        data = compile_object(support_module(target), target)
+    try:
+        return _loaded_support(cache.load(key) or b"")
+    except CompileError:
+        with compiling():
+            from leptonc.codegen.support.threads import support_module
+        data = _assembled(support_module(target), target)
         cache.store(key, data)
-    return data
+        return _loaded_support(data)
 
 
-install(_pool_code)
+def _loaded_support(data: bytes) -> LoadedObject:
+    """Raises CompileError unless all that is asked of it later is there."""
+    loaded = LoadedObject(data)
+    for name in SUPPORT_FUNCTIONS:
+        loaded.address(name)
+    return loaded
+
+
+install(_pool_object)
 
 __all__ = [
     "GRAPH_PASSES", "PROGRAM_PASSES", "Compiled", "MemoryAnalysis", "Options",

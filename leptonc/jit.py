@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import sys
-import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
 from types import MethodType
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 
 from leptonc import config, tree
 from leptonc.errors import LeptonError, TracerError
+from leptonc.programs import PROGRAMS_KEPT, Programs
 from leptonc.promotion import PYTHON_SCALARS, SUPPORTED
 from leptonc.signature import (
     Options,
@@ -36,6 +38,8 @@ _jitted: weakref.WeakSet[Jitted] = weakref.WeakSet()
 class Jitted:
     """A function that compiles for each new signature it is called with: structure, shapes, dtypes, static values.
 
+    It keeps the ``PROGRAMS_KEPT`` programs that were called last, and the memory of their intermediates for fewer. Calls from
+    several threads run side by side; who gives one array away in two of them at once must see to it that they take turns.
     ``example_args`` is what it can be traced with for inspection, if anything was given.
     """
 
@@ -45,11 +49,11 @@ class Jitted:
         self.options = options
         self.example_args = example_args
         self._name = function_name(f)
-        self._cache: dict[Any, Compiled] = {}
-        self._names: dict[tree.TreeDef, list[str]] = {}
-        self._signatures: list[Signature] = []
-        self._lock = threading.RLock()
+        self._programs: Programs[Compiled] = Programs()
+        self._compiles: deque[tuple[int, Signature]] = deque(maxlen=PROGRAMS_KEPT)
+        self._numbers = itertools.count()
         self._last_treedef: tree.TreeDef | None = None
+        self._last_names: tuple[tree.TreeDef | None, list[str]] = (None, [])
         self._shortcut: Shortcut | None = None  # of the program that ran last
         _jitted.add(self)
 
@@ -68,8 +72,9 @@ class Jitted:
         if plainly:
             return self._call_plainly(args, kwargs, dynamic)
         compiled, leaves = self._find(args, kwargs, dynamic, static)
+        result = compiled.run([np.asarray(leaf) for leaf in leaves])
         self._shortcut = compiled.shortcut
-        return compiled.run([np.asarray(leaf) for leaf in leaves])
+        return result
 
     def compiled_for(self, *args: Any, **kwargs: Any) -> Compiled:
         """The program that a call with these arguments would run, compiled if it is not there yet."""
@@ -79,9 +84,7 @@ class Jitted:
         leaves, treedef = self._flattened(dynamic)
         leaves = self._concrete(leaves, treedef)
         key = (treedef, tuple([_key(leaf) for leaf in leaves]), static)
-        compiled = self._cache.get(key)
-        if compiled is None:
-            compiled = self._compile(key, args, kwargs)
+        compiled = self._programs.find(key, lambda: self._compile(leaves, treedef, static, args, kwargs))
         self._last_treedef = treedef
         return compiled, leaves
 
@@ -97,7 +100,10 @@ class Jitted:
     def trace(self, *args: Any, **kwargs: Any) -> Traced:
         """The function traced for these arguments, which may be ShapeDtypeStructs; static ones are given as usual."""
         dynamic, static = self.options.split(args, kwargs, self._name)
-        leaves, treedef = tree.flatten(dynamic)
+        return self._traced(*tree.flatten(dynamic), static, args, kwargs)
+
+    def _traced(self, leaves: list[Any], treedef: tree.TreeDef, static: tuple[Any, ...], args: Sequence[Any],
+                kwargs: dict[str, Any]) -> Traced:
         names = argument_names(self.function, treedef)
         keys = tuple(leaf_key(leaf, path, self._name) for leaf, path in zip(leaves, names))
         roots = tuple(position_names(self.function, len(args)))
@@ -121,12 +127,12 @@ class Jitted:
 
     def explain(self) -> str:
         """What differed at each compile after the first."""
-        return explain(self._name, self._signatures)
+        return explain(self._name, list(self._compiles))
 
     @property
     def compiles(self) -> int:
         """How many programs were compiled so far."""
-        return len(self._signatures)
+        return self._compiles[-1][0] + 1 if self._compiles else 0
 
     def __repr__(self) -> str:
         return f"<jitted {self._name}>"
@@ -135,9 +141,10 @@ class Jitted:
         """The leaves as arrays of supported dtypes, Python scalars (in range) and tracers left as they are."""
         if all(type(leaf) is np.ndarray and leaf.dtype in SUPPORTED for leaf in leaves):
             return leaves
-        names = self._names.get(treedef)
-        if names is None:
-            names = self._names[treedef] = argument_names(self.function, treedef)
+        known, names = self._last_names
+        if known != treedef:
+            names = argument_names(self.function, treedef)
+            self._last_names = treedef, names
         return [leaf if self._is_ready(leaf, path) else as_leaf(leaf, path, self._name)
                 for leaf, path in zip(leaves, names)]
 
@@ -156,17 +163,15 @@ class Jitted:
 
         return on_leaves
 
-    def _compile(self, key: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Compiled:
-        with self._lock:
-            if key not in self._cache:  # else another thread has made it meanwhile
-                start = time.perf_counter()
-                compiled = self.trace(*args, **kwargs).compile()
-                _print_stages(self._name, compiled, time.perf_counter() - start)
-                self._signatures.append(compiled.interface.signature)
-                self._cache[key] = compiled
-                if config.debug_level() >= 1 and len(self._signatures) > 1:
-                    print(explain(self._name, self._signatures, len(self._signatures) - 1), file=sys.stderr)
-            return self._cache[key]
+    def _compile(self, leaves: list[Any], treedef: tree.TreeDef, static: tuple[Any, ...], args: Sequence[Any],
+                 kwargs: dict[str, Any]) -> Compiled:
+        start = time.perf_counter()
+        compiled = self._traced(leaves, treedef, static, args, kwargs).compile()
+        _print_stages(self._name, compiled, time.perf_counter() - start)
+        self._compiles.append((next(self._numbers), compiled.interface.signature))
+        if config.debug_level() >= 1 and len(self._compiles) > 1:
+            print(explain(self._name, list(self._compiles), 1), file=sys.stderr)
+        return compiled
 
     def _call_plainly(self, args: Sequence[Any], kwargs: dict[str, Any], dynamic: Any) -> Any:
         """Call the function itself; concrete results become arrays of their own, as compiled code returns them."""

@@ -173,6 +173,10 @@ class Compiled:
             return None
         return Shortcut(flattener(signature.treedef), self.executable.executable.call_exact, builder(self.interface.out_tree))
 
+    def rest(self) -> None:
+        """Give back the memory of intermediates; the next call takes it anew."""
+        self.executable.executable.rest()
+
     def as_text(self, stage: str = "llvm") -> str:
         """The text of stage "traced", "optimized", "kernels", "step", "llvm" or "asm"."""
         return _text({"traced": self.traced.as_text, "optimized": lambda: self.lowered.as_text("optimized"),

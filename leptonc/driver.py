@@ -5,6 +5,7 @@ The only module that sees passes, code generation and the runtime.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from leptonc import cache
 from leptonc.errors import CompileError
 from leptonc.exclusive import compiling
 from leptonc.ir.digest import digest
+from leptonc.ir.fingerprint import fingerprint
 from leptonc.ir.graph import Graph
 from leptonc.ir.kernel import Program
 from leptonc.ir.verify import verify_memory, verify_program
@@ -279,8 +281,27 @@ def compile_program(program: Program, target: Target | None = None) -> Compiled:
 def compile_graph(graph: Graph, donated: dict[int, int]) -> Compiled:
     """Native code of a traced graph for this machine, from the cache if it is there; see ``lower`` for ``donated``."""
     target = host_target()
-    key = cache.key_of([digest(graph), repr(sorted(donated.items())).encode(), repr(target).encode(), np.__version__.encode()])
-    return _kept(key, lambda: lower(optimize(graph), donated), target)
+    key = _key(graph, target, repr(sorted(donated.items())))
+    return _kept(key, lambda: lower(optimize(graph), donated), target, lambda code: _serves(code, graph, donated))
+
+
+def _key(graph: Graph, target: Target, *texts: str) -> str | None:
+    """The cache's key of a graph's code; None if what some op of it does cannot be told in bytes."""
+    meaning = fingerprint(graph)
+    if meaning is None:
+        return None
+    return cache.key_of([digest(graph), meaning, *(text.encode() for text in (repr(target), np.__version__, *texts))])
+
+
+def _serves(code: Code, graph: Graph, donated: dict[int, int]) -> bool:
+    """Whether code takes and gives what the graph does."""
+    def types(slots: Sequence[Slot]) -> list[tuple[Any, Any]]:
+        return [(slot.shape, slot.dtype) for slot in slots]
+
+    return (types(code.inputs) == [(t.shape, t.dtype.numpy) for t in graph.input_types]
+            and types(code.outputs) == [(t.shape, t.dtype.numpy) for t in graph.output_types]
+            and {n: slot.donated for n, slot in enumerate(code.outputs) if slot.donated is not None} == donated
+            and {n for n, slot in enumerate(code.inputs) if slot.donated} == set(donated.values()))
 
 
 @dataclass(frozen=True)
@@ -305,30 +326,34 @@ def compile_frozen(graph: Graph, frozen: int) -> FrozenCode:
         return lower_frozen(optimize(behind), known)
 
     def part(name: str, program: Callable[[], Program]) -> Compiled:
-        texts = [f"{name} {known}", repr(target), np.__version__]
-        return _kept(cache.key_of([digest(behind), *(text.encode() for text in texts)]), program, target)
+        return _kept(_key(behind, target, f"{name} {known}"), program, target)
 
     return FrozenCode(compile_graph(compute, {}), part("prepare", lambda: programs()[0]), part("step", lambda: programs()[1]))
 
 
-def _kept(key: str, program: Callable[[], Program], target: Target) -> Compiled:
-    """A program's code from the cache, or compiled and put there."""
-    found = _from_cache(key, program, target)
+def _kept(key: str | None, program: Callable[[], Program], target: Target,
+          serves: Callable[[Code], bool] = lambda code: True) -> Compiled:
+    """A program's code from the cache, or compiled and put there; without a key, compiled."""
+    found = None if key is None else _from_cache(key, program, target, serves)
     if found is None:
         found = compile_program(program(), target)
-        cache.store(key, to_bytes(found.code))
+        if key is not None:
+            with contextlib.suppress(MemoryError):  # to keep it is a favour
+                cache.store(key, to_bytes(found.code))
     return found
 
 
-def _from_cache(key: str, program: Callable[[], Program], target: Target) -> Compiled | None:
-    """What the cache has, loaded; None if it has nothing, or nothing that can be read."""
+def _from_cache(key: str, program: Callable[[], Program], target: Target, serves: Callable[[Code], bool]) -> Compiled | None:
+    """What the cache has, loaded; None if it has nothing, or nothing that can be read and serves."""
     data = cache.load(key)
     if data is None:
         return None
     try:
         compiled = Compiled(program, target, from_bytes(data))
+        if not serves(compiled.code):
+            return None
         _ = compiled.executable
-    except (ValueError, KeyError, TypeError, CompileError):
+    except (ValueError, CompileError):
         return None
     return compiled
 
@@ -351,12 +376,13 @@ def _pool_object() -> LoadedObject:
     target = host_target()
     key = cache.key_of([b"pool", repr(target).encode()])
     try:
-        return _loaded_support(cache.load(key) or b"")
+        return _loaded_support((key and cache.load(key)) or b"")
     except CompileError:
         with compiling():
             from leptonc.codegen.support.threads import support_module
         data = _assembled(support_module(target), target)
-        cache.store(key, data)
+        if key is not None:
+            cache.store(key, data)
         return _loaded_support(data)
 
 

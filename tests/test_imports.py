@@ -141,14 +141,15 @@ def test_function_level_imports_are_the_ones_allowed():
 
 
 def test_lazy_attributes_have_no_lock():
-    """``functools.cached_property`` of Python 3.11 locks all instances of a class, across a fork as well: ``leptonc.lazy`` has none."""
+    """``functools.cached_property`` of Python 3.11 locks all instances of a class, across a fork as well."""
     users = {m for m, tree in modules() for n in ast.walk(tree) for name in imported(n) if name == "functools.cached_property"}
-    attributes = {m for m, tree in modules() for n in ast.walk(tree) if isinstance(n, ast.Attribute) and n.attr == "cached_property"}
+    attributes = {m for m, tree in modules() for n in ast.walk(tree)
+                  if isinstance(n, ast.Attribute) and n.attr == "cached_property"}
     assert users | attributes <= {"leptonc.lazy"}
 
 
 def test_no_lock_is_held_in_python():
-    """A lock that an exception, a signal handler or a fork leaves locked hangs a process: work is claimed (``leptonc.exclusive``)."""
+    """A lock that an exception, a signal handler or a fork leaves locked hangs a process: see ``leptonc.exclusive``."""
     locks = {"Lock", "RLock", "Condition", "Semaphore", "Event", "allocate_lock"}
     found = {m for m, tree in modules() for n in ast.walk(tree)
              if isinstance(n, ast.Attribute) and n.attr in locks and isinstance(n.value, ast.Name)

@@ -86,7 +86,7 @@ class Pool:
         return found
 
     def _start(self, workers: int) -> None:
-        """Start threads, and wait until they have taken their numbers. They know nothing of Python: one step, no half-made Thread."""
+        """Start threads, and wait until they have taken their numbers. One step each: no Thread object that could be half made."""
         if self._started >= workers:
             return
         until = time.monotonic() + START_SECONDS

@@ -186,8 +186,8 @@ finish:
 
 
 def _post() -> str:
-    return f"""
-define internal void @post(ptr %job, i64 %threads) {{
+    return """
+define internal void @post(ptr %job, i64 %threads) {
 entry:
   %old = load atomic i64, ptr %job monotonic, align 8
   %number = trunc i64 %old to i32
@@ -197,7 +197,7 @@ entry:
   %new = or i64 %high, %low
   store atomic i64 %new, ptr %job release, align 8
   ret void
-}}
+}
 """
 
 

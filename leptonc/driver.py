@@ -377,18 +377,18 @@ def _pool_object() -> LoadedObject:
     key = cache.key_of([b"pool", repr(target).encode()])
     try:
         return _loaded_support((key and cache.load(key)) or b"")
-    except CompileError:
+    except (ValueError, CompileError):
         with compiling():
             from leptonc.codegen.support.threads import support_module
-        data = _assembled(support_module(target), target)
+        data = to_bytes(Code(_assembled(support_module(target), target), SUPPORT_FUNCTIONS[0], (), ()))
         if key is not None:
             cache.store(key, data)
         return _loaded_support(data)
 
 
 def _loaded_support(data: bytes) -> LoadedObject:
-    """Raises CompileError unless all that is asked of it later is there."""
-    loaded = LoadedObject(data)
+    """Raises ValueError or CompileError unless all that is asked of it later is there."""
+    loaded = LoadedObject(from_bytes(data).data)
     for name in SUPPORT_FUNCTIONS:
         loaded.address(name)
     return loaded

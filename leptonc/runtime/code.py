@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import math
@@ -12,6 +13,7 @@ import numpy as np
 
 from leptonc.lazy import cached_property
 
+DIGEST_BYTES = 32
 MAX_BYTES = 1 << 47  # of an address space
 DTYPES = frozenset(np.dtype(name).str for name in (
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"))
@@ -47,7 +49,11 @@ class Code:
 
 
 def to_bytes(code: Code) -> bytes:
-    """A header in JSON with the sizes of the blocks that follow: the object, then the constants."""
+    """A digest, a header in JSON with the sizes of the blocks that follow, those: the object, then the constants.
+
+    The digest says that all of it is of one piece. An object that runs with another's header (a smaller arena) writes where it
+    should not, and nothing about the object would show it.
+    """
     head = {
         "entry": code.entry,
         "inputs": [_slot(s) for s in code.inputs],
@@ -57,7 +63,8 @@ def to_bytes(code: Code) -> bytes:
         **{key: getattr(code, key) for key in ("arena_bytes", "local_bytes", "parallel")},
     }
     text = json.dumps(head).encode()
-    return b"".join([len(text).to_bytes(8, "little"), text, code.data, *(c.tobytes() for c in code.constants)])
+    whole = b"".join([len(text).to_bytes(8, "little"), text, code.data, *(c.tobytes() for c in code.constants)])
+    return hashlib.sha256(whole).digest() + whole
 
 
 def _slot(slot: Slot) -> dict[str, Any]:
@@ -66,8 +73,10 @@ def _slot(slot: Slot) -> dict[str, Any]:
 
 def from_bytes(data: bytes) -> Code:
     """What ``to_bytes`` was given. Raises ValueError for anything else; the machine code itself is not looked at."""
+    if hashlib.sha256(data[DIGEST_BYTES:]).digest() != data[:DIGEST_BYTES]:
+        raise ValueError("it is not of one piece")
     try:
-        head, blocks = _taken_apart(data)
+        head, blocks = _taken_apart(data[DIGEST_BYTES:])
         sizes = [head[key] for key in ("arena_bytes", "local_bytes")]
         if not all(_is_count(size) for size in sizes) or type(head["parallel"]) is not bool or type(head["entry"]) is not str:
             raise ValueError("numbers of other kinds")

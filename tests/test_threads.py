@@ -18,11 +18,13 @@ def restore_threads():
 
 
 def bits_for(f, *args):
-    """The results' bytes for 1, 2, 3, 4 and 8 threads."""
+    """The results' bytes for 1, 2, 3, 4 and 8 threads, of a program that more than one has work in."""
     jitted = leptonc.jit(f)
+    executable = jitted.compiled_for(*args).executable.executable
     found = []
     for threads in (1, 2, 3, 4, 8):
         leptonc.set_num_threads(threads)
+        assert executable._thread_count() == threads
         found.append([np.asarray(leaf).tobytes() for leaf in leptonc.tree.leaves(jitted(*args))])
     return found
 

@@ -28,6 +28,7 @@ from leptonc.errors import IRError
 from leptonc.ir.graph import Literal, Loc
 from leptonc.ir.printing import Printed
 from leptonc.ir.types import DType, TensorType, i64
+from leptonc.lazy import cached_property
 
 
 @dataclass(frozen=True)

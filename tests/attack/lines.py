@@ -15,6 +15,7 @@ from tests.attack.process import Attempt, Count, run
 PACKAGE = os.path.dirname(os.path.abspath(leptonc.__file__)) + os.sep
 RUNTIME = ("runtime", "jit", "scan", "freeze", "stages", "programs", "exclusive", "cache", "driver", "config", "memory", "trace",
            "treecode", "signature", "lazy", "transforms")  # where every event is an attempt; elsewhere each line is one
+STRIDES = {"compile_anew": (1, 8), "store": (5, 10), "load": (1, 3)}  # every so many lines of paths of thousands, by kind
 KINDS: tuple[type[BaseException], ...] = (KeyboardInterrupt, MemoryError, RuntimeError)
 
 
@@ -102,5 +103,5 @@ def attacks(every: int = 1) -> Iterator[tuple[str, Count]]:
     for name in PATHS:
         (found,) = run("lines", "total", range(1), name).outcomes
         for kind, raised in enumerate(KINDS):
-            stride = every if name != "compile_anew" or kind == 0 else 4 * every
+            stride = every * (STRIDES[name][kind > 0] if name in STRIDES else 1)
             yield f"{name}, {raised.__name__}", run("lines", "at_lines", range(0, int(found), stride), name, str(kind))

@@ -199,14 +199,14 @@ class Compiled:
     @cached_property
     def module(self) -> Module:
         verify_memory(self.program)  # a program may come from its text, or from fewer passes than all
-        return _emitted(self.program, self.target)
+        return _codegen().emit_program(self.program, self.target)
 
     @cached_property
     def code(self) -> Code:
         """The object with its interface; compiled now if it did not come from the cache."""
         if self._code is not None:
             return self._code
-        return self._code_of(self.module, _assembled(self.module.text, self.target))
+        return self._code_of(self.module, _codegen().compile_object(self.module.text, self.target))
 
     def _code_of(self, module: Module, data: bytes) -> Code:
         program = self.program
@@ -221,8 +221,8 @@ class Compiled:
 
     def in_parts(self) -> tuple[Executable, Module]:
         """The program once more, each kernel callable on its own (``module.parts``): to measure them."""
-        module = _emitted(self.program, self.target, parts=True)
-        return Executable(self._code_of(module, _assembled(module.text, self.target))), module
+        module = _codegen().emit_program(self.program, self.target, parts=True)
+        return Executable(self._code_of(module, _codegen().compile_object(module.text, self.target))), module
 
     @cached_property
     def executable(self) -> Executable:
@@ -241,10 +241,7 @@ class Compiled:
         return schedule + self.module.text
 
     def asm_text(self) -> str:
-        with compiling():
-            from leptonc.codegen.llvm.assemble import compile_asm
-
-            return compile_asm(self.module.text, self.target)
+        return str(_codegen().compile_asm(self.module.text, self.target))
 
     def memory_analysis(self) -> MemoryAnalysis:
         """What a call keeps in memory."""
@@ -258,17 +255,12 @@ class Compiled:
         return MemoryAnalysis(total("input"), total("output"), donated, total("constant"), self.code.arena_bytes, rows)
 
 
-def _emitted(program: Program, target: Target, parts: bool = False) -> Module:
+@functools.cache
+def _codegen() -> Any:
+    """Code generation, which is imported when there is something to generate: a program from the cache needs none of it."""
     with compiling():
-        from leptonc.codegen.step.module import emit_program
-    return emit_program(program, target, parts=parts)
-
-
-def _assembled(text: str, target: Target) -> bytes:
-    with compiling():
-        from leptonc.codegen.llvm.assemble import compile_object
-
-        return compile_object(text, target)
+        from leptonc.codegen import entry
+    return entry
 
 
 def compile_program(program: Program, target: Target | None = None) -> Compiled:
@@ -378,9 +370,8 @@ def _pool_object() -> LoadedObject:
     try:
         return _loaded_support((key and cache.load(key)) or b"")
     except (ValueError, CompileError):
-        with compiling():
-            from leptonc.codegen.support.threads import support_module
-        data = to_bytes(Code(_assembled(support_module(target), target), SUPPORT_FUNCTIONS[0], (), ()))
+        code = _codegen().compile_object(_codegen().support_module(target), target)
+        data = to_bytes(Code(code, SUPPORT_FUNCTIONS[0], (), ()))
         if key is not None:
             cache.store(key, data)
         return _loaded_support(data)

@@ -130,13 +130,17 @@ def test_calls_from_several_python_threads(rng):
 
 FORK = """
 import os, sys, numpy as np, leptonc
+from leptonc.runtime.pool import shared_pool
 leptonc.set_num_threads(2)
 f = leptonc.jit(lambda x: (x @ x).sum())
 x = np.ones((256, 256), np.float32)
 wanted = f(x)
+assert shared_pool()._ready == 2
 pid = os.fork()
 if pid == 0:
-    os._exit(0 if all(f(x) == wanted for _ in range(5)) and leptonc.jit(lambda x: x + 1)(x)[0, 0] == 2 else 1)
+    alone = shared_pool()._ready == 1
+    right = all(f(x) == wanted for _ in range(5)) and leptonc.jit(lambda x: x + 1)(x)[0, 0] == 2
+    os._exit(0 if right and alone and shared_pool()._ready == 2 else 1)
 _, status = os.waitpid(pid, 0)
 sys.exit(os.waitstatus_to_exitcode(status) or int(f(x) != wanted))
 """
@@ -297,7 +301,10 @@ def test_more_threads_than_cores():
     leptonc.set_num_threads(4 * (os.cpu_count() or 1))
     try:
         x = np.ones((300, 300), np.float32)
-        assert leptonc.jit(lambda x: (x @ x).max())(x) == 300
+        f = leptonc.jit(lambda x: (x @ x).max())
+        assert f(x) == 300
+        (frame,) = f.compiled_for(x).executable.executable._frames.spare
+        assert frame.threads == 4 * (os.cpu_count() or 1)
     finally:
         leptonc.set_num_threads(None)
 

@@ -23,7 +23,7 @@ from leptonc.runtime.elf import LoadedObject
 from leptonc.runtime.system import aligned_bytes, keep_for_ever, syscall_address
 
 SUPPORT_FUNCTIONS = ("leptonc_run", "leptonc_repeat", "leptonc_worker", "leptonc_bind")
-START_SECONDS = 1.0  # what new threads may take to get going; who calls meanwhile does without those that have not
+START_SECONDS = 10.0  # what new threads may take to get going, once; they take a millisecond unless the machine is busy
 RETRY_SECONDS = 1.0  # after the system refused a thread
 
 _ADDRESS, _WORD = ctypes.c_void_p, ctypes.c_int64

@@ -82,10 +82,6 @@ def changed_header(rng: np.random.Generator, data: bytes) -> bytes:
     return hashlib.sha256(whole).digest() + whole
 
 
-def changed_pool(rng: np.random.Generator, data: bytes) -> bytes:
-    return changed_bytes(rng, data)
-
-
 CHANGES = {f.__name__: f for f in (changed_bytes, changed_header)}
 
 

@@ -130,6 +130,6 @@ def for_real() -> Attempt:
 def attacks(every: int = 1) -> Iterator[tuple[str, Count]]:
     for name in PATHS:
         (found,) = run("memory", "total", range(1), name).outcomes
-        stride = every if name in PATHS and name not in ("load", "store", "compile_anew") else 3 * every
+        stride = 3 * every if name in ("load", "store", "compile_anew") else every
         yield f"allocations of {name}", run("memory", "refused", range(0, int(found), stride), name)
     yield "an address space that is full", run("memory", "for_real", range(0, 30, every))

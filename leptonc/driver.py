@@ -257,9 +257,14 @@ class Compiled:
 
 @functools.cache
 def _codegen() -> Any:
-    """Code generation, which is imported when there is something to generate: a program from the cache needs none of it."""
-    with compiling():
-        from leptonc.codegen import entry
+    """Code generation, which is imported when there is something to generate: a program from the cache needs none of it.
+
+    Raises CompileError if its files cannot be read now."""
+    try:
+        with compiling():
+            from leptonc.codegen import entry
+    except OSError as error:
+        raise CompileError(f"code generation could not be loaded: {error}") from None
     return entry
 
 

@@ -340,6 +340,30 @@ def test_no_free_file_descriptor(directory, rng, monkeypatch):
     assert found and not compiled(rng)
 
 
+COLD = """
+import resource, sys
+import numpy as np, leptonc
+f = leptonc.jit(lambda x: (x @ x).sum(0))
+x = np.ones((64, 64), np.float32)
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+for free in range(3):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3 + free, hard))
+    try:
+        assert (f(x) == 4096).all()
+    except leptonc.errors.CompileError as error:
+        assert "Too many open files" in str(error), error
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+assert (f(x) == 4096).all()
+print(leptonc.target.host_target().name)
+"""
+
+
+def test_no_free_file_descriptor_at_the_first_call(directory):
+    """An error that says so, and nothing that is remembered: not a CPU that could not be asked, nor half of an import."""
+    done = subprocess.run([sys.executable, "-c", COLD], capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert (done.returncode, done.stdout.split()) == (0, [host_target().name]), done.stderr
+
+
 def test_a_bad_entry_of_the_thread_pool_is_mended(directory):
     """Its checksum is right, as when something else wrote it."""
     made = driver._pool_object()

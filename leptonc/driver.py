@@ -231,9 +231,7 @@ class Compiled:
 
     def step_text(self) -> str:
         """Units, barriers and memory of the step, each with the file that decided it."""
-        from leptonc.codegen.step.module import verified_step
-
-        return str(verified_step(self.program, self.target))
+        return str(_codegen().verified_step(self.program, self.target))
 
     def llvm_text(self) -> str:
         """The schedule in words, then the LLVM IR."""

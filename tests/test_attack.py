@@ -7,25 +7,21 @@ import pytest
 from tests.attack.process import Count, run
 
 SHARE = {
-    "an exception at a line of a call": ("lines", "at_lines", range(0, 70, 6), "call", "0"),
-    "an exception at a line of a thread change": ("lines", "at_lines", range(0, 290, 12), "threads", "0"),
-    "an exception at a line of the first threads": ("lines", "at_lines", range(2, 150, 12), "first_threads", "2"),
-    "an exception at a line of a compile": ("lines", "at_lines", range(100, 4800, 1000), "compile_anew", "0"),
-    "threads": ("threads", "at_once", range(1), "8"),
+    "an exception at a line of a call": ("lines", "at_lines", range(0, 510, 11), "call+threads+first_threads", "0"),
+    "an exception at a line of a compile": ("lines", "at_lines", range(100, 4800, 1600), "compile_anew", "0"),
+    "threads": ("threads", "at_once", range(1), "5"),
     "forks within a step": ("forks", "while_busy", range(6), "step"),
-    "forks within a compile": ("forks", "while_busy", range(4), "compile"),
-    "Ctrl-C in a donating step": ("signals", "interrupted", range(20), "donate"),
+    "forks within a compile": ("forks", "while_busy", range(3), "compile"),
+    "Ctrl-C in a donating step": ("signals", "interrupted", range(12), "donate"),
     "handlers that call": ("signals", "handled", range(12), "call"),
     "finalizers that call": ("signals", "finalized", range(5), "scan_turned"),
     "no memory for a call": ("memory", "refused", range(0, 14), "call_in_new_memory"),
     "no memory for real": ("memory", "for_real", range(1)),
-    "changed entries": ("entries", "mutated", range(6), "changed_bytes"),
-    "changed headers": ("entries", "mutated", range(6), "changed_header"),
+    "changed entries": ("entries", "mutated", range(12), "changed_bytes+changed_header"),
     "damaged objects": ("entries", "objects", range(200)),
     "exit handlers": ("exits", "ended", range(1, 2), "first threads in an exit handler"),
     "finalizers at exit": ("exits", "ended", range(1, 2), "finalizer"),
     "guard pages, ops": ("guard", "ops", range(7, 1000, 97), "avx2"),
-    "guard pages, networks": ("guard", "networks", range(1), "sse"),
 }
 
 

@@ -85,13 +85,15 @@ def changed_header(rng: np.random.Generator, data: bytes) -> bytes:
 CHANGES = {f.__name__: f for f in (changed_bytes, changed_header)}
 
 
-def mutated(kind: str) -> Attempt:
+def mutated(kinds: str) -> Attempt:
+    """``kinds``: a name of CHANGES, or several with a + between, in turns."""
+    changes = [CHANGES[kind] for kind in kinds.split("+")]
     directory = _fresh_directory()
     wanted = _program()(X.copy(), W)
     key, whole = _entry(directory)
 
     def attempt(seed: int) -> str:
-        data = CHANGES[kind](np.random.default_rng(seed), whole)
+        data = changes[seed % len(changes)](np.random.default_rng(seed), whole)
         cache.store(key, data)
         same(_program()(X.copy(), W), wanted)
         mended = cache.load(key)

@@ -6,7 +6,6 @@ import ctypes
 import os
 import time
 
-from leptonc.runtime.system import address
 from tests.attack.pages import ends, guarded
 from tests.attack.process import Attempt
 
@@ -42,6 +41,6 @@ def behind_an_array() -> Attempt:
     def attempt(number: int) -> str:
         ends[0] = number == 0
         array = guarded(100)
-        return str(ctypes.c_char.from_address(address(array) + (100 if number == 0 else -1)).value)
+        return str(ctypes.c_char.from_address(array.ctypes.data + (100 if number == 0 else -1)).value)
 
     return attempt

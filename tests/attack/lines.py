@@ -70,16 +70,20 @@ def _path(name: str) -> Path:
     return PATHS[name]()
 
 
-def at_lines(name: str, kind: str = "0") -> Attempt:
-    path = _path(name)
-    path.check()
-    seen = events(path)
+def at_lines(names: str, kind: str = "0") -> Attempt:
+    """``names``: of one path, or of several with a + between; their events stand one behind the other."""
+    seen: list[tuple[Path, int]] = []
+    for name in names.split("+"):
+        path = _path(name)
+        path.check()
+        seen += [(path, event) for event in events(path)]
     raised = KINDS[int(kind)]
 
     def attempt(number: int) -> str:
         if number >= len(seen):
             return "past the end"
-        lines = Lines(seen[number], raised)
+        path, event = seen[number]
+        lines = Lines(event, raised)
         try:
             _traced(path, lines)
             outcome = "handled"

@@ -15,11 +15,11 @@ from leptonc.runtime import frame as frames
 from leptonc.runtime.executable import Executable
 from leptonc.runtime.system import address
 from leptonc.target import TARGETS, host_target
+from tests.attack.networks import random_network
 from tests.attack.pages import ends, guarded, guarded_copy, release
 from tests.attack.paths import same
 from tests.attack.process import Attempt, Count, run
 from tests.ops.sweep import cases
-from tests.test_fuzz_cnn import random_network
 
 
 def run_guarded(executable: Executable, code: Any, arrays: list[np.ndarray], threads: int) -> list[np.ndarray]:

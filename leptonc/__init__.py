@@ -3,17 +3,21 @@
 from leptonc import ir, lax, nn, numpy, ops, optim, random, tree
 from leptonc.config import num_threads, set_num_threads
 from leptonc.errors import (
+    ArgumentError,
     CompileError,
     DonationError,
     DtypeError,
     IRError,
     LeptonError,
+    MissingNameError,
+    RangeError,
     ShapeError,
     TracerError,
     TreeError,
 )
 from leptonc.freeze import Frozen, freeze
 from leptonc.jit import explain_recompiles, jit
+from leptonc.public import publish as _publish
 from leptonc.transforms import (
     Array,
     ShapeDtypeStruct,
@@ -31,5 +35,8 @@ __all__ = [
     "jit", "freeze", "Frozen", "grad", "value_and_grad", "vjp", "make_graph", "eval_shape", "ShapeDtypeStruct", "disable_jit",
     "Array", "explain_recompiles", "num_threads", "set_num_threads",
     "ir", "lax", "nn", "numpy", "ops", "optim", "random", "tree",
-    "LeptonError", "ShapeError", "DtypeError", "TracerError", "IRError", "TreeError", "DonationError", "CompileError",
+    "LeptonError", "ArgumentError", "ShapeError", "RangeError", "MissingNameError", "DtypeError",
+    "TracerError", "IRError", "TreeError", "DonationError", "CompileError",
 ]
+
+_publish(globals(), __all__)

@@ -7,33 +7,55 @@ Each promotes its operands (NEP 50), stretches them to one shape and binds one o
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from leptonc.errors import DtypeError, LeptonError, op_error
-from leptonc.trace import Tracer, align, bind, cast, is_weak, locate, promote, result_dtype
+from leptonc.eager import EagerArray
+from leptonc.errors import DtypeError, LeptonError, describe, op_error
+from leptonc.operators import ArrayMethods, install
+from leptonc.promotion import PYTHON_SCALARS, SUPPORTED, asarray
+from leptonc.trace import Tracer, align, bind, cast, is_weak, promote, result_dtype
 
 
 def _fail(name: str, reason: str, operands: dict[str, Any], fix: str | None = None) -> LeptonError:
-    return op_error(name, reason, operands, locate(), fix, DtypeError)
+    return op_error(name, reason, operands, fix, DtypeError)
+
+
+def named_operands(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator: whatever is no array is an error that names the function and the operand."""
+    @functools.wraps(function)
+    def checked(*operands: Any, **settings: Any) -> Any:
+        return function(*[_operand(function.__name__, n, x) for n, x in enumerate(operands)], **settings)
+
+    return checked
+
+
+def _operand(name: str, n: int, x: Any) -> Any:
+    if isinstance(x, ArrayMethods) or type(x) in PYTHON_SCALARS or (type(x) is np.ndarray and x.dtype in SUPPORTED):
+        return x
+    return asarray(x, f"{name}: {'xyz'[n]}" + (f"={describe(x)}" if isinstance(x, np.ndarray) else ""))
 
 
 def _apply(name: str, op: str, *operands: Any) -> Any:
     return bind(op, *align(name, *operands))
 
 
+@named_operands
 def add(x: Any, y: Any) -> Any:
     """x + y; of bools: x or y."""
     return _apply("add", "or" if _bools(x, y) else "add", x, y)
 
 
+@named_operands
 def multiply(x: Any, y: Any) -> Any:
     """x * y; of bools: x and y."""
     return _apply("multiply", "and" if _bools(x, y) else "mul", x, y)
 
 
+@named_operands
 def subtract(x: Any, y: Any) -> Any:
     """x - y. Raises DtypeError for two bools, as NumPy does."""
     if _bools(x, y):
@@ -41,6 +63,7 @@ def subtract(x: Any, y: Any) -> Any:
     return _apply("subtract", "sub", x, y)
 
 
+@named_operands
 def divide(x: Any, y: Any) -> Any:
     """x / y in floats; ints and bools divide as f64."""
     if result_dtype((x, y)).kind == "f":
@@ -55,29 +78,33 @@ def _no_bools(name: str, op: str, x: Any, y: Any) -> Any:
     return _apply(name, op, x, y)
 
 
+@named_operands
 def floor_divide(x: Any, y: Any) -> Any:
     """floor(x / y). Raises DtypeError for two bools."""
     return _no_bools("floor_divide", "floordiv", x, y)
 
 
+@named_operands
 def remainder(x: Any, y: Any) -> Any:
     """x - floor(x / y) * y, which has the sign of y. Raises DtypeError for two bools."""
     return _no_bools("remainder", "mod", x, y)
 
 
+@named_operands
 def divmod(x: Any, y: Any) -> tuple[Any, Any]:
     """(floor_divide, remainder)."""
     return floor_divide(x, y), remainder(x, y)
 
 
+@named_operands
 def power(x: Any, y: Any) -> Any:
     """x ** y. Raises DtypeError for two bools, and for ints to a negative power known while tracing, as NumPy does."""
-    if not isinstance(y, Tracer) and np.ndim(y) == 0:
+    if not isinstance(y, Tracer):
         if type(y) is int and y == 2 and not _bools(x, x):
             return multiply(x, x)  # NumPy squares here too; exact, and so is its derivative
         if type(y) is float and y == 0.5:
             return bind("sqrt", cast(x, result_dtype((x, y))))  # as NumPy, whose powers of -0.0 and -inf are its roots
-        if result_dtype((x, y)).kind in "iu" and y < 0:
+        if result_dtype((x, y)).kind in "iu" and np.less(y, 0).any():
             raise _fail("power", "an int to a negative power is no int", {"x": x, "y": y}, "cast x to a float")
     return _no_bools("power", "pow", x, y)
 
@@ -93,26 +120,31 @@ def _bitwise(name: str, op: str, x: Any, y: Any, bools: bool = True) -> Any:
     return _apply(name, op, x, y)
 
 
+@named_operands
 def bitwise_and(x: Any, y: Any) -> Any:
     """x & y of ints or bools."""
     return _bitwise("bitwise_and", "and", x, y)
 
 
+@named_operands
 def bitwise_or(x: Any, y: Any) -> Any:
     """x | y of ints or bools."""
     return _bitwise("bitwise_or", "or", x, y)
 
 
+@named_operands
 def bitwise_xor(x: Any, y: Any) -> Any:
     """x ^ y of ints or bools."""
     return _bitwise("bitwise_xor", "xor", x, y)
 
 
+@named_operands
 def left_shift(x: Any, y: Any) -> Any:
     """x << y of ints; a shift by the width or more gives 0."""
     return _bitwise("left_shift", "shl", x, y, bools=False)
 
 
+@named_operands
 def right_shift(x: Any, y: Any) -> Any:
     """x >> y of ints, keeping the sign; a shift by the width or more gives 0 or -1."""
     return _bitwise("right_shift", "shr", x, y, bools=False)
@@ -134,7 +166,7 @@ def _comparison(name: str, op: str) -> Callable[[Any, Any], Any]:
 
     compare.__name__ = name
     compare.__doc__ = f"NumPy's {name}, a bool array."
-    return compare
+    return named_operands(compare)
 
 
 equal = _comparison("equal", "eq")
@@ -145,6 +177,7 @@ greater = _comparison("greater", "gt")
 greater_equal = _comparison("greater_equal", "ge")
 
 
+@named_operands
 def negative(x: Any) -> Any:
     """-x. Raises DtypeError for bools, as NumPy does."""
     (operand,) = promote(x)
@@ -153,6 +186,7 @@ def negative(x: Any) -> Any:
     return bind("neg", operand)
 
 
+@named_operands
 def positive(x: Any) -> Any:
     """x itself. Raises DtypeError for bools, as NumPy does."""
     (operand,) = promote(x)
@@ -161,12 +195,14 @@ def positive(x: Any) -> Any:
     return operand
 
 
+@named_operands
 def absolute(x: Any) -> Any:
     """abs(x)."""
     (operand,) = promote(x)
     return operand if operand.dtype.kind in "bu" else bind("abs", operand)
 
 
+@named_operands
 def invert(x: Any) -> Any:
     """~x of ints or bools."""
     (operand,) = promote(x)
@@ -189,6 +225,8 @@ OPERATORS: dict[str, Callable[..., Any]] = {
 def _weaken(out: Any) -> Any:
     if isinstance(out, tuple):
         return tuple(_weaken(x) for x in out)
+    if isinstance(out, EagerArray):
+        out.weak = True
     return Tracer(out.trace, out.value, out.loc, True) if isinstance(out, Tracer) else out
 
 
@@ -200,4 +238,4 @@ def _as_python(function: Callable[..., Any]) -> Callable[..., Any]:
     return operator
 
 
-Tracer.install({name: _as_python(function) for name, function in OPERATORS.items()} | {"cast": cast})
+install({name: _as_python(function) for name, function in OPERATORS.items()} | {"cast": cast})

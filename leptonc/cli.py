@@ -1,10 +1,11 @@
-"""The command line: ``leptonc dump``, ``leptonc bench``, ``leptonc info``."""
+"""The command line: ``leptonc dump``, ``leptonc check``, ``leptonc bench``, ``leptonc info``."""
 
 from __future__ import annotations
 
 import argparse
 import importlib.metadata
 import importlib.util
+import inspect
 import platform
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from typing import Any
 
 import leptonc
 from leptonc import config, driver
+from leptonc.check import add_check
 from leptonc.errors import LeptonError
 from leptonc.ir.types import parse_type
 from leptonc.jit import Jitted, jit
@@ -50,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"leptonc {leptonc.__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     _add_dump(commands)
+    add_check(commands, _trace)
     _add_bench(commands)
     info = commands.add_parser("info", help="what this machine and installation look like to leptonc")
     info.set_defaults(run=_info)
@@ -75,21 +78,44 @@ def _add_dump(commands: Any) -> None:
 
 
 def _dump(options: argparse.Namespace) -> int:
-    driver.check_names([*options.disable, *([options.after] if options.after else [])])
+    driver.check_names([options.after] if options.after else [], options.disable)
+    if options.after in options.disable:
+        raise UsageError(f"--after {options.after}: this pass is disabled")
+    if options.bisect is not None and options.bisect < 0:
+        raise UsageError(f"--bisect {options.bisect}: at least 0")
     text = _dump_text(_trace(options), options)
     if options.output is None:
         print(text)
     else:
-        options.output.write_text(text + "\n")
+        _write(options.output, text + "\n")
     return 0
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from None
 
 
 def _trace(options: argparse.Namespace) -> Traced:
     function = _load(options.function)
     jitted = function if isinstance(function, Jitted) else jit(function)
-    if not options.arg:
-        return jitted.trace(*jitted.examples())
-    return jitted.trace(*(_struct(text) for text in options.arg))
+    arguments = tuple(_struct(text) for text in options.arg) if options.arg else jitted.examples()
+    _check_count(jitted, options.function, arguments)
+    return jitted.trace(*arguments)
+
+
+def _check_count(jitted: Jitted, name: str, arguments: tuple[Any, ...]) -> None:
+    """Whether the function can be called with these. Raises UsageError."""
+    try:
+        signature = inspect.signature(jitted.function)
+    except (TypeError, ValueError):  # some built-in functions tell nothing
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        raise UsageError(f"{name} takes {signature}, and {len(arguments)} --arg were given: {error}") from None
 
 
 def _struct(text: str) -> ShapeDtypeStruct:
@@ -119,17 +145,18 @@ def _report(step: Any, before: Any, after: Any, seconds: float) -> None:
 
 
 def _load(where: str) -> Any:
-    """``FILE.py:NAME``; the file is imported with its own directory on the path, as Python would run it."""
+    """``FILE.py:NAME``; what the file imports is looked for in its own directory too, as Python would run it."""
     path_text, _, name = where.rpartition(":")
     path = Path(path_text)
     if not path_text or path.suffix != ".py" or not name:
         raise UsageError(f"{where!r}: expected FILE.py:FUNCTION")
     if not path.is_file():
         raise UsageError(f"there is no file {path}")
-    found: Any = _import(path)
+    module = _import(path.resolve())
+    found: Any = module
     for part in name.split("."):
         if not hasattr(found, part):
-            names = ", ".join(n for n, v in vars(found).items() if callable(v) and getattr(v, "__module__", "") == path.stem)
+            names = ", ".join(n for n, v in vars(found).items() if callable(v) and getattr(v, "__module__", "") == module.__name__)
             raise UsageError(f"{path} has no {name!r}; it has {names}")
         found = getattr(found, part)
     if not callable(found):
@@ -137,16 +164,48 @@ def _load(where: str) -> Any:
     return found
 
 
+PRIVATE = "__leptonc_dump__"  # in front of the names of loaded modules: a file may be called json.py
+
+
 def _import(path: Path) -> ModuleType:
-    folder = str(path.resolve().parent)
+    """The file as a module of a private name, below its packages if it lies in some."""
+    packages = _packages(path)
+    folder = str((packages[0] if packages else path).parent)
     if folder not in sys.path:
-        sys.path.insert(0, folder)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+        sys.path.append(folder)  # behind all others, so that no module of the library is replaced
+    name = PRIVATE
+    for package in packages:
+        name = f"{name}{'.' if name != PRIVATE else ''}{package.name}"
+        _execute(name, package / "__init__.py", [str(package)])
+    return _execute(f"{name}{'.' if packages else ''}{path.stem}", path)
+
+
+def _packages(path: Path) -> list[Path]:
+    """The directories that are packages around a file, the outermost first."""
+    found: list[Path] = []
+    for folder in path.parents:
+        if not (folder / "__init__.py").is_file():
+            break
+        found.insert(0, folder)
+    return found
+
+
+def _execute(name: str, path: Path, locations: list[str] | None = None) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=locations)
     if spec is None or spec.loader is None:
         raise UsageError(f"{path} cannot be imported")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except ImportError as error:
+        if "relative import" not in str(error):
+            raise
+        raise UsageError(f"{path} imports relatively ({error}); fix: an __init__.py beside it, or absolute imports") from None
+    except OSError as error:
+        if error.filename != str(path):
+            raise
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
     return module
 
 

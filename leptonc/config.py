@@ -6,7 +6,9 @@
 | LEPTONC_DEBUG | 0 silent, 1 timings and causes of recompiling, 2 optimized graph, 3 kernels, 4 LLVM text, 5 assembly | 0 |
 | LEPTONC_TARGET | sse, avx2 or avx512: what to compile for (see leptonc.target) | the widest this machine runs |
 | LEPTONC_CACHE | 0: compiled code is neither kept nor looked for on disk | 1 |
+| LEPTONC_VALIDATE | 1: every step of a compilation is checked by running it before and after (leptonc.validation) | 0 |
 | LEPTONC_CACHE_DIR | where compiled objects are kept | leptonc/ under XDG_CACHE_HOME or ~/.cache |
+| LEPTONC_TRACEBACK | full: tracebacks show leptonc's own frames too | short |
 """
 
 from __future__ import annotations
@@ -57,9 +59,19 @@ def debug_level() -> int:
     return _int_setting("LEPTONC_DEBUG", 0, MAX_DEBUG) or 0
 
 
+def full_traceback() -> bool:
+    """LEPTONC_TRACEBACK: whether tracebacks show leptonc's own frames. Asked while an error is raised, so it raises none."""
+    return os.environ.get("LEPTONC_TRACEBACK") == "full"
+
+
 def cache_enabled() -> bool:
     """LEPTONC_CACHE: whether compiled code is kept on disk."""
     return _int_setting("LEPTONC_CACHE", 0, 1) != 0
+
+
+def validating() -> bool:
+    """LEPTONC_VALIDATE: whether every step of a compilation is checked; see ``leptonc.validation``."""
+    return _int_setting("LEPTONC_VALIDATE", 0, 1) == 1
 
 
 def cache_dir() -> Path:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leptonc import cache
+from leptonc import cache, config
 from leptonc.errors import CompileError
 from leptonc.exclusive import compiling
 from leptonc.ir.digest import digest
@@ -56,6 +56,7 @@ from leptonc.target import Target, host_target
 
 if TYPE_CHECKING:
     from leptonc.codegen.step.module import Module
+    from leptonc.validation.validator import Validator
 
 GRAPH_PASSES: tuple[Pass, ...] = (
     Canonicalize(drop_stop_gradient=True),
@@ -91,12 +92,32 @@ verify_stage.register(Program)(lambda ir, after="", before=None: verify_program(
 
 @dataclass(frozen=True)
 class Options:
-    """What to leave out and what to watch; the fields are those of the pass manager."""
+    """What to leave out and what to watch; the fields are those of the pass manager. ``validator``: checks every step."""
 
     disable: frozenset[str] = frozenset()
     stop_after: str | None = None
     bisect_limit: int | None = None
     observe: Callable[[Any, Any, Any, float], object] | None = None
+    validator: Validator | None = None
+
+
+def _validator(options: Options = Options()) -> Validator | None:
+    """The one asked for, else one if the environment asks for it."""
+    if options.validator is None and config.validating():
+        from leptonc.validation.validator import Validator
+
+        return Validator()
+    return options.validator
+
+
+def _observer(options: Options) -> Callable[[Any, Any, Any, float], object] | None:
+    watchers = [w for w in (options.observe, getattr(_validator(options), "after_pass", None)) if w is not None]
+
+    def observe(step: Any, before: Any, after: Any, seconds: float) -> None:
+        for watch in watchers:
+            watch(step, before, after, seconds)
+
+    return observe if len(watchers) > 1 else next(iter(watchers), None)
 
 
 def pipeline_names() -> list[str]:
@@ -110,12 +131,15 @@ def _manager(passes: Sequence[Any], options: Options, skipped: int = 0) -> PassM
     limit = None if options.bisect_limit is None else max(options.bisect_limit - skipped, 0)
     stop = options.stop_after if options.stop_after in names else None
     return PassManager(tuple(passes), disable=options.disable & names, stop_after=stop, bisect_limit=limit,
-                       observe=options.observe)
+                       observe=_observer(options))
 
 
-def check_names(names: Sequence[str]) -> None:
-    """Raises LeptonError if one of them is no pass."""
-    PassManager((*GRAPH_PASSES, *PROGRAM_PASSES), disable=frozenset(names))
+def check_names(names: Sequence[str], disabled: Sequence[str] = ()) -> None:
+    """Raises LeptonError if one of them is no pass, or if one of those disabled always runs."""
+    passes = (*GRAPH_PASSES, *PROGRAM_PASSES)
+    PassManager(passes, disable=frozenset(disabled))
+    for name in names:
+        PassManager(passes, stop_after=name)
 
 
 def optimize(graph: Graph, options: Options = Options()) -> Graph:
@@ -130,16 +154,19 @@ def lower(graph: Graph, donated: dict[int, int] | None = None, options: Options 
     ``donated`` maps an output's position to that of the input whose memory it takes.
     """
     # A pass that was switched off may have left ops that are defined by others.
-    program = _lowered(Expand()(graph), donated or {})
+    program = _lowered(Expand()(graph), donated or {}, options=options)
     skipped = len(_manager(GRAPH_PASSES, options).selected)
     done: Program = _manager(PROGRAM_PASSES, options, skipped)(program)
     return done
 
 
-def _lowered(graph: Graph, donated: dict[int, int], frozen: int = 0) -> Program:
+def _lowered(graph: Graph, donated: dict[int, int], frozen: int = 0, options: Options = Options()) -> Program:
     """A kernel for each op, verified."""
     program = lower_graph(graph, donated, frozen)
     verify_program(program, "lower-graph")
+    validator = _validator(options)
+    if validator is not None:
+        validator.after_lowering(lambda part: lower_graph(part, {}), graph, program)
     return program
 
 
@@ -233,6 +260,10 @@ class Compiled:
         """Units, barriers and memory of the step, each with the file that decided it."""
         return str(_codegen().verified_step(self.program, self.target))
 
+    def soil(self, byte: int) -> None:
+        """Fills the memory that calls share with a byte: what is read before it is written then shows. After the first call."""
+        self.executable.soil(byte)
+
     def llvm_text(self) -> str:
         """The schedule in words, then the LLVM IR."""
         schedule = "".join(f"; {line}\n" for line in self.module.schedule.splitlines())
@@ -266,11 +297,25 @@ def _codegen() -> Any:
     return entry
 
 
-def compile_program(program: Program, target: Target | None = None) -> Compiled:
+def compile_program(program: Program, target: Target | None = None, options: Options = Options()) -> Compiled:
     """Native code for ``target``, by default this machine."""
-    compiled = Compiled(program, target or host_target())
+    compiled = _compile(program, target or host_target())
+    validator = _validator(options)
+    if validator is not None:
+        validator.after_code(lambda part: _compile(part, compiled.target), program, compiled)
+    return compiled
+
+
+def _compile(program: Program, target: Target) -> Compiled:
+    compiled = Compiled(program, target)
     _ = compiled.executable  # compile now, not at the first call
     return compiled
+
+
+def check(graph: Graph, donated: dict[int, int], validator: Validator) -> None:
+    """Compiles a traced graph, every step checked. Raises ValidationError at the first that changes a result."""
+    options = Options(validator=validator)
+    compile_program(lower(optimize(graph, options), donated, options), options=options)
 
 
 def compile_graph(graph: Graph, donated: dict[int, int]) -> Compiled:
@@ -329,7 +374,7 @@ def compile_frozen(graph: Graph, frozen: int) -> FrozenCode:
 def _kept(key: str | None, program: Callable[[], Program], target: Target,
           serves: Callable[[Code], bool] = lambda code: True) -> Compiled:
     """A program's code from the cache, or compiled and put there; without a key, compiled."""
-    found = None if key is None else _from_cache(key, program, target, serves)
+    found = None if key is None or config.validating() else _from_cache(key, program, target, serves)
     if found is None:
         found = compile_program(program(), target)
         if key is not None:

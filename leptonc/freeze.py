@@ -14,16 +14,17 @@ from typing import Any
 import numpy as np
 
 from leptonc import driver, tree
-from leptonc.errors import LeptonError
+from leptonc.eager import jit_disabled
+from leptonc.errors import ArgumentError, LeptonError, TracerError, describe
 from leptonc.jit import Jitted, jit
 from leptonc.lazy import cached_property
 from leptonc.memory import copied
 from leptonc.programs import Programs
 from leptonc.promotion import PYTHON_SCALARS
+from leptonc.public import hide_own_frames
 from leptonc.signature import argument_names, as_leaf, leaf_key
 from leptonc.stages import Shortcut
 from leptonc.trace import Tracer, function_name, tracing
-from leptonc.transforms import jit_disabled
 from leptonc.treecode import Flattener, builder, flattener
 
 
@@ -60,7 +61,7 @@ class Frozen:
         self._jitted, self._name = jitted, function_name(jitted.function)
         leaves, treedef = tree.flatten((args, {}))
         if any(isinstance(leaf, Tracer) for leaf in leaves):
-            raise LeptonError(f"freeze of {self._name}: an argument is traced; fix: freeze outside of the function being traced")
+            raise TracerError(f"freeze of {self._name}: an argument is traced; fix: freeze outside of the function being traced")
         names = argument_names(jitted.function, treedef)
         self._leaves = [_own(leaf, path, self._name) for leaf, path in zip(leaves, names, strict=True)]
         self._args: tuple[Any, ...] = tree.unflatten(treedef, self._leaves)[0]
@@ -69,21 +70,26 @@ class Frozen:
 
     def __call__(self, *args: Any) -> Any:
         """The function of the frozen arguments and these. Raises what the jitted function raises."""
-        if tracing() or jit_disabled():
-            return self._jitted(*self._args, *args)
-        if self._shortcut is not None:
-            done, result = self._shortcut(args)
-            if done:
-                return result
-        leaves, treedef = tree.flatten(args)
-        whole = argument_names(self._jitted.function, tree.flatten(((*self._args, *args), {}))[1])
-        names = whole[len(self._leaves):]
-        leaves = [leaf if type(leaf) in PYTHON_SCALARS else as_leaf(leaf, path, self._name) for leaf, path in zip(leaves, names)]
-        key = treedef, tuple(leaf_key(leaf, path, self._name) for leaf, path in zip(leaves, names))
-        program = self._programs.find(key, lambda: self._compiled(key, leaves))
-        result = program(leaves)
-        self._shortcut = program.shortcut
-        return result
+        try:  # as in ``Jitted``
+            if tracing() or jit_disabled():
+                return self._jitted(*self._args, *args)
+            if self._shortcut is not None:
+                done, result = self._shortcut(args)
+                if done:
+                    return result
+            leaves, treedef = tree.flatten(args)
+            whole = argument_names(self._jitted.function, tree.flatten(((*self._args, *args), {}))[1])
+            names = whole[len(self._leaves):]
+            leaves = [leaf if type(leaf) in PYTHON_SCALARS else as_leaf(leaf, path, self._name)
+                      for leaf, path in zip(leaves, names)]
+            key = treedef, tuple(leaf_key(leaf, path, self._name) for leaf, path in zip(leaves, names))
+            program = self._programs.find(key, lambda: self._compiled(key, leaves))
+            result = program(leaves)
+            self._shortcut = program.shortcut
+            return result
+        except Exception as error:
+            hide_own_frames(error)
+            raise
 
     def _compiled(self, key: Any, leaves: list[Any]) -> _Program:
         args = tree.unflatten(key[0], leaves)
@@ -116,6 +122,8 @@ def freeze(f: Callable[..., Any], *args: Any) -> Frozen:
 
     Raises LeptonError if ``f`` has static or donated arguments.
     """
+    if not callable(f):
+        raise ArgumentError(f"freeze: f={describe(f)} must be a function; fix: freeze(model, params), then call that with the rest")
     jitted = f if isinstance(f, Jitted) else jit(f)
     options = jitted.options
     if options.static_argnums or options.static_argnames or options.donate_argnums:

@@ -13,12 +13,25 @@ from typing import Any
 import numpy as np
 
 from leptonc.arithmetic import add, bitwise_and, equal, greater_equal, less, multiply
-from leptonc.errors import DtypeError, LeptonError, ShapeError, TracerError, op_error
-from leptonc.trace import Tracer, asarray, bind, broadcast, broadcast_shapes, cast, current_trace, locate
+from leptonc.eager import plain
+from leptonc.errors import (
+    ArgumentError,
+    DtypeError,
+    LeptonError,
+    MissingNameError,
+    RangeError,
+    ShapeError,
+    TracerError,
+    near_names,
+    op_error,
+)
+from leptonc.operators import install
+from leptonc.public import public_methods
+from leptonc.trace import Tracer, asarray, bind, broadcast, broadcast_shapes, cast, current_trace
 
 
 def _fail(reason: str, x: Any, fix: str | None = None, kind: type[LeptonError] = ShapeError) -> LeptonError:
-    return op_error("index", reason, {"x": x}, locate(), fix, kind)
+    return op_error("index", reason, {"x": x}, fix, kind)
 
 
 @dataclass(frozen=True)
@@ -52,17 +65,40 @@ class Index:
 
 
 def parse(x: Any, index: Any) -> Index:
-    """Normalise ``index`` for ``x``. Raises ShapeError, DtypeError or (a traced bool mask) TracerError."""
-    items = [entry for item in (index if isinstance(index, tuple) else (index,)) for entry in _expand_mask(x, item)]
-    used = sum(item is not None and item is not Ellipsis for item in items)
+    """Normalise ``index`` for ``x``. Raises ShapeError, RangeError, DtypeError or (a traced bool mask) TracerError."""
+    given = [_item(x, item) for item in (index if isinstance(index, tuple) else (index,))]
+    used = sum(map(_axes_used, given))
     if used > len(x.shape):
         raise _fail(f"{used} indices for {len(x.shape)} axes", x)
-    dots = [i for i, item in enumerate(items) if item is Ellipsis]
+    dots = [i for i, item in enumerate(given) if item is Ellipsis]
     if len(dots) > 1:
         raise _fail("more than one ellipsis", x)
-    at = dots[0] if dots else len(items)
-    items[at:at + 1] = [slice(None)] * (len(x.shape) - used)
-    return Index(_entries(x, items))
+    at = dots[0] if dots else len(given)
+    given[at:at + 1] = [slice(None)] * (len(x.shape) - used)
+    return Index(_entries(x, _without_masks(x, given)))
+
+
+def _axes_used(item: Any) -> int:
+    """How many axes of x an item of the index uses up."""
+    if item is None or item is Ellipsis:
+        return 0
+    return item.ndim if isinstance(item, np.ndarray) and item.dtype.kind == "b" else 1
+
+
+def _without_masks(x: Any, items: list[Any]) -> list[Any]:
+    """Each mask as an integer array for each of its axes. Raises RangeError for one of another shape than x's axes there."""
+    out: list[Any] = []
+    axis = 0
+    for item in items:
+        if isinstance(item, np.ndarray) and item.dtype.kind == "b":
+            wanted = x.shape[axis:axis + item.ndim]
+            if item.shape != wanted:
+                raise _fail(f"a mask of shape {item.shape} where x has extents {wanted}", x, kind=RangeError)
+            out += np.nonzero(item)
+        else:
+            out.append(item)
+        axis += _axes_used(item)
+    return out
 
 
 def _entries(x: Any, items: list[Any]) -> tuple[Any, ...]:
@@ -84,7 +120,7 @@ def _entry(x: Any, axis: int, item: Any, advanced: bool) -> Any:
         return item
     position = np.where(np.asarray(item) < 0, np.asarray(item) + n, item)
     if ((position < 0) | (position >= n)).any():
-        raise _fail(f"index {item} is out of range for axis {axis} of {n} elements", x)
+        raise _fail(f"index {item} is out of range for axis {axis} of {n} elements", x, kind=RangeError)
     if isinstance(item, np.ndarray) or advanced:
         return position.astype(np.int64)
     return Window(int(position), 1, None)
@@ -102,19 +138,21 @@ def _slice_window(x: Any, item: slice, n: int) -> Window:
     return Window(start, step, size) if size else Window(0, 1, 0)
 
 
-def _expand_mask(x: Any, item: Any) -> list[Any]:
-    """One item of an index as ints, slices, None, Ellipsis and integer arrays; a mask becomes an array per axis."""
+def _item(x: Any, item: Any) -> Any:
+    """One item of an index as an int, a slice, None, Ellipsis, a mask or an integer array."""
     if item is None or item is Ellipsis or isinstance(item, slice):
-        return [item]
+        return item
     if isinstance(item, Tracer):
-        return [_traced_item(x, item)]
+        return _traced_item(x, item)
     array = np.zeros(0, np.int64) if isinstance(item, list) and not item else asarray(item, "index")
     if array.dtype.kind == "b":
-        return list(_known_mask(x, array))
+        if not array.ndim:
+            raise _fail("a mask of 0 axes", x)
+        return array
     if array.dtype.kind == "f":
         raise _fail(f"an index must be ints or bools, got {item!r}", x, kind=DtypeError)
     # A 0-d array is an int to NumPy as well.
-    return [int(array)] if array.ndim == 0 else [array.astype(np.int64)]
+    return int(array) if array.ndim == 0 else array.astype(np.int64)
 
 
 def _traced_item(x: Any, item: Tracer) -> Tracer:
@@ -124,12 +162,6 @@ def _traced_item(x: Any, item: Tracer) -> Tracer:
     if item.dtype.kind == "f":
         raise _fail(f"an index must be ints, got {item.origin}", x, kind=DtypeError)
     return cast(item, np.int64)
-
-
-def _known_mask(x: Any, mask: np.ndarray) -> tuple[np.ndarray, ...]:
-    if mask.ndim == 0 or mask.ndim > len(x.shape):
-        raise _fail(f"a mask of {mask.ndim} axes", x)
-    return np.nonzero(mask)
 
 
 def getitem(x: Any, index: Any) -> Any:
@@ -217,23 +249,41 @@ def _wrap(index: Any, n: int) -> Any:
     return bind("select", less(index, 0), add(index, n), index) if isinstance(index, Tracer) else index
 
 
+_UNINDEXED = object()
+
+
+@public_methods
 class IndexedUpdate:
     """``x.at``: index it, then ``set`` or ``add``."""
 
-    def __init__(self, x: Any, index: Any = None):
+    def __init__(self, x: Any, index: Any = _UNINDEXED):
         self._x = x
         self._index = index
 
     def __getitem__(self, index: Any) -> IndexedUpdate:
         return IndexedUpdate(self._x, index)
 
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise _fail("x.at[i] is not assigned to", self._x, "x = x.at[i].set(v)", ArgumentError)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        hint = near_names(name, ("set", "add")) or "it has set and add; use x.at[i].set(f(x[i]))"
+        raise MissingNameError(f"x.at[i] has no {name}; {hint}")
+
+    def _parsed(self) -> Index:
+        if self._index is _UNINDEXED:
+            raise _fail("x.at has no index", self._x, "x.at[i].set(v)", ArgumentError)
+        return parse(self._x, self._index)
+
     def set(self, values: Any) -> Any:
         """A copy of x with ``x[index] = values``; where positions repeat, the last value stays."""
-        return _update(self._x, parse(self._x, self._index), self._index, values, accumulate=False)
+        return _update(self._x, self._parsed(), self._index, values, accumulate=False)
 
     def add(self, values: Any) -> Any:
         """A copy of x with ``values`` added at index; where positions repeat, all of them are added."""
-        return _update(self._x, parse(self._x, self._index), self._index, values, accumulate=True)
+        return _update(self._x, self._parsed(), self._index, values, accumulate=True)
 
 
 def _update(x: Any, parsed: Index, index: Any, values: Any, accumulate: bool) -> Any:
@@ -273,7 +323,7 @@ def _update_window(x: Any, parsed: Index, values: Any, accumulate: bool) -> Any:
 def _update_known(x: Any, index: Any, values: Any, accumulate: bool) -> Any:
     """Positions known while tracing: NumPy finds them, on an array of element numbers."""
     numbers = np.arange(prod(x.shape), dtype=np.int64).reshape(x.shape)
-    position = numbers[index]
+    position = numbers[plain(index)]
     flat, updates = _reshape(x, (numbers.size,)), _reshape(_stretch(x, values, position.shape), (position.size,))
     if not position.size:
         return x
@@ -349,4 +399,4 @@ def _split_axes(x: Any, shape: tuple[int, ...], axes: list[int], front: int) -> 
     return split if back == tuple(range(len(back))) else bind("transpose", split, perm=back)
 
 
-Tracer.install({"getitem": getitem, "at": IndexedUpdate})
+install({"getitem": getitem, "at": IndexedUpdate})

@@ -15,9 +15,12 @@ from typing import Any
 import numpy as np
 
 from leptonc import config, tree
-from leptonc.errors import LeptonError, TracerError
+from leptonc.eager import argument, eager_call, jit_disabled
+from leptonc.errors import ArgumentError, LeptonError, TracerError, describe
+from leptonc.frames import users_line
 from leptonc.programs import PROGRAMS_KEPT, Programs
 from leptonc.promotion import PYTHON_SCALARS, SUPPORTED
+from leptonc.public import hide_own_frames, public
 from leptonc.signature import (
     Options,
     Signature,
@@ -29,8 +32,7 @@ from leptonc.signature import (
     tensor_type,
 )
 from leptonc.stages import Compiled, Interface, Shortcut, Traced
-from leptonc.trace import Tracer, function_name, locate, trace_to_graph, tracing
-from leptonc.transforms import jit_disabled
+from leptonc.trace import Tracer, function_name, known, trace_to_graph, tracing
 
 _jitted: weakref.WeakSet[Jitted] = weakref.WeakSet()
 
@@ -63,19 +65,24 @@ class Jitted:
         Inside a trace the function is traced as part of it; under ``disable_jit`` it runs op by op. Results are new
         arrays, except that those written into donated arguments share their memory.
         """
-        plainly = tracing() or jit_disabled()
-        if self._shortcut is not None and not plainly:
-            done, result = self._shortcut((args, kwargs))
-            if done:
-                return result
-        dynamic, static = self.options.split(args, kwargs, self._name)
-        if plainly:
-            return self._call_plainly(args, kwargs, dynamic)
-        compiled, leaves = self._find(args, kwargs, dynamic, static)
-        result = compiled.run([np.asarray(leaf) for leaf in leaves])
-        self._shortcut = compiled.shortcut
-        return result
+        try:  # as ``public`` does, which would cost each call some hundred nanoseconds
+            plainly = tracing() or jit_disabled()
+            if self._shortcut is not None and not plainly:
+                done, result = self._shortcut((args, kwargs))
+                if done:
+                    return result
+            dynamic, static = self.options.split(args, kwargs, self._name)
+            if plainly:
+                return self._call_plainly(args, kwargs, dynamic)
+            compiled, leaves = self._find(args, kwargs, dynamic, static)
+            result = compiled.run([np.asarray(leaf) for leaf in leaves])
+            self._shortcut = compiled.shortcut
+            return result
+        except Exception as error:
+            hide_own_frames(error)
+            raise
 
+    @public
     def compiled_for(self, *args: Any, **kwargs: Any) -> Compiled:
         """The program that a call with these arguments would run, compiled if it is not there yet."""
         return self._find(args, kwargs, *self.options.split(args, kwargs, self._name))[0]
@@ -97,6 +104,7 @@ class Jitted:
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else MethodType(self, instance)
 
+    @public
     def trace(self, *args: Any, **kwargs: Any) -> Traced:
         """The function traced for these arguments, which may be ShapeDtypeStructs; static ones are given as usual."""
         dynamic, static = self.options.split(args, kwargs, self._name)
@@ -107,7 +115,7 @@ class Jitted:
         names = argument_names(self.function, treedef)
         keys = tuple(leaf_key(leaf, path, self._name) for leaf, path in zip(leaves, names))
         roots = tuple(position_names(self.function, len(args)))
-        signature = Signature(treedef, keys, static, tuple(names), roots, locate())
+        signature = Signature(treedef, keys, static, tuple(names), roots, users_line())
         closed = trace_to_graph(self._on_leaves(treedef, args, kwargs), [tensor_type(key) for key in keys],
                                 self._name, names, [key[2] for key in keys])
         if closed.captured:
@@ -117,6 +125,7 @@ class Jitted:
                               closed.out_tree)
         return Traced(closed.graph, interface)
 
+    @public
     def examples(self) -> tuple[Any, ...]:
         """The example arguments as a tuple. Raises LeptonError if there are none."""
         found = self.example_args() if callable(self.example_args) else self.example_args
@@ -125,6 +134,7 @@ class Jitted:
                               "ShapeDtypeStruct, ...)), or a function returning such a tuple")
         return found
 
+    @public
     def explain(self) -> str:
         """What differed at each compile after the first."""
         return explain(self._name, list(self._compiles))
@@ -177,9 +187,24 @@ class Jitted:
         """Call the function itself; concrete results become arrays of their own, as compiled code returns them."""
         leaves, treedef = tree.flatten(dynamic)
         leaves = self._concrete(leaves, treedef)
-        out, out_tree = tree.flatten_with_path(self._on_leaves(treedef, args, kwargs)(*leaves), "its result")
-        return tree.unflatten(out_tree, [leaf if isinstance(leaf, Tracer) else np.array(as_leaf(leaf, path, self._name))
+        with eager_call() as outermost:
+            top = outermost and not tracing()
+            seen = [leaf if isinstance(leaf, Tracer) else _seen(leaf, top) for leaf in leaves]
+            out, out_tree = tree.flatten_with_path(self._on_leaves(treedef, args, kwargs)(*seen), "its result")
+        return tree.unflatten(out_tree, [leaf if isinstance(leaf, Tracer) else _own(as_leaf(leaf, path, self._name), top)
                                          for path, leaf in out])
+
+
+def _seen(leaf: Any, top: bool) -> Any:
+    """A concrete argument as the function sees it that runs op by op, or as part of a trace."""
+    if type(leaf) in PYTHON_SCALARS:
+        return argument(np.asarray(leaf), weak=True) if top else leaf
+    return argument(leaf)
+
+
+def _own(leaf: np.ndarray, top: bool) -> np.ndarray:
+    """A result as an array of its own: a plain one for the user."""
+    return np.array(leaf) if top else known(np.array(leaf))
 
 
 DEBUG_STAGES = ((2, "optimized"), (3, "kernels"), (4, "llvm"), (5, "asm"))
@@ -201,26 +226,28 @@ def _key(leaf: Any) -> Any:
 
 def jit(f: Callable[..., Any] | None = None, *, static_argnums: int | Sequence[int] | None = None,
         static_argnames: str | Sequence[str] | None = None, donate_argnums: int | Sequence[int] = (),
-        example_args: Any = None) -> Any:
+        donate_argnames: str | Sequence[str] | None = None, example_args: Any = None) -> Any:
     """Compile ``f`` for each signature it is called with; ``@jit`` and ``@jit(static_argnums=1)`` both decorate.
 
     Arguments are trees of arrays and Python scalars, except those of ``static_argnums`` / ``static_argnames``, which
-    are hashable and compiled for by value. Arrays of ``donate_argnums`` are given away: results of equal type are
-    written into them. ``example_args`` is a tuple of arrays or ShapeDtypeStructs, or a function returning it, that
+    are hashable and compiled for by value. Arrays of ``donate_argnums`` / ``donate_argnames`` are given away: results of equal
+    type are written into them. ``example_args`` is a tuple of arrays or ShapeDtypeStructs, or a function returning it, that
     ``leptonc dump`` traces with. The 256 programs that were called last are kept, and of 16 of them the memory of intermediates;
     one that is needed again is compiled, or found on disk, anew. Raises LeptonError for positions or names that ``f`` does not
     have.
     """
     if f is None:
         return functools.partial(jit, static_argnums=static_argnums, static_argnames=static_argnames,
-                                 donate_argnums=donate_argnums, example_args=example_args)
+                                 donate_argnums=donate_argnums, donate_argnames=donate_argnames, example_args=example_args)
     if not callable(f):
-        raise LeptonError(f"jit wants a function, got {f!r:.60}; options are given by name")
-    return Jitted(f, Options.of(f, static_argnums, static_argnames, donate_argnums), example_args)
+        raise ArgumentError(f"jit wants a function, got {f!r:.60}; options are given by name")
+    return Jitted(f, Options.of(f, static_argnums, static_argnames, donate_argnums, donate_argnames), example_args)
 
 
 def explain_recompiles(jitted: Jitted | None = None) -> str:
     """What differed at each compile after the first of a jitted function, or of every one that compiled twice."""
+    if jitted is not None and not isinstance(jitted, Jitted):
+        raise ArgumentError(f"explain_recompiles: jitted={describe(jitted)} must be a jitted function; fix: leave it out for all")
     if jitted is not None:
         return jitted.explain()
     several = sorted((j for j in _jitted if j.compiles > 1), key=lambda j: j._name)

@@ -3,127 +3,238 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from math import prod
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from leptonc.errors import DtypeError, LeptonError, ShapeError, op_error
+from leptonc.arguments import array, choice, integer, integers, items, number
+from leptonc.arguments import axis as axis_of
+from leptonc.arguments import shape as shape_of
+from leptonc.errors import ArgumentError, DtypeError, ShapeError, op_error
 from leptonc.ir.types import dtype_of
-from leptonc.nn.windows import avg_pool, conv, max_pool
-from leptonc.numpy.elementwise import as_float, clip
-from leptonc.promotion import numpy_dtype
+from leptonc.nn import windows
+from leptonc.numpy.elementwise import as_float
+from leptonc.numpy.elementwise import clip as _clip
+from leptonc.promotion import numpy_dtype, result_dtype
+from leptonc.public import publish
 from leptonc.scan import scan
-from leptonc.trace import align, bind, broadcast, cast, locate, promote
+from leptonc.trace import Tracer, align, bind, cast, promote
+from leptonc.trace import broadcast as _broadcast
 
-_NHWC = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC")}
+Specs = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 
-def conv_general_dilated(lhs: Any, rhs: Any, window_strides: Sequence[int], padding: Any, lhs_dilation: Any = None,
+class ConvDimensionNumbers(NamedTuple):
+    """Where the axes of a convolution's operands and result are: batch (of rhs: result features), features, then spatial ones."""
+
+    lhs_spec: Sequence[int]
+    rhs_spec: Sequence[int]
+    out_spec: Sequence[int]
+
+
+def conv_general_dilated(lhs: Any, rhs: Any, window_strides: Sequence[int], padding: Any, lhs_dilation: Sequence[int] | None = None,
                          rhs_dilation: Sequence[int] | None = None, dimension_numbers: Any = None,
-                         feature_group_count: int = 1) -> Any:
-    """Convolution of NHWC with HWIO (NWC with WIO). Raises LeptonError for other layouts, and for lhs_dilation."""
-    rank = len(lhs.shape) - 2
-    if dimension_numbers is not None and tuple(dimension_numbers) != _NHWC.get(rank):
-        raise op_error("conv_general_dilated", f"dimension_numbers {dimension_numbers} are not supported", {"lhs": lhs, "rhs": rhs},
-                       locate(), f"transpose to {_NHWC.get(rank)}", LeptonError)
-    if lhs_dilation is not None and any(d != 1 for d in lhs_dilation):
-        raise op_error("conv_general_dilated", "lhs_dilation is not supported", {"lhs": lhs, "rhs": rhs}, locate(),
-                       "use lax.pad with interior padding first", LeptonError)
-    return conv(lhs, rhs, stride=window_strides, padding=padding, groups=feature_group_count,
-                dilation=1 if rhs_dilation is None else rhs_dilation)
+                         feature_group_count: int = 1, batch_group_count: int = 1) -> Any:
+    """JAX's convolution: of NCHW with OIHW (NCW with OIW, NCDHW with OIDHW) unless ``dimension_numbers`` say otherwise.
+
+    ``dimension_numbers`` are three strings, such as ("NHWC", "HWIO", "NHWC"), or three lists of axes (ConvDimensionNumbers, which
+    JAX's own fits as well); None is the default. ``window_strides``, the dilations and ``padding`` go by the order of the spatial
+    axes in rhs. ``padding`` is "SAME", "VALID", "SAME_LOWER" or (low, high) pairs, which may be negative. ``lhs_dilation`` puts
+    gaps between lhs's elements: a transposed convolution. batch_group_count must be 1. Raises ShapeError, DtypeError or
+    ArgumentError.
+    """
+    name = "conv_general_dilated"
+    x, w = promote(array(name, "lhs", lhs), array(name, "rhs", rhs))
+    operands = {"lhs": x, "rhs": w}
+    rank = len(x.shape) - 2
+    if rank < 1 or len(w.shape) != rank + 2:
+        raise op_error(name, "lhs and rhs must have batch, feature and equally many spatial axes", operands)
+    if integer(name, "batch_group_count", batch_group_count, operands) != 1:
+        raise op_error(name, "batch_group_count other than 1 is not supported", operands, kind=ArgumentError)
+    ins, weights, outs = _conv_specs(dimension_numbers, rank, operands)
+    x, w = _permuted(x, (ins[0], *ins[2:], ins[1])), _permuted(w, (*weights[2:], weights[1], weights[0]))
+    strides, gaps, dilation = (_per_window_axis(name, what, value, rank, operands) for what, value in (
+        ("window_strides", window_strides), ("lhs_dilation", lhs_dilation), ("rhs_dilation", rhs_dilation)))
+    if isinstance(padding, str) and padding.upper() != "VALID" and any(d != 1 for d in gaps):
+        raise op_error(name, f"padding={padding!r} has no meaning beside lhs_dilation", operands,
+                       "give (low, high) pairs", ArgumentError)
+    pads = windows.pads_of(name, padding, x.shape[1:-1], w.shape[:-2], strides, dilation, x)
+    if any(d != 1 for d in gaps):
+        x = bind("pad", x, low=(0,) * (rank + 2), high=(0,) * (rank + 2), interior=(0, *(d - 1 for d in gaps), 0), value=0)
+    y = windows.conv(x, w, stride=strides, padding=pads, dilation=dilation, groups=feature_group_count)
+    order = (outs[0], *outs[2:], outs[1])
+    return _permuted(y, tuple(order.index(d) for d in range(rank + 2)))
+
+
+def _permuted(x: Any, perm: tuple[int, ...]) -> Any:
+    return x if perm == tuple(range(len(perm))) else bind("transpose", x, perm=perm)
+
+
+def _per_window_axis(name: str, what: str, value: Any, rank: int, operands: dict[str, object]) -> tuple[int, ...]:
+    return (1,) * rank if value is None else integers(name, what, value, operands, count=rank, repeat=True, least=1)
+
+
+def _conv_specs(numbers: Any, rank: int, operands: dict[str, object]) -> Specs:
+    """(batch or result features, features, spatial ...) as axes of lhs, rhs and the result, in rhs's order of the spatial ones."""
+    if numbers is None:
+        plain = tuple(range(rank + 2))
+        return plain, plain, plain
+    given = tuple(numbers) if isinstance(numbers, list | tuple) else ()
+    if len(given) == 3 and all(isinstance(spec, str) for spec in given):
+        return _letters(given, rank, operands)
+    specs = [integers("conv_general_dilated", "dimension_numbers", spec, operands) for spec in given]
+    if len(specs) != 3 or any(sorted(spec) != list(range(rank + 2)) for spec in specs):
+        raise op_error("conv_general_dilated", f"dimension_numbers={numbers!r} must be three strings such as "
+                       f"('NHWC', 'HWIO', 'NHWC'), or three permutations of {rank + 2} axes", operands, kind=ArgumentError)
+    return specs[0], specs[1], specs[2]
+
+
+def _letters(specs: tuple[str, str, str], rank: int, operands: dict[str, object]) -> Specs:
+    lhs, rhs, out = specs
+    spatial = [c for c in rhs if c not in "OI"]
+    wanted = [(lhs, "NC"), (rhs, "OI"), (out, "NC")]
+    fits = all(sorted(spec) == sorted([*ends, *spatial]) and len(set(spec)) == rank + 2 for spec, ends in wanted)
+    if len(spatial) != rank or not fits:
+        raise op_error("conv_general_dilated", f"dimension_numbers={specs!r} must name each axis once: N, C, and the same spatial "
+                       "letters in lhs and the result, O, I and those in rhs", operands, kind=ArgumentError)
+    found = [tuple(spec.index(c) for c in [*ends, *spatial]) for spec, ends in wanted]
+    return found[0], found[1], found[2]
 
 
 def dot_general(lhs: Any, rhs: Any, dimension_numbers: Any) -> Any:
-    """``dimension_numbers`` = ((lhs contracted, rhs contracted), (lhs batch, rhs batch))."""
-    a, b = promote(lhs, rhs)
-    (ca, cb), (ba, bb) = dimension_numbers
-    return bind("dot_general", a, b, contract=(tuple(ca), tuple(cb)), batch=(tuple(ba), tuple(bb)))
+    """``dimension_numbers`` = ((lhs contracted, rhs contracted), (lhs batch, rhs batch)). Raises ShapeError for axes that are
+    out of bounds or named twice."""
+    a, b = promote(array("dot_general", "lhs", lhs), array("dot_general", "rhs", rhs))
+    operands = {"lhs": a, "rhs": b}
+    contract, batch = (tuple(integers("dot_general", "dimension_numbers", axes, operands, least=0)
+                             for axes in _pair("dot_general", pair, operands))
+                       for pair in _pair("dot_general", dimension_numbers, operands))
+    for n, x in enumerate((a, b)):
+        used = (*contract[n], *batch[n])
+        if len(set(used)) != len(used) or any(d >= len(x.shape) for d in used):
+            raise op_error("dot_general", f"axes {used} of {'lhs' if n == 0 else 'rhs'} are out of bounds, or one is named twice",
+                           operands)
+    return bind("dot_general", a, b, contract=contract, batch=batch)
+
+
+def _pair(name: str, value: Any, operands: dict[str, object]) -> tuple[Any, Any]:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise op_error(name, f"dimension_numbers has {value!r:.40} where a pair belongs: ((lhs contracted, rhs contracted), "
+                       "(lhs batch, rhs batch))", operands, kind=ArgumentError)
+    return value[0], value[1]
 
 
 def reduce_window(operand: Any, kind: str, window: Any, strides: Any = None, padding: Any = "VALID") -> Any:
     """``kind`` "max", "sum" or "mean" of each window over the spatial axes of [n, spatial..., c]."""
-    if kind == "max":
-        return max_pool(operand, window, stride=strides, padding=padding)
-    mean = avg_pool(operand, window, stride=strides, padding=padding, count_include_pad=True)
+    x = array("reduce_window", "operand", operand)
+    if choice("reduce_window", "kind", kind, ("max", "sum", "mean"), {"operand": x}) == "max":
+        return windows.max_pool(x, window, stride=strides, padding=padding)
+    mean = windows.avg_pool(x, window, stride=strides, padding=padding, count_include_pad=True)
     if kind == "mean":
         return mean
-    if kind != "sum":
-        raise op_error("reduce_window", f"kind {kind!r} is not known", {"operand": operand}, locate(), "use max, sum or mean",
-                       LeptonError)
-    rank = len(operand.shape) - 2
-    return mean * float(window**rank if isinstance(window, int) else np.prod(window))
+    sizes = integers("reduce_window", "window", window, count=len(x.shape) - 2, repeat=True)
+    return mean * float(prod(sizes))
 
 
-def _starts(name: str, x: Any, starts: Sequence[Any]) -> list[Any]:
-    found = [cast(s, np.int64) for s in starts]
-    if any(s.shape for s in found):
-        raise op_error(name, "starts must be scalars", {"x": x}, locate(), kind=ShapeError)
-    return found
+def _starts(name: str, x: Any, starts: Any) -> list[Any]:
+    """One i64 scalar for each axis of x."""
+    listed = isinstance(starts, list | tuple) or (isinstance(starts, np.ndarray | Tracer) and len(starts.shape) == 1)
+    given = list(starts) if listed else [starts]
+    found = [array(name, f"start_indices[{n}]", s) for n, s in enumerate(given)]
+    if len(found) != len(x.shape) or any(s.shape for s in found):
+        raise op_error(name, f"wants {len(x.shape)} starts that are scalars, got {len(found)}", {"x": x}, kind=ShapeError)
+    for s in found:
+        if s.dtype.kind not in "iu":
+            raise op_error(name, "starts must be ints", {"x": x, "start": s}, kind=DtypeError)
+    return [cast(s, np.int64) for s in found]
 
 
 def dynamic_slice(operand: Any, start_indices: Sequence[Any], slice_sizes: Sequence[int]) -> Any:
     """A window of fixed size at starts that may be traced; they are clamped so that it lies inside."""
-    (x,) = promote(operand)
-    return bind("dynamic_slice", x, *_starts("dynamic_slice", x, start_indices), size=tuple(int(n) for n in slice_sizes))
+    x = array("dynamic_slice", "operand", operand)
+    sizes = integers("dynamic_slice", "slice_sizes", slice_sizes, {"x": x}, count=len(x.shape), least=0)
+    return bind("dynamic_slice", x, *_starts("dynamic_slice", x, start_indices), size=sizes)
 
 
 def dynamic_update_slice(operand: Any, update: Any, start_indices: Sequence[Any]) -> Any:
-    """operand with a window replaced; starts are clamped so that it lies inside."""
-    (x,) = promote(operand)
-    return bind("dynamic_update_slice", x, cast(update, x.dtype), *_starts("dynamic_update_slice", x, start_indices))
+    """operand with a window replaced; starts are clamped so that it lies inside. Raises DtypeError for floats into ints."""
+    x = array("dynamic_update_slice", "operand", operand)
+    new = update if type(update) in (bool, int, float) else array("dynamic_update_slice", "update", update)
+    if "biuf".index(result_dtype((x, new)).kind) > "biuf".index(x.dtype.kind):
+        raise op_error("dynamic_update_slice", "operand cannot hold update", {"x": x, "update": new}, "cast one", DtypeError)
+    return bind("dynamic_update_slice", x, cast(new, x.dtype), *_starts("dynamic_update_slice", x, start_indices))
 
 
 def slice(operand: Any, start_indices: Sequence[int], limit_indices: Sequence[int], strides: Sequence[int] | None = None) -> Any:
-    """Elements start, start + stride ... below limit of every axis."""
-    (x,) = promote(operand)
-    steps = tuple(strides) if strides is not None else (1,) * len(x.shape)
-    sizes = tuple(max(-(-(b - a) // s), 0) for a, b, s in zip(start_indices, limit_indices, steps))
-    return bind("slice", x, start=tuple(start_indices), size=sizes, step=steps)
+    """Elements start, start + stride ... below limit of every axis. Raises ShapeError unless 0 <= start <= limit <= extent."""
+    x = array("slice", "operand", operand)
+    rank, named = len(x.shape), {"x": x}
+    starts, limits = (integers("slice", what, value, named, count=rank, least=0) for what, value in (
+        ("start_indices", start_indices), ("limit_indices", limit_indices)))
+    steps = _per_window_axis("slice", "strides", strides, rank, named)
+    if any(not a <= b <= n for a, b, n in zip(starts, limits, x.shape)):
+        raise op_error("slice", f"start {starts} and limit {limits} leave x", named)
+    sizes = tuple(-(-(b - a) // s) for a, b, s in zip(starts, limits, steps))
+    return bind("slice", x, start=tuple(a if n else 0 for a, n in zip(starts, sizes)), size=sizes, step=steps)
 
 
 def pad(operand: Any, padding_value: float, padding_config: Sequence[tuple[int, int, int]]) -> Any:
     """(low, high, interior) for every axis; negative low and high crop."""
-    (x,) = promote(operand)
-    low, high, interior = (tuple(int(p[n]) for p in padding_config) for n in range(3))
-    return bind("pad", x, low=low, high=high, interior=interior, value=cast(padding_value, x.dtype).item())
+    x = array("pad", "operand", operand)
+    named = {"x": x}
+    config = [integers("pad", "padding_config", entry, named, count=3)
+              for entry in items("pad", "padding_config", padding_config, named)]
+    if len(config) != len(x.shape):
+        raise op_error("pad", f"padding_config {padding_config!r} has not one entry for each axis", named)
+    low, high, interior = (tuple(entry[n] for entry in config) for n in range(3))
+    sizes = [max(n + max(n - 1, 0) * max(i, 0) + a + b, 0) for n, a, b, i in zip(x.shape, low, high, interior)]
+    shape_of("pad", sizes, x.dtype.itemsize)
+    value = cast(number("pad", "padding_value", padding_value, named), x.dtype).item()
+    return bind("pad", x, low=low, high=high, interior=interior, value=value)
 
 
 def broadcast_in_dim(operand: Any, shape: Sequence[int], broadcast_dimensions: Sequence[int]) -> Any:
     """operand's axis i becomes axis ``broadcast_dimensions[i]`` of the result."""
-    (x,) = promote(operand)
-    return bind("broadcast", x, shape=tuple(shape), dims=tuple(broadcast_dimensions))
+    x = array("broadcast_in_dim", "operand", operand)
+    dims = integers("broadcast_in_dim", "broadcast_dimensions", broadcast_dimensions, {"x": x}, count=len(x.shape))
+    return bind("broadcast", x, shape=shape_of("broadcast_in_dim", shape, x.dtype.itemsize), dims=dims)
 
 
 def select(pred: Any, on_true: Any, on_false: Any) -> Any:
     """on_true where pred holds, else on_false; all of one shape."""
     a, b = align("select", on_true, on_false)
-    return bind("select", broadcast(promote(pred)[0], a.shape), a, b)
+    test = array("select", "pred", pred)
+    if test.dtype.kind != "b":
+        raise op_error("select", "pred must be bools", {"pred": test}, "compare, such as pred != 0", DtypeError)
+    return bind("select", _broadcast(test, a.shape), a, b)
 
 
 def stop_gradient(x: Any) -> Any:
     """x, a constant to differentiation."""
-    (operand,) = promote(x)
-    return bind("stop_gradient", operand)
+    return bind("stop_gradient", array("stop_gradient", "x", x))
 
 
-def iota(dtype: Any, size: int) -> np.ndarray:
+def iota(dtype: Any, size: int) -> Any:
     """0, 1, 2 ..."""
-    return broadcasted_iota(dtype, (size,), 0)
+    return broadcasted_iota(dtype, (integer("iota", "size", size, least=0),), 0)
 
 
-def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int) -> np.ndarray:
+def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int) -> Any:
     """0, 1, 2 ... along one axis."""
-    found: np.ndarray = bind("iota", shape=tuple(shape), axis=dimension, dtype=dtype_of(numpy_dtype(dtype)))
-    return found
+    kind = numpy_dtype(dtype, "iota")
+    extents = shape_of("iota", shape, kind.itemsize)
+    axis = integer("iota", "dimension", dimension, least=0, most=len(extents) - 1)
+    return bind("iota", shape=extents, axis=axis, dtype=dtype_of(kind))
 
 
 def scatter_add(operand: Any, indices: Any, updates: Any, axis: int = 0) -> Any:
     """operand with updates added at indices along an axis; out of range ones are dropped."""
-    x, values = promote(operand, updates)
-    (index,) = promote(indices)
+    x, values = promote(array("scatter_add", "operand", operand), array("scatter_add", "updates", updates))
+    index = array("scatter_add", "indices", indices)
     if index.dtype.kind not in "iu":
-        raise op_error("scatter_add", "indices must be ints", {"indices": index}, locate(), kind=DtypeError)
-    return bind("scatter_add", x, cast(index, np.int64), values, axis=axis)
+        raise op_error("scatter_add", "indices must be ints", {"indices": index}, kind=DtypeError)
+    return bind("scatter_add", x, cast(index, np.int64), values, axis=axis_of("scatter_add", x, axis))
 
 
 def rsqrt(x: Any) -> Any:
@@ -138,11 +249,13 @@ def erf(x: Any) -> Any:
 
 def clamp(min: Any, x: Any, max: Any) -> Any:
     """x within [min, max]."""
-    return clip(x, min, max)
+    return _clip(x, min, max)
 
 
 __all__ = [
-    "broadcast_in_dim", "broadcasted_iota", "clamp", "conv_general_dilated", "dot_general", "dynamic_slice",
+    "ConvDimensionNumbers", "broadcast_in_dim", "broadcasted_iota", "clamp", "conv_general_dilated", "dot_general", "dynamic_slice",
     "dynamic_update_slice", "erf", "iota", "pad", "reduce_window", "rsqrt", "scan",
     "scatter_add", "select", "slice", "stop_gradient",
 ]
+
+publish(globals(), __all__)

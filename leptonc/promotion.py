@@ -6,12 +6,13 @@ A Python bool, int or float is weak: beside an array it takes the array's dtype 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from leptonc.errors import DtypeError, describe
+from leptonc.errors import DtypeError, LeptonError, describe
 from leptonc.ir.types import DTYPES, DType, dtype_of
 
 SUPPORTED = frozenset(t.numpy for t in DTYPES.values())
@@ -27,14 +28,25 @@ def asarray(x: Any, what: str = "value", dtype: Any = None) -> np.ndarray:
     """
     if type(x) is np.ndarray and dtype is None and x.dtype in SUPPORTED:
         return x
+    if _is_masked(x):
+        raise DtypeError(f"{what} is a masked array, and leptonc has no masks; fix: x.filled(value), and the mask as an "
+                         "array of its own")
     try:
         target = None if dtype is None else numpy_dtype(dtype)
         # NumPy checks the range of a Python int only if told the dtype at once; astype would wrap.
         array = np.asarray(x, target if type(x) is int else None)
-    except (ValueError, OverflowError) as error:
-        raise DtypeError(f"{what} {describe(x)} is no array of a supported dtype: {error}") from None
+    except LeptonError:  # of a traced value within a list
+        raise
+    except (ValueError, OverflowError, TypeError, RuntimeError) as error:  # whatever an __array__ of other libraries raises
+        raise DtypeError(f"{what} {describe(x)} is no array of a supported dtype: {str(error).splitlines()[0]}") from None
     native = numpy_dtype(array.dtype, what if isinstance(x, np.ndarray) else f"{what} {describe(x)}")
     return array.astype(native if target is None else target, copy=False)
+
+
+def _is_masked(x: Any) -> bool:
+    """Whether x is one of ``numpy.ma``, which NumPy loads when it is first used."""
+    masked = sys.modules.get("numpy.ma")
+    return masked is not None and isinstance(x, masked.MaskedArray)
 
 
 def numpy_dtype(dtype: Any, what: str = "") -> np.dtype:
@@ -44,12 +56,13 @@ def numpy_dtype(dtype: Any, what: str = "") -> np.dtype:
     if isinstance(dtype, str) and dtype in DTYPES:
         return DTYPES[dtype].numpy
     try:
-        found = None if dtype is None else np.dtype(dtype).newbyteorder("=")
-    except TypeError:
+        is_array = hasattr(dtype, "dtype") and not isinstance(dtype, type)  # NumPy would take a traced one's own
+        found = None if dtype is None or is_array else np.dtype(dtype).newbyteorder("=")
+    except (TypeError, ValueError):  # NumPy's, for text it cannot read, and for byte order of what has none
         found = None
     if found is None or found not in SUPPORTED:
         prefix = f"{what}: " if what else ""
-        shown = repr(dtype) if found is None else found
+        shown = (repr(dtype) if isinstance(dtype, str) else describe(dtype)) if found is None else found
         raise DtypeError(f"{prefix}dtype {shown} is not supported; fix: cast to one of {', '.join(DTYPES)}")
     return dtype_of(found).numpy  # the one object that NumPy uses itself
 

@@ -12,19 +12,23 @@ from typing import Any
 import numpy as np
 
 from leptonc import numpy as lnp
-from leptonc.errors import DtypeError, op_error
+from leptonc.arguments import array, floats, integer, scalar
+from leptonc.arguments import shape as shape_of
+from leptonc.eager import plain
+from leptonc.errors import ArgumentError, DtypeError, op_error
 from leptonc.memory import placed
-from leptonc.promotion import numpy_dtype
-from leptonc.trace import bind, locate
+from leptonc.promotion import is_weak
+from leptonc.public import publish
+from leptonc.trace import Tracer, bind, known
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
 
 
-def key(seed: int) -> np.ndarray:
+def key(seed: int) -> Any:
     """u32[2] from an int seed of up to 64 bits."""
-    seed = int(seed) % 2**64
-    return np.array([seed >> 32, seed & 0xFFFFFFFF], np.uint32)
+    number = integer("key", "seed", seed) % 2**64
+    return known(np.array([number >> 32, number & 0xFFFFFFFF], np.uint32))
 
 
 def _rotate(x: Any, bits: int) -> Any:
@@ -33,6 +37,10 @@ def _rotate(x: Any, bits: int) -> Any:
 
 def threefry(key: Any, x0: Any, x1: Any) -> tuple[Any, Any]:
     """Two u32 arrays encrypted with a key u32[2]."""
+    _check(key, "threefry")
+    x0, x1 = (array("threefry", what, x) for what, x in (("x0", x0), ("x1", x1)))
+    if x0.dtype != np.uint32 or x1.dtype != np.uint32:
+        raise op_error("threefry", "encrypts u32", {"x0": x0, "x1": x1}, kind=DtypeError)
     k0, k1 = key[0], key[1]
     schedule = (k0, k1, lnp.bitwise_xor(lnp.bitwise_xor(k0, k1), np.uint32(_PARITY)))
     x0, x1 = lnp.add(x0, k0), lnp.add(x1, k1)
@@ -52,6 +60,7 @@ def _counters(size: int) -> Any:
 def split(key: Any, num: int = 2) -> Any:
     """u32[num, 2]: independent keys."""
     _check(key, "split")
+    shape_of("split", integer("split", "num", num, least=0))
     pair = threefry(key, _counters(num), np.full(num, 0xFFFFFFFF, np.uint32))
     return lnp.stack(pair, 1)
 
@@ -59,49 +68,49 @@ def split(key: Any, num: int = 2) -> Any:
 def fold_in(key: Any, data: Any) -> Any:
     """A key that depends on ``data``, an int, too."""
     _check(key, "fold_in")
+    data = array("fold_in", "data", data)
+    if data.dtype.kind not in "iu" or data.shape:
+        raise op_error("fold_in", "data must be one int", {"data": data}, kind=DtypeError)
     number = lnp.astype(data, np.uint32)
     return lnp.stack(threefry(key, number, np.uint32(0xFFFFFFFE)), 0)
 
 
 def _check(key: Any, name: str) -> None:
-    if tuple(key.shape) != (2,) or key.dtype != np.uint32:
-        raise op_error(name, "key must be u32[2]", {"key": key}, locate(), "make one with leptonc.random.key(seed)", DtypeError)
+    if not isinstance(key, Tracer | np.ndarray) or tuple(key.shape) != (2,) or key.dtype != np.uint32:
+        raise op_error(name, "key must be u32[2]", {"key": key}, "make one with leptonc.random.key(seed)", DtypeError)
 
 
 def bits(key: Any, shape: Sequence[int] = ()) -> Any:
     """Uniform u32 of a shape."""
     _check(key, "bits")
-    size = prod(shape)
+    extents = shape_of("bits", shape)
+    size = prod(extents)
     half = -(-size // 2)
     pair = lnp.concatenate(threefry(key, _counters(half), np.arange(half, 2 * half, dtype=np.uint32)), 0)
-    return lnp.reshape(pair[:size], tuple(shape))
+    return lnp.reshape(pair[:size], extents)
 
 
 def uniform(key: Any, shape: Sequence[int] = (), dtype: Any = np.float32, minval: float = 0.0, maxval: float = 1.0) -> Any:
     """Uniform in [minval, maxval), in steps of 2^-24 (f32) or 2^-32 (f64)."""
-    kind = _float(dtype, "uniform")
+    kind = floats("uniform", "dtype", dtype)
     raw = bits(key, shape)
+    scalar("uniform", "minval", minval)
+    scalar("uniform", "maxval", maxval)
     if kind == np.float32:
         unit = lnp.multiply(lnp.astype(lnp.right_shift(raw, np.uint32(8)), np.float32), np.float32(2.0**-24))
     else:
         unit = lnp.multiply(lnp.astype(raw, np.float64), 2.0**-32)
-    return _placed(unit * (maxval - minval) + minval if (minval, maxval) != (0.0, 1.0) else unit)
+    whole = all(type(v) in (int, float) for v in (minval, maxval)) and (minval, maxval) == (0, 1)
+    return _placed(unit if whole else unit * (maxval - minval) + minval)
 
 
 def _placed(x: Any) -> Any:
-    return placed(x) if isinstance(x, np.ndarray) else x
-
-
-def _float(dtype: Any, name: str) -> np.dtype:
-    kind = numpy_dtype(dtype, name)
-    if kind.kind != "f":
-        raise op_error(name, f"dtype must be a float, got {kind}", {}, locate(), kind=DtypeError)
-    return kind
+    return known(placed(plain(x))) if isinstance(x, np.ndarray) else x
 
 
 def normal(key: Any, shape: Sequence[int] = (), dtype: Any = np.float32) -> Any:
     """Standard normal (Box and Muller 1958)."""
-    kind = _float(dtype, "normal")
+    kind = floats("normal", "dtype", dtype)
     first, second = (uniform(k, shape, kind) for k in _pair(key))
     radius = lnp.sqrt(-2 * lnp.log1p(-first))
     return _placed(radius * lnp.cos(second * (2 * np.pi)))
@@ -112,15 +121,21 @@ def _pair(key: Any) -> tuple[Any, Any]:
     return keys[0], keys[1]
 
 
-def bernoulli(key: Any, p: Any = 0.5, shape: Sequence[int] = ()) -> Any:
-    """True with probability p."""
-    return lnp.less(uniform(key, shape), p)
+def bernoulli(key: Any, p: Any = 0.5, shape: Sequence[int] | None = None) -> Any:
+    """True with probability p, each element drawn on its own; ``shape`` is that of p if left out."""
+    chance = p if is_weak(p) else array("bernoulli", "p", p)
+    if not isinstance(chance, Tracer) and not (np.greater_equal(chance, 0) & np.less_equal(chance, 1)).all():
+        raise op_error("bernoulli", "p must be from 0 to 1", {"p": chance}, kind=ArgumentError)
+    return lnp.less(uniform(key, getattr(chance, "shape", ()) if shape is None else shape), chance)
 
 
 def randint(key: Any, shape: Sequence[int], minval: int, maxval: int) -> Any:
-    """Ints (i32) in [minval, maxval); the bias is below (maxval - minval) / 2^32."""
-    span = np.uint32(int(maxval) - int(minval))
-    return lnp.astype(lnp.remainder(bits(key, shape), span), np.int32) + np.int32(minval)
+    """Ints (i32) in [minval, maxval); the bias is below (maxval - minval) / 2^32. Raises ShapeError if there are none."""
+    low = integer("randint", "minval", minval, least=-(2**31), most=2**31 - 1)
+    high = integer("randint", "maxval", maxval, least=low + 1, most=2**31)
+    raw = bits(key, shape)
+    within = raw if high - low == 2**32 else lnp.remainder(raw, np.uint32(high - low))
+    return lnp.astype(within, np.int32) + np.int32(low)
 
 
 def exponential(key: Any, shape: Sequence[int] = (), dtype: Any = np.float32) -> Any:
@@ -129,3 +144,5 @@ def exponential(key: Any, shape: Sequence[int] = (), dtype: Any = np.float32) ->
 
 
 __all__ = ["bernoulli", "bits", "exponential", "fold_in", "key", "normal", "randint", "split", "threefry", "uniform"]
+
+publish(globals(), __all__)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
 
 from leptonc import tree
+from leptonc.arguments import flag, function, integer
+from leptonc.eager import jit_disabled
 from leptonc.errors import LeptonError, ShapeError, TreeError, describe
 from leptonc.jit import Jitted, jit
 from leptonc.numpy.creation import stack
 from leptonc.signature import as_leaf
-from leptonc.trace import Tracer, function_name, tracing
-from leptonc.transforms import jit_disabled
+from leptonc.trace import Tracer, function_name, known, tracing
 
 STEPS_KEPT = 128  # functions whose compiled steps are kept
 
@@ -32,7 +33,8 @@ def scan(f: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any = None, le
     trace the steps are written out one behind the other, so that they can be differentiated; the time to compile grows
     with their number. Raises ShapeError, TreeError or LeptonError.
     """
-    name = f"scan of {function_name(f)}"
+    name = f"scan of {function_name(function('scan', 'f', f))}"
+    flag("scan", "reverse", reverse)
     leaves, structure = tree.flatten(xs)
     steps = _extent(leaves, length, name)
     order = range(steps - 1, -1, -1) if reverse else range(steps)
@@ -45,16 +47,16 @@ def scan(f: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any = None, le
 
 def _extent(leaves: list[Any], length: int | None, name: str) -> int:
     """How many steps there are."""
-    found = None if length is None else int(length)
-    for leaf in leaves:
-        shape = np.shape(leaf) if not isinstance(leaf, Tracer) else leaf.shape
+    found = None if length is None else integer(name, "length", length, least=0)
+    for n, leaf in enumerate(leaves):
+        shape = leaf.shape if isinstance(leaf, Tracer) else as_leaf(leaf, f"xs[{n}]", name).shape
         if not shape or (found is not None and shape[0] != found):
             wanted = "at least one axis" if found is None else f"a first extent of {found}"
             raise ShapeError(f"{name}: every leaf of xs wants {wanted}, got shape {tuple(shape)}; "
                              "fix: arrays of equal first extent")
         found = shape[0]
-    if found is None or found < 0:
-        raise LeptonError(f"{name}: the number of steps is unknown; fix: give xs, or length, a number not below 0")
+    if found is None:
+        raise LeptonError(f"{name}: the number of steps is unknown; fix: give xs, or length")
     return found
 
 
@@ -64,8 +66,9 @@ def _written_out(f: Callable[..., Any], init: Any, leaves: list[Any], structure:
     if not order:
         raise LeptonError(f"{name}: there are no steps, so the shape of y is unknown; fix: check for empty xs before")
     first, carry_tree = tree.flatten(init)
-    carry = tree.unflatten(carry_tree, [leaf if isinstance(leaf, Tracer) else as_leaf(leaf, path, name)
+    carry = tree.unflatten(carry_tree, [leaf if isinstance(leaf, Tracer) else known(as_leaf(leaf, path, name))
                                         for leaf, path in zip(first, carry_tree.paths("init"))])
+    leaves = [leaf if isinstance(leaf, Tracer) else known(np.asarray(as_leaf(leaf, "xs", name))) for leaf in leaves]
     ys = []
     for i in order:
         out = _pair(f(carry, tree.unflatten(structure, [leaf[i] for leaf in leaves])), name)
@@ -105,7 +108,8 @@ def _run(f: Callable[..., Any], init: Any, xs: list[np.ndarray], structure: tree
          name: str) -> tuple[Any, Any]:
     leaves, carry_tree = tree.flatten(init)
     carry = [np.asarray(as_leaf(leaf, path, name)) for leaf, path in zip(leaves, carry_tree.paths("init"))]
-    compiled = _step(f).compiled_for(tree.unflatten(carry_tree, carry), tree.unflatten(structure, [x[0] for x in xs]))
+    hashable = f if isinstance(f, Hashable) else functools.partial(f)  # the step is kept by f, an object that may have no hash
+    compiled = _step(hashable).compiled_for(tree.unflatten(carry_tree, carry), tree.unflatten(structure, [x[0] for x in xs]))
     carry_out, y_tree = _out_trees(compiled.interface.out_tree, name)
     executable = compiled.executable.executable
     slots = executable.outputs

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from leptonc import tree
-from leptonc.errors import DtypeError, LeptonError, TracerError, describe, op_error
-from leptonc.ir.graph import Loc
+from leptonc.arguments import integers
+from leptonc.errors import ArgumentError, DtypeError, LeptonError, TracerError, describe, near_names, op_error
+from leptonc.frames import Loc
 from leptonc.ir.types import TensorType, dtype_of
 from leptonc.promotion import SUPPORTED, asarray, is_weak, numpy_dtype
-from leptonc.trace import Tracer, function_name, leaked, locate
+from leptonc.trace import Tracer, function_name, leaked
 
 
 def parameter_names(f: Callable[..., Any]) -> list[str]:
@@ -70,7 +71,7 @@ def as_leaf(leaf: Any, name: str, function: str) -> np.ndarray:
     if is_array_like(leaf):
         return asarray(_converted(leaf, name, function), f"{function}: {name}")
     reason = f"{name} is {leaf!r:.60} of type {type(leaf).__name__}, not an array"
-    raise op_error(function, reason, {}, locate(), "make the argument static (static_argnames)", DtypeError)
+    raise op_error(function, reason, {}, "make the argument static (static_argnames)", DtypeError)
 
 
 ARRAY_PROTOCOLS = ("__array__", "__array_interface__", "__array_struct__", "__dlpack__")
@@ -87,7 +88,7 @@ def _converted(leaf: Any, name: str, function: str) -> np.ndarray:
         return np.asarray(leaf) if any(hasattr(leaf, n) for n in ARRAY_PROTOCOLS[:3]) else np.from_dlpack(leaf)
     except Exception as error:  # whatever that library raises: it wants a gradient, lies on another device, is a bfloat16
         reason = f"{name} is a {type(leaf).__module__}.{type(leaf).__name__} that does not convert to a NumPy array: {error}"
-        raise op_error(function, reason, {}, locate(), kind=DtypeError) from error
+        raise op_error(function, reason, {}, kind=DtypeError) from error
 
 
 LeafKey = tuple[tuple[int, ...], np.dtype, bool]
@@ -113,18 +114,18 @@ class Options:
     donate_argnames: frozenset[str]
 
     @staticmethod
-    def of(f: Callable[..., Any], static_argnums: Any, static_argnames: Any, donate_argnums: Any) -> Options:
+    def of(f: Callable[..., Any], static_argnums: Any, static_argnames: Any, donate_argnums: Any,
+           donate_argnames: Any = None) -> Options:
         """Each position also as a name and the other way round. Raises LeptonError for what ``f`` does not have."""
         names = parameter_names(f)
         static = _numbers(f, "static_argnums", static_argnums, names)
         donate = _numbers(f, "donate_argnums", donate_argnums, names)
-        given = _names(f, static_argnames)
-        static |= {names.index(name) for name in given if name in names}
-        if static & donate:
-            both = ", ".join(str(n) for n in sorted(static & donate))
-            raise LeptonError(f"jit of {function_name(f)}: argument {both} is both static and donated")
-        return Options(frozenset(static), frozenset(given | {names[n] for n in static if n < len(names)}),
-                       frozenset(donate), frozenset(names[n] for n in donate if n < len(names)))
+        static, by_name = _both_ways(static, _names(f, "static_argnames", static_argnames), names)
+        donate, donated = _both_ways(donate, _names(f, "donate_argnames", donate_argnames), names)
+        both = sorted({str(n) for n in static & donate} - set(names)) or sorted(by_name & donated)
+        if static & donate or by_name & donated:
+            raise ArgumentError(f"jit of {function_name(f)}: argument {', '.join(both)} is both static and donated")
+        return Options(frozenset(static), frozenset(by_name), frozenset(donate), frozenset(donated))
 
     def split(self, args: Sequence[Any], kwargs: dict[str, Any], function: str) -> tuple[Any, tuple[Any, ...]]:
         """(the tree of traced arguments, the static ones as a key); None, which has no leaves, where one was static."""
@@ -146,16 +147,25 @@ class Options:
         return tuple(i for i, flag in enumerate(flags) if flag)
 
 
-def _numbers(f: Callable[..., Any], option: str, given: int | Iterable[int] | None, names: list[str]) -> set[int]:
-    numbers = () if given is None else (given,) if isinstance(given, int) else tuple(given)
+def _both_ways(numbers: set[int], given: set[str], names: list[str]) -> tuple[set[int], set[str]]:
+    """Positions and names, each with those that the other ones mean."""
+    return (numbers | {names.index(name) for name in given if name in names},
+            given | {names[n] for n in numbers if n < len(names)})
+
+
+def _numbers(f: Callable[..., Any], option: str, given: Any, names: list[str]) -> set[int]:
+    numbers = () if given is None else integers(f"jit of {function_name(f)}", option, _listed(given))
     for n in numbers:
-        if not isinstance(n, int) or n < -len(names) or (n >= len(names) and names and not _is_variadic(f)):
-            raise LeptonError(f"jit of {function_name(f)}: {option}={given!r}, but it has parameters {names}")
+        if n < -len(names) or (n >= len(names) and names and not _is_variadic(f)):
+            raise ArgumentError(f"jit of {function_name(f)}: {option}={given!r}, but it has parameters {names}")
     return {n % len(names) if n < 0 else n for n in numbers}
 
 
-def _names(f: Callable[..., Any], given: str | Iterable[str] | None) -> set[str]:
-    names = set() if given is None else {given} if isinstance(given, str) else set(given)
+def _names(f: Callable[..., Any], option: str, given: Any) -> set[str]:
+    items = () if given is None else (given,) if isinstance(given, str) else _listed(given)
+    if not isinstance(items, tuple) or not all(isinstance(name, str) for name in items):
+        raise ArgumentError(f"jit of {function_name(f)}: {option}={describe(given)} must be a name, or some of them")
+    names = set(items)
     try:
         parameters = inspect.signature(f).parameters
     except (TypeError, ValueError):
@@ -164,9 +174,14 @@ def _names(f: Callable[..., Any], given: str | Iterable[str] | None) -> set[str]
         return names
     for name in names:
         if name not in parameters:
-            raise LeptonError(f"jit of {function_name(f)}: static_argnames={given!r}, but it has parameters "
-                              f"{list(parameters)}")
+            raise ArgumentError(f"jit of {function_name(f)}: {option}={given!r}, but it has parameters {list(parameters)}"
+                                + f"; {near_names(name, parameters)}".removesuffix("; "))
     return names
+
+
+def _listed(given: Any) -> Any:
+    """A set, a dict's keys and the like as a tuple; anything else as it is."""
+    return tuple(given) if isinstance(given, Iterable) and not isinstance(given, str | np.ndarray) else given
 
 
 def _is_variadic(f: Callable[..., Any]) -> bool:

@@ -13,6 +13,7 @@ from leptonc.errors import DonationError, DtypeError, LeptonError, ShapeError, T
 from leptonc.ir.graph import Graph
 from leptonc.ir.kernel import Program
 from leptonc.lazy import cached_property
+from leptonc.public import public_methods
 from leptonc.signature import Signature, as_leaf, key_text, leaf_key
 from leptonc.treecode import Builder, Flattener, builder, flattener
 
@@ -76,6 +77,7 @@ class Interface:
                                     "copy of one")
 
 
+@public_methods
 @dataclass(frozen=True)
 class Traced:
     """The graph of a jitted function as it was traced."""
@@ -98,6 +100,7 @@ class Traced:
         return Compiled(self, driver.compile_graph(self.graph, self.interface.aliases(self.graph)))
 
 
+@public_methods
 @dataclass(frozen=True)
 class Lowered:
     """The optimized graph and the kernels it became."""
@@ -135,6 +138,7 @@ class Shortcut:
         return (False, None) if results is None else (True, self.build(results))
 
 
+@public_methods
 @dataclass(frozen=True)
 class Compiled:
     """Machine code for one signature. Call it with what was traced for, static arguments left out."""

@@ -16,15 +16,17 @@ from typing import Any, TypeVar
 import numpy as np
 
 from leptonc import tree
-from leptonc.errors import DtypeError, LeptonError, TracerError, describe, op_error
+from leptonc.eager import as_eager, jit_disabled
+from leptonc.errors import DtypeError, TracerError, describe, op_error
+from leptonc.frames import Loc, is_own_code, users_line
 from leptonc.ir.builder import Builder
 from leptonc.ir.evaluate import evaluate
-from leptonc.ir.graph import Graph, Loc
-from leptonc.ir.op import Op, get_op
+from leptonc.ir.graph import Graph
+from leptonc.ir.op import get_op
 from leptonc.ir.types import TensorType, dtype_of, type_of_array
 from leptonc.ir.value import Value
 from leptonc.promotion import asarray, is_weak, numpy_dtype, result_dtype
-from leptonc.tracer import PACKAGE, Tracer, locate
+from leptonc.tracer import Tracer
 
 Result = TypeVar("Result")
 
@@ -45,7 +47,7 @@ class Trace:
 
     def __init__(self, name: str):
         self.name = name
-        self.builder = Builder(name, locate)
+        self.builder = Builder(name, users_line)
         self.captured: dict[int, tuple[Tracer, Value]] = {}  # by id of the outer tracer, which the entry keeps alive
 
     def run(self, function: Callable[[], Result]) -> Result:
@@ -87,7 +89,7 @@ class Trace:
         """``x`` as a tracer of this trace."""
         if isinstance(x, Tracer) and x.trace is self:
             return x
-        return self.tracer(self.operand(x), getattr(x, "loc", None) or locate(), is_weak(x))
+        return self.tracer(self.operand(x), getattr(x, "loc", None) or users_line(), is_weak(x))
 
     def emit(self, op_name: str, args: Sequence[Any], attrs: dict[str, Any], regions: tuple[Graph, ...]) -> Any:
         out = self.builder.emit(op_name, [self.operand(x) for x in args], attrs, regions)
@@ -110,9 +112,8 @@ def _is_uniform(array: np.ndarray) -> bool:
 
 
 def leaked(x: Tracer) -> TracerError:
-    line = locate()
     return TracerError(f"{x.origin} leaked while tracing {x.trace.name}: it is used after that trace ended, or in "
-                       f"another thread; fix: return it from {x.trace.name}" + (f" ({line})" if line else ""))
+                       f"another thread; fix: return it from {x.trace.name}")
 
 
 def current_trace(*args: Any) -> Trace | None:
@@ -139,17 +140,15 @@ def bind(op_name: str, *args: Any, regions: tuple[Graph, ...] = (), **attrs: Any
     if regions:
         attrs["regions"] = regions
     op, arrays = get_op(op_name), [asarray(x, "operand") for x in args]
-    _check_eager(op, arrays, attrs)
+    op.infer(*map(type_of_array, arrays), **attrs)  # eager mode gives the errors that tracing gives
     out = op.eager(*arrays, **attrs)
-    return tuple(map(np.asarray, out)) if isinstance(out, tuple) else np.asarray(out)
+    return tuple(known(np.asarray(x)) for x in out) if isinstance(out, tuple) else known(np.asarray(out))
 
 
-def _check_eager(op: Op, arrays: list[np.ndarray], attrs: dict[str, Any]) -> None:
-    """Eager mode gives the errors that tracing gives, with the user's line."""
-    try:
-        op.infer(*map(type_of_array, arrays), **attrs)
-    except LeptonError as error:
-        raise type(error)(f"{error} ({locate()})") from None
+def known(array: np.ndarray) -> np.ndarray:
+    """An array that leptonc made, as the code that asked for it should see it: an EagerArray where it may meet traced values, or
+    stands for one."""
+    return as_eager(array) if tracing() or jit_disabled() else array
 
 
 def call_graph(graph: Graph, args: Sequence[Any]) -> tuple[Any, ...]:
@@ -157,14 +156,16 @@ def call_graph(graph: Graph, args: Sequence[Any]) -> tuple[Any, ...]:
     trace = current_trace(*args)
     if trace is not None:
         return trace.inline(graph, args)
-    return tuple(evaluate(graph, [asarray(x, "operand") for x in args]))
+    return tuple(known(x) for x in evaluate(graph, [asarray(x, "operand") for x in args]))
 
 
 def cast(x: Any, dtype: Any) -> Any:
-    """``x`` in ``dtype`` (and no longer weak). Raises DtypeError if it is a Python int out of ``dtype``'s range."""
-    if not isinstance(x, Tracer):
-        return asarray(x, "operand", dtype)
+    """``x`` in ``dtype`` (and no longer weak); floats that an integer type cannot hold saturate. Raises DtypeError if it is a
+    Python int out of ``dtype``'s range."""
     target = dtype_of(numpy_dtype(dtype))
+    if not isinstance(x, Tracer):
+        rounds = target.is_int and getattr(x, "dtype", np.dtype(type(x) if is_weak(x) else int)).kind == "f"
+        return known(get_op("cast").eager(asarray(x, "operand"), dtype=target) if rounds else asarray(x, "operand", dtype))
     if x.type.dtype == target:
         return Tracer(x.trace, x.value, x.loc, False, x.label) if x.weak else x
     return bind("cast", x, dtype=target)
@@ -178,11 +179,12 @@ def promote(*args: Any) -> tuple[Any, ...]:
 
 def broadcast_shapes(op_name: str, *args: Any) -> tuple[int, ...]:
     """The common shape, NumPy's rules. Raises ShapeError naming ``op_name`` and the operands."""
+    shapes = [x.shape if isinstance(x, Tracer | np.ndarray) else asarray(x, f"{op_name}: operand").shape for x in args]
     try:
-        return np.broadcast_shapes(*(np.shape(x) if not isinstance(x, Tracer) else x.shape for x in args))
+        return np.broadcast_shapes(*shapes)
     except ValueError:
         operands = dict(zip("xyzw", args))
-        raise op_error(op_name, "operands do not broadcast together", operands, locate()) from None
+        raise op_error(op_name, "operands do not broadcast together", operands) from None
 
 
 def broadcast(x: Any, shape: tuple[int, ...]) -> Any:
@@ -191,7 +193,7 @@ def broadcast(x: Any, shape: tuple[int, ...]) -> Any:
         return x
     dims = tuple(range(len(shape) - len(x.shape), len(shape)))
     if len(x.shape) > len(shape) or any(n not in (1, shape[d]) for n, d in zip(x.shape, dims)):
-        raise op_error("broadcast", f"x does not stretch to {shape}", {"x": x}, locate())
+        raise op_error("broadcast", f"x does not stretch to {shape}", {"x": x})
     return bind("broadcast", x, shape=shape, dims=dims)
 
 
@@ -266,7 +268,7 @@ def function_name(fn: Any) -> str:
 def definition_line(fn: Any) -> Loc | None:
     """Where a Python function begins."""
     code = getattr(inspect.unwrap(fn), "__code__", None)
-    if code is None or code.co_filename.startswith(PACKAGE):
+    if code is None or is_own_code(inspect.unwrap(fn)):
         return None
     return Loc(code.co_filename, code.co_firstlineno)
 
@@ -274,6 +276,6 @@ def definition_line(fn: Any) -> Loc | None:
 __all__ = [
     "ClosedGraph", "Trace", "Tracer",
     "align", "asarray", "bind", "broadcast", "broadcast_shapes", "call_graph", "cast", "current_trace",
-    "definition_line", "function_name", "is_weak", "leaked", "locate", "promote", "result_dtype",
+    "definition_line", "function_name", "is_weak", "known", "leaked", "promote", "result_dtype",
     "trace_to_graph", "tracing",
 ]

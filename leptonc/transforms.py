@@ -7,7 +7,6 @@ or evaluate it if there is none. So they nest, in each other and in ``jit``.
 from __future__ import annotations
 
 import functools
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,11 +16,15 @@ from typing import Any
 import numpy as np
 
 from leptonc import tree
+from leptonc.arguments import flag, function, integers, is_one
+from leptonc.arguments import shape as shape_of
 from leptonc.driver import differentiate
-from leptonc.errors import DtypeError, LeptonError, ShapeError, TreeError, describe, op_error
+from leptonc.eager import jit_disabled, set_jit_disabled
+from leptonc.errors import ArgumentError, DtypeError, ShapeError, TreeError, describe, op_error
 from leptonc.ir.graph import Graph
 from leptonc.ir.types import TensorType, dtype_of
 from leptonc.promotion import is_weak, numpy_dtype
+from leptonc.public import public
 from leptonc.signature import argument_names, as_leaf, leaf_type, position_names
 from leptonc.trace import (
     ClosedGraph,
@@ -30,11 +33,8 @@ from leptonc.trace import (
     call_graph,
     cast,
     function_name,
-    locate,
     trace_to_graph,
 )
-
-_local = threading.local()
 
 
 class Array(ABC):
@@ -62,10 +62,8 @@ class ShapeDtypeStruct:
     __slots__ = ("dtype", "shape")
 
     def __init__(self, shape: Sequence[int], dtype: Any):
-        self.shape = tuple(int(n) for n in shape)
         self.dtype = numpy_dtype(dtype, "ShapeDtypeStruct")
-        if any(n < 0 for n in self.shape):
-            raise ShapeError(f"ShapeDtypeStruct: shape {self.shape} has a negative extent")
+        self.shape = shape_of("ShapeDtypeStruct", shape, self.dtype.itemsize)
 
     @property
     def ndim(self) -> int:
@@ -91,22 +89,20 @@ class ShapeDtypeStruct:
 @contextmanager
 def disable_jit(disable: bool = True) -> Iterator[None]:
     """Inside, jitted functions called by this thread run op by op in NumPy, as Python goes."""
-    saved = jit_disabled()
-    _local.disabled = disable
+    wanted, saved = flag("disable_jit", "disable", disable), jit_disabled()
+    set_jit_disabled(wanted)
     try:
         yield
     finally:
-        _local.disabled = saved
-
-
-def jit_disabled() -> bool:
-    """Whether this thread is inside ``disable_jit``."""
-    return getattr(_local, "disabled", False)
+        set_jit_disabled(saved)
 
 
 def make_graph(f: Callable[..., Any]) -> Callable[..., Graph]:
     """``make_graph(f)(*args, **kwargs)`` is the Graph that ``f`` traces to, for arrays or ShapeDtypeStructs."""
 
+    function("make_graph", "f", f)
+
+    @public
     @functools.wraps(f)
     def traced(*args: Any, **kwargs: Any) -> Graph:
         return _trace(f, args, kwargs).graph
@@ -116,7 +112,7 @@ def make_graph(f: Callable[..., Any]) -> Callable[..., Graph]:
 
 def eval_shape(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """What ``f(*args, **kwargs)`` returns, each array as a ShapeDtypeStruct; nothing is computed."""
-    closed = _trace(f, args, kwargs)
+    closed = _trace(function("eval_shape", "f", f), args, kwargs)
     structs = [ShapeDtypeStruct(t.shape, t.dtype.numpy) for t in closed.graph.output_types]
     return tree.unflatten(closed.out_tree, structs)
 
@@ -178,17 +174,21 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0,
     Raises ShapeError if the value is not a scalar, DtypeError if it or an argument to differentiate is not float.
     """
 
+    _check_options("value_and_grad", f, argnums, has_aux)
+
+    @public
     @functools.wraps(f)
     def with_grad(*args: Any, **kwargs: Any) -> Any:
         numbers = _positions(f, argnums, len(args))
-        primal = _trace_selected(f, numbers, args, kwargs, has_aux)
+        chosen = tuple(dict.fromkeys(numbers))  # an argument named twice is differentiated once
+        primal = _trace_selected(f, chosen, args, kwargs, has_aux)
         count = primal.treedef.num_leaves
         one = np.ones((), primal.closed.graph.output_types[0].dtype.numpy)
         # Aux outputs are behind a stop_gradient, so that a zero cotangent cannot turn into 0 * inf there.
         seeds = [np.zeros(t.shape, t.dtype.numpy) for t in primal.closed.graph.output_types[1:] if t.dtype.is_float]
         outputs, cotangents = primal.pullback(tuple(range(count)), [one, *seeds])
-        gradients = tree.unflatten(primal.treedef, cotangents)
-        gradient = gradients[0] if isinstance(argnums, int) else gradients
+        gradients = dict(zip(chosen, tree.unflatten(primal.treedef, cotangents)))
+        gradient = tuple(gradients[n] for n in numbers) if not is_one(argnums) else gradients[numbers[0]]
         return tree.unflatten(primal.closed.out_tree, outputs), gradient
 
     return with_grad
@@ -199,8 +199,10 @@ def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool 
 
     Errors are those of ``value_and_grad``.
     """
+    _check_options("grad", f, argnums, has_aux)
     both = value_and_grad(f, argnums, has_aux)
 
+    @public
     @functools.wraps(f)
     def gradient_of(*args: Any, **kwargs: Any) -> Any:
         value, gradient = both(*args, **kwargs)
@@ -209,13 +211,19 @@ def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool 
     return gradient_of
 
 
+def _check_options(name: str, f: Any, argnums: Any, has_aux: Any) -> None:
+    function(name, "f", f)
+    integers(name, "argnums", argnums)
+    flag(name, "has_aux", has_aux)
+
+
 def _positions(f: Callable[..., Any], argnums: int | Sequence[int], count: int) -> tuple[int, ...]:
     """``argnums`` as non-negative positions among ``count`` arguments."""
-    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    numbers = integers("grad", "argnums", argnums)
     for n in numbers:
         if not -count <= n < count:
-            raise LeptonError(f"grad of {function_name(f)}: argnums={argnums}, but it is called with {count} "
-                              "positional arguments; fix: pass what is differentiated by position")
+            raise ArgumentError(f"grad of {function_name(f)}: argnums={argnums}, but it is called with {count} "
+                                "positional arguments; fix: pass what is differentiated by position")
     return tuple(n % count for n in numbers)
 
 
@@ -242,7 +250,7 @@ def _check_float_inputs(name: str, leaves: Sequence[Any], names: Sequence[str]) 
         kind = leaf_type(leaf, path, name)
         if not kind.dtype.is_float:
             raise op_error("grad", f"{name} is differentiated by {path}, which is not float", {path: str(kind)},
-                           locate(), "cast it, choose other argnums, or use vjp, which passes integers by", DtypeError)
+                           "cast it, choose other argnums, or use vjp, which passes integers by", DtypeError)
 
 
 def _check_value(name: str, has_aux: bool, out: Any) -> Any:
@@ -260,14 +268,14 @@ def _stopped(leaf: Any) -> Any:
 
 def _scalar(name: str, value: Any) -> Any:
     if isinstance(value, tuple | list | dict) or value is None:
-        raise op_error("grad", f"{name} returned a {type(value).__name__}, not one scalar", {}, locate(),
+        raise op_error("grad", f"{name} returned a {type(value).__name__}, not one scalar", {},
                        "return (value, aux) and give has_aux=True", ShapeError)
     found = leaf_type(value, "the value", name)
     if found.shape:
-        raise op_error("grad", f"{name} must return a scalar, returned {found}", {}, locate(),
+        raise op_error("grad", f"{name} must return a scalar, returned {found}", {},
                        "reduce it with .sum() or .mean(), or use vjp")
     if not found.dtype.is_float:
-        raise op_error("grad", f"{name} must return a float, returned {found}", {}, locate(), kind=DtypeError)
+        raise op_error("grad", f"{name} must return a float, returned {found}", {}, kind=DtypeError)
     return value
 
 
@@ -277,7 +285,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     Cotangents have the structure, shapes and dtypes of what they belong to; those of integers are zeros, and
     ignored where they are given. ``pull`` raises TreeError, ShapeError or DtypeError for a cotangent that does not fit.
     """
-    name = function_name(f)
+    name = function_name(function("vjp", "f", f))
     names = argument_names(f, tree.structure((primals, {})))
 
     @functools.wraps(f)
@@ -288,6 +296,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     graph = primal.closed.graph
     wrt = tuple(i for i in range(primal.treedef.num_leaves) if graph.input_types[i].dtype.is_float)
 
+    @public
     def pull(cotangent: Any) -> tuple[Any, ...]:
         seeds = _cotangents(name, primal.closed.out_tree, graph.output_types, cotangent)
         found = dict(zip(wrt, primal.pullback(wrt, seeds)[1]))
@@ -307,9 +316,9 @@ def _cotangents(name: str, out_tree: tree.TreeDef, types: Sequence[TensorType], 
             continue
         got = leaf_type(leaf, path, f"vjp of {name}")
         if got.shape != expected.shape:
-            raise op_error("vjp", f"{path} of {name} must be {expected}", {path: str(got)}, locate())
+            raise op_error("vjp", f"{path} of {name} must be {expected}", {path: str(got)})
         if got.dtype != expected.dtype and not is_weak(leaf):
-            raise op_error("vjp", f"{path} of {name} must be {expected}", {path: str(got)}, locate(),
+            raise op_error("vjp", f"{path} of {name} must be {expected}", {path: str(got)},
                            f"cast it to {expected.dtype}", DtypeError)
         seeds.append(cast(leaf, dtype_of(expected.dtype)))
     return seeds

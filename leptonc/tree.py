@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
-from leptonc.errors import TreeError
+from leptonc.errors import ArgumentError, TreeError, describe
+from leptonc.public import publish
 
 IsLeaf = Callable[[Any], bool] | None
 
@@ -31,13 +32,14 @@ class TreeDef:
     its children: dict keys, static fields, what a registered flatten returned.
     """
 
-    __slots__ = ("_hash", "children", "data", "kind", "num_leaves")
+    __slots__ = ("_hash", "children", "data", "depth", "kind", "num_leaves")
 
     def __init__(self, kind: type, data: Hashable = None, children: tuple[TreeDef, ...] = ()):
         self.kind = kind
         self.data = data
         self.children = children
         self.num_leaves: int = 1 if kind is object else sum(child.num_leaves for child in children)
+        self.depth: int = 1 + max((child.depth for child in children), default=0)
         self._hash: int | None = None
 
     @property
@@ -46,45 +48,86 @@ class TreeDef:
 
     def paths(self, root: str = "") -> list[str]:
         """The name of every leaf: ``params['conv1']['kernel']`` for a root of ``params``."""
-        if self.is_leaf:
-            return [root]
         found: list[str] = []
-        for name, child in zip(_child_names(self), self.children):
-            found += child.paths(root + name)
+        open_: list[tuple[TreeDef, _Place]] = [(self, (None, root))]
+        while open_:
+            node, place = open_.pop()
+            if node.is_leaf:
+                found.append(_path(place))
+            open_ += [(child, (place, name)) for name, child in zip(_child_names(node), node.children)][::-1]
         return found
+
+    def children_first(self) -> list[TreeDef]:
+        """Every node behind its children, from left to right."""
+        order, open_ = [], [self]
+        while open_:  # parents first, from right to left
+            node = open_.pop()
+            order.append(node)
+            open_ += node.children
+        return order[::-1]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, TreeDef):
             return NotImplemented
-        if self is other:
-            return True
-        return self.kind is other.kind and self.data == other.data and self.children == other.children
+        open_ = [(self, other)]
+        while open_:
+            a, b = open_.pop()
+            if a is b:
+                continue
+            if a.kind is not b.kind or a.data != b.data or len(a.children) != len(b.children):
+                return False
+            open_ += zip(a.children, b.children)
+        return True
 
     def __hash__(self) -> int:
         if self._hash is None:
-            self._hash = hash((self.kind, self.data, self.children))
+            for node in self.children_first():
+                if node._hash is None:
+                    node._hash = hash((node.kind, node.data, tuple(child._hash for child in node.children)))
+        assert self._hash is not None
         return self._hash
 
     def __repr__(self) -> str:
         return f"TreeDef({self})"
 
     def __str__(self) -> str:
-        if self.is_leaf:
-            return "*"
-        parts = [str(child) for child in self.children]
-        if self.kind is tuple:
-            return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
-        if self.kind is list:
-            return f"[{', '.join(parts)}]"
-        if self.kind is type(None):
-            return "None"
-        if self.kind is dict:
-            return "{" + ", ".join(f"{key!r}: {part}" for key, part in zip(_keys(self), parts)) + "}"
-        named = (f"{name.lstrip('.')}={part}" for name, part in zip(_child_names(self), parts))
-        return f"{self.kind.__name__}({', '.join(named)})"
+        made: list[str] = []
+        for node in self.children_first():
+            first = len(made) - len(node.children)
+            parts, made = made[first:], made[:first]
+            made.append(_node_text(node, parts))
+        return made[0]
+
+
+_Place = tuple[Any, str]  # where a node stands: its parent's place (None above the root), and its own name there
+
+
+def _path(place: Any) -> str:
+    """A place in words, from the root on."""
+    names = []
+    while place is not None:
+        place, name = place
+        names.append(name)
+    return "".join(reversed(names))
+
+
+def _node_text(node: TreeDef, parts: list[str]) -> str:
+    if node.is_leaf:
+        return "*"
+    if node.kind is tuple:
+        return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
+    if node.kind is list:
+        return f"[{', '.join(parts)}]"
+    if node.kind is type(None):
+        return "None"
+    if node.kind is dict:
+        return "{" + ", ".join(f"{key!r}: {part}" for key, part in zip(_keys(node), parts)) + "}"
+    named = (f"{name.lstrip('.')}={part}" for name, part in zip(_child_names(node), parts))
+    return f"{node.kind.__name__}({', '.join(named)})"
 
 
 LEAF = TreeDef(object)
+DEEP = 100  # levels from which recursion, which is faster, might reach Python's limit
 
 Flatten = Callable[[Any], tuple[Iterable[Any], Hashable]]
 Unflatten = Callable[[Any, tuple[Any, ...]], Any]
@@ -99,33 +142,62 @@ def register(cls: type, flatten: Flatten, unflatten: Unflatten) -> None:
     ``flatten(instance)`` returns (children, data), ``data`` hashable; ``unflatten(data, children)`` the instance.
     Raises TreeError if ``cls`` is one already.
     """
-    if cls in _REGISTRY:
+    if not isinstance(cls, type) or not callable(flatten) or not callable(unflatten):
+        raise ArgumentError("tree.register: wants a class and two functions, flatten and unflatten")
+    if cls in _REGISTRY or cls in (dict, OrderedDict, list, tuple, type(None)):
         raise TreeError(f"tree.register: {cls.__name__} is a container already")
     _REGISTRY[cls] = (flatten, unflatten)
     _leaf_types.discard(cls)
 
 
 def flatten(tree: Any, is_leaf: IsLeaf = None) -> tuple[list[Any], TreeDef]:
-    """The leaves of ``tree`` from left to right, and its structure. ``is_leaf(x)`` stops at containers it accepts."""
+    """The leaves of ``tree`` from left to right, and its structure. ``is_leaf(x)`` stops at containers it accepts.
+
+    Raises TreeError for a container that holds itself.
+    """
+    if is_leaf is not None and not callable(is_leaf):
+        raise ArgumentError(f"tree: is_leaf={_short(is_leaf)} must be a function")
     found: list[Any] = []
-    return found, _flatten_into(tree, found, is_leaf)
+    top = _Open(None, object, None, iter((tree,)))
+    stack, around = [top], set[int]()
+    while stack:
+        here = stack[-1]
+        for item in here.items:
+            parts = None if is_leaf is not None and is_leaf(item) else _take_apart(item)
+            if parts is None:
+                found.append(item)
+                here.children.append(LEAF)
+                continue
+            if id(item) in around:
+                raise TreeError(f"tree: a {type(item).__name__} contains itself, so it has no end")
+            stack.append(_Open(item, type(item), parts[1], iter(parts[0])))
+            if item is not None:  # of which there is only one
+                around.add(id(item))
+            break
+        else:
+            stack.pop()
+            around.discard(id(here.container))
+            if stack:
+                stack[-1].children.append(TreeDef(here.kind, here.data, tuple(here.children)))
+    return found, top.children[0]
 
 
-def _flatten_into(tree: Any, found: list[Any], is_leaf: IsLeaf) -> TreeDef:
-    parts = None if is_leaf is not None and is_leaf(tree) else _take_apart(tree)
-    if parts is None:
-        found.append(tree)
-        return LEAF
-    items, data = parts
-    children = []
-    for item in items:  # a loop: a comprehension would take a second Python frame per level
-        children.append(_flatten_into(item, found, is_leaf))
-    return TreeDef(type(tree), data, tuple(children))
+class _Open:
+    """A container whose children are being flattened, which keeps it alive; ``items`` are those to come."""
+
+    __slots__ = ("children", "container", "data", "items", "kind")
+
+    def __init__(self, container: Any, kind: type, data: Hashable, items: Iterator[Any]):
+        self.container, self.kind, self.data, self.items = container, kind, data, items
+        self.children: list[TreeDef] = []
 
 
 def flatten_as(treedef: TreeDef, tree: Any) -> list[Any] | None:
     """The leaves of ``tree`` if ``treedef`` is its structure, else None: what ``flatten`` finds, with less work."""
-    found: list[Any] = []
+    if treedef.depth > DEEP:
+        found, structure = flatten(tree)
+        return found if structure == treedef else None
+    found = []
     return found if _flatten_as(treedef, tree, found) else None
 
 
@@ -160,19 +232,24 @@ def _as_sorted(treedef: TreeDef, tree: dict[Any, Any], found: list[Any]) -> bool
 
 def unflatten(treedef: TreeDef, leaves: Iterable[Any]) -> Any:
     """The tree of structure ``treedef`` with these leaves. Raises TreeError if their number is not its own."""
+    if not isinstance(treedef, TreeDef):
+        raise ArgumentError(f"tree.unflatten: treedef={_short(treedef)} must be what tree.structure gives")
+    if not isinstance(leaves, Iterable):
+        raise ArgumentError(f"tree.unflatten: leaves={_short(leaves)} must be a list of them")
     items = list(leaves)
     if len(items) != treedef.num_leaves:
         raise TreeError(f"tree.unflatten: {treedef} has {treedef.num_leaves} leaves, got {len(items)}")
-    return _build(treedef, iter(items))
-
-
-def _build(treedef: TreeDef, leaves: Any) -> Any:
-    if treedef.is_leaf:
-        return next(leaves)
-    children = []
-    for child in treedef.children:
-        children.append(_build(child, leaves))
-    return put_together(treedef, children)
+    rest = iter(items)
+    made: list[Any] = []
+    for node in treedef.children_first():
+        if node.is_leaf:
+            made.append(next(rest))
+            continue
+        first = len(made) - len(node.children)
+        children = made[first:]
+        del made[first:]
+        made.append(put_together(node, children))
+    return made[0]
 
 
 def leaves(tree: Any, is_leaf: IsLeaf = None) -> list[Any]:
@@ -187,8 +264,17 @@ def structure(tree: Any, is_leaf: IsLeaf = None) -> TreeDef:
 
 def flatten_with_path(tree: Any, root: str = "", is_leaf: IsLeaf = None) -> tuple[list[tuple[str, Any]], TreeDef]:
     """As ``flatten``, each leaf with its name: ``(root['conv1'].kernel[0], leaf)``."""
+    _check_structures("flatten_with_path", root)
     items, treedef = flatten(tree, is_leaf)
     return list(zip(treedef.paths(root), items)), treedef
+
+
+def _check_structures(name: str, root: Any, *treedefs: Any) -> None:
+    if not isinstance(root, str):
+        raise ArgumentError(f"tree.{name}: root={_short(root)} must be a string")
+    for treedef in treedefs:
+        if not isinstance(treedef, TreeDef):
+            raise ArgumentError(f"tree.{name}: {_short(treedef)} must be what tree.structure gives")
 
 
 def map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf = None) -> Any:
@@ -197,6 +283,8 @@ def map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf = None) ->
     A tree of ``rest`` may go deeper than ``tree``; ``f`` gets the subtree then. Raises TreeError naming the path where
     one differs.
     """
+    if not callable(f):
+        raise ArgumentError(f"tree.map: f={_short(f)} must be a function; fix: tree.map(f, tree)")
     items, treedef = flatten(tree, is_leaf)
     columns = [items] + [flatten_up_to(treedef, other) for other in rest]
     return unflatten(treedef, [f(*row) for row in zip(*columns)])
@@ -204,38 +292,42 @@ def map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf = None) ->
 
 def flatten_up_to(treedef: TreeDef, tree: Any, root: str = "") -> list[Any]:
     """The subtrees of ``tree`` at the leaves of ``treedef``. Raises TreeError naming the path where they differ."""
+    _check_structures("flatten_up_to", root, treedef)
     found: list[Any] = []
-    _flatten_up_to(treedef, tree, root, found)
+    open_: list[tuple[TreeDef, Any, _Place]] = [(treedef, tree, (None, root))]
+    while open_:
+        node, item, place = open_.pop()
+        if node.is_leaf:
+            found.append(item)
+            continue
+        items = _matching(node, item, place)
+        open_ += [(child, x, (place, name)) for name, child, x in zip(_child_names(node), node.children, items)][::-1]
     return found
 
 
-def _flatten_up_to(treedef: TreeDef, tree: Any, path: str, found: list[Any]) -> None:
-    if treedef.is_leaf:
-        found.append(tree)
-        return
-    where = f"trees differ at {path or 'the root'}"
+def _matching(node: TreeDef, tree: Any, place: _Place) -> list[Any]:
+    """The children of ``tree``, a container like ``node``. Raises TreeError if it is not."""
     parts = _take_apart(tree)
     if parts is None:
-        raise TreeError(f"{where}: expected {_kind_text(treedef)}, got a leaf {_short(tree)}")
+        raise TreeError(f"trees differ at {_path(place) or 'the root'}: expected {_kind_text(node)}, got a leaf {_short(tree)}")
     items = list(parts[0])
-    # Children of the node itself are not compared here: the recursion does, with the longer path.
-    got = TreeDef(type(tree), parts[1], (LEAF,) * len(items))
-    reason = _node_difference(treedef, got)
+    # Children are not compared here, but where their own turn comes, with the longer path.
+    reason = _node_difference(node, TreeDef(type(tree), parts[1], (LEAF,) * len(items)))
     if reason:
-        raise TreeError(f"{where}: {reason}")
-    for name, child, item in zip(_child_names(treedef), treedef.children, items):
-        _flatten_up_to(child, item, path + name, found)
+        raise TreeError(f"trees differ at {_path(place) or 'the root'}: {reason}")
+    return items
 
 
 def difference(expected: TreeDef, got: TreeDef, root: str = "") -> str | None:
     """``params['a']: expected a dict, got a list`` for the first place where two structures differ, or None."""
-    reason = _node_difference(expected, got)
-    if reason:
-        return f"{root or 'the root'}: {reason}"
-    for name, left, right in zip(_child_names(expected), expected.children, got.children):
-        found = difference(left, right, root + name)
-        if found:
-            return found
+    _check_structures("difference", root, expected, got)
+    open_: list[tuple[TreeDef, TreeDef, _Place]] = [(expected, got, (None, root))]
+    while open_:
+        left, right, place = open_.pop()
+        reason = _node_difference(left, right)
+        if reason:
+            return f"{_path(place) or 'the root'}: {reason}"
+        open_ += [(a, b, (place, name)) for name, a, b in zip(_child_names(left), left.children, right.children)][::-1]
     return None
 
 
@@ -274,8 +366,7 @@ def _kind_text(treedef: TreeDef) -> str:
 
 
 def _short(tree: Any) -> str:
-    text = repr(tree)
-    return text if len(text) <= 40 else text[:37] + "..."
+    return describe(tree, 40)
 
 
 def _is_namedtuple(cls: type) -> bool:
@@ -320,7 +411,7 @@ def _take_apart(tree: Any) -> tuple[Iterable[Any], Hashable] | None:
     if cls in _leaf_types:
         return None
     if cls in _REGISTRY:
-        return _REGISTRY[cls][0](tree)
+        return _registered_parts(cls, tree)
     if cls is tuple or cls is list:
         return tree, None
     if cls is dict:
@@ -337,6 +428,14 @@ def _take_apart(tree: Any) -> tuple[Iterable[Any], Hashable] | None:
         return [getattr(tree, name) for name in children], tuple(getattr(tree, name) for name in static)
     _leaf_types.add(cls)
     return None
+
+
+def _registered_parts(cls: type, tree: Any) -> tuple[Iterable[Any], Hashable]:
+    parts = _REGISTRY[cls][0](tree)
+    if not isinstance(parts, tuple) or len(parts) != 2 or not isinstance(parts[0], Iterable) or not isinstance(parts[1], Hashable):
+        raise TreeError(f"tree.register: flatten of {cls.__name__} must return (children, data), data hashable; "
+                        f"got {_short(parts)}")
+    return parts
 
 
 def is_plain(treedef: TreeDef) -> bool:
@@ -370,3 +469,10 @@ def _new_dataclass(treedef: TreeDef, children: list[Any]) -> Any:
     for name, value in zip(static, _keys(treedef)):
         object.__setattr__(instance, name, value)
     return instance
+
+
+__all__ = [
+    "TreeDef", "difference", "flatten", "flatten_up_to", "flatten_with_path", "leaves", "map", "register", "structure", "unflatten",
+]
+
+publish(globals(), __all__)

@@ -6,10 +6,11 @@ A call of compiled code does both each time; for a small model that would take l
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from leptonc.tree import TreeDef, flatten_as, is_plain, put_together
+from leptonc.tree import DEEP, TreeDef, flatten_as, is_plain, put_together, unflatten
 
 Flattener = Callable[[Any], list[Any] | None]
 Builder = Callable[[Sequence[Any]], Any]
@@ -33,7 +34,7 @@ class _Writer:
         return name
 
     def function(self, head: str, name: str) -> Any:
-        names: dict[str, Any] = dict(self.constants)
+        names: dict[str, Any] = {**self.constants, "__name__": __name__}  # whose code it is
         exec(compile("\n".join([head, *(f"    {line}" for line in self.lines)]), "<tree>", "exec"), names)
         return names[name]
 
@@ -43,6 +44,8 @@ def flattener(treedef: TreeDef) -> Flattener:
 
     What stands where a leaf is expected is not looked at: it may be a container.
     """
+    if treedef.depth > DEEP:
+        return functools.partial(flatten_as, treedef)
     w = _Writer()
     w.lines.append("try:")
     inner = _Writer()
@@ -78,6 +81,8 @@ def _take(w: _Writer, treedef: TreeDef, source: str) -> list[str]:
 
 def builder(treedef: TreeDef) -> Builder:
     """A function that makes the tree of a sequence of as many leaves as the structure has."""
+    if treedef.depth > DEEP:
+        return functools.partial(unflatten, treedef)
     w = _Writer()
     leaves = [w.name() for _ in range(treedef.num_leaves)]
     if leaves:

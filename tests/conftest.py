@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 os.environ["LEPTONC_CACHE"] = "0"  # what is tested is compiled; tests of the cache turn it on, in a place of their own
+os.environ.setdefault("LEPTONC_TRACEBACK", "full")  # a failing test may be leptonc's fault
 ROOT = Path(__file__).parents[1]
 GOLDEN = ROOT / "tests/golden"
 sys.path += [str(ROOT / "examples"), str(ROOT / "benchmarks")]  # they are programs, not part of the package

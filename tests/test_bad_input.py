@@ -17,10 +17,9 @@ F = np.float32
 
 
 def message(f, *args, kind=LeptonError):
-    """The message of the error that jit raises. Eager mode, where operators are NumPy's own, raises one as well."""
-    with pytest.raises((kind, ValueError, TypeError, IndexError)):
-        with leptonc.disable_jit():
-            leptonc.jit(f)(*args)
+    """The message of the error that jit raises; eager mode raises one of the same kind, with the line as well."""
+    with pytest.raises(kind, match=r"test_bad_input.py"), leptonc.disable_jit():
+        leptonc.jit(f)(*args)
     with pytest.raises(kind) as jitted:
         leptonc.jit(f)(*args)
     return str(jitted.value)
@@ -50,7 +49,7 @@ def test_channels():
 def test_shapes(f, shapes, words):
     text = message(f, *(np.zeros(s, F) for s in shapes), kind=ShapeError)
     assert all(word in text for word in words), text
-    assert "test_bad_input.py" in text or "axis" in text or "elements" in text
+    assert "test_bad_input.py" in text
 
 
 @pytest.mark.parametrize("f", [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -59,7 +60,7 @@ def test_every_stage_of_the_reference_step(capsys, stage, word):
     if stage in ("traced", "optimized"):
         graph = parse(out)
         assert str(graph) == out.rstrip("\n")
-        traced = sys.modules["seed_cnn"].train_step
+        traced = importlib.import_module("seed_cnn").train_step
         whole = traced.trace(*traced.examples()).graph
         assert graph == (whole if stage == "traced" else driver.optimize(whole))
 
@@ -82,12 +83,48 @@ def test_passes_are_watched_and_switched_off(capsys, model):
     assert run(capsys, *base, "--bisect", "0")[0] == 0
 
 
+@pytest.mark.parametrize("stage", ["kernels", "llvm"])
+def test_any_number_of_passes_gives_a_program(capsys, model, stage):
+    """The planner runs whatever the limit is."""
+    for count in range(len(driver.pipeline_names()) + 1):
+        code, out, _ = run(capsys, "dump", f"{model}:layer", *TWO, "--stage", stage, "--bisect", count)
+        assert code == 0 and out
+
+
+def test_a_file_may_have_the_name_of_a_module(capsys, tmp_path):
+    import json
+
+    for name in ("json", "numpy", "random"):
+        before = sys.modules.get(name)
+        (tmp_path / f"{name}.py").write_text("def f(x):\n    return x + 1\n")
+        assert run(capsys, "dump", f"{tmp_path / name}.py:f", "--arg", "f32[2]")[0] == 0
+        assert sys.modules.get(name) is before
+    assert json.loads("1") == 1
+
+
+def test_relative_imports_work_in_a_package(capsys, tmp_path):
+    inner = tmp_path / "models" / "inner"
+    inner.mkdir(parents=True)
+    for folder in (inner, inner.parent):
+        (folder / "__init__.py").write_text("")
+    (inner.parent / "layers.py").write_text("def double(x):\n    return x * 2\n")
+    (inner / "net.py").write_text("from ..layers import double\n\n\ndef f(x):\n    return double(x)\n")
+    code, out, err = run(capsys, "dump", f"{inner / 'net.py'}:f", "--arg", "f32[2]", "--stage", "traced")
+    assert code == 0 and "mul" in out and '("layers.py":2)' in out, err
+    (tmp_path / "alone.py").write_text("from .models import layers\n")
+    code, _, err = run(capsys, "dump", f"{tmp_path / 'alone.py'}:f", "--arg", "f32[2]")
+    assert code == 2 and "relative" in err and err.count("\n") == 1
+
+
 def test_drawing(capsys, model):
     base = ("dump", f"{model}:layer", "--arg", "f32[4,8]", "--arg", "f32[8,2]", "--dot")
     for stage in ("traced", "optimized"):
         code, out, _ = run(capsys, *base, "--stage", stage)
         assert code == 0 and out.startswith('digraph "layer" {') and out.count("->") == 4 and "dot_general: f32[4,2]" in out
     assert run(capsys, *base, "--stage", "asm")[0] == 2
+
+
+TWO = ["--arg", "f32[4,8]", "--arg", "f32[8,2]"]
 
 
 @pytest.mark.parametrize("arguments, code, words", [
@@ -97,6 +134,16 @@ def test_drawing(capsys, model):
     (["dump", "{model}:layer", "--arg", "f99[2]"], 1, "no tensor type"),
     (["dump", "{model}:broken", "--arg", "f32[2,3]"], 1, "matmul"),
     (["dump", "{model}:layer", "--after", "fuze"], 1, "did you mean fuse"), (["bench", "nonsense"], 2, "seed-224"),
+    (["dump", "{model}:layer", "--arg", "f32[4,8]"], 2, "missing a required argument: 'w'"),
+    (["dump", "{model}:layer", *["--arg", "f32[4,8]"] * 3], 2, "too many positional arguments"),
+    *((["dump", "{model}:layer", "--arg", text, "--arg", "f32[8,2]"], 1, "") for text in (
+        "f32[2,,3]", "f32[2,]", "f32[,2]", "f32", "", "f32[-1]", "f32[2", "f32[2.5]", "f32[" + "9" * 5000 + "]", "f32[1e3]",
+        "f32[٣]",
+        "f32[99999999999,99999999999]", "f32[2][3]", "c64[2]", "f32[None]")),
+    (["dump", "{model}:layer", "--disable", "plan-memory", *TWO], 1, "always runs"),
+    (["dump", "{model}:layer", "--disable", "fuse", "--after", "fuse", *TWO], 2, "is disabled"),
+    (["dump", "{model}:layer", "--bisect", "-1", *TWO], 2, "at least 0"),
+    (["dump", "{model}:layer", "-o", "/nowhere/there.txt", *TWO], 2, "cannot write"),
 ])
 def test_mistakes_are_one_line(capsys, model, arguments, code, words):
     found, out, err = run(capsys, *(a.format(model=model) for a in arguments))

@@ -539,3 +539,23 @@ def test_a_compile_that_fails_is_tried_by_the_next():
     fail[0] = False
     assert caught.value is not None  # and with it the frames of the call that failed
     np.testing.assert_array_equal(jitted(np.ones(2)), 2)
+
+
+@pytest.mark.parametrize("call", [lambda f, a, b: f(a, b), lambda f, a, b: f(a, b=b), lambda f, a, b: f(a=a, b=b)])
+def test_arguments_donated_by_name(call):
+    def step(a, b):
+        return a + 1, b * 2
+
+    for options in ({"donate_argnames": "b"}, {"donate_argnames": ("b",)}, {"donate_argnums": 1},
+                    {"donate_argnums": (0,), "donate_argnames": ["b"]}):
+        a, b = np.zeros(16), np.ones(16)
+        first, second = call(leptonc.jit(step, **options), a, b)
+        assert any(np.shares_memory(out, b) for out in (first, second))
+        assert any(np.shares_memory(out, a) for out in (first, second)) == (options.get("donate_argnums") == (0,))
+        assert (first == 1).all() and (second == 2).all()
+
+
+def test_keyword_only_arguments_are_donated():
+    made = leptonc.jit(lambda *, x: x + 1, donate_argnames="x")
+    x = np.zeros(16)
+    assert np.shares_memory(made(x=x), x)

@@ -9,7 +9,7 @@ import pytest
 
 import leptonc
 from leptonc import lax, nn
-from leptonc.errors import DtypeError, LeptonError, ShapeError
+from leptonc.errors import DtypeError, LeptonError, RangeError, ShapeError
 from tests.compare import both
 
 F = np.float32
@@ -37,8 +37,8 @@ def test_conv_is_its_definition(rng, stride, padding, pads, dilation):
     x, w = rng.standard_normal((2, 9, 8, 3)).astype(F), rng.standard_normal((3, 3, 3, 5)).astype(F)
     (got,) = both(lambda x, w: nn.conv(x, w, stride=stride, padding=padding, dilation=dilation), x, w)
     np.testing.assert_allclose(got, naive_conv(x, w, stride, pads, dilation), rtol=1e-4, atol=1e-5)
-    (other,) = both(lambda x, w: lax.conv_general_dilated(x, w, (stride, stride), nn.windows._pads(
-        "conv", padding, (9, 8), (3, 3), (stride,) * 2, (dilation,) * 2, x), rhs_dilation=(dilation, dilation)), x, w)
+    (other,) = both(lambda x, w: lax.conv_general_dilated(
+        x, w, (stride, stride), pads, rhs_dilation=(dilation, dilation), dimension_numbers=("NHWC", "HWIO", "NHWC")), x, w)
     np.testing.assert_array_equal(got, other)
 
 
@@ -127,6 +127,51 @@ def test_errors():
         nn.initializers.glorot_uniform()(0, (3,))
     with pytest.raises(LeptonError, match="dimension_numbers"):
         lax.conv_general_dilated(np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3)), (1, 1), "VALID",
-                                 dimension_numbers=("NCHW", "OIHW", "NCHW"))
+                                 dimension_numbers=("NCHW", "OIHW", "NCWW"))
     with pytest.raises(DtypeError, match="floats"):
         nn.conv(np.ones((1, 4, 4, 1), int), np.ones((3, 3, 1, 1), int))
+
+
+LABELS = {"beyond": ([0, 3, 1, 2], [1]), "negative": ([-1, 0, 2, -7], [0, 3]), "all": ([3, 4, 5, 100], [0, 1, 2, 3]),
+          "none": ([0, 1, 2, 0], [])}
+
+
+@pytest.mark.parametrize("dtype", ["i4", "i8", "u1", "u4"])
+@pytest.mark.parametrize("labels, wrong", LABELS.values(), ids=LABELS)
+@pytest.mark.parametrize("axis", [-1, 0])
+def test_labels_out_of_range(labels, wrong, axis, dtype):
+    """NaN for the loss and the gradient of that row alone, in compiled code; an error where the labels are known."""
+    labels = np.array(labels).astype(dtype)  # negative ones become large unsigned ones, out of range as well
+    rng = np.random.default_rng(0)
+    scores = rng.standard_normal((4, 3) if axis == -1 else (3, 4)).astype(F)
+    loss, gradient = leptonc.jit(leptonc.value_and_grad(lambda x, y: nn.cross_entropy(x, y, axis=axis)))(scores, labels)
+    assert np.isnan(loss) == bool(wrong)
+    rows = np.isnan(gradient) if axis == -1 else np.isnan(gradient).T
+    np.testing.assert_array_equal(rows, [[n in wrong] * 3 for n in range(4)])
+    valid = np.where(np.isin(np.arange(4), wrong), 0, labels)
+    good = leptonc.grad(lambda x: nn.cross_entropy(x, valid, axis=axis))(scores)
+    kept = ~np.isnan(gradient)
+    np.testing.assert_allclose(gradient[kept], good[kept], rtol=1e-5, atol=1e-7)
+    for call in (lambda: nn.cross_entropy(scores, labels, axis=axis),
+                 lambda: leptonc.jit(lambda x: nn.cross_entropy(x, labels, axis=axis))(scores),
+                 lambda: without_jit(lambda x, y: nn.cross_entropy(x, y, axis=axis), scores, labels)):
+        if not wrong:
+            assert np.isclose(call(), loss)
+            continue
+        with pytest.raises(RangeError, match=r"out of range for 3 classes.*labels count from 0 to 2"):
+            call()
+
+
+def without_jit(f, *args):
+    with leptonc.disable_jit():
+        return leptonc.jit(f)(*args)
+
+
+def test_class_numbers_do_not_begin_again():
+    """More classes than the labels' dtype can count."""
+    labels = np.array([5, 255], np.uint8)
+    for got in (nn.one_hot(labels, 300), leptonc.jit(lambda y: nn.one_hot(y, 300))(labels)):
+        np.testing.assert_array_equal(got, np.eye(300)[labels])
+    scores = np.random.default_rng(0).standard_normal((2, 300))
+    wanted = -np.mean([scores[n, y] - np.log(np.exp(scores[n]).sum()) for n, y in enumerate(labels)])
+    np.testing.assert_allclose(leptonc.jit(nn.cross_entropy)(scores, labels), wanted, rtol=1e-12)

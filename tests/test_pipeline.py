@@ -90,7 +90,7 @@ PROGRAMS = {
                {"canonicalize", "cse", "dce", "fold", "sink-relu", "route-gradients", "expand", "split-reductions", "halo", "fuse",
                 "tile-windows", "join-rows", "order-kernels", "plan-memory"}),
     "strided": (_strided, _normal((3, 3, 3, 8), (3, 3, 8, 8)), _normal((2, 16, 16, 3)), {"split-phases"}),
-    "deep": (_deep, _normal((3, 3, 32, 32), (3, 3, 32, 32)), _normal((1, 14, 14, 32)), {"winograd", "winograd-weight-grad"}),
+    "deep": (_deep, _normal((3, 3, 32, 32), (3, 3, 32, 32)), _normal((2, 24, 24, 32)), {"winograd", "winograd-weight-grad"}),
     "staged": (_deep, _normal((3, 3, 16, 24), (3, 3, 24, 16)), _normal((2, 7, 7, 16)), {"spread-winograd"}),
 }
 

@@ -60,3 +60,16 @@ def test_errors():
         random.uniform(np.zeros(2), (3,))
     with pytest.raises(DtypeError, match="float"):
         random.uniform(random.key(0), (3,), "i4")
+
+
+def test_elements_of_bernoulli_are_drawn_on_their_own():
+    p = np.full(1000, 0.5, np.float32)
+    draws = random.bernoulli(random.key(0), p)
+    assert draws.shape == (1000,) and 400 < draws.sum() < 600
+    np.testing.assert_array_equal(draws, leptonc.jit(lambda k, p: random.bernoulli(k, p))(random.key(0), p))
+    assert random.bernoulli(random.key(0)).shape == ()
+
+
+def test_the_widest_range_of_ints():
+    draws = random.randint(random.key(1), (1000,), -2**31, 2**31)
+    assert draws.dtype == np.int32 and draws.min() < -2**30 and draws.max() > 2**30

@@ -149,7 +149,7 @@ def test_grad_error_names_the_line():
 
 
 def test_branching_on_a_differentiated_value():
-    with pytest.raises(TracerError, match=r"bool\(\) of bool\[\] made at .*leptonc.lax.cond"):
+    with pytest.raises(TracerError, match=r"bool\(\) of bool\[\] made at .*leptonc.lax.select"):
         leptonc.grad(lambda x: x if x > 0 else -x)(2.0)
 
 
@@ -232,7 +232,7 @@ def test_shape_dtype_struct():
     assert repr(struct) == "ShapeDtypeStruct(shape=(2, 3), dtype=float32)"
     with pytest.raises(DtypeError, match="ShapeDtypeStruct: dtype complex64 is not supported"):
         leptonc.ShapeDtypeStruct((2,), np.complex64)
-    with pytest.raises(ShapeError, match="negative extent"):
+    with pytest.raises(ShapeError, match="at least 0"):
         leptonc.ShapeDtypeStruct((-1,), np.float32)
 
 
@@ -242,3 +242,24 @@ def test_array_covers_arrays_and_tracers():
     assert seen == [True]
     assert isinstance(X, leptonc.Array)
     assert not isinstance([1.0], leptonc.Array)
+
+
+@pytest.mark.parametrize("argnums", [(0, 0), (0, -2), (1, 0, 1), (-1, 1, 0, 0), (0,), [1, 1], np.array([0, 0])])
+@pytest.mark.parametrize("jitted", [True, False])
+def test_an_argument_named_twice_has_its_gradient_twice(argnums, jitted):
+    def f(x, y):
+        return leptonc.numpy.sum(x["a"] ** 2 * y) + leptonc.numpy.sum(y ** 3)
+
+    x, y = {"a": np.array([2.0, 3.0])}, np.array([5.0, 7.0])
+    wanted = [{"a": 2 * x["a"] * y}, x["a"] ** 2 + 3 * y ** 2]
+    transform = leptonc.grad(f, argnums=argnums)
+    found = (leptonc.jit(transform) if jitted else transform)(x, y)
+    assert isinstance(found, tuple) and len(found) == len(argnums)
+    for n, gradient in zip(argnums, found):
+        for a, b in zip(leptonc.tree.leaves(gradient), leptonc.tree.leaves(wanted[n])):
+            np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+def test_the_same_argument_in_value_and_grad():
+    (value, aux), found = leptonc.value_and_grad(lambda x: (x * x, x + 1), (0, -1), has_aux=True)(3.0)
+    assert (float(value), float(aux)) == (9, 4) and [float(g) for g in found] == [6, 6]

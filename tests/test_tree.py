@@ -3,8 +3,10 @@
 import dataclasses
 from collections import OrderedDict, namedtuple
 
+import numpy as np
 import pytest
 
+import leptonc
 from leptonc import tree
 from leptonc.errors import TreeError
 
@@ -164,3 +166,47 @@ def test_deep_trees():
     assert tree.unflatten(treedef, leaves) == value
     assert treedef.paths() == ["[0]" * 400]
     assert hash(treedef) == hash(tree.structure(value))
+
+
+def nested(depth, leaf):
+    for level in range(depth):
+        leaf = ([leaf], {"a": leaf}, (None, leaf))[level % 3]
+    return leaf
+
+
+@pytest.mark.parametrize("depth", [90, 101, 900, 5_000])
+def test_trees_of_any_depth(depth):
+    leaves, structure = tree.flatten(nested(depth, 7))
+    assert leaves == [7] and structure.num_leaves == 1 and structure.depth == depth + 1
+    again = tree.structure(nested(depth, 8))
+    assert structure == again and hash(structure) == hash(again)
+    assert structure != tree.structure(nested(depth, [8])) and structure != tree.structure(nested(depth - 1, 8))
+    assert tree.leaves(tree.unflatten(structure, [9])) == [9]
+    assert str(structure).count("*") == 1 and tree.flatten_as(structure, nested(depth, 3)) == [3]
+    assert tree.leaves(tree.map(lambda a, b: a + b, nested(depth, 1), nested(depth, 2))) == [3]
+    with pytest.raises(TreeError, match="expected"):
+        tree.map(lambda a, b: a, nested(depth, 1), nested(depth - 1, 2))
+
+
+@pytest.mark.parametrize("depth", [90, 900])
+def test_deep_trees_are_compiled_and_differentiated(depth):
+    x = np.arange(3.0)
+    f = leptonc.jit(lambda t: tree.map(lambda v: v * v, t))
+    for _ in range(3):  # compiled, then by its shortcut
+        np.testing.assert_array_equal(tree.leaves(f(nested(depth, x)))[0], x * x)
+    gradient = leptonc.grad(lambda t: leptonc.numpy.sum(tree.leaves(t)[0] ** 2))(nested(depth, x))
+    np.testing.assert_array_equal(tree.leaves(gradient)[0], 2 * x)
+
+
+def test_trees_that_hold_themselves():
+    items, mapping = [1], {"a": 1}
+    items.append({"b": items})
+    mapping["c"] = (mapping,)
+    for cyclic in (items, mapping):
+        for use in (tree.flatten, tree.leaves, leptonc.jit(lambda t: 1.0), leptonc.grad(lambda t: 1.0),
+                    lambda t: leptonc.jit(lambda x: t)(1.0), lambda t: tree.map(lambda x: x, t),
+                    lambda t: leptonc.eval_shape(lambda t: 1.0, t)):
+            with pytest.raises(TreeError, match="contains itself"):
+                use(cyclic)
+    shared = [1]
+    assert tree.leaves([shared, shared, {"a": shared}]) == [1, 1, 1]  # twice is not within itself

@@ -63,9 +63,8 @@ class Builder:
         try:
             types = op.infer(*(v.type for v in values), **attrs, **extra)
         except LeptonError as error:
-            if loc is None or str(loc) in str(error):
-                raise
-            raise type(error)(f"{error} ({loc})") from None
+            error.line = loc or error.line
+            raise
         return types if isinstance(types, tuple) else (types,)
 
     def as_value(self, x: Any) -> Value:

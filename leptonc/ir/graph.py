@@ -13,20 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from leptonc.frames import Loc
 from leptonc.ir.printing import Printed
 from leptonc.ir.types import DType, TensorType, dtype_of
 from leptonc.lazy import cached_property
-
-
-@dataclass(frozen=True)
-class Loc:
-    """A line of the user's program."""
-
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.file.rsplit('/', 1)[-1]}:{self.line}"
 
 
 @dataclass(frozen=True)

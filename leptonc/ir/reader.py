@@ -282,7 +282,7 @@ class _Reader:
         try:
             get_op(op)
         except IRError as error:
-            raise IRError(f"line {line}: {error}") from None
+            raise IRError(f"line {line}: {error.message}") from None
         self.expect("(")
         operands = self.many(self.value, ")")
         attrs = self.many(self._attribute, "}") if self.accept("{") else []

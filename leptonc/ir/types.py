@@ -133,15 +133,15 @@ def is_element(number: object, dtype: DType) -> bool:
     return not isfinite(number) or abs(number) <= float(np.finfo(dtype.numpy).max)
 
 
-_TYPE_TEXT = re.compile(r"([a-z0-9]+)\[([0-9, ]*)\]\Z")
+_TYPE_TEXT = re.compile(r"([a-z0-9]+)\[((?:[0-9]{1,18}(?:, *[0-9]{1,18})*)?)\]\Z")
 
 
 def parse_type(text: str) -> TensorType:
     """``f32[2,3]`` -> TensorType. Raises IRError for anything else."""
     match = _TYPE_TEXT.match(text.strip())
     if not match or match[1] not in DTYPES:
-        raise IRError(f"{text!r} is no tensor type; expected something like f32[2,3], dtype one of {', '.join(DTYPES)}")
-    return TensorType(tuple(int(d) for d in match[2].split(",") if d.strip()), DTYPES[match[1]])
+        raise IRError(f"{text!r:.60} is no tensor type; expected something like f32[2,3], dtype one of {', '.join(DTYPES)}")
+    return TensorType(tuple(int(d) for d in match[2].split(",") if d), DTYPES[match[1]])
 
 
 def type_of_array(array: np.ndarray) -> TensorType:

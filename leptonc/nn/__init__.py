@@ -19,6 +19,7 @@ from leptonc.nn.activations import (
 )
 from leptonc.nn.windows import avg_pool, conv, max_pool
 from leptonc.numpy.elementwise import tanh
+from leptonc.public import publish as _publish
 
 __all__ = [
     "conv", "max_pool", "avg_pool",
@@ -26,3 +27,5 @@ __all__ = [
     "softmax", "log_softmax", "logsumexp", "one_hot", "cross_entropy", "mean_squared_error",
     "initializers",
 ]
+
+_publish(globals(), __all__)

@@ -11,20 +11,31 @@ from typing import Any
 
 import numpy as np
 
+from leptonc.arguments import floats, integer, number
+from leptonc.arguments import shape as shape_of
 from leptonc.errors import ShapeError
 from leptonc.memory import placed
 from leptonc.promotion import numpy_dtype
+from leptonc.public import public
 
 Initializer = Callable[..., np.ndarray]
 
 
 def _generator(rng: Any) -> np.random.Generator:
-    return rng if isinstance(rng, np.random.Generator) else np.random.default_rng(rng)
+    if isinstance(rng, np.random.Generator):
+        return rng
+    return np.random.default_rng(integer("initializers", "rng", rng, least=0))
 
 
 def constant(value: float) -> Initializer:
     """``value`` in every element."""
-    return lambda rng, shape, dtype="float32": placed(np.full(tuple(shape), value, numpy_dtype(dtype)))
+    number("initializers.constant", "value", value)
+    return public(lambda rng, shape, dtype="float32": placed(np.full(_extents(shape), value, numpy_dtype(dtype, "initializers"))),
+                  "initializers.constant")
+
+
+def _extents(shape: Any) -> tuple[int, ...]:
+    return shape_of("initializers", shape)
 
 
 def zeros() -> Initializer:
@@ -37,19 +48,22 @@ def ones() -> Initializer:
 
 def uniform(low: float = -0.05, high: float = 0.05) -> Initializer:
     """Uniform in [low, high)."""
+    number("initializers.uniform", "high", high, least=number("initializers.uniform", "low", low))
     return _drawn(lambda rng, shape: rng.uniform(low, high, shape))
 
 
 def normal(stddev: float = 0.05, mean: float = 0.0) -> Initializer:
     """Normal with this mean and standard deviation."""
+    number("initializers.normal", "stddev", stddev, least=0)
+    number("initializers.normal", "mean", mean)
     return _drawn(lambda rng, shape: rng.normal(mean, stddev, shape))
 
 
 def _drawn(draw: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]) -> Initializer:
     def init(rng: Any, shape: Sequence[int], dtype: Any = "float32") -> np.ndarray:
-        return placed(draw(_generator(rng), tuple(shape)).astype(numpy_dtype(dtype)))
+        return placed(draw(_generator(rng), _extents(shape)).astype(floats("initializers", "dtype", dtype)))
 
-    return init
+    return public(init, "initializers")
 
 
 def fans(shape: Sequence[int]) -> tuple[int, int]:
@@ -64,7 +78,7 @@ def fans(shape: Sequence[int]) -> tuple[int, int]:
 def _scaled(scale: float, mode: str, distribution: str) -> Initializer:
     """Variance ``scale`` over the fan (Glorot and Bengio 2010, He et al. 2015)."""
     def init(rng: Any, shape: Sequence[int], dtype: Any = "float32") -> np.ndarray:
-        fan_in, fan_out = fans(shape)
+        fan_in, fan_out = fans(_extents(shape))
         fan = {"in": fan_in, "out": fan_out, "average": (fan_in + fan_out) / 2}[mode]
         variance = scale / max(fan, 1)
         if distribution == "uniform":
@@ -72,7 +86,7 @@ def _scaled(scale: float, mode: str, distribution: str) -> Initializer:
             return uniform(-limit, limit)(rng, shape, dtype)
         return normal(sqrt(variance))(rng, shape, dtype)
 
-    return init
+    return public(init, "initializers")
 
 
 def glorot_uniform() -> Initializer:

@@ -7,41 +7,39 @@ from typing import Any
 
 import numpy as np
 
+from leptonc.arguments import array, flag, integer, integers, items
 from leptonc.arithmetic import divide
-from leptonc.errors import DtypeError, ShapeError, op_error
+from leptonc.errors import DtypeError, op_error
 from leptonc.numpy.creation import ones
-from leptonc.trace import bind, locate, promote
+from leptonc.trace import bind, promote
 
 Padding = str | int | Sequence[int] | Sequence[Sequence[int]]
 Pairs = tuple[tuple[int, int], ...]
 
 
 def _per_axis(name: str, what: str, value: Any, rank: int, x: Any, least: int = 1) -> tuple[int, ...]:
-    """``value`` for each spatial axis. Raises ShapeError if it is no int (or list of them) of at least ``least``."""
-    values = (value,) * rank if isinstance(value, int | np.integer) else tuple(value)
-    if len(values) != rank or any(isinstance(v, bool) or not isinstance(v, int | np.integer) or v < least for v in values):
-        raise op_error(name, f"{what}={value!r} must be an int >= {least}, or {rank} of them", {"x": x}, locate(), kind=ShapeError)
-    return tuple(int(v) for v in values)
+    """``value`` for each spatial axis: an int (or a list of them) of at least ``least``."""
+    return integers(name, what, value, {"x": x}, count=rank, repeat=True, least=least)
 
 
-def _pads(name: str, padding: Any, spatial: Sequence[int], window: Sequence[int], stride: Sequence[int],
+def pads_of(name: str, padding: Any, spatial: Sequence[int], window: Sequence[int], stride: Sequence[int],
           dilation: Sequence[int], x: Any) -> Pairs:
-    """(low, high) for each axis. "SAME" puts the odd element at the end, as TensorFlow and JAX."""
+    """(low, high) for each axis. "SAME" puts the odd element at the end, "SAME_LOWER" in front, as TensorFlow and JAX."""
     rank = len(spatial)
     if isinstance(padding, str):
         if padding.upper() == "VALID":
             return ((0, 0),) * rank
-        if padding.upper() != "SAME":
-            raise op_error(name, f"padding={padding!r} is not known", {"x": x}, locate(), "use 'VALID', 'SAME', ints or pairs")
+        if padding.upper() not in ("SAME", "SAME_LOWER"):
+            raise op_error(name, f"padding={padding!r} is not known", {"x": x}, "use 'VALID', 'SAME', 'SAME_LOWER', ints or pairs")
         totals = [max((-(-n // s) - 1) * s + (w - 1) * d + 1 - n, 0) for n, w, s, d in zip(spatial, window, stride, dilation)]
-        return tuple((t // 2, t - t // 2) for t in totals)
-    if isinstance(padding, int):
-        return ((padding, padding),) * rank
-    pairs = [(p, p) if isinstance(p, int) else tuple(p) for p in padding]
-    if len(pairs) != rank or any(len(p) != 2 for p in pairs):
+        pairs = tuple((t // 2, t - t // 2) for t in totals)
+        return pairs if padding.upper() == "SAME" else tuple((high, low) for low, high in pairs)
+    given = items(name, "padding", padding.tolist() if isinstance(padding, np.ndarray) else padding, {"x": x})
+    entries = [integers(name, "padding", p, {"x": x}) for p in (given * rank if isinstance(padding, int | np.integer) else given)]
+    if len(entries) != rank or any(len(p) not in (1, 2) for p in entries):
         raise op_error(name, f"padding={padding!r} must have a number or a (low, high) pair for each of {rank} axes",
-                       {"x": x}, locate())
-    return tuple((int(low), int(high)) for low, high in pairs)
+                       {"x": x})
+    return tuple((p[0], p[-1]) for p in entries)
 
 
 def conv(x: Any, w: Any, *, stride: int | Sequence[int] = 1, padding: Padding = "VALID",
@@ -51,40 +49,42 @@ def conv(x: Any, w: Any, *, stride: int | Sequence[int] = 1, padding: Padding = 
     ``padding`` is "VALID", "SAME", an int, or a number or (low, high) pair per axis; negative ones crop.
     Raises ShapeError or DtypeError for operands that do not fit.
     """
-    a, b = promote(x, w)
+    a, b = promote(array("conv", "x", x), array("conv", "w", w))
     rank = len(a.shape) - 2
     if rank < 1 or len(b.shape) != len(a.shape):
-        raise op_error("conv", "x must be [n, spatial..., c] and w [window..., c / groups, o]", {"x": a, "w": b}, locate())
+        raise op_error("conv", "x must be [n, spatial..., c] and w [window..., c / groups, o]", {"x": a, "w": b})
     if a.dtype.kind != "f":
-        raise op_error("conv", "takes floats", {"x": a, "w": b}, locate(), kind=DtypeError)
+        raise op_error("conv", "takes floats", {"x": a, "w": b}, kind=DtypeError)
     strides, dilations = _per_axis("conv", "stride", stride, rank, a), _per_axis("conv", "dilation", dilation, rank, a)
-    pads = _pads("conv", padding, a.shape[1:-1], b.shape[:-2], strides, dilations, a)
-    return bind("conv", a, b, stride=strides, padding=pads, dilation=dilations, groups=int(groups))
+    pads = pads_of("conv", padding, a.shape[1:-1], b.shape[:-2], strides, dilations, a)
+    count = integer("conv", "groups", groups, {"x": a, "w": b}, least=1)
+    return bind("conv", a, b, stride=strides, padding=pads, dilation=dilations, groups=count)
 
 
 def _pool_attrs(name: str, x: Any, window: Any, stride: Any, padding: Any) -> dict[str, Any]:
     rank = len(x.shape) - 2
     if rank < 1:
-        raise op_error(name, "x must be [n, spatial..., c]", {"x": x}, locate())
+        raise op_error(name, "x must be [n, spatial..., c]", {"x": x})
     sizes = _per_axis(name, "window", window, rank, x)
     strides = sizes if stride is None else _per_axis(name, "stride", stride, rank, x)
-    pads = _pads(name, padding, x.shape[1:-1], sizes, strides, (1,) * rank, x)
+    pads = pads_of(name, padding, x.shape[1:-1], sizes, strides, (1,) * rank, x)
     return {"window": sizes, "stride": strides, "padding": pads}
 
 
 def max_pool(x: Any, window: int | Sequence[int], *, stride: int | Sequence[int] | None = None,
              padding: Padding = "VALID") -> Any:
     """The greatest element of each window of x [n, spatial..., c]; NaN if any is. The gradient goes to the first one."""
-    (operand,) = promote(x)
+    operand = array("max_pool", "x", x)
     return bind("max_pool", operand, **_pool_attrs("max_pool", operand, window, stride, padding))
 
 
 def avg_pool(x: Any, window: int | Sequence[int], *, stride: int | Sequence[int] | None = None,
              padding: Padding = "VALID", count_include_pad: bool = False) -> Any:
     """The mean of each window of x [n, spatial..., c]; padding counts only with ``count_include_pad``."""
-    (operand,) = promote(x)
+    operand = array("avg_pool", "x", x)
+    flag("avg_pool", "count_include_pad", count_include_pad)
     if operand.dtype.kind != "f":
-        raise op_error("avg_pool", "takes floats", {"x": operand}, locate(), kind=DtypeError)
+        raise op_error("avg_pool", "takes floats", {"x": operand}, kind=DtypeError)
     attrs = _pool_attrs("avg_pool", operand, window, stride, padding)
     total = bind("window_sum", operand, **attrs)
     if count_include_pad or not any(p for pair in attrs["padding"] for p in pair):

@@ -111,7 +111,8 @@ from leptonc.numpy.manipulation import (
     vstack,
 )
 from leptonc.numpy.reductions import all, any, argmax, argmin, cumsum, max, mean, min, prod, std, sum, var
-from leptonc.trace import Tracer as _Tracer
+from leptonc.operators import install as _install
+from leptonc.public import publish as _publish
 
 abs = absolute
 mod = remainder
@@ -123,14 +124,6 @@ newaxis = None
 ndarray = _np.ndarray
 bool_, uint8, uint32 = _np.bool_, _np.uint8, _np.uint32
 int32, int64, float32, float64 = _np.int32, _np.int64, _np.float32, _np.float64
-
-_Tracer.install({
-    "matmul": matmul, "matrix_transpose": matrix_transpose, "transpose": transpose, "reshape": reshape,
-    "sum": sum, "prod": prod, "mean": mean, "var": var, "std": std, "max": max, "min": min,
-    "argmax": argmax, "argmin": argmin, "all": all, "any": any, "cumsum": cumsum, "squeeze": squeeze,
-    "swapaxes": swapaxes, "repeat": repeat, "take": take, "clip": clip, "round": round, "dot": dot,
-    "getitem": _indexing.getitem, "at": _indexing.IndexedUpdate,
-})
 
 __all__ = [
     "asarray", "array", "astype", "arange", "empty", "eye", "full", "full_like", "linspace", "ones", "ones_like", "stack",
@@ -148,3 +141,12 @@ __all__ = [
     "dot", "einsum", "matmul", "outer", "tensordot", "vdot",
     "e", "inf", "nan", "newaxis", "pi", "ndarray", "bool_", "uint8", "uint32", "int32", "int64", "float32", "float64",
 ]
+
+_publish(globals(), __all__)
+_install({
+    "matmul": matmul, "matrix_transpose": matrix_transpose, "transpose": transpose, "reshape": reshape,
+    "sum": sum, "prod": prod, "mean": mean, "var": var, "std": std, "max": max, "min": min,
+    "argmax": argmax, "argmin": argmin, "all": all, "any": any, "cumsum": cumsum, "squeeze": squeeze,
+    "swapaxes": swapaxes, "repeat": repeat, "take": take, "clip": clip, "round": round, "dot": dot,
+    "getitem": _indexing.getitem, "at": _indexing.IndexedUpdate,
+})

@@ -1,4 +1,4 @@
-"""Making arrays: constants of the traced graph when they meet traced values, NumPy arrays until then."""
+"""Making arrays: plain NumPy arrays outside of a trace; inside, known values that meet traced ones as those do."""
 
 from __future__ import annotations
 
@@ -6,69 +6,76 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.errors import ShapeError, op_error
+from leptonc.arguments import arrays as arrays_of
+from leptonc.arguments import axis as axis_of
+from leptonc.arguments import flag, integer, number
+from leptonc.arguments import shape as shape_of
+from leptonc.errors import ArgumentError, op_error
 from leptonc.ir.types import dtype_of
 from leptonc.memory import copied
+from leptonc.promotion import PYTHON_SCALARS, numpy_dtype
 from leptonc.promotion import asarray as _concrete
-from leptonc.promotion import numpy_dtype
-from leptonc.trace import Tracer, bind, broadcast, cast, current_trace, locate, promote
+from leptonc.trace import Tracer, bind, broadcast, cast, current_trace, known, promote
 from leptonc.tree import leaves
 
 
 def asarray(x: Any, dtype: Any = None) -> Any:
-    """``x`` as an array of ``dtype``; a list may hold traced scalars and arrays of one shape."""
+    """``x`` as an array of ``dtype``; a list may hold traced scalars and arrays of one shape. Raises DtypeError for what is none,
+    masked arrays among them."""
     if isinstance(x, Tracer):
         return x if dtype is None else cast(x, dtype)
     if isinstance(x, list | tuple) and any(isinstance(leaf, Tracer) for leaf in leaves(x)):
         from_items = [asarray(item, dtype) for item in x]
         return stack(from_items)
-    return _concrete(x, "array", dtype)
+    if dtype is None or type(x) in PYTHON_SCALARS:
+        return known(_concrete(x, "asarray: x")) if dtype is None else cast(x, dtype)
+    return cast(_concrete(x, "asarray: x"), dtype)
 
 
 def array(x: Any, dtype: Any = None) -> Any:
     """A copy of ``x`` as an array of ``dtype``, at a multiple of 64 bytes, where compiled code is fastest; a traced value as it
     is."""
     out = asarray(x, dtype)
-    return out if isinstance(out, Tracer) else copied(out)
+    return out if isinstance(out, Tracer) else known(copied(out))
 
 
 def stack(arrays: Any, axis: int = 0) -> Any:
     """Arrays of one shape along a new axis. Raises ShapeError if shapes differ or there are none."""
-    items = promote(*arrays) if len(arrays) else ()
+    given = arrays_of("stack", "arrays", arrays)
+    items = promote(*given) if given else ()
     if not items or any(x.shape != items[0].shape for x in items):
-        raise op_error("stack", "needs arrays of one shape", {f"x{n}": x for n, x in enumerate(items[:4])}, locate())
-    rank = len(items[0].shape) + 1
-    if not -rank <= axis < rank:
-        raise op_error("stack", f"axis {axis} is out of bounds for {rank} axes", {"x0": items[0]}, locate())
-    at = axis % rank
+        raise op_error("stack", "needs arrays of one shape", {f"x{n}": x for n, x in enumerate(items[:4])})
+    at = axis_of("stack", items[0], axis, len(items[0].shape) + 1)
     shape = (*items[0].shape[:at], 1, *items[0].shape[at:])
     return bind("concatenate", *(bind("reshape", x, shape=shape) for x in items), axis=at)
 
 
-def _shape(shape: Any) -> tuple[int, ...]:
-    sizes = (shape,) if isinstance(shape, int | np.integer | Tracer) else tuple(shape)
-    for n in sizes:
-        if isinstance(n, Tracer):
-            n.__index__()  # raises: a shape cannot depend on data
-    if any(n < 0 for n in sizes):
-        raise op_error("full", f"shape {sizes} has a negative extent", {}, locate(), kind=ShapeError)
-    return tuple(int(n) for n in sizes)
+def zeros(shape: Any, dtype: Any = np.float64) -> Any:
+    """f64 unless told otherwise, as NumPy. Raises ShapeError for extents that are negative or too large."""
+    return _filled("zeros", shape, 0, dtype)
 
 
-def zeros(shape: Any, dtype: Any = np.float64) -> np.ndarray:
-    """f64 unless told otherwise, as NumPy."""
-    return full(_shape(shape), 0, numpy_dtype(dtype, "zeros"))
+def ones(shape: Any, dtype: Any = np.float64) -> Any:
+    """f64 unless told otherwise, as NumPy. Raises ShapeError for extents that are negative or too large."""
+    return _filled("ones", shape, 1, dtype)
 
 
-def ones(shape: Any, dtype: Any = np.float64) -> np.ndarray:
-    """f64 unless told otherwise, as NumPy."""
-    return full(_shape(shape), 1, numpy_dtype(dtype, "ones"))
+def _filled(name: str, shape: Any, value: int, dtype: Any) -> Any:
+    kind = numpy_dtype(dtype, name)
+    return full(shape_of(name, shape, kind.itemsize), value, kind)
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
-    """``fill_value``, traced or not, in every element."""
+    """``fill_value``, traced or not, in every element. Raises ShapeError if it does not stretch to the shape."""
     value = asarray(fill_value, dtype)
-    return broadcast(value, _shape(shape)) if isinstance(value, Tracer) else copied(np.broadcast_to(value, _shape(shape)))
+    extents = shape_of("full", shape, value.dtype.itemsize)
+    if isinstance(value, Tracer):
+        return broadcast(value, extents)
+    try:
+        stretched = np.broadcast_to(value, extents)
+    except ValueError:
+        raise op_error("full", f"fill_value does not stretch to {extents}", {"fill_value": value}) from None
+    return known(copied(stretched))
 
 
 def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Any:
@@ -90,30 +97,37 @@ def ones_like(x: Any, dtype: Any = None) -> Any:
     return full_like(x, 1, dtype)
 
 
-def empty(shape: Any, dtype: Any = np.float64) -> np.ndarray:
+def empty(shape: Any, dtype: Any = np.float64) -> Any:
     """Zeros: there is no reason to show garbage."""
-    return zeros(shape, dtype)
+    return _filled("empty", shape, 0, dtype)
 
 
-def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> np.ndarray:
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Any:
     """NumPy's; the bounds must be known while tracing."""
-    bounds = (0, start, step) if stop is None else (start, stop, step)
-    for bound in bounds:
-        if isinstance(bound, Tracer):
-            bound.__index__()
-    return _concrete(np.arange(*bounds), "arange", dtype)
+    bounds = {"start": 0, "stop": start, "step": step} if stop is None else {"start": start, "stop": stop, "step": step}
+    first, last, by = (number("arange", what, bound) for what, bound in bounds.items())
+    if by == 0 or not np.isfinite([first, last, by]).all():
+        raise op_error("arange", "wants finite bounds and a step other than 0", bounds, kind=ArgumentError)
+    shape_of("arange", max(int((last - first) / by), 0))
+    return asarray(np.arange(first, last, by), dtype)
 
 
-def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: Any = None) -> np.ndarray:
+def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Any:
     """NumPy's; the bounds must be known while tracing."""
-    return _concrete(np.linspace(start, stop, num, endpoint), "linspace", dtype)
+    first, last = number("linspace", "start", start), number("linspace", "stop", stop)
+    (count,) = shape_of("linspace", integer("linspace", "num", num, least=0), what="num")
+    with np.errstate(invalid="ignore"):  # of infinite bounds, as compiled code has it
+        return asarray(np.linspace(first, last, count, flag("linspace", "endpoint", endpoint)), dtype)
 
 
-def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = np.float64) -> np.ndarray:
+def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = np.float64) -> Any:
     """Ones on the k-th diagonal."""
-    return np.eye(n, m, k, numpy_dtype(dtype, "eye"))
+    kind = numpy_dtype(dtype, "eye")
+    rows, columns = shape_of("eye", (n, n if m is None else m), kind.itemsize)
+    at = integer("eye", "k", k, least=-(2**62), most=2**62)
+    return known(np.eye(rows, columns, min(max(at, -rows), columns), kind))
 
 
 def astype(x: Any, dtype: Any) -> Any:
     """The elements in another dtype; floats out of an integer type's range saturate, NaN becomes 0."""
-    return cast(x, dtype) if isinstance(x, Tracer) else bind("cast", asarray(x), dtype=dtype_of(numpy_dtype(dtype)))
+    return cast(x, dtype) if isinstance(x, Tracer) else bind("cast", asarray(x), dtype=dtype_of(numpy_dtype(dtype, "astype")))

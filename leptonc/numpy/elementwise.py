@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from leptonc.arguments import integer, number
 from leptonc.arithmetic import (
     absolute,
     bitwise_and,
@@ -17,6 +18,7 @@ from leptonc.arithmetic import (
     invert,
     less,
     multiply,
+    named_operands,
     not_equal,
 )
 from leptonc.errors import DtypeError, op_error
@@ -29,7 +31,6 @@ from leptonc.trace import (
     broadcast_shapes,
     cast,
     current_trace,
-    locate,
     promote,
 )
 from leptonc.trace import result_dtype as _result_dtype
@@ -47,7 +48,7 @@ def _float_function(name: str, op: str, doc: str) -> Callable[[Any], Any]:
 
     function.__name__ = name
     function.__doc__ = doc
-    return function
+    return named_operands(function)
 
 
 exp = _float_function("exp", "exp", "e ** x.")
@@ -65,26 +66,30 @@ cos = _float_function("cos", "cos", "Cosine.")
 tan = _float_function("tan", "tan", "Tangent.")
 
 
+@named_operands
 def arctan2(y: Any, x: Any) -> Any:
     """The angle of the point (x, y), in [-pi, pi]."""
     return bind("atan2", *(as_float(v) for v in align("arctan2", y, x)))
 
 
+@named_operands
 def square(x: Any) -> Any:
     """x * x."""
     return multiply(x, x)
 
 
+@named_operands
 def reciprocal(x: Any) -> Any:
     """1 / x of floats."""
     return divide(1, x)
 
 
+@named_operands
 def sign(x: Any) -> Any:
     """-1, 0 or 1; NaN stays. Raises DtypeError for bools."""
     (operand,) = promote(x)
     if operand.dtype.kind == "b":
-        raise op_error("sign", "takes numbers only", {"x": x}, locate(), kind=DtypeError)
+        raise op_error("sign", "takes numbers only", {"x": x}, kind=DtypeError)
     return bind("sign", operand)
 
 
@@ -95,7 +100,7 @@ def _rounding(name: str, op: str, doc: str) -> Callable[[Any], Any]:
 
     function.__name__ = name
     function.__doc__ = doc
-    return function
+    return named_operands(function)
 
 
 floor = _rounding("floor", "floor", "The next whole number at or below; ints are themselves.")
@@ -107,6 +112,7 @@ _round = _rounding("round", "round", "")
 
 def round(x: Any, decimals: int = 0) -> Any:
     """Halves to even; ints are themselves without ``decimals``, floats with them."""
+    integer("round", "decimals", decimals, {"x": x}, least=-300, most=300)
     if decimals == 0:
         return _round(x)
     scale = 10.0**decimals
@@ -119,7 +125,7 @@ def _extreme(name: str, op: str, on_bools: str, doc: str) -> Callable[[Any, Any]
 
     function.__name__ = name
     function.__doc__ = doc
-    return function
+    return named_operands(function)
 
 
 maximum = _extreme("maximum", "max", "or", "The greater element; NaN if either is.")
@@ -133,6 +139,7 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Any:
     return x if max is None else minimum(x, max)
 
 
+@named_operands
 def where(condition: Any, x: Any, y: Any) -> Any:
     """x where the condition holds (is not 0), else y."""
     shape = broadcast_shapes("where", condition, x, y)
@@ -147,17 +154,20 @@ def where(condition: Any, x: Any, y: Any) -> Any:
     return bind("select", *(broadcast(v, shape) for v in operands))
 
 
+@named_operands
 def isnan(x: Any) -> Any:
     """Whether each element is NaN."""
     (operand,) = promote(x)
     return bind("isnan", operand) if operand.dtype.kind == "f" else not_equal(operand, operand)
 
 
+@named_operands
 def isinf(x: Any) -> Any:
     """Whether each element is an infinity."""
     return equal(absolute(as_float(x)), np.inf)
 
 
+@named_operands
 def isfinite(x: Any) -> Any:
     """Whether each element is neither NaN nor an infinity."""
     return less(absolute(as_float(x)), np.inf)
@@ -169,21 +179,25 @@ def as_bool(x: Any) -> Any:
     return operand if operand.dtype.kind == "b" else not_equal(operand, 0)
 
 
+@named_operands
 def logical_and(x: Any, y: Any) -> Any:
     """Whether both are not 0."""
     return bitwise_and(as_bool(x), as_bool(y))
 
 
+@named_operands
 def logical_or(x: Any, y: Any) -> Any:
     """Whether either is not 0."""
     return bitwise_or(as_bool(x), as_bool(y))
 
 
+@named_operands
 def logical_xor(x: Any, y: Any) -> Any:
     """Whether exactly one is not 0."""
     return bitwise_xor(as_bool(x), as_bool(y))
 
 
+@named_operands
 def logical_not(x: Any) -> Any:
     """Whether each element is 0."""
     return invert(as_bool(x))
@@ -192,11 +206,13 @@ def logical_not(x: Any) -> Any:
 def nan_to_num(x: Any, nan: float = 0.0) -> Any:
     """NaN replaced; infinities become the dtype's greatest and lowest numbers."""
     operand = as_float(x)
+    number("nan_to_num", "nan", nan, {"x": x})
     info = np.finfo(operand.dtype)
     bounded = clip(operand, float(info.min), float(info.max))
     return where(isnan(operand), nan, bounded)
 
 
+@named_operands
 def logaddexp(x: Any, y: Any) -> Any:
     """log(exp(x) + exp(y)) without overflow."""
     return bind("logaddexp", *(as_float(v) for v in align("logaddexp", x, y)))

@@ -6,18 +6,27 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.errors import DtypeError, op_error
-from leptonc.numpy.reductions import normalize_axis
+from leptonc.arguments import array as array_of
+from leptonc.arguments import axes as axes_of
+from leptonc.arguments import integer
+from leptonc.arguments import items as items_of
+from leptonc.errors import ArgumentError, DtypeError, op_error
 from leptonc.numpy.reductions import sum as _sum
-from leptonc.trace import bind, broadcast, locate, promote
+from leptonc.trace import bind, broadcast, is_weak, promote
 
 Pairs = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 def _product(name: str, x: Any, y: Any, contract: Pairs, batch: Pairs = ((), ())) -> Any:
     if x.dtype.kind == "b":
-        raise op_error(name, "does not take bools", {"x": x, "y": y}, locate(), "cast them", DtypeError)
+        raise op_error(name, "does not take bools", {"x": x, "y": y}, "cast them", DtypeError)
     return bind("dot_general", x, y, contract=contract, batch=batch)
+
+
+def _operands(name: str, x: Any, y: Any) -> tuple[Any, Any]:
+    """Both in one dtype. A Python number stays weak."""
+    a, b = promote(*(v if is_weak(v) else array_of(name, what, v) for what, v in (("x", x), ("y", y))))
+    return a, b
 
 
 def matmul(x: Any, y: Any) -> Any:
@@ -25,12 +34,12 @@ def matmul(x: Any, y: Any) -> Any:
 
     Raises ShapeError if the inner extents differ or an operand has no axis.
     """
-    a, b = promote(x, y)
+    a, b = _operands("matmul", x, y)
     ra, rb = len(a.shape), len(b.shape)
     if not ra or not rb:
-        raise op_error("matmul", "operands need at least one axis", {"x": a, "y": b}, locate(), "use *")
+        raise op_error("matmul", "operands need at least one axis", {"x": a, "y": b}, "use *")
     if a.shape[-1] != b.shape[max(rb - 2, 0)]:
-        raise op_error("matmul", f"x has {a.shape[-1]} columns, y has {b.shape[max(rb - 2, 0)]} rows", {"x": a, "y": b}, locate())
+        raise op_error("matmul", f"x has {a.shape[-1]} columns, y has {b.shape[max(rb - 2, 0)]} rows", {"x": a, "y": b})
     if ra <= 2 and rb <= 2:
         return _product("matmul", a, b, ((ra - 1,), (max(rb - 2, 0),)))
     if rb <= 2:  # rows of a stack against one matrix: one large product
@@ -47,12 +56,12 @@ def _lead(a: Any, b: Any) -> tuple[int, ...]:
     try:
         return np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     except ValueError:
-        raise op_error("matmul", "leading axes do not broadcast together", {"x": a, "y": b}, locate()) from None
+        raise op_error("matmul", "leading axes do not broadcast together", {"x": a, "y": b}) from None
 
 
 def dot(x: Any, y: Any) -> Any:
     """NumPy's dot: scalars multiply; else the last axis of x against the last but one of y."""
-    a, b = promote(x, y)
+    a, b = _operands("dot", x, y)
     ra, rb = len(a.shape), len(b.shape)
     if not ra or not rb:
         return _product("dot", a, b, ((), ()))
@@ -61,27 +70,31 @@ def dot(x: Any, y: Any) -> Any:
 
 def vdot(x: Any, y: Any) -> Any:
     """The sum of the products of all elements."""
-    a, b = promote(x, y)
+    a, b = _operands("vdot", x, y)
     return tensordot(bind("reshape", a, shape=(int(np.prod(a.shape)),)), bind("reshape", b, shape=(int(np.prod(b.shape)),)), 1)
 
 
 def outer(x: Any, y: Any) -> Any:
     """Every element of x times every element of y."""
-    a, b = (bind("reshape", v, shape=(int(np.prod(v.shape)),)) for v in promote(x, y))
+    a, b = (bind("reshape", v, shape=(int(np.prod(v.shape)),)) for v in _operands("outer", x, y))
     return _product("outer", a, b, ((), ()))
 
 
 def tensordot(x: Any, y: Any, axes: Any = 2) -> Any:
     """Sums over pairs of axes: the last ``axes`` of x with the first of y, or two lists of axes."""
-    a, b = promote(x, y)
-    if isinstance(axes, int):
-        pairs = (tuple(range(len(a.shape) - axes, len(a.shape))), tuple(range(axes)))
+    a, b = _operands("tensordot", x, y)
+    given = items_of("tensordot", "axes", axes)
+    if len(given) == 1:
+        count = integer("tensordot", "axes", given[0], {"x": a, "y": b}, least=0, most=min(len(a.shape), len(b.shape)))
+        pairs = (tuple(range(len(a.shape) - count, len(a.shape))), tuple(range(count)))
+    elif len(given) == 2:
+        first, second = (items_of("tensordot", "axes", p) for p in given)
+        pairs = axes_of("tensordot", a, first), axes_of("tensordot", b, second)
     else:
-        first, second = ((p,) if isinstance(p, int) else tuple(p) for p in axes)
-        pairs = (tuple(normalize_axis("tensordot", a, p) for p in first),
-                 tuple(normalize_axis("tensordot", b, p) for p in second))
+        raise op_error("tensordot", f"axes={axes!r} must be a number of axes, or a pair of lists", {"x": a, "y": b},
+                       kind=ArgumentError)
     if len(pairs[0]) != len(pairs[1]) or any(a.shape[i] != b.shape[j] for i, j in zip(*pairs)):
-        raise op_error("tensordot", f"axes {axes} do not pair", {"x": a, "y": b}, locate())
+        raise op_error("tensordot", f"axes {axes} do not pair", {"x": a, "y": b})
     return _product("tensordot", a, b, pairs)
 
 
@@ -90,13 +103,16 @@ def einsum(subscripts: str, *operands: Any) -> Any:
 
     Raises ShapeError for subscripts that do not fit.
     """
+    if not isinstance(subscripts, str) or not operands:
+        raise op_error("einsum", "wants subscripts such as 'ij,jk->ik', then the operands", {"subscripts": repr(subscripts)},
+                       kind=ArgumentError)
     text = subscripts.replace(" ", "")
     left, _, result = text.partition("->")
     terms = left.split(",")
     if "->" not in text:
         letters = "".join(terms)
         result = "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
-    arrays = list(promote(*operands))
+    arrays = list(promote(*[array_of("einsum", f"operand {n}", x) for n, x in enumerate(operands)]))
     _check_subscripts(subscripts, terms, result, arrays)
     while len(arrays) > 1:
         keep = set(result).union(*terms[2:])
@@ -110,15 +126,17 @@ def einsum(subscripts: str, *operands: Any) -> Any:
 
 def _check_subscripts(subscripts: str, terms: list[str], result: str, arrays: list[Any]) -> None:
     named = {f"x{n}": x for n, x in enumerate(arrays)}
+    if not all(part.isalpha() or not part for part in (*terms, result)):
+        raise op_error("einsum", f"{subscripts!r} may hold letters, commas and one -> (no ellipsis)", named)
     extents: dict[str, int] = {}
     if len(terms) != len(arrays) or any(len(t) != len(x.shape) or len(set(t)) != len(t) for t, x in zip(terms, arrays)):
-        raise op_error("einsum", f"{subscripts!r} does not name each axis of each operand once", named, locate())
+        raise op_error("einsum", f"{subscripts!r} does not name each axis of each operand once", named)
     for term, x in zip(terms, arrays):
         for letter, n in zip(term, x.shape):
             if extents.setdefault(letter, n) != n:
-                raise op_error("einsum", f"{letter} of {subscripts!r} has extents {extents[letter]} and {n}", named, locate())
+                raise op_error("einsum", f"{letter} of {subscripts!r} has extents {extents[letter]} and {n}", named)
     if len(set(result)) != len(result) or not set(result) <= extents.keys():
-        raise op_error("einsum", f"the result of {subscripts!r} names an axis twice or one that is not there", named, locate())
+        raise op_error("einsum", f"the result of {subscripts!r} names an axis twice or one that is not there", named)
 
 
 def _contract(s: str, t: str, x: Any, y: Any, keep: set[str]) -> tuple[str, Any]:

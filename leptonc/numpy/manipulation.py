@@ -8,41 +8,46 @@ from typing import Any
 
 import numpy as np
 
+from leptonc.arguments import array, choice, integer, integers, is_one, number
+from leptonc.arguments import arrays as arrays_of
+from leptonc.arguments import axes as axes_of
+from leptonc.arguments import axis as axis_of
+from leptonc.arguments import items as items_of
+from leptonc.arguments import shape as shape_of
 from leptonc.errors import DtypeError, op_error
 from leptonc.numpy.creation import asarray
-from leptonc.numpy.reductions import normalize_axes, normalize_axis
-from leptonc.trace import bind, broadcast, broadcast_shapes, cast, locate, promote
+from leptonc.trace import bind, broadcast, broadcast_shapes, cast, promote
 
 
 def reshape(x: Any, shape: Any) -> Any:
     """The same elements in row-major order; one extent may be -1. Raises ShapeError if they do not fill the shape."""
-    (operand,) = promote(x)
-    sizes = [int(n) for n in (shape if isinstance(shape, tuple | list) else (shape,))]
+    operand = array("reshape", "x", x)
+    sizes = list(integers("reshape", "shape", shape, {"x": operand}))
     total = int(np.prod(operand.shape, dtype=np.int64))
     if sizes.count(-1) > 1 or any(n < -1 for n in sizes):
-        raise op_error("reshape", f"shape {tuple(sizes)} may have one -1 and nothing below", {"x": operand}, locate())
+        raise op_error("reshape", f"shape {tuple(sizes)} may have one -1 and nothing below", {"x": operand})
     if -1 in sizes:
         known = int(np.prod([n for n in sizes if n != -1], dtype=np.int64))
         if known == 0 or total % known:
-            raise op_error("reshape", f"{total} elements do not fill {tuple(sizes)}", {"x": operand}, locate())
+            raise op_error("reshape", f"{total} elements do not fill {tuple(sizes)}", {"x": operand})
         sizes[sizes.index(-1)] = total // known
     return bind("reshape", operand, shape=tuple(sizes))
 
 
 def ravel(x: Any) -> Any:
     """All elements in one axis."""
-    (operand,) = promote(x)
+    operand = array("ravel", "x", x)
     return bind("reshape", operand, shape=(int(np.prod(operand.shape, dtype=np.int64)),))
 
 
 def transpose(x: Any, axes: Any = None) -> Any:
     """Axes permuted; reversed for None."""
-    (operand,) = promote(x)
+    operand = array("transpose", "x", x)
     rank = len(operand.shape)
     if axes is None:
         perm = tuple(reversed(range(rank)))
     else:
-        perm = tuple(normalize_axis("transpose", operand, a) for a in (axes if isinstance(axes, tuple | list) else (axes,)))
+        perm = axes_of("transpose", operand, axes)
     return bind("transpose", operand, perm=perm)
 
 
@@ -56,8 +61,8 @@ def matrix_transpose(x: Any) -> Any:
 
 def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
     """Two axes exchanged."""
-    (operand,) = promote(x)
-    a, b = normalize_axis("swapaxes", operand, axis1), normalize_axis("swapaxes", operand, axis2)
+    operand = array("swapaxes", "x", x)
+    a, b = axis_of("swapaxes", operand, axis1), axis_of("swapaxes", operand, axis2)
     perm = list(range(len(operand.shape)))
     perm[a], perm[b] = b, a
     return bind("transpose", operand, perm=tuple(perm))
@@ -65,11 +70,11 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
 
 def moveaxis(x: Any, source: Any, destination: Any) -> Any:
     """Axes moved to other positions, the rest in order."""
-    (operand,) = promote(x)
-    from_, to = ([normalize_axis("moveaxis", operand, a) for a in (axes if isinstance(axes, tuple | list) else (axes,))]
-                 for axes in (source, destination))
-    if len(from_) != len(to) or len(set(from_)) != len(from_) or len(set(to)) != len(to):
-        raise op_error("moveaxis", f"source {source} and destination {destination} do not pair", {"x": operand}, locate())
+    operand = array("moveaxis", "x", x)
+    from_, to = axes_of("moveaxis", operand, items_of("moveaxis", "source", source)), axes_of(
+        "moveaxis", operand, items_of("moveaxis", "destination", destination))
+    if len(from_) != len(to):
+        raise op_error("moveaxis", f"source {source} and destination {destination} do not pair", {"x": operand})
     order = [d for d in range(len(operand.shape)) if d not in from_]
     for d, s in sorted(zip(to, from_)):
         order.insert(d, s)
@@ -78,29 +83,27 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Any:
 
 def squeeze(x: Any, axis: Any = None) -> Any:
     """Axes of extent 1 dropped: all, or those named. Raises ShapeError for one of another extent."""
-    (operand,) = promote(x)
-    axes = tuple(d for d, n in enumerate(operand.shape) if n == 1) if axis is None else normalize_axes("squeeze", operand, axis)
+    operand = array("squeeze", "x", x)
+    axes = tuple(d for d, n in enumerate(operand.shape) if n == 1) if axis is None else axes_of("squeeze", operand, axis)
     if any(operand.shape[a] != 1 for a in axes):
-        raise op_error("squeeze", f"axis {axis} has not extent 1", {"x": operand}, locate())
+        raise op_error("squeeze", f"axis {axis} has not extent 1", {"x": operand})
     return bind("reshape", operand, shape=tuple(n for d, n in enumerate(operand.shape) if d not in axes))
 
 
 def expand_dims(x: Any, axis: Any) -> Any:
     """New axes of extent 1 at these positions of the result."""
-    (operand,) = promote(x)
-    axes = axis if isinstance(axis, tuple | list) else (axis,)
-    rank = len(operand.shape) + len(axes)
-    places = {a % rank for a in axes if -rank <= a < rank}
-    if len(places) != len(axes):
-        raise op_error("expand_dims", f"axis {axis} is out of bounds or named twice for {rank} axes", {"x": operand}, locate())
+    operand = array("expand_dims", "x", x)
+    given = items_of("expand_dims", "axis", axis)
+    rank = len(operand.shape) + len(given)
+    places = axes_of("expand_dims", operand, given, rank)
     rest = iter(operand.shape)
     return bind("reshape", operand, shape=tuple(1 if d in places else next(rest) for d in range(rank)))
 
 
 def broadcast_to(x: Any, shape: Any) -> Any:
     """x stretched to ``shape`` by NumPy's rules."""
-    (operand,) = promote(x)
-    return broadcast(operand, tuple(int(n) for n in (shape if isinstance(shape, tuple | list) else (shape,))))
+    operand = array("broadcast_to", "x", x)
+    return broadcast(operand, shape_of("broadcast_to", shape, operand.dtype.itemsize))
 
 
 def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
@@ -111,12 +114,13 @@ def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
 
 def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
     """Arrays one after the other along an axis (flattened for None), promoted to one dtype."""
-    if not len(arrays):
-        raise op_error("concatenate", "needs at least one array", {}, locate())
-    items = promote(*arrays)
+    given = arrays_of("concatenate", "arrays", arrays)
+    if not given:
+        raise op_error("concatenate", "needs at least one array", {})
+    items = promote(*given)
     if axis is None:
         items, axis = tuple(ravel(x) for x in items), 0
-    return bind("concatenate", *items, axis=normalize_axis("concatenate", items[0], axis))
+    return bind("concatenate", *items, axis=axis_of("concatenate", items[0], axis))
 
 
 concat = concatenate
@@ -124,25 +128,28 @@ concat = concatenate
 
 def vstack(arrays: Sequence[Any]) -> Any:
     """Rows one below the other."""
-    return concatenate([reshape(x, (1, -1)) if len(x.shape) < 2 else x for x in map(asarray, arrays)], 0)
+    return concatenate([reshape(x, (1, -1)) if len(x.shape) < 2 else x for x in arrays_of("vstack", "arrays", arrays)], 0)
 
 
 def hstack(arrays: Sequence[Any]) -> Any:
     """Along the second axis; of 1-D arrays along their only one."""
-    items = [asarray(x) for x in arrays]
-    return concatenate(items, 0 if len(items[0].shape) < 2 else 1)
+    items = [ravel(x) if not x.shape else x for x in arrays_of("hstack", "arrays", arrays)]
+    return concatenate(items, 0 if not items or len(items[0].shape) < 2 else 1)
 
 
 def split(x: Any, sections: Any, axis: int = 0) -> list[Any]:
     """Equal parts, or cut at the given indices. Raises ShapeError if x does not divide."""
-    (operand,) = promote(x)
-    at = normalize_axis("split", operand, axis)
+    operand = array("split", "x", x)
+    at = axis_of("split", operand, axis)
     n = operand.shape[at]
-    if isinstance(sections, int):
-        if sections < 1 or n % sections:
-            raise op_error("split", f"axis {axis} of {n} does not divide into {sections} parts", {"x": operand}, locate())
-        sections = range(n // sections, n, n // sections) if sections > 1 else ()
-    bounds = [0, *(min(max(int(b) + (n if b < 0 else 0), 0), n) for b in sections), n]
+    if is_one(sections):
+        parts = integer("split", "sections", sections, {"x": operand}, least=1)
+        if n % parts:
+            raise op_error("split", f"axis {axis} of {n} does not divide into {parts} parts", {"x": operand})
+        cuts = tuple(n // parts * i for i in range(1, parts))
+    else:
+        cuts = integers("split", "sections", sections, {"x": operand})
+    bounds = [0, *(min(max(b + (n if b < 0 else 0), 0), n) for b in cuts), n]
     return [_window(operand, at, low, max(high - low, 0)) for low, high in pairwise(bounds)]
 
 
@@ -154,47 +161,61 @@ def _window(x: Any, axis: int, start: int, size: int) -> Any:
 
 def flip(x: Any, axis: Any = None) -> Any:
     """Axes turned round; all of them for None."""
-    (operand,) = promote(x)
-    axes, rank = normalize_axes("flip", operand, axis), len(operand.shape)
+    operand = array("flip", "x", x)
+    axes, rank = axes_of("flip", operand, axis), len(operand.shape)
     start = tuple(n - 1 if d in axes and n else 0 for d, n in enumerate(operand.shape))
     return bind("slice", operand, start=start, size=operand.shape, step=tuple(-1 if d in axes else 1 for d in range(rank)))
 
 
 def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Any:
     """Elements added at the edges: ``pad_width`` is n, (low, high), or such a pair for every axis."""
-    (operand,) = promote(x)
-    if mode != "constant":
-        raise op_error("pad", f"mode {mode!r} is not supported", {"x": operand}, locate(), "use mode='constant'")
-    try:
-        pairs = np.broadcast_to(np.asarray(pad_width, np.int64), (len(operand.shape), 2))
-    except (ValueError, TypeError):
-        raise op_error("pad", f"pad_width {pad_width!r} gives no pair for each axis", {"x": operand}, locate()) from None
-    if (pairs < 0).any():
-        raise op_error("pad", f"pad_width {pad_width!r} has negative entries", {"x": operand}, locate(), "slice instead")
-    value = cast(constant_values, operand.dtype).item()
-    return bind("pad", operand, low=tuple(map(int, pairs[:, 0])), high=tuple(map(int, pairs[:, 1])),
-                interior=(0,) * len(operand.shape), value=value)
+    operand = array("pad", "x", x)
+    choice("pad", "mode", mode, ("constant",), {"x": operand})
+    low, high = _pad_widths(operand, pad_width)
+    shape_of("pad", [n + a + b for n, a, b in zip(operand.shape, low, high)], operand.dtype.itemsize)
+    value = cast(number("pad", "constant_values", constant_values, {"x": operand}), operand.dtype).item()
+    return bind("pad", operand, low=low, high=high, interior=(0,) * len(operand.shape), value=value)
+
+
+def _pad_widths(x: Any, pad_width: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Elements to add in front of each axis, and behind."""
+    rank = len(x.shape)
+    pairs = [integers("pad", "pad_width", pair, {"x": x}, least=0) for pair in items_of("pad", "pad_width", _as_lists(pad_width))]
+    flat = all(is_one(pair) for pair in items_of("pad", "pad_width", _as_lists(pad_width)))
+    if flat and len(pairs) in (1, 2):
+        pairs = [(pairs[0][0], pairs[-1][0])] * rank
+    elif len(pairs) == 1:
+        pairs = pairs * rank
+    if len(pairs) != rank or any(len(pair) not in (1, 2) for pair in pairs):
+        raise op_error("pad", f"pad_width {pad_width!r} gives no pair for each axis", {"x": x})
+    return tuple(pair[0] for pair in pairs), tuple(pair[-1] for pair in pairs)
+
+
+def _as_lists(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def repeat(x: Any, repeats: int, axis: int | None = None) -> Any:
     """Every element ``repeats`` times in a row."""
-    (operand,) = promote(x)
+    operand = array("repeat", "x", x)
     if axis is None:
         operand, axis = ravel(operand), 0
-    at = normalize_axis("repeat", operand, axis)
+    at, count = axis_of("repeat", operand, axis), integer("repeat", "repeats", repeats, {"x": operand}, least=0)
     shape = operand.shape
+    shape_of("repeat", [n * count if d == at else n for d, n in enumerate(shape)], operand.dtype.itemsize)
     wide = bind("reshape", operand, shape=(*shape[:at + 1], 1, *shape[at + 1:]))
-    stretched = broadcast(wide, (*shape[:at + 1], int(repeats), *shape[at + 1:]))
-    return bind("reshape", stretched, shape=(*shape[:at], shape[at] * int(repeats), *shape[at + 1:]))
+    stretched = broadcast(wide, (*shape[:at + 1], count, *shape[at + 1:]))
+    return bind("reshape", stretched, shape=(*shape[:at], shape[at] * count, *shape[at + 1:]))
 
 
 def tile(x: Any, reps: Any) -> Any:
     """x laid side by side ``reps`` times along each axis."""
-    (operand,) = promote(x)
-    counts = tuple(int(n) for n in (reps if isinstance(reps, tuple | list) else (reps,)))
+    operand = array("tile", "x", x)
+    counts = integers("tile", "reps", reps, {"x": operand}, least=0)
     rank = max(len(counts), len(operand.shape))
     counts = (1,) * (rank - len(counts)) + counts
     shape = (1,) * (rank - len(operand.shape)) + operand.shape
+    shape_of("tile", [c * n for c, n in zip(counts, shape)], operand.dtype.itemsize)
     pairs = tuple(m for n in shape for m in (1, n))
     wide = broadcast(bind("reshape", operand, shape=pairs), tuple(m for c, n in zip(counts, shape) for m in (c, n)))
     return bind("reshape", wide, shape=tuple(c * n for c, n in zip(counts, shape)))
@@ -202,12 +223,12 @@ def tile(x: Any, reps: Any) -> Any:
 
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """Elements at ``indices``; negative ones count from the end, what is still outside reads the nearest end."""
-    (operand,) = promote(x)
+    operand = array("take", "x", x)
     index = asarray(indices)
     if index.dtype.kind not in "iu":
-        raise op_error("take", "indices must be ints", {"x": operand, "indices": index}, locate(), kind=DtypeError)
+        raise op_error("take", "indices must be ints", {"x": operand, "indices": index}, kind=DtypeError)
     if axis is None:
         operand, axis = ravel(operand), 0
     if index.dtype not in (np.int32, np.int64):
         index = cast(index, np.int64)
-    return bind("take", operand, index, axis=normalize_axis("take", operand, axis))
+    return bind("take", operand, index, axis=axis_of("take", operand, axis))

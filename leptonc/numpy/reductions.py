@@ -7,48 +7,35 @@ from typing import Any
 
 import numpy as np
 
+from leptonc.arguments import array, flag, number
+from leptonc.arguments import axes as axes_of
+from leptonc.arguments import axis as axis_of
 from leptonc.arithmetic import divide, multiply, subtract
-from leptonc.errors import DtypeError, op_error
 from leptonc.numpy.elementwise import as_bool, as_float, sqrt
-from leptonc.trace import bind, cast, locate, promote
+from leptonc.trace import bind, cast, promote
 
 Axis = int | tuple[int, ...] | None
 
 
-def normalize_axis(name: str, x: Any, axis: int) -> int:
-    """A negative axis counted from the end. Raises ShapeError if there is none."""
-    rank = len(x.shape)
-    if isinstance(axis, bool) or not isinstance(axis, int | np.integer):
-        raise op_error(name, f"axis must be an int, got {axis!r}", {"x": x}, locate(), kind=DtypeError)
-    if not -rank <= axis < rank:
-        raise op_error(name, f"axis {axis} is out of bounds for {rank} axes", {"x": x}, locate())
-    return int(axis) % rank
-
-
-def normalize_axes(name: str, x: Any, axis: Any) -> tuple[int, ...]:
-    """All axes for None. Raises ShapeError for one that is out of bounds or named twice."""
-    if axis is None:
-        return tuple(range(len(x.shape)))
-    axes = tuple(normalize_axis(name, x, a) for a in (axis if isinstance(axis, tuple | list) else (axis,)))
-    if len(set(axes)) != len(axes):
-        raise op_error(name, f"axis {axis} names one axis twice", {"x": x}, locate())
-    return tuple(sorted(axes))
-
-
-def _kept(x: Any, reduced: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
-    if not keepdims:
+def _kept(name: str, x: Any, reduced: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    if not flag(name, "keepdims", keepdims):
         return reduced
     return bind("reshape", reduced, shape=tuple(1 if d in axes else n for d, n in enumerate(x.shape)))
 
 
+def sorted_axes(name: str, x: Any, axis: Any) -> tuple[int, ...]:
+    """All axes for None. Raises ShapeError for one that is out of bounds or named twice."""
+    return tuple(sorted(axes_of(name, x, axis)))
+
+
 def _reduce(name: str, op: str, x: Any, axis: Any, keepdims: bool) -> Any:
-    axes = normalize_axes(name, x, axis)
-    return _kept(x, bind(op, x, axes=axes), axes, keepdims)
+    axes = sorted_axes(name, x, axis)
+    return _kept(name, x, bind(op, x, axes=axes), axes, keepdims)
 
 
-def _summed_dtype(x: Any, dtype: Any) -> Any:
+def _summed_dtype(name: str, x: Any, dtype: Any) -> Any:
     """NumPy adds up bools and small ints in i64."""
-    (operand,) = promote(x)
+    (operand,) = promote(array(name, "x", x))
     if dtype is not None:
         return cast(operand, dtype)
     small = operand.dtype.kind in "bi" or (operand.dtype.kind == "u" and operand.dtype.itemsize < 8)
@@ -57,17 +44,17 @@ def _summed_dtype(x: Any, dtype: Any) -> Any:
 
 def sum(x: Any, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Any:
     """The sum over ``axis`` (all of them for None); bools and ints add up in i64."""
-    return _reduce("sum", "sum", _summed_dtype(x, dtype), axis, keepdims)
+    return _reduce("sum", "sum", _summed_dtype("sum", x, dtype), axis, keepdims)
 
 
 def prod(x: Any, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Any:
     """The product over ``axis``; bools and ints multiply in i64."""
-    return _reduce("prod", "prod", _summed_dtype(x, dtype), axis, keepdims)
+    return _reduce("prod", "prod", _summed_dtype("prod", x, dtype), axis, keepdims)
 
 
 def _extreme(name: str, op: str, doc: str) -> Callable[..., Any]:
     def function(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
-        (operand,) = promote(x)
+        (operand,) = promote(array(name, "x", x))
         return _reduce(name, op, operand, axis, keepdims)
 
     function.__name__ = name
@@ -81,7 +68,7 @@ min = _extreme("min", "reduce_min", "The least element over ``axis``; NaN if any
 
 def _logical(name: str, doc: str) -> Callable[..., Any]:
     def function(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
-        return _reduce(name, name, as_bool(x), axis, keepdims)
+        return _reduce(name, name, as_bool(array(name, "x", x)), axis, keepdims)
 
     function.__name__ = name
     function.__doc__ = doc
@@ -98,15 +85,16 @@ def _count(x: Any, axes: tuple[int, ...]) -> int:
 
 def mean(x: Any, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Any:
     """The mean over ``axis``; ints and bools as f64. NaN for no elements."""
-    operand = as_float(x) if dtype is None else cast(promote(x)[0], dtype)
-    axes = normalize_axes("mean", operand, axis)
+    operand = as_float(array("mean", "x", x)) if dtype is None else cast(array("mean", "x", x), dtype)
+    axes = sorted_axes("mean", operand, axis)
     return divide(sum(operand, axes, keepdims=keepdims), float(_count(operand, axes)))
 
 
 def var(x: Any, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
     """The variance over ``axis``, in two passes; ``ddof`` is taken off the count."""
-    operand = as_float(x)
-    axes = normalize_axes("var", operand, axis)
+    operand = as_float(array("var", "x", x))
+    axes = sorted_axes("var", operand, axis)
+    number("var", "ddof", ddof)
     off = subtract(operand, mean(operand, axes, keepdims=True))
     return divide(sum(multiply(off, off), axes, keepdims=keepdims), float(_count(operand, axes) - ddof))
 
@@ -118,13 +106,13 @@ def std(x: Any, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -
 
 def _position(name: str, doc: str) -> Callable[..., Any]:
     def function(x: Any, axis: int | None = None, *, keepdims: bool = False) -> Any:
-        (operand,) = promote(x)
+        (operand,) = promote(array(name, "x", x))
         if axis is None:
             flat = bind("reshape", operand, shape=(int(np.prod(operand.shape, dtype=np.int64)),))
             found = bind(name, flat, axis=0)
-            return _kept(operand, found, tuple(range(len(operand.shape))), keepdims)
-        where = normalize_axis(name, operand, axis)
-        return _kept(operand, bind(name, operand, axis=where), (where,), keepdims)
+            return _kept(name, operand, found, tuple(range(len(operand.shape))), keepdims)
+        where = axis_of(name, operand, axis)
+        return _kept(name, operand, bind(name, operand, axis=where), (where,), keepdims)
 
     function.__name__ = name
     function.__doc__ = doc
@@ -137,14 +125,13 @@ argmin = _position("argmin", "Position (i64) of the first least element along ``
 
 def cumsum(x: Any, axis: int | None = None, *, dtype: Any = None) -> Any:
     """Sums of all elements up to each; bools and ints add up in i64."""
-    operand = _summed_dtype(x, dtype)
+    operand = _summed_dtype("cumsum", x, dtype)
     if axis is None:
         operand = bind("reshape", operand, shape=(int(np.prod(operand.shape, dtype=np.int64)),))
         axis = 0
-    return bind("cumsum", operand, axis=normalize_axis("cumsum", operand, axis), reverse=False)
+    return bind("cumsum", operand, axis=axis_of("cumsum", operand, axis), reverse=False)
 
 
 __all__ = [
-    "all", "any", "argmax", "argmin", "cumsum", "max", "mean", "min", "normalize_axes", "normalize_axis",
-    "prod", "std", "sum", "var",
+    "all", "any", "argmax", "argmin", "cumsum", "max", "mean", "min", "prod", "sorted_axes", "std", "sum", "var",
 ]

@@ -24,6 +24,7 @@ from leptonc.optim.transforms import (
     sgd,
     trace,
 )
+from leptonc.public import publish as _publish
 
 __all__ = [
     "GradientTransformation", "apply_updates", "chain", "global_norm", "identity",
@@ -32,3 +33,5 @@ __all__ = [
     "constant_schedule", "cosine_decay_schedule", "exponential_decay", "linear_schedule", "piecewise_constant_schedule",
     "warmup_cosine_decay_schedule",
 ]
+
+_publish(globals(), __all__)

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from leptonc import numpy as lnp
+from leptonc.arguments import flag, integer, number, scalar
+from leptonc.errors import ArgumentError, describe
 
 Schedule = Callable[[Any], Any]
 
@@ -31,6 +33,7 @@ def rate_at(schedule: Schedule, count: Any, dtype: Any) -> Any:
 
 def constant_schedule(value: float) -> Schedule:
     """The same at every step."""
+    scalar("constant_schedule", "value", value)
     return lambda count: value
 
 
@@ -39,13 +42,23 @@ def _progress(count: Any, steps: int, dtype: Any) -> Any:
     return lnp.clip(lnp.divide(lnp.astype(count, dtype), float(max(steps, 1))), 0.0, 1.0)
 
 
+def _check(name: str, steps: Any, **values: Any) -> None:
+    integer(name, "the number of steps", steps, least=1)
+    for what, value in values.items():
+        scalar(name, what, value)
+
+
 def linear_schedule(init_value: float, end_value: float, transition_steps: int) -> Schedule:
     """From one value to the other in a straight line, then constant."""
+    _check("linear_schedule", transition_steps, init_value=init_value, end_value=end_value)
     return Rate(lambda count, dtype: init_value + (end_value - init_value) * _progress(count, transition_steps, dtype))
 
 
 def exponential_decay(init_value: float, transition_steps: int, decay_rate: float, staircase: bool = False) -> Schedule:
     """init_value * decay_rate ** (count / transition_steps); the exponent is whole with ``staircase``."""
+    _check("exponential_decay", transition_steps, init_value=init_value, decay_rate=decay_rate)
+    flag("exponential_decay", "staircase", staircase)
+
     def at(count: Any, dtype: Any) -> Any:
         exponent = lnp.divide(lnp.astype(count, dtype), float(transition_steps))
         return init_value * lnp.power(np.dtype(dtype).type(decay_rate), lnp.floor(exponent) if staircase else exponent)
@@ -55,6 +68,8 @@ def exponential_decay(init_value: float, transition_steps: int, decay_rate: floa
 
 def cosine_decay_schedule(init_value: float, decay_steps: int, alpha: float = 0.0) -> Schedule:
     """Half a cosine from init_value to alpha * init_value (Loshchilov and Hutter 2017)."""
+    _check("cosine_decay_schedule", decay_steps, init_value=init_value, alpha=alpha)
+
     def at(count: Any, dtype: Any) -> Any:
         cosine = 0.5 * (1 + lnp.cos(pi * _progress(count, decay_steps, dtype)))
         return init_value * ((1 - alpha) * cosine + alpha)
@@ -64,11 +79,19 @@ def cosine_decay_schedule(init_value: float, decay_steps: int, alpha: float = 0.
 
 def piecewise_constant_schedule(init_value: float, boundaries_and_scales: Mapping[int, float]) -> Schedule:
     """Multiplied by each scale from its boundary on."""
+    name = "piecewise_constant_schedule"
+    scalar(name, "init_value", init_value)
+    if not isinstance(boundaries_and_scales, Mapping):
+        raise ArgumentError(f"{name}: boundaries_and_scales={describe(boundaries_and_scales)} must be a dict of step: scale")
+    for boundary, scale in boundaries_and_scales.items():
+        integer(name, "a boundary", boundary, least=0)
+        number(name, "a scale", scale)
+
     def at(count: Any, dtype: Any) -> Any:
-        number = np.dtype(dtype).type
-        value: Any = number(init_value)
+        in_dtype = np.dtype(dtype).type
+        value: Any = in_dtype(init_value)
         for boundary, scale in sorted(boundaries_and_scales.items()):
-            value = value * lnp.where(lnp.greater_equal(count, boundary), number(scale), number(1))
+            value = value * lnp.where(lnp.greater_equal(count, boundary), in_dtype(scale), in_dtype(1))
         return value
 
     return Rate(at)
@@ -77,6 +100,11 @@ def piecewise_constant_schedule(init_value: float, boundaries_and_scales: Mappin
 def warmup_cosine_decay_schedule(init_value: float, peak_value: float, warmup_steps: int, decay_steps: int,
                                  end_value: float = 0.0) -> Schedule:
     """A straight line up to the peak, then half a cosine down; ``decay_steps`` counts both."""
+    name = "warmup_cosine_decay_schedule"
+    number(name, "peak_value", peak_value)
+    number(name, "end_value", end_value)
+    scalar(name, "init_value", init_value)
+    integer(name, "decay_steps", decay_steps, least=integer(name, "warmup_steps", warmup_steps, least=0) + 1)
     rise = linear_schedule(init_value, peak_value, warmup_steps)
     fall = cosine_decay_schedule(peak_value, decay_steps - warmup_steps, end_value / peak_value if peak_value else 0.0)
 

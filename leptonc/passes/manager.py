@@ -1,7 +1,8 @@
 """Passes as values: their text form, and the manager that runs a list of them.
 
 A pass is a frozen dataclass called on an IR (a Graph, a Program) and returning one. It has a ``name``; its other
-fields are its options: ``Fuse(max_insts=12)`` is ``fuse{max-insts=12}`` on the command line and in a dump.
+fields are its options: ``Fuse(max_insts=12)`` is ``fuse{max-insts=12}`` on the command line and in a dump. A class with
+``required = True`` is one that what follows the passes cannot do without: it always runs.
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ class Pass(Protocol):
     def __call__(self, ir: Any, /) -> Any: ...
 
 
+def is_required(step: Pass) -> bool:
+    """Whether the pass says that it always runs."""
+    return getattr(step, "required", False) is True
+
+
 @singledispatch
 def verify_stage(ir: object, after: str = "", before: object = None) -> None:
     """Check an IR of any stage: ``verify_stage.register(Type)`` says how; a type without a verifier passes.
@@ -53,7 +59,8 @@ class PassManager:
     bisect_limit: how many passes to apply, for finding the one that breaks a program by halving.
     observe(pass, before, after, seconds) is called after each pass, before its result is verified.
 
-    Raises LeptonError when ``disable`` or ``stop_after`` names none of ``passes``.
+    Required passes run whatever the limit is. Raises LeptonError when ``disable`` or ``stop_after`` names none of ``passes``, and
+    when ``disable`` names a required one.
     """
 
     passes: tuple[Pass, ...]
@@ -68,6 +75,9 @@ class PassManager:
         for wanted in sorted(self.disable) + ([self.stop_after] if self.stop_after is not None else []):
             if wanted not in names:
                 raise _unknown("pass", wanted, names)
+        for step in self.passes:
+            if step.name in self.disable and is_required(step):
+                raise LeptonError(f"pass {step.name} always runs: what follows needs its work")
 
     @property
     def selected(self) -> tuple[Pass, ...]:
@@ -76,7 +86,9 @@ class PassManager:
         if self.stop_after is not None:
             last = max(i for i, p in enumerate(passes) if p.name == self.stop_after)
             passes = passes[: last + 1]
-        return tuple(p for p in passes if p.name not in self.disable)[: self.bisect_limit]
+        chosen = [p for p in passes if p.name not in self.disable]
+        limit = len(chosen) if self.bisect_limit is None else self.bisect_limit
+        return tuple(p for n, p in enumerate(chosen) if n < limit or is_required(p))
 
     def __call__(self, ir: Any) -> Any:
         for step in self.selected:

@@ -79,6 +79,12 @@ class Executable:
         """Give back the memory that calls use; the next one takes it anew."""
         self._frames.spare.clear()
 
+    def soil(self, byte: int) -> None:
+        """Fill the memory that calls share with a byte: what is read before it is written then shows. After the first call."""
+        for frame in self._frames.spare:
+            for memory in (frame.arena, frame.scratch):
+                memory[...] = byte
+
     def _fits(self, arrays: Sequence[object]) -> bool:
         return len(arrays) == len(self.inputs) and all(
             type(x) is np.ndarray and x.shape == slot.shape and x.dtype == slot.dtype for x, slot in zip(arrays, self.inputs))

@@ -34,6 +34,11 @@ class Frame:
     contexts_at: int = 0
     held: tuple[np.ndarray, ...] = ()  # contexts, scratch, barrier
 
+    @property
+    def scratch(self) -> np.ndarray:
+        """Of all threads, one behind the other."""
+        return self.held[1]
+
 
 class Frames:
     """The frames of an executable."""

@@ -54,10 +54,10 @@ def test_parts_of_one_region_meet():
 
 
 def network(rng: np.random.Generator, batch: int) -> Any:
-    channels = (3, 16, 16, 32)
+    channels = (8, 4, 8, 8)
     params = [(rng.standard_normal((3, 3, *c)) * 0.1).astype(np.float32) for c in pairwise(channels)]
-    x = rng.standard_normal((batch, 16, 16, 3)).astype(np.float32)
-    y = rng.standard_normal((batch, 8, 8, 32)).astype(np.float32)
+    x = rng.standard_normal((batch, 16, 16, channels[0])).astype(np.float32)
+    y = rng.standard_normal((batch, 8, 8, channels[-1])).astype(np.float32)
     optimizer = optim.sgd(0.1, momentum=0.9)
 
     def step(params: Any, state: Any, x: Any, y: Any) -> Any:

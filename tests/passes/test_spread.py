@@ -128,6 +128,20 @@ def test_zeros_make_zeros(always, rng):
     assert (wanted == 0).any() and np.array_equal(leptonc.jit(f)(x, w) == 0, wanted == 0)
 
 
+@pytest.mark.parametrize("extents", [(11, 10), (8, 8), (5, 6)])
+def test_zero_weights(extents, always, rng):
+    """Sums of products of which one or the other factor is 0 are exactly 0, forward and back."""
+    x = (rng.standard_normal((2, *extents, 16)) * (rng.random((2, *extents, 16)) < 0.1)).astype(np.float32)
+    w = (rng.standard_normal((3, 3, 16, 16)) * (rng.random((3, 3, 16, 16)) < 0.1)).astype(np.float32)
+
+    def back(g, w):
+        return leptonc.vjp(lambda x: nn.conv(x, w, padding="SAME"), np.zeros_like(x, g.dtype))[1](g)[0]
+
+    for f in (FORMS["same"], back):
+        none, got = exact(f, np.abs(x), np.abs(w)) == 0, leptonc.jit(f)(x, w)
+        assert none.any() and np.array_equal(got == 0, none)
+
+
 @pytest.mark.parametrize("shape, out, chosen", [
     ((16, 7, 7, 512), 512, True),  # no tile of odd extents
     ((64, 14, 14, 256), 256, True), ((16, 16, 16, 256), 256, True),

@@ -10,7 +10,14 @@ import pytest
 import leptonc
 from leptonc import driver, nn
 from leptonc.ir.interpret import run_program
+from leptonc.passes.conv import weightgrad
 from tests.compare import exact, lowered
+
+
+@pytest.fixture(autouse=True)
+def short_sums(monkeypatch):
+    """Small images will do."""
+    monkeypatch.setattr(weightgrad, "LEAST_POSITIONS", 0)
 
 
 def operands(rng: np.random.Generator, shape: tuple[int, ...] = (6, 12, 18, 24), out: int = 40, taps: tuple[int, int] = (3, 3),
@@ -153,6 +160,21 @@ def test_channels_that_hold_nothing_have_no_gradient(shape, rng):
     assert np.array_equal(dw == 0, exact(f, x, w, g) == 0) and (dw[:, :, 3] == 0).all() and (dw[..., 7] == 0).all()
 
 
+@pytest.mark.parametrize("shape", [(6, 12, 16, 24), (6, 13, 15, 24), (2, 12, 2, 24), (40, 2, 2, 37)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_taps_whose_products_are_0(shape, dtype, rng):
+    """Exactly 0, though the channels hold something, and other taps meet it."""
+    x, w, g = operands(rng, shape, dtype=dtype)
+    few = 8 / np.sqrt(9 * g[..., 0].size)
+    x *= rng.random(x.shape) < few
+    g *= rng.random(g.shape) < few
+    none = exact(gradient(), np.abs(x), w, np.abs(g)) == 0
+    alive = ~none.all((0, 1))
+    assert (none & alive).any() and not none.all()
+    for got in (leptonc.jit(gradient())(x, w, g), run_program(lowered(gradient(), x, w, g).program, [x, w, g])[0]):
+        assert np.array_equal(np.asarray(got).reshape(none.shape) == 0, none)
+
+
 def test_an_infinity_is_seen(rng):
     """It may turn into NaN, also at taps that do not reach it, in its channel alone."""
     x, w, g = operands(rng)
@@ -202,6 +224,12 @@ def test_donated_weights_are_updated_in_place(rng):
     wanted = exact(update, w, m, x, g)
     for got, direct in zip(driver.compile_program(program)([w.copy(), m.copy(), x, g]), wanted, strict=True):
         assert np.abs(got - direct).max() <= 1e-5 * np.abs(direct).max()
+
+
+def test_not_of_few_positions(monkeypatch, rng):
+    """Gradients that are sums of few products would have errors of the others' size, and Adam makes full steps of them."""
+    monkeypatch.setattr(weightgrad, "LEAST_POSITIONS", 1024)
+    assert not forms(gradient(), *operands(rng, (2, 12, 12, 48))) and forms(gradient(), *operands(rng, (8, 12, 12, 48)))
 
 
 def test_not_where_the_squares_would_fill_the_memory():

@@ -147,12 +147,12 @@ def _tracks_position(stage: LinearStage) -> bool:
 def _may_vectorise(stage: LinearStage, axis: Axis) -> bool:
     """Not along a folded axis if positions count, or if what starts a state may end the fold before it begins."""
     if axis.reduce:
-        return not _tracks_position(stage) and not _may_end_at_once(stage)
+        return not _tracks_position(stage) and not may_end_at_once(stage)
     accumulates = any(s.accumulate for s in stage.stores)
     return not accumulates or axis.name in stage.parallel
 
 
-def _may_end_at_once(stage: LinearStage) -> bool:
+def may_end_at_once(stage: LinearStage) -> bool:
     """Whether what starts the states of reductions may end the fold before it begins."""
     return any(constant_part(stage, n) is not None for n in stage.reduces)
 
@@ -160,7 +160,7 @@ def _may_end_at_once(stage: LinearStage) -> bool:
 def _relative_cost(stage: LinearStage, axis: str, lanes: int) -> float:
     """Cost of vector code along ``axis`` over that of scalar code; of a fold that may end at once without the fold."""
     scalar = vector = 0.0
-    folded = frozenset(a.name for a in stage.reduce_axes) if _may_end_at_once(stage) else frozenset()
+    folded = frozenset(a.name for a in stage.reduce_axes) if may_end_at_once(stage) else frozenset()
     for access in (*(a for n, a in stage.loads.items() if not folded & stage.axes_of[n]), *stage.targets):
         scalar += 1
         vector += _access_cost(access, axis, lanes)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 from leptonc.codegen.loops.schedule import SERIAL_COST
 from leptonc.codegen.step.interleave import Run, Touch, grouped, lead_of
-from leptonc.codegen.step.regions import bytes_of
 from leptonc.codegen.step.step import PANELS, Barrier, Blocks, Launch, Memory, Parallel, Serial, Statement, Step, Unit
 from leptonc.codegen.step.units import kernel_units
 from leptonc.errors import IRError
@@ -65,8 +64,8 @@ def _touches(launch: Launch, memory: Sequence[Memory], panels_at: int) -> tuple[
     unit, lead = launch.unit, lead_of(launch.unit)
     by_name = {p.name: memory[n] for p, n in zip(unit.kernel.params, launch.args)}
     rows = lead.rows if lead else frozenset[str]()
-    out = [Touch(Memory("arena", panels_at + low, panels_at + high), region.write) for region in unit.regions
-           if region.buffer == PANELS for low, high in [bytes_of(region, unit.panel_bytes)]]
+    out = [Touch(Memory("arena", panels_at + region.reach.low, panels_at + region.reach.high + 1), region.write)
+           for region in unit.regions if region.buffer == PANELS]
     for names, write in ((unit.reads, False), (unit.writes, True)):
         out += [Touch(by_name[name], write, name in rows, _side(launch, name, write)) for name in sorted(names) if name != PANELS]
     return tuple(out)

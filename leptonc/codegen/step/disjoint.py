@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,7 @@ class Span:
     digits: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Coordinate:
+class _Coordinate(NamedTuple):
     """Of the places of a span at one stride: ``low`` to ``high`` where all digits are 0, up to ``highest`` for any.
     ``moves``: (digit, by how much each of its points moves the coordinate)."""
 
@@ -109,8 +109,13 @@ def _forward(span: Span, extents: Sequence[int]) -> Span:
 
 
 def _rows(spans: Sequence[Span], extents: Sequence[int]) -> list[_Row]:
-    radix = _radix(spans)
-    columns = [_coordinates(span, extents, radix) for span in spans]
+    radix, shapes = _radix(spans), dict[tuple[object, ...], list[_Level]]()
+    columns = list[_Row]()
+    for span in spans:
+        key = span.terms, span.run, span.digits
+        if key not in shapes:
+            shapes[key] = _levels(span, extents, radix)
+        columns.append(_coordinates(span.start, shapes[key]))
     return [list(row) for row in zip(*columns, strict=True)]
 
 
@@ -125,20 +130,39 @@ def _radix(spans: Sequence[Span]) -> list[int]:
     return out
 
 
-def _coordinates(span: Span, extents: Sequence[int], radix: Sequence[int]) -> _Row:
-    out, start = _Row(), span.start
-    terms = list(span.terms)
-    digits = [(n, s, extent) for n, (s, extent) in enumerate(zip(span.digits, extents)) if s]
+@dataclass(frozen=True)
+class _Level:
+    """What terms and digits of a span do to its coordinate at a stride, and how far those of smaller strides reach."""
+
+    stride: int
+    spread: int
+    moved: int
+    moves: tuple[tuple[int, int], ...]
+    below: int
+
+
+def _levels(span: Span, extents: Sequence[int], radix: Sequence[int]) -> list[_Level]:
+    out, terms = list[_Level](), list(span.terms)
+    digits = [(n, s, extent - 1) for n, (s, extent) in enumerate(zip(span.digits, extents)) if s]
     for stride in radix:
-        here = [(s // stride, n) for s, n in terms if s % stride == 0]
-        moved = [(n, s // stride, abs(s) // stride * (extent - 1)) for n, s, extent in digits if s % stride == 0]
+        spread = sum(s // stride * (n - 1) for s, n in terms if s % stride == 0)
+        here = [(n, s // stride, last) for n, s, last in digits if s % stride == 0]
         terms = [(s, n) for s, n in terms if s % stride]
-        digits = [(n, s, extent) for n, s, extent in digits if s % stride]
-        low, rest = divmod(start, stride)
-        reach = rest + sum(s * (n - 1) for s, n in terms) + sum(abs(s) * (extent - 1) for _, s, extent in digits) + span.run - 1
-        high = low + sum(s * (n - 1) for s, n in here) + reach // stride
-        out.append(_Coordinate(low, high, high + sum(m[2] for m in moved), tuple((n, s) for n, s, _ in moved)))
-        if reach >= stride:  # it carries
+        digits = [(n, s, last) for n, s, last in digits if s % stride]
+        below = sum(s * (n - 1) for s, n in terms) + sum(abs(s) * last for _, s, last in digits) + span.run - 1
+        moved = sum(abs(s) * last for _, s, last in here)
+        out.append(_Level(stride, spread, moved, tuple((n, s) for n, s, _ in here), below))
+    return out
+
+
+def _coordinates(start: int, levels: Sequence[_Level]) -> _Row:
+    out = _Row()
+    for level in levels:
+        low, rest = divmod(start, level.stride)
+        carried = (rest + level.below) // level.stride
+        high = low + level.spread + carried
+        out.append(_Coordinate(low, high, high + level.moved, level.moves))
+        if carried:
             break
         start = rest
-    return out + [None] * (len(radix) - len(out))
+    return out + [None] * (len(levels) - len(out))

@@ -11,6 +11,8 @@ from leptonc.codegen.contraction.panels import emit_packing
 from leptonc.codegen.contraction.plan import Contraction
 from leptonc.codegen.llvm.emitter import Emitter
 from leptonc.codegen.loops.nest import NestEmitter
+from leptonc.codegen.loops.nestfunction import call_nest
+from leptonc.codegen.loops.schedule import may_end_at_once
 from leptonc.codegen.routed.emit import RoutedEmitter, emit_routed_packing
 from leptonc.codegen.routed.lookup import LookupEmitter
 from leptonc.codegen.step.prefetch import AskAhead
@@ -141,7 +143,10 @@ def _emit_inner(e: Emitter, schedule: TiledUnit, inner: Inner, pointers: dict[st
                 ivs: dict[str, str], following: dict[str, str]) -> None:
     """One stage at an outer point; a contraction asks for the next point's memory."""
     if inner.plan is None:
-        NestEmitter(e, inner.linear, inner.nest, pointers, ivs).emit_inner()
+        if may_end_at_once(inner.linear):
+            call_nest(e, inner.linear, inner.nest, pointers, ivs)
+        else:
+            NestEmitter(e, inner.linear, inner.nest, pointers, ivs).emit_inner()
         return
     ahead = AskAhead(e, schedule.prefetches, inner.plan.tiles, pointers, following) if schedule.prefetches else None
     ContractionEmitter(e, inner.plan, pointers, source, scratch, ivs, ahead).emit("0", str(inner.plan.items))

@@ -8,10 +8,9 @@ what the first has written. Units between them that depend on neither run before
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd
 
-from leptonc.codegen.step.regions import bytes_within
 from leptonc.codegen.step.step import Digit, Memory, Region, Unit
 
 LEAST_BLOCKS = 8
@@ -42,8 +41,8 @@ def _in_rows(region: Region, digit: Digit, unit: Unit) -> bool:
     stride = sum(t.stride for t in region.terms if t.axis == digit.axis)
     if not region.buffer or stride <= 0 or stride * digit.extent != unit.kernel.buffer(region.buffer).type.nbytes:
         return False
-    low, high = bytes_within(region, digit.axis)
-    return low >= 0 and high <= stride
+    first = replace(region, terms=tuple(t for t in region.terms if t.axis != digit.axis))
+    return first.reach.within(stride)
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from leptonc.codegen.loops.linear import LinearStage
 from leptonc.codegen.loops.schedule import Nest
 from leptonc.codegen.routed.plan import Routed
 from leptonc.codegen.step.step import PANELS, Digit, Region, Term
-from leptonc.ir.affine import span
-from leptonc.ir.kernel import Axis, Index, Kernel, Load, Store
+from leptonc.ir.kernel import Axis, Kernel, Load, Store
 from leptonc.memory import aligned
 
 # Digits of item numbers
@@ -143,20 +142,3 @@ def routed_regions(kernel: Kernel, plan: Routed, clear: int) -> Iterator[Region]
 def distinct(regions: Iterable[Region]) -> tuple[Region, ...]:
     """Each once, without terms that do not move."""
     return tuple(dict.fromkeys(replace(r, terms=tuple(t for t in r.terms if t.stride and t.extent != 1)) for r in regions))
-
-
-def bytes_of(region: Region, nbytes: int) -> tuple[int, int]:
-    """First and last+1 byte of a buffer of ``nbytes`` that a region may touch, whatever the item."""
-    low, high = bytes_within(region, None)
-    return max(low, 0), min(high, nbytes)
-
-
-def bytes_within(region: Region, axis: str | None) -> tuple[int, int]:
-    """First and last+1 byte at the first point of an axis, whatever the others; 0, 0 if there are no points."""
-    if any(t.extent == 0 for t in region.terms):
-        return 0, 0
-    terms = {str(n): term for n, term in enumerate(region.terms) if term.axis != axis}
-    index = Index(tuple((name, term.stride) for name, term in terms.items()), region.offset)
-    reached = span(index, {name: term.extent for name, term in terms.items()})
-    assert reached is not None  # no term is a value from memory
-    return reached.low, reached.high + region.run

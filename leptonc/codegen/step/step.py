@@ -17,6 +17,7 @@ from leptonc.codegen.loops.schedule import Nest
 from leptonc.codegen.routed.lookup import Lookup
 from leptonc.codegen.routed.plan import Routed
 from leptonc.codegen.step.prefetch import Prefetch
+from leptonc.ir.affine import Interval
 from leptonc.ir.graph import Loc
 from leptonc.ir.kernel import Kernel, Program
 from leptonc.target import Target
@@ -63,6 +64,14 @@ class Region:
     run: int
     stage: int = 0
     guarded: bool = False
+
+    @property
+    def reach(self) -> Interval:
+        """The first and the last byte from the start of the buffer on, whatever the item; none if there are no points."""
+        steps = [t.stride * (t.extent - 1) for t in self.terms]
+        if any(t.extent == 0 for t in self.terms):
+            return Interval(0, -1)
+        return Interval(self.offset + sum(s for s in steps if s < 0), self.offset + sum(s for s in steps if s > 0) + self.run - 1)
 
     @property
     def moved(self) -> str:

@@ -17,7 +17,6 @@ from itertools import product
 
 from leptonc.codegen.loops.linear import LinearStage
 from leptonc.codegen.step.disjoint import Span, all_disjoint, disjoint
-from leptonc.codegen.step.regions import bytes_of
 from leptonc.codegen.step.step import (
     PANELS,
     Barrier,
@@ -60,14 +59,14 @@ def verify_step(step: Step) -> None:
 
 def _verify_unit(unit: Unit) -> None:
     """Its regions name what its stages load and store, lie in their buffers, and those it writes are of one item each."""
-    for region in (r for r in unit.regions if all(t.extent for t in r.terms)):
-        size = unit.panel_bytes if region.buffer == PANELS else unit.kernel.buffer(region.buffer).type.nbytes
-        low, high = bytes_of(region, 1 << 62)
-        if not region.guarded and (region.offset + sum(min(t.stride * (t.extent - 1), 0) for t in region.terms) < 0 or high > size):
-            raise IRError(f"{unit.function} touches {_named(region.buffer)}[{low}:{high}], which has {size} bytes")
+    sizes = {p.name: p.type.nbytes for p in unit.kernel.params} | {PANELS: unit.panel_bytes}
+    for region in unit.regions:
+        low, high = region.reach
+        if not region.guarded and low <= high and not (low >= 0 and high < sizes[region.buffer]):
+            raise IRError(f"{unit.function} touches {_named(region.buffer)}[{low}..{high}], which has {sizes[region.buffer]} bytes")
     params = {p.name for p in unit.kernel.params}
     for linear in linears(unit):
-        loads = {i.buffer for i in linear.insts if isinstance(i, Load)} & params
+        loads = {inst.buffer for inst in map(linear.insts.__getitem__, linear.loads) if isinstance(inst, Load)} & params
         stores = {s.buffer for s in linear.stores} & params
         packed = PANELS in unit.reads
         if not stores <= unit.writes or not (packed or loads <= unit.reads):
@@ -166,9 +165,8 @@ class _Accesses:
         return None
 
     def _reached(self, buffer: int, region: Region) -> Place:
-        block, start, stop = self.places[buffer]
-        low, high = bytes_of(region, stop - start)
-        return block, start + low, start + high
+        (block, start, stop), (low, high) = self.places[buffer], region.reach
+        return block, max(start + low, start), min(start + high + 1, stop)
 
 
 def _sharing(places: Sequence[Place]) -> list[list[int]]:

@@ -88,7 +88,7 @@ def _type_fault(node: Node, types: dict[int, TensorType]) -> str | None:
     try:
         inferred = get_op(node.op).infer(*(types[i] for i in node.operands), **node.attributes, **extra)
     except LeptonError as error:
-        return str(error)
+        return error.message
     except Exception as error:
         # an op's rule is free to assume that its attributes are there and of their kinds: what is wrong may show as anything
         return f"{node.op} does not take {len(node.operands)} operands with attributes {dict(node.attrs)}: {error!r}"

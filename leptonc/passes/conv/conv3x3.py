@@ -21,7 +21,7 @@ from leptonc.ir.kernel import (
 )
 from leptonc.ir.structure import factors, is_product_sum
 from leptonc.ir.types import TensorType, i32
-from leptonc.passes.conv.squares import APART, TAPS, ScalarCode, Square, at_points, transformed, with_epilogue
+from leptonc.passes.conv.squares import APART, TAPS, ScalarCode, Square, SquareBits, at_points, transformed, with_epilogue
 from leptonc.passes.loops.coarsen import lifted
 from leptonc.passes.loops.draft import Draft, Task, buffer_name, buffer_number, index_at, inst_at, tidy
 
@@ -215,6 +215,25 @@ def input_at(found: Conv3x3, place: Mapping[str, Index], y: Index, x: Index) -> 
     # against the taps, the first is what the last tap reads
     taps = {tap: (i - (TAPS - 1)) * -1 if found.flipped else i for tap, i in zip(found.w.taps, (y, x))}
     return replace(found.x, index=tuple(index_at(i, {**place, **taps}) for i in found.x.index))
+
+
+def input_stage(found: Conv3x3, plan: Square, axes: Sequence[Axis], number: Index, place: Mapping[str, Index], pad: float | None,
+                v: Param, bits: Param | None) -> Stage:
+    """The squares of ``axes``, counted by ``number``, at the points; and if asked for, in two words of bits, which of their
+    elements are not 0. ``place``: of a square's first result."""
+    code, depth = ScalarCode(v.type.dtype), replace(found.depth, reduce=False)
+    seen = SquareBits(code, plan)
+
+    def load(y: int, x: int) -> int:
+        value = code.push(replace(input_at(found, place, Index(offset=y), Index(offset=x)), pad=pad))
+        seen.take(y, x, value)
+        return value
+
+    square = transformed(code, load, plan.shape, plan.down.input, plan.along.input)
+    stores = at_points(v, square, (number, Index.of(depth)))
+    if bits is not None:
+        stores += tuple(Store(bits.name, (Index(offset=n), number, Index.of(depth)), word) for n, word in enumerate(seen.words))
+    return tidy(Stage((*axes, depth), tuple(code.insts), stores))
 
 
 def product_stage(found: Conv3x3, count: int, v: Param, u: Param, m: Param) -> Stage:

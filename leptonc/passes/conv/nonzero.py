@@ -22,64 +22,59 @@ from itertools import product
 
 from leptonc.ir.kernel import Apply, Axis, Index, Kernel, Load, Param, Reduce, Stage, Store
 from leptonc.ir.types import TensorType, bool_, i32
-from leptonc.passes.conv.conv3x3 import Conv3x3, TransformedWeights, input_at
-from leptonc.passes.conv.squares import TAPS, ScalarCode, Square, SquareBits
+from leptonc.passes.conv.conv3x3 import Conv3x3, TransformedWeights
+from leptonc.passes.conv.squares import TAPS, ScalarCode, Square
 from leptonc.passes.loops.draft import Task, index_at, tidy
 
 
 def full_weights(made: TransformedWeights, found: Conv3x3, task: Task) -> tuple[Param, list[Task]]:
-    """The words of full channels, and what makes them if nothing has yet."""
+    """Which channels are full, and which wild; and what makes these if nothing has yet."""
     weights = task.kernel.buffer(found.w.buffer)
-    type_ = TensorType((2, weights.type.shape[found.w.load.index.index(found.col_index)]), i32)
+    type_ = TensorType((2, weights.type.shape[found.w.load.index.index(found.col_index)]), bool_)
     return made.once((found.w.buffer, found.arrangement), type_, lambda out: _full_kernel(found, weights, out), task)
 
 
 def _full_kernel(found: Conv3x3, weights: Param, out: Param) -> Kernel:
-    """Two words for each channel, of bits that are all set or not: whether its weights leave nothing to be looked at, for none is 0
-    or they are wild; and whether they are wild."""
+    """For each channel whether no weight is 0, and whether any is wild: infinite or no number."""
     code, taps = ScalarCode(weights.type.dtype), (Axis(tap, TAPS, reduce=True) for tap in found.w.taps)
     col = replace(found.col, extent=out.type.shape[1])
     load = replace(found.w.load, index=tuple(Index.of(col) if i == found.col_index else i for i in found.w.load.index))
     weight = code.push(load)
-    every = code.push(Reduce("all", code.is_set(weight), bool_))
-    wild = code.push(Reduce("any", code.is_wild(weight), bool_))
-    conditions = code.push(Apply("or", (every, wild), bool_)), wild
-    stores = tuple(Store(out.name, (Index(offset=n), Index.of(col)), code.full(c)) for n, c in enumerate(conditions))
+    seen = code.push(Reduce("all", code.is_set(weight), bool_)), code.push(Reduce("any", code.is_wild(weight), bool_))
+    stores = tuple(Store(out.name, (Index(offset=n), Index.of(col)), value) for n, value in enumerate(seen))
     return Kernel("winograd_full", (replace(weights, role="in"), out),
                   (Stage((col, *taps, found.depth), tuple(code.insts), stores),))
 
 
-def reached_stage(found: Conv3x3, plan: Square, axes: Sequence[Axis], number: Index, place: Mapping[str, Index], pad: float | None,
-                  reached: Param) -> Stage:
-    """The words of which results of a square read anything. ``place``: of the square's first result."""
-    code = ScalarCode(found.x.dtype)
-    bits = SquareBits(code, plan)
-    for y, x in product(*map(range, plan.shape)):
-        load = replace(input_at(found, place, Index(offset=y), Index(offset=x)), pad=pad)
-        bits.take(y, x, code.push(load))
-    bits.most, bits.last = (code.push(Reduce("or", word, i32)) for word in (bits.most, bits.last))
-    word = _patches(code, plan, *bits.words)
-    return tidy(Stage((*axes, found.depth), tuple(code.insts), (Store(reached.name, (number,), word),)))
+def held_stage(found: Conv3x3, axes: Sequence[Axis], number: Index, bits: Param, held: Param) -> Stage:
+    """The words of which elements of a square hold anything in any channel, from those of each channel."""
+    n, code = Axis("word", 2), ScalarCode(i32)
+    word = code.push(Load(bits.name, (Index.of(n), number, Index.of(found.depth)), i32))
+    store = Store(held.name, (Index.of(n), number), code.push(Reduce("or", word, i32)))
+    return Stage((n, *axes, found.depth), tuple(code.insts), (store,))
 
 
-def _patches(code: ScalarCode, plan: Square, upper: int, lower: int) -> int:
-    """Bits of results, of those of the square's elements: of all rows but the last, and but the first."""
-    pitch, (tall, wide) = plan.along.points, plan.results
+def reached_stage(plan: Square, axes: Sequence[Axis], number: Index, held: Param, reached: Param) -> Stage:
+    """The words of which results of a square read an element that holds anything."""
+    code, pitch, (tall, wide) = ScalarCode(i32), plan.along.points, plan.results
     found = []
-    for word in (upper, lower):
+    for n in range(2):
+        word = code.push(Load(held.name, (Index(offset=n), number), i32))
         word = code.joined([code.moved(word, tap) for tap in range(TAPS)])
         found.append(code.joined([code.moved(word, tap * pitch) for tap in range(TAPS)]))
     row = (1 << wide) - 1
     first = code.integer("and", found[0], code.number(sum(row << y * pitch for y in range(tall - 1))))
     last = code.integer("and", found[1], code.number(row << (tall - 2) * pitch))
-    return code.integer("or", first, code.integer("shl", last, code.number(pitch)))
+    word = code.integer("or", first, code.integer("shl", last, code.number(pitch)))
+    return tidy(Stage(tuple(axes), tuple(code.insts), (Store(reached.name, (number,), word),)))
 
 
 def met_stage(found: Conv3x3, plan: Square, axes: Sequence[Axis], number: Index, place: Callable[[int, int], Mapping[str, Index]],
               pad: float | None, full: Param, reached: Param | None, met: Param) -> Stage:
-    """The words of which results of a square have a product that is not 0. ``reached``: None if squares make 0 of what is not."""
+    """The words of which results of a square have a product that is not 0. ``reached``: None if squares make 0 of all others."""
     code = ScalarCode(found.x.dtype)
-    known, wild = (code.push(Load(full.name, (Index(offset=n), found.col_index), i32)) for n in range(2))
+    every, wild = (code.full(code.push(Load(full.name, (Index(offset=n), found.col_index), bool_))) for n in range(2))
+    known = code.integer("or", every, wild)
     within = None if reached is None else code.push(Load(reached.name, (number,), i32))
     if within is not None:
         known = code.integer("or", known, code.push(Apply("not", (within,), i32)))

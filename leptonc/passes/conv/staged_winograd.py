@@ -18,8 +18,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
+from typing import ClassVar
 
-from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Stage
+from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program
 from leptonc.ir.types import DType, TensorType, i32
 from leptonc.passes.conv.conv3x3 import (
     Conv3x3,
@@ -27,12 +28,13 @@ from leptonc.passes.conv.conv3x3 import (
     TransformedWeights,
     find_conv3x3,
     input_at,
+    input_stage,
     is_frozen,
     product_stage,
     result_stage,
 )
-from leptonc.passes.conv.nonzero import full_weights, met_stage, reached_stage
-from leptonc.passes.conv.squares import APART, F2, F4, LEAST_CHANNELS, TAPS, ScalarCode, Square, at_points, transformed
+from leptonc.passes.conv.nonzero import full_weights, held_stage, met_stage, reached_stage
+from leptonc.passes.conv.squares import APART, F2, F4, LEAST_CHANNELS, TAPS, Square
 from leptonc.passes.conv.winograd import LOOK, REACH, WEIGHT, tiled_work
 from leptonc.passes.loops.draft import Draft, Task, buffer_name
 
@@ -47,6 +49,7 @@ class SpreadWinograd:
     """Replaces the kernel of a convolution by its phases, where that is less work than by tiles."""
 
     name: str = "spread-winograd"
+    changes: ClassVar[tuple[str, ...]] = ("rounding", "special values")  # transforms' constants are rounded; infinities become NaN
 
     def __call__(self, program: Program) -> Program:
         draft = Draft(program)
@@ -175,43 +178,34 @@ def _tasks(draft: Draft, weights: TransformedWeights, task: Task, found: Conv3x3
         type_ = TensorType(shape, dtype)
         return Param(buffer_name(draft.temp(type_)), type_, "out")
 
-    (u, before), (full, look) = weights.of(found, plan, task), full_weights(weights, found, task)
+    (u, before), (full, see) = weights.of(found, plan, task), full_weights(weights, found, task)
     v, m = (temp(plan.points, count + APART, channels) for channels in (found.depth.extent, found.col.extent))
-    kernels = [_input(squares, v), Kernel("winograd_products", (_read(v), u, m), (product_stage(found, count, v, u, m),))]
-    met, reached = temp(count, found.col.extent, dtype=i32), None
+    met = temp(count, found.col.extent, dtype=i32)
+    bits, reached, look = None, None, list[Kernel]()
     if not plan.exact_zeros:
-        reached = temp(count, dtype=i32)
-        kernels.append(_reached(squares, reached))
-    kernels += [_met(squares, full, reached, met), _output(squares, m, met)]
-    return [*before, *look, *(Task(kernel, task.loc) for kernel in kernels)]
+        bits, held, reached = (temp(*shape, dtype=i32) for shape in ((2, count, found.depth.extent), (2, count), (count,)))
+        look = _reached(squares, bits, held, reached)
+    products = Kernel("winograd_products", (_read(v), u, m), (product_stage(found, count, v, u, m),))
+    kernels = [_input(squares, v, bits), *look, products, _met(squares, full, reached, met), _output(squares, m, met)]
+    return [*before, *see, *(Task(kernel, task.loc) for kernel in kernels)]
 
 
 def _read(made: Param) -> Param:
     return replace(made, role="in")
 
 
-def _input(squares: _Squares, v: Param) -> Kernel:
-    found, plan = squares.found, squares.plan
-    row, column = squares.axes
-    pad = None if _is_even(found, plan) else 0.0
-    place, code = squares.place(Index.of(row), Index.of(column)), ScalarCode(v.type.dtype)
-
-    def load(y: int, x: int) -> int:
-        return code.push(replace(input_at(found, place, Index(offset=y), Index(offset=x)), pad=pad))
-
-    square = transformed(code, load, plan.shape, plan.down.input, plan.along.input)
-    depth = replace(found.depth, reduce=False)
-    stores = at_points(v, square, (squares.number(Index.of(row), Index.of(column)), Index.of(depth)))
-    source = _read(found.kernel.buffer(found.x.buffer))
-    return Kernel("winograd_input", (source, v), (Stage((*_images(found), row, column, depth), tuple(code.insts), stores),))
+def _input(squares: _Squares, v: Param, bits: Param | None) -> Kernel:
+    found, (row, column) = squares.found, map(Index.of, squares.axes)
+    stage = input_stage(found, squares.plan, (*_images(found), *squares.axes), squares.number(row, column),
+                        squares.place(row, column), None if _is_even(found, squares.plan) else 0.0, v, bits)
+    outs = (v,) if bits is None else (v, bits)
+    return Kernel("winograd_input", (_read(found.kernel.buffer(found.x.buffer)), *outs), (stage,))
 
 
-def _reached(squares: _Squares, reached: Param) -> Kernel:
-    found, plan = squares.found, squares.plan
-    row, column = map(Index.of, squares.axes)
-    stage = reached_stage(found, plan, (*_images(found), *squares.axes), squares.number(row, column), squares.place(row, column),
-                          None if _is_even(found, plan) else 0.0, reached)
-    return Kernel("winograd_reached", (_read(found.kernel.buffer(found.x.buffer)), reached), (stage,))
+def _reached(squares: _Squares, bits: Param, held: Param, reached: Param) -> list[Kernel]:
+    axes, number = (*_images(squares.found), *squares.axes), squares.number(*map(Index.of, squares.axes))
+    looks = held_stage(squares.found, axes, number, bits, held), reached_stage(squares.plan, axes, number, held, reached)
+    return [Kernel("winograd_held", (_read(bits), held), looks[:1]), Kernel("winograd_reached", (_read(held), reached), looks[1:])]
 
 
 def _met(squares: _Squares, full: Param, reached: Param | None, met: Param) -> Kernel:

@@ -27,8 +27,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
+from typing import ClassVar
 
-from leptonc.ir.kernel import Apply, Axis, Index, Kernel, Load, Param, Program, Reduce, Stage, Store
+from leptonc.ir.kernel import Apply, Axis, Const, Index, Kernel, Load, Param, Program, Reduce, Stage, Store
 from leptonc.ir.structure import factors, is_product_sum
 from leptonc.ir.types import TensorType, bool_, i32
 from leptonc.passes.conv.squares import (
@@ -48,6 +49,7 @@ from leptonc.passes.conv.squares import (
 from leptonc.passes.loops.draft import Draft, Task, buffer_name, index_at, tidy
 
 GAIN = 1.2  # how much less work it must be
+LEAST_POSITIONS = 1024  # of results: of fewer, many gradients are sums of few products, and rounding errors of the others' size
 MOST_BYTES = 256 * 1024 * 1024  # that transformed squares may take
 NEAR_BYTES = 16 * 1024 * 1024  # transformed squares that are still in L3 when they are multiplied
 NEAR, FAR = 8, 24  # what writing a vector of them and reading it costs, in multiply-adds, where they are and where they are not
@@ -58,6 +60,7 @@ class WinogradWeightGrad:
     """Replaces the kernel of a convolution's weight gradient by four, where that is less work."""
 
     name: str = "winograd-weight-grad"
+    changes: ClassVar[tuple[str, ...]] = ("rounding", "special values")  # transforms' constants are rounded; infinities become NaN
 
     def __call__(self, program: Program) -> Program:
         draft = Draft(program)
@@ -157,7 +160,7 @@ def _best(found: WeightGrad, ends: bool) -> Square | None:
     """The squares that take least work; None if the direct sum takes hardly more. They may reach beyond an image that ``ends``:
     there are no cotangents."""
     depth, col = found.depth.extent, found.col.extent
-    if min(depth, col) < LEAST_CHANNELS:
+    if min(depth, col) < LEAST_CHANNELS or prod(a.extent for a in found.stage.reduce_axes) < LEAST_POSITIONS:
         return None
     work, _, plan = min(((_work(found, plan), n, plan) for n, plan in enumerate(_plans(found, ends))), default=(0.0, 0, None))
     direct = prod(a.extent for a in found.stage.axes)
@@ -323,6 +326,7 @@ def _gradient(found: WeightGrad, plan: Square, m: Param, met: Param) -> Kernel:
         place = {tap.name: Index(offset=n) for tap, n in zip(found.taps, (y, x))}
         kept = code.push(Load(met.name, (Index(offset=y), Index(offset=x), *at), bool_))
         total = code.push(Apply("mul", (sums[y][x], code.push(Apply("cast", (kept,), code.dtype))), code.dtype))
+        total = code.push(Apply("add", (total, code.push(Const(0.0, code.dtype))), code.dtype))  # the zero of sums, not -0.0
         stores += with_epilogue(code, stage, found.reduce, total, place)
     made = tidy(Stage((found.depth, found.col), tuple(code.insts), tuple(stores)))
     still = {i.buffer for i in made.insts if isinstance(i, Load)}

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from math import inf, prod
+from typing import ClassVar
 
 from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Stage, divisors
 from leptonc.ir.types import TensorType, i32
@@ -29,13 +30,13 @@ from leptonc.passes.conv.conv3x3 import (
     Result,
     TransformedWeights,
     find_conv3x3,
-    input_at,
+    input_stage,
     is_frozen,
     product_stage,
     result_stage,
 )
-from leptonc.passes.conv.nonzero import full_weights, met_stage, reached_stage
-from leptonc.passes.conv.squares import APART, F2, F4, LEAST_CHANNELS, TAPS, ScalarCode, Square, at_points, transformed
+from leptonc.passes.conv.nonzero import full_weights, held_stage, met_stage, reached_stage
+from leptonc.passes.conv.squares import APART, F2, F4, LEAST_CHANNELS, TAPS, Square
 from leptonc.passes.loops.coarsen import coarsened
 from leptonc.passes.loops.draft import Draft, Task, index_at, inst_at
 
@@ -54,6 +55,7 @@ class Winograd:
 
     local_bytes: int = 640 * 1024
     name: str = "winograd"
+    changes: ClassVar[tuple[str, ...]] = ("rounding", "special values")  # transforms' constants are rounded; infinities become NaN
 
     def __call__(self, program: Program) -> Program:
         draft = Draft(program)
@@ -217,9 +219,9 @@ def _tiled(found: Conv3x3, plan: _Plan, u: Param, full: Param) -> Kernel:
                        Axis("square_column", found.columns.extent // plan.along.results))
     v = Param("squares", TensorType((plan.points, squares.count + APART, found.depth.extent), dtype), "local")
     m = Param("products", TensorType((plan.points, squares.count + APART, found.col.extent), dtype), "local")
-    looks, seen = _looks(squares, full)
+    made, seen = _nonzero(squares, v, full)
     results = (Result(y, x, squares.place(y, x)) for y, x in product(range(plan.down.results), range(plan.along.results)))
-    stages = (*looks, _input_stage(squares, v), product_stage(squares.found, squares.count, v, u, m),
+    stages = (*made, product_stage(squares.found, squares.count, v, u, m),
               result_stage(squares.found, plan, squares.axes, squares.number, m, seen[0], results), *kernel.stages[1:])
     still = {i.buffer for s in stages for i in s.insts if isinstance(i, Load)}
     params = tuple(p for p in kernel.params if p.role != "in" or p.name in still)
@@ -227,26 +229,17 @@ def _tiled(found: Conv3x3, plan: _Plan, u: Param, full: Param) -> Kernel:
                    locals=(*kernel.locals, v, m, *seen))
 
 
-def _input_stage(squares: _Squares, v: Param) -> Stage:
-    found, plan = squares.found, squares.plan
-    depth = replace(found.depth, reduce=False)
-    code = ScalarCode(v.type.dtype)
-
-    def load(y: int, x: int) -> int:
-        return code.push(input_at(found, squares.place(0, 0), Index(offset=y), Index(offset=x)))
-
-    square = transformed(code, load, plan.shape, plan.down.input, plan.along.input)
-    return Stage((*squares.axes, depth), tuple(code.insts), at_points(v, square, (squares.number, Index.of(depth))))
-
-
-def _looks(squares: _Squares, full: Param) -> tuple[tuple[Stage, ...], tuple[Param, ...]]:
-    """The stages that see which results have a product that is not 0, and the local buffers they fill, the answer first."""
-    found, plan, looks = squares.found, squares.plan, list[Stage]()
-    met, reached = Param("met", TensorType((squares.count, found.col.extent), i32), "local"), None
-    seen = [met]
-    if not plan.exact_zeros:
-        reached = Param("reached", TensorType((squares.count,), i32), "local")
-        looks.append(reached_stage(found, plan, squares.axes, squares.number, squares.place(0, 0), None, reached))
-        seen.append(reached)
-    looks.append(met_stage(found, plan, squares.axes, squares.number, squares.place, None, full, reached, met))
-    return tuple(looks), tuple(seen)
+def _nonzero(squares: _Squares, v: Param, full: Param) -> tuple[tuple[Stage, ...], tuple[Param, ...]]:
+    """The stages that transform the input and see which results have a product that is not 0, and the local buffers they fill
+    beside ``v``, the answer first."""
+    found, plan, axes, number = squares.found, squares.plan, squares.axes, squares.number
+    met = Param("met", TensorType((squares.count, found.col.extent), i32), "local")
+    if plan.exact_zeros:
+        return (input_stage(found, plan, axes, number, squares.place(0, 0), None, v, None),
+                met_stage(found, plan, axes, number, squares.place, None, full, None, met)), (met,)
+    shapes = {"bits": (2, squares.count, found.depth.extent), "held": (2, squares.count), "reached": (squares.count,)}
+    bits, held, reached = (Param(name, TensorType(shape, i32), "local") for name, shape in shapes.items())
+    stages = (input_stage(found, plan, axes, number, squares.place(0, 0), None, v, bits),
+              held_stage(found, axes, number, bits, held), reached_stage(plan, axes, number, held, reached),
+              met_stage(found, plan, axes, number, squares.place, None, full, reached, met))
+    return stages, (met, bits, held, reached)

@@ -121,8 +121,8 @@ def _differentiable(node: Node, operands: Sequence[Value]) -> Op:
     op = get_op(node.op)
     if not op.differentiable:
         names = {name: str(v.type) for name, v in zip(op.operand_names, operands)}
-        raise op_error(node.op, "has no derivative", names, node.loc,
-                       "pass its operand through stop_gradient to treat the result as a constant", LeptonError)
+        raise op_error(node.op, "has no derivative", names,
+                       "pass its operand through stop_gradient to treat the result as a constant", LeptonError, node.loc)
     return op
 
 

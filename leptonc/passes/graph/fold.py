@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -21,6 +22,7 @@ class Fold:
     max_elements: int = 1024
     max_broadcast: int = 16
     name: str = "fold"
+    changes: ClassVar[tuple[str, ...]] = ("rounding",)  # constants are in their own type
 
     def __call__(self, graph: Graph) -> Graph:
         r = Rewriter(graph)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import gcd, prod
-from typing import Any
+from typing import Any, ClassVar
 
 from leptonc.ir.graph import Graph, Node
 from leptonc.ir.value import Value
@@ -32,6 +32,7 @@ class RouteGradients:
     """
 
     name: str = "route-gradients"
+    changes: ClassVar[tuple[str, ...]] = ("special values",)  # products with a cotangent of 0 are left out
 
     def __call__(self, graph: Graph) -> Graph:
         routed = _routable(graph)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import product
 from math import gcd
+from typing import ClassVar
 
 from leptonc.ir.affine import divided, in_range
 from leptonc.ir.kernel import Axis, Const, Index, Inst, Load, Program, Reduce, Stage, reduction_identity
@@ -27,6 +28,7 @@ class SplitPhases:
 
     parts: int = 64
     name: str = "split-phases"
+    changes: ClassVar[tuple[str, ...]] = ("special values",)  # products with what lies between elements, which is 0, are left out
 
     def __call__(self, program: Program) -> Program:
         draft = Draft(program)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from leptonc.ir.kernel import Kernel, Load, Program
 from leptonc.passes.loops.draft import Draft, Task, buffer_name
@@ -16,6 +17,8 @@ class Donate:
     element by element; otherwise it is computed elsewhere and copied over at the end."""
 
     name: str = "donate"
+    places: ClassVar[bool] = True
+    required: ClassVar[bool] = True
 
     def __call__(self, program: Program) -> Program:
         draft = Draft(program)

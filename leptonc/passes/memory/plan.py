@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from leptonc.ir.kernel import Buffer, Call, Program
 from leptonc.passes.memory.arena import Arena
@@ -14,6 +15,8 @@ class PlanMemory:
     """Give every temporary its place in the arena."""
 
     name: str = "plan-memory"
+    places: ClassVar[bool] = True
+    required: ClassVar[bool] = True
 
     def __call__(self, program: Program) -> Program:
         first, last = _lifetimes(program)

@@ -1,0 +1,167 @@
+"""What an argument must be: one check for each kind, each with the same words everywhere.
+
+``name`` is the function that was called, ``what`` the argument. A traced value where a known one is needed is a TracerError; a
+value of a wrong kind an ArgumentError; one that does not fit the operands a ShapeError.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from leptonc.errors import ArgumentError, DtypeError, LeptonError, ShapeError, near_names, op_error
+from leptonc.ir.types import MOST_BYTES, MOST_DIMENSIONS
+from leptonc.promotion import PYTHON_SCALARS, asarray, numpy_dtype
+from leptonc.tracer import Tracer
+
+_INTS = (int, np.integer)
+_NOTHING: Mapping[str, object] = {}
+
+
+def _wrong(name: str, what: str, value: Any, wanted: str, operands: Mapping[str, object],
+           kind: type[LeptonError] = ArgumentError) -> LeptonError:
+    shown = repr(value)
+    return op_error(name, f"{what}={shown if len(shown) <= 60 else shown[:57] + '...'} must be {wanted}", operands, None, kind)
+
+
+def integer(name: str, what: str, value: Any, operands: Mapping[str, object] = _NOTHING, *, least: int | None = None,
+            most: int | None = None, kind: type[LeptonError] = ShapeError) -> int:
+    """``value`` as an int within bounds; an array of one integer counts, a bool or a float does not."""
+    if isinstance(value, Tracer):
+        value.__index__()  # raises: it says that the value is not known
+    if isinstance(value, np.ndarray) and value.shape == () and value.dtype.kind in "iu":
+        value = value[()]
+    if isinstance(value, bool) or not isinstance(value, _INTS):
+        raise _wrong(name, what, value, "an int", operands)
+    if (least is not None and value < least) or (most is not None and value > most):
+        bounds = f"at least {least}" if most is None else f"at most {most}" if least is None else f"from {least} to {most}"
+        raise _wrong(name, what, value, bounds, operands, kind)
+    return int(value)
+
+
+def is_one(value: Any) -> bool:
+    """Whether a value is one thing, not a list, tuple, range or array of them."""
+    return not isinstance(value, list | tuple | range) and not (isinstance(value, np.ndarray | Tracer) and value.shape != ())
+
+
+def items(name: str, what: str, value: Any, operands: Mapping[str, object] = _NOTHING) -> tuple[Any, ...]:
+    """The items of a list, a tuple, a range or a 1-D array; one that is none of those on its own."""
+    if isinstance(value, list | tuple | range):
+        return tuple(value)
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        return tuple(np.asarray(value).tolist())
+    return (value,)
+
+
+def integers(name: str, what: str, value: Any, operands: Mapping[str, object] = _NOTHING, *, count: int | None = None,
+             repeat: bool = False, least: int | None = None) -> tuple[int, ...]:
+    """A sequence of ints, or one int: alone, or with ``repeat`` for each of ``count``."""
+    one = is_one(value)
+    found = items(name, what, value, operands) * (count if one and repeat and count is not None else 1)
+    if count is not None and len(found) != count:
+        raise _wrong(name, what, value, f"{count} int{'s' * (count != 1)}{', or one for all' * repeat}", operands, ShapeError)
+    return tuple(integer(name, what if one else f"an entry of {what}", n, operands, least=least) for n in found)
+
+
+def shape(name: str, value: Any, itemsize: int = 8, what: str = "shape") -> tuple[int, ...]:
+    """Extents of an array that an address space has room for."""
+    found = integers(name, what, value, least=0)
+    if len(found) > MOST_DIMENSIONS or prod(max(n, 1) for n in found) * itemsize > MOST_BYTES:
+        raise _wrong(name, what, value, f"at most {MOST_DIMENSIONS} extents, of {MOST_BYTES} bytes in all", _NOTHING, ShapeError)
+    return found
+
+
+def axis(name: str, x: Any, value: Any, rank: int | None = None) -> int:
+    """An axis of x, or of an array of ``rank`` axes, counted from the start. Raises ShapeError if there is none."""
+    count = len(x.shape) if rank is None else rank
+    found = integer(name, "axis", value, {"x": x})
+    if not -count <= found < count:
+        raise op_error(name, f"axis {found} is out of bounds for {count} axes", {"x": x})
+    return found % count
+
+
+def axes(name: str, x: Any, value: Any, rank: int | None = None) -> tuple[int, ...]:
+    """Axes as they were given; all of them for None. Raises ShapeError for one that is out of bounds or named twice."""
+    if value is None:
+        return tuple(range(len(x.shape) if rank is None else rank))
+    found = tuple(axis(name, x, n, rank) for n in items(name, "axis", value))
+    if len(set(found)) != len(found):
+        raise op_error(name, f"axis {value} names one axis twice", {"x": x})
+    return found
+
+
+def number(name: str, what: str, value: Any, operands: Mapping[str, object] = _NOTHING, *, least: float | None = None,
+           most: float | None = None, below: float | None = None) -> Any:
+    """A known number within bounds, as it came; NaN is within none."""
+    if isinstance(value, Tracer):
+        value.__float__()  # raises
+    known: Any = value
+    is_one_number = isinstance(known, (*PYTHON_SCALARS, np.generic, np.ndarray)) and not np.shape(known)
+    if not is_one_number or np.asarray(known).dtype.kind not in "biuf":
+        raise _wrong(name, what, value, "a number", operands)
+    bounds = ((least, operator.ge, "at least"), (most, operator.le, "at most"), (below, operator.lt, "less than"))
+    for bound, holds, words in bounds:
+        if bound is not None and not holds(known, bound):
+            raise _wrong(name, what, value, f"{words} {bound}", operands)
+    return value
+
+
+def scalar(name: str, what: str, value: Any, least: float | None = None) -> Any:
+    """A number, known or traced, as it came; one that is known is at least ``least``."""
+    if isinstance(value, Tracer):
+        if value.shape:
+            raise _wrong(name, what, value, "one number", _NOTHING, ShapeError)
+        return value
+    return number(name, what, value, least=least)
+
+
+def flag(name: str, what: str, value: Any) -> bool:
+    """True or False, known."""
+    if isinstance(value, Tracer):
+        value.__bool__()  # raises
+    if not isinstance(value, bool | np.bool_) and not (type(value) is int and value in (0, 1)):
+        raise _wrong(name, what, value, "True or False", _NOTHING)
+    return bool(value)
+
+
+def choice(name: str, what: str, value: Any, options: Iterable[str], operands: Mapping[str, object] = _NOTHING) -> str:
+    """One of some words."""
+    known = list(options)
+    if not isinstance(value, str) or value not in known:
+        hint = near_names(value, known) if isinstance(value, str) else ""
+        raise _wrong(name, what, value, f"one of {', '.join(map(repr, known))}" + f"; {hint}".removesuffix("; "), operands)
+    return value
+
+
+def function(name: str, what: str, value: Any) -> Callable[..., Any]:
+    """Something to call."""
+    if not callable(value):
+        raise _wrong(name, what, value, "a function", _NOTHING)
+    found: Callable[..., Any] = value
+    return found
+
+
+def array(name: str, what: str, value: Any) -> Any:
+    """An array or a traced value. Raises DtypeError naming the argument."""
+    return value if isinstance(value, Tracer) else asarray(value, f"{name}: {what}")
+
+
+def arrays(name: str, what: str, value: Any) -> list[Any]:
+    """The arrays of a list or tuple, or along the first axis of one array."""
+    if isinstance(value, list | tuple):
+        return [array(name, f"{what}[{n}]", x) for n, x in enumerate(value)]
+    if isinstance(value, Tracer | np.ndarray) and value.shape:
+        return [array(name, what, x) for x in value]
+    raise _wrong(name, what, value, "a list of arrays", _NOTHING)
+
+
+def floats(name: str, what: str, dtype: Any) -> np.dtype:
+    """A float dtype. Raises DtypeError for another."""
+    found = numpy_dtype(dtype, name)
+    if found.kind != "f":
+        raise op_error(name, f"{what} must be a float, got {found}", {}, kind=DtypeError)
+    return found

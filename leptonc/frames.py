@@ -1,0 +1,72 @@
+"""Whose code a stack frame runs: leptonc's own or the user's. A leaf module.
+
+Errors, nodes of graphs and tracebacks all ask here, so that the line they name is the same one.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import sysconfig
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+OWN = __name__.partition(".")[0]
+PROGRAMS = f"{OWN}.bench"  # uses the package as users do
+COMMANDS = f"{OWN}.cli"  # whoever called the command line is no user of the library
+LIBRARY = (sysconfig.get_path("stdlib") + os.sep, "<frozen")
+BORROWED = sys.stdlib_module_names | {"numpy"}  # what may stand between the user's code and leptonc's
+
+
+@dataclass(frozen=True)
+class Loc:
+    """A line of the user's program."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file.rsplit('/', 1)[-1]}:{self.line}"
+
+
+@functools.lru_cache(4096)
+def _is_users(module: str, file: str) -> bool:
+    root = module.partition(".")[0]
+    if root == OWN:
+        return module.startswith(PROGRAMS)
+    # A user's file may have the name of a library's, and generated code has no file; site-packages are users.
+    return not (root in BORROWED and (root == "numpy" or (file.startswith(LIBRARY) and "-packages" not in file)))
+
+
+def is_users(frame: FrameType) -> bool:
+    """Whether the frame runs code of neither leptonc, nor NumPy, nor the standard library. Code that leptonc generates counts as
+    its own: what matters is the module whose globals it has."""
+    return _is_users(str(frame.f_globals.get("__name__", "")), frame.f_code.co_filename)
+
+
+def is_own(frame: FrameType) -> bool:
+    """Whether the frame runs code of leptonc."""
+    return _is_own(frame.f_globals)
+
+
+def is_own_code(function: Any) -> bool:
+    """Whether a function is leptonc's."""
+    return _is_own(getattr(function, "__globals__", {}))
+
+
+def _is_own(names: dict[str, Any]) -> bool:
+    module = str(names.get("__name__", ""))
+    return module.partition(".")[0] == OWN and not module.startswith(PROGRAMS)
+
+
+def users_line(programs: bool = True) -> Loc | None:
+    """The line of the innermost frame that is the user's; None where there is none. ``programs`` counts those that come with
+    leptonc as users."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__") != COMMANDS:
+        if is_users(frame) and (programs or not str(frame.f_globals.get("__name__")).startswith(PROGRAMS)):
+            return Loc(frame.f_code.co_filename, frame.f_lineno)
+        frame = frame.f_back
+    return None

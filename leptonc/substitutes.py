@@ -1,0 +1,90 @@
+"""What to use for names of NumPy, JAX, optax and PyTorch that a module of leptonc lacks. A leaf module: data alone.
+
+Near names and names of other modules are found without it. ``tests/test_names.py`` checks that what is recommended exists.
+"""
+
+from __future__ import annotations
+
+_DTYPES = "one of leptonc.numpy.bool_, uint8, uint32, int32, int64, float32, float64, which are all there are"
+_KNOWN_SHAPE = "leptonc.numpy.where: a traced value's shape cannot depend on its elements"
+_SCAN = "leptonc.lax.scan over a known number of steps"
+_WHERE = "leptonc.numpy.where or leptonc.lax.select, which compute both sides; a Python if on a static argument chooses one"
+_DENSE = "x @ w + b: layers are functions, their parameters a tree of arrays"
+
+SUBSTITUTES: dict[str, dict[str, str]] = {
+    "leptonc": {
+        "compile": "leptonc.jit", "function": "leptonc.jit", "pjit": "leptonc.jit", "np": "leptonc.numpy", "jnp": "leptonc.numpy",
+        "Tensor": "leptonc.Array", "ndarray": "leptonc.Array", "tensor": "leptonc.numpy.asarray", "PRNGKey": "leptonc.random.key",
+        "tree_util": "leptonc.tree", "tree_map": "leptonc.tree.map", "make_jaxpr": "leptonc.make_graph",
+        "jvp": "leptonc.vjp or leptonc.grad", "jacrev": "leptonc.vjp with one cotangent per output",
+        "jacfwd": "leptonc.vjp with one cotangent per output", "jacobian": "leptonc.vjp with one cotangent per output",
+        "hessian": "leptonc.grad of leptonc.grad", "linearize": "leptonc.vjp",
+        "vmap": "leading axes, which leptonc.numpy and leptonc.nn take as they are",
+        "pmap": "leptonc.jit, which uses all CPUs; leptonc.set_num_threads limits them",
+        "no_grad": "leptonc.lax.stop_gradient", "custom_vjp": "leptonc.lax.stop_gradient, where it is enough",
+        "set_default_device": "leptonc.set_num_threads", "cond": _WHERE,
+    },
+    "leptonc.numpy": {
+        **dict.fromkeys(("float16", "bfloat16", "int8", "int16", "uint16", "uint64", "complex64", "complex128", "half", "single",
+                         "double", "int_", "float_"), _DTYPES),
+        "linalg": "leptonc.numpy.matmul; leptonc.numpy.sqrt(leptonc.numpy.sum(x * x)) is the norm",
+        "norm": "leptonc.numpy.sqrt(leptonc.numpy.sum(x * x))", "random": "leptonc.random",
+        "amax": "leptonc.numpy.max", "amin": "leptonc.numpy.min", "product": "leptonc.numpy.prod", "average": "leptonc.numpy.mean",
+        "fmax": "leptonc.numpy.maximum", "fmin": "leptonc.numpy.minimum", "fabs": "leptonc.numpy.absolute",
+        "float_power": "leptonc.numpy.power", "exp2": "leptonc.numpy.power(2.0, x)", "arctan": "leptonc.numpy.arctan2(x, 1)",
+        "atan2": "leptonc.numpy.arctan2", "around": "leptonc.numpy.round", "fix": "leptonc.numpy.trunc",
+        "identity": "leptonc.numpy.eye", "copy": "leptonc.numpy.array", "asanyarray": "leptonc.numpy.asarray",
+        "ascontiguousarray": "leptonc.numpy.asarray", "array_split": "leptonc.numpy.split", "vsplit": "leptonc.numpy.split",
+        "hsplit": "leptonc.numpy.split(x, n, axis=1)", "column_stack": "leptonc.numpy.stack(arrays, axis=1)",
+        "row_stack": "leptonc.numpy.vstack", "dstack": "leptonc.numpy.stack(arrays, axis=2)", "inner": "leptonc.numpy.tensordot",
+        "rollaxis": "leptonc.numpy.moveaxis", "roll": "leptonc.numpy.concatenate of two slices",
+        "fliplr": "leptonc.numpy.flip(x, 1)", "flipud": "leptonc.numpy.flip(x, 0)", "append": "leptonc.numpy.concatenate",
+        "count_nonzero": "leptonc.numpy.sum(x != 0)", "array_equal": "leptonc.numpy.all(x == y)",
+        "allclose": "leptonc.numpy.all(leptonc.numpy.absolute(x - y) < tolerance)",
+        "isclose": "leptonc.numpy.absolute(x - y) < tolerance", "ptp": "leptonc.numpy.max(x) - leptonc.numpy.min(x)",
+        "take_along_axis": "x[i] with index arrays made by leptonc.numpy.arange", "gradient": "leptonc.grad, for derivatives",
+        "atleast_1d": "leptonc.numpy.reshape", "atleast_2d": "leptonc.numpy.reshape", "meshgrid": "leptonc.numpy.broadcast_arrays",
+        "tril": "leptonc.numpy.where(leptonc.numpy.arange(n)[:, None] >= leptonc.numpy.arange(m), x, 0)",
+        "triu": "leptonc.numpy.where(leptonc.numpy.arange(n)[:, None] <= leptonc.numpy.arange(m), x, 0)",
+        "diag": "x * leptonc.numpy.eye(n), or leptonc.numpy.einsum", "trace": "leptonc.numpy.sum(x * leptonc.numpy.eye(n))",
+        "piecewise": "leptonc.numpy.where", "choose": "leptonc.numpy.where", "item": "float(x), outside of the traced function",
+        **dict.fromkeys(("nonzero", "unique", "argwhere", "flatnonzero", "compress", "extract"), _KNOWN_SHAPE),
+    },
+    "leptonc.lax": {
+        **dict.fromkeys(("cond", "switch"), _WHERE), **dict.fromkeys(("while_loop", "fori_loop", "map", "associative_scan"), _SCAN),
+        "conv": "leptonc.lax.conv_general_dilated or leptonc.nn.conv", "conv_transpose": "leptonc.lax.conv_general_dilated with "
+        "lhs_dilation", "conv_with_general_padding": "leptonc.lax.conv_general_dilated", "mul": "leptonc.numpy.multiply",
+        "sub": "leptonc.numpy.subtract", "div": "leptonc.numpy.divide", "neg": "leptonc.numpy.negative",
+        "rem": "leptonc.numpy.remainder", "max": "leptonc.numpy.maximum", "min": "leptonc.numpy.minimum",
+        "eq": "leptonc.numpy.equal", "ne": "leptonc.numpy.not_equal", "lt": "leptonc.numpy.less", "le": "leptonc.numpy.less_equal",
+        "gt": "leptonc.numpy.greater", "ge": "leptonc.numpy.greater_equal", "gather": "leptonc.numpy.take, or x[index]",
+        "scatter": "x.at[index].set(values)", "reduce_sum": "leptonc.numpy.sum", "reduce_max": "leptonc.numpy.max",
+        "reduce_min": "leptonc.numpy.min", "reduce_prod": "leptonc.numpy.prod", "logistic": "leptonc.nn.sigmoid",
+        "convert_element_type": "leptonc.numpy.astype", "integer_pow": "leptonc.numpy.power", "select_n": "leptonc.numpy.where",
+        "batch_matmul": "leptonc.numpy.matmul", "slice_in_dim": "leptonc.lax.slice", "rev": "leptonc.numpy.flip",
+        "dynamic_slice_in_dim": "leptonc.lax.dynamic_slice", "dynamic_index_in_dim": "leptonc.lax.dynamic_slice",
+        "dynamic_update_slice_in_dim": "leptonc.lax.dynamic_update_slice", "is_finite": "leptonc.numpy.isfinite",
+    },
+    "leptonc.nn": {
+        **dict.fromkeys(("Linear", "linear", "Dense", "dense", "Sequential", "Module"), _DENSE),
+        **dict.fromkeys(("conv1d", "conv2d", "conv3d", "Conv1d", "Conv2d", "Conv2D"), "leptonc.nn.conv"),
+        "conv_transpose": "leptonc.lax.conv_general_dilated with lhs_dilation", "max_pool2d": "leptonc.nn.max_pool",
+        "avg_pool2d": "leptonc.nn.avg_pool", "dropout": "leptonc.random.bernoulli and leptonc.numpy.where",
+        **dict.fromkeys(("batch_norm", "layer_norm", "rms_norm"), "leptonc.numpy.mean and leptonc.numpy.var"),
+        "embedding": "leptonc.numpy.take(table, indices, axis=0)", "softmax_cross_entropy": "leptonc.nn.cross_entropy",
+        "nll_loss": "leptonc.nn.cross_entropy", "mse_loss": "leptonc.nn.mean_squared_error", "celu": "leptonc.nn.elu",
+        "hard_tanh": "leptonc.numpy.clip(x, -1, 1)", "relu6": "leptonc.numpy.clip(x, 0, 6)", "Conv": "leptonc.nn.conv",
+        "log_sigmoid": "-leptonc.nn.softplus(-x)", "selu": "leptonc.nn.elu",
+    },
+    "leptonc.optim": {
+        "momentum": "leptonc.optim.sgd(learning_rate, momentum=0.9)", "clip": "leptonc.optim.clip_by_global_norm",
+        "apply_gradients": "leptonc.optim.apply_updates", "SGD": "leptonc.optim.sgd", "Adam": "leptonc.optim.adam",
+        "AdamW": "leptonc.optim.adamw",
+    },
+    "leptonc.random": {
+        "PRNGKey": "leptonc.random.key", "seed": "leptonc.random.key", "default_rng": "leptonc.random.key",
+        "rand": "leptonc.random.uniform", "randn": "leptonc.random.normal", "integers": "leptonc.random.randint",
+        "gumbel": "-leptonc.numpy.log(leptonc.random.exponential(key, shape))",
+        "categorical": "leptonc.numpy.argmax(logits - leptonc.numpy.log(leptonc.random.exponential(key, shape)), axis=-1)",
+    },
+}

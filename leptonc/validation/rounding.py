@@ -1,0 +1,79 @@
+"""How far results may differ where a step rounds otherwise: seen by running with every rounding off by a random part of one.
+
+Where the result of a comparison hangs on a rounding (a tie for a maximum), this shows as a large deviation there, and nothing is
+claimed of that element.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from leptonc.ir.evaluate import evaluate
+from leptonc.ir.graph import Graph
+from leptonc.ir.kernel import Apply, Inst, Program
+from leptonc.ir.types import TensorType, f32
+from leptonc.validation.compare import default_tolerance
+from leptonc.validation.execution import Runner
+
+RUNS = 3
+MARGIN = 64  # times the largest deviation seen: squares of a Winograd convolution lose up to a digit more than direct sums
+USUAL = 0.9  # the quantile of a result's deviations that any of its elements may have
+TINY = 1e-30  # f32 results below it may be flushed to zero, or their operands
+EXACT = frozenset({"neg", "abs", "max", "min", "select", "floor", "ceil", "round", "trunc", "sign"})
+WHOLE = 1 << 24  # integers up to it are floats
+
+
+class Noise:
+    """Each float result but those of exact instructions is off by up to ``unit`` of itself, a sum of its magnitudes."""
+
+    def __init__(self, unit: float, seed: int):
+        self.unit, self.rng = unit, np.random.default_rng(seed)
+
+    def __call__(self, inst: Inst, value: np.ndarray, size: np.ndarray | None) -> np.ndarray:
+        if isinstance(inst, Apply) and inst.op in EXACT:
+            return value
+        if isinstance(inst, Apply) and inst.op == "cast":
+            size = np.where(np.abs(value) > WHOLE, value, 0.0)
+        with np.errstate(all="ignore"):
+            return np.asarray(value + self.unit * self.rng.uniform(-1, 1, value.shape) * (value if size is None else 2 * size))
+
+
+def unit_of(types: Sequence[TensorType]) -> float:
+    """Of the coarsest float among them."""
+    return 2.0 ** -24 if any(t.dtype == f32 for t in types) else 2.0 ** -52
+
+
+def types_of(ir: Any) -> list[TensorType]:
+    """The types of all values of a graph, of all buffers of a program."""
+    return list(ir.types.values()) if isinstance(ir, Graph) else [b.type for b in ir.buffers]
+
+
+def tolerance(runner: Runner, ir: Any, arrays: Sequence[np.ndarray], expected: Sequence[np.ndarray], unit: float,
+              ) -> list[np.ndarray]:
+    """How far each element of the results may be off, for rounding of ``unit``. ``arrays`` are in f64."""
+    runs = [_run(runner, ir, arrays, unit, seed) for seed in range(RUNS)]
+    return [_limit(want, [run[n] for run in runs]) for n, want in enumerate(expected)]
+
+
+def _run(runner: Runner, ir: Any, arrays: Sequence[np.ndarray], unit: float, seed: int) -> list[np.ndarray]:
+    wide = runner.widened(ir)
+    noise = Noise(unit, seed)
+    with np.errstate(all="ignore"):
+        if isinstance(wide, Program):
+            env = runner.buffers(wide, arrays, noise)
+            return [env[n].reshape(wide.buffers[n].type.shape) for n in wide.outputs]
+        moved = [a + unit * noise.rng.uniform(-1, 1, a.shape) * a if a.dtype.kind == "f" else a for a in arrays]
+        return evaluate(wide, moved)
+
+
+def _limit(want: np.ndarray, runs: list[np.ndarray]) -> np.ndarray:
+    if want.dtype.kind != "f":
+        return np.zeros(())
+    with np.errstate(all="ignore"):
+        off = np.max([np.where(np.isfinite(run), np.abs(run - want), np.inf) for run in runs], 0)
+    finite = off[np.isfinite(off)]
+    usual = np.quantile(finite, USUAL) if finite.size else 0.0
+    return np.asarray(MARGIN * np.maximum(off, usual) + TINY + default_tolerance(want))

@@ -1,0 +1,108 @@
+"""The mutation gate: ``python -m tests.gate`` plants each fault of ``tests/plants.py`` in a copy of the tree and runs the tests.
+
+For each plant the tests that are most likely to see it run first, then the rest, until one fails: that is "caught"; a plant that
+none sees "survived". ``python -m tests.gate NAME ...`` tries some; ``--first`` leaves the rest of the tests out, which tells in
+minutes what otherwise takes hours; ``--from N --to M`` takes a part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tests.planted import BY_NAME, ROOT, edited
+from tests.plants import PLANTS, Plant
+
+COPIED = ("leptonc", "tests", "examples", "benchmarks", "docs", "pyproject.toml", "README.md")
+SECONDS = 1800  # a run of tests that takes longer hangs, and a hang is seen
+PROBABLE = {
+    "passes/memory": "tests/passes tests/test_jit.py", "passes": "tests/passes",
+    "ops": "tests/ops", "codegen/routed": "tests/codegen/test_routed.py", "codegen": "tests/codegen tests/ops",
+    "runtime": "tests/test_runtime.py tests/test_threads.py", "driver": "tests/test_cache.py",
+}
+FIRST = "tests/test_pipeline.py tests/test_fuzz.py tests/test_fuzz_cnn.py"
+UNMUTATED = ("tests/test_validation.py",)  # it has the plants' texts, and so would see all
+
+
+def stages(plant: Plant, first_only: bool) -> Iterator[list[str]]:
+    """Arguments for pytest, one run after the other."""
+    room = next((tests for folder, tests in PROBABLE.items() if plant.file.startswith(folder)), "tests/ops")
+    yield plant.tests.split() or room.split()
+    yield [*room.split(), *FIRST.split()]
+    if not first_only:
+        yield ["tests"]
+
+
+def tree(folder: Path, plant: Plant | None) -> Path:
+    """A copy of the project, with the fault in it."""
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif source.exists():
+            shutil.copy(source, folder / name)
+    if plant is not None:
+        path = folder / "leptonc" / plant.file
+        path.write_text(edited(path.read_text(), plant))
+    return folder
+
+
+def fails(folder: Path, tests: Sequence[str], without: Sequence[str] = ()) -> str:
+    """The first test that fails, ``without`` some; "" if none does."""
+    present = [t for t in tests if (folder / t.split("::")[0]).exists()]
+    ignored = [*(f"--ignore={t}" for t in UNMUTATED), *(f"--deselect={t}" for t in without)]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *ignored, *present]
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "LEPTONC_CACHE_DIR": str(folder / "cache")}
+    try:
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return "hang"
+    if not done.returncode:
+        return ""
+    lines = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return lines[0].split()[1] if lines else f"exit {done.returncode}"
+
+
+def caught_by(plant: Plant, first_only: bool, broken: set[str]) -> str:
+    """The test that fails on a plant; "" if it survives. ``broken``: tests known to fail without, which grows."""
+    with tempfile.TemporaryDirectory() as planted, tempfile.TemporaryDirectory() as plain:
+        folder, other = tree(Path(planted), plant), tree(Path(plain), None)
+        for tests in stages(plant, first_only):
+            found = fails(folder, tests, sorted(broken))
+            while "::" in found and fails(other, [found]):
+                broken.add(found)
+                found = fails(folder, tests, sorted(broken))
+            if found:
+                return found
+    return ""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """0 if all were caught."""
+    parser = argparse.ArgumentParser(prog="python -m tests.gate", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--first", action="store_true")
+    parser.add_argument("--from", dest="start", type=int, default=0)
+    parser.add_argument("--to", dest="stop", type=int)
+    options = parser.parse_args(arguments)
+    plants = [BY_NAME[n] for n in options.names] or list(PLANTS)[options.start:options.stop]
+    survivors, broken = [], set[str]()
+    for plant in plants:
+        start = time.perf_counter()
+        found = caught_by(plant, options.first, broken)
+        survivors += [] if found else [plant.name]
+        how = "caught" if found else "SURVIVED"
+        print(f"{plant.name:24} {how:9} {time.perf_counter() - start:6.0f} s  {found or plant.why}", flush=True)
+    print(f"fail without a plant: {', '.join(sorted(broken)) or 'none'}")
+    print(f"{len(plants) - len(survivors)} of {len(plants)} caught; survived: {', '.join(survivors) or 'none'}")
+    return int(bool(survivors))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

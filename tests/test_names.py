@@ -1,0 +1,130 @@
+"""Names that are not there: what the error recommends exists, as does every name that any message or docstring recommends."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pickle
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import leptonc
+from leptonc import lax, nn, optim, random, tree
+from leptonc import numpy as lnp
+from leptonc.errors import LeptonError, MissingNameError
+from leptonc.substitutes import SUBSTITUTES
+
+MODULES = (leptonc, lnp, lax, nn, optim, random, tree)
+NAMED = re.compile(r"\bleptonc(?:\.[A-Za-z_]\w*)+")
+
+
+def exists(dotted: str) -> bool:
+    """Whether ``leptonc.a.b`` is a module, or an attribute of one."""
+    module, *names = leptonc, *dotted.split(".")[1:]
+    found = module
+    for name in names:
+        if not hasattr(found, name):
+            try:
+                found = importlib.import_module(f"{found.__name__}.{name}")
+            except (ImportError, AttributeError):
+                return False
+            continue
+        found = getattr(found, name)
+    return True
+
+
+def recommended(text: str) -> list[str]:
+    return [name for name in NAMED.findall(text) if not name.endswith(".py")]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__)
+def test_what_is_exported_is_there(module):
+    assert all(hasattr(module, name) for name in module.__all__)
+
+
+def test_strings_of_the_package_name_what_there_is():
+    """Messages, fixes and docstrings alike."""
+    missing = []
+    for path in sorted(Path(leptonc.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                missing += [f"{path.name}:{node.lineno} {name}" for name in recommended(node.value) if not exists(name)]
+    assert not missing, "\n".join(missing)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/errors.md"])
+def test_pages_name_what_there_is(page):
+    text = (Path(leptonc.__file__).parents[1] / page).read_text()
+    assert not [name for name in recommended(text) if not exists(name)]
+
+
+@pytest.mark.parametrize("module", SUBSTITUTES)
+def test_substitutes_are_for_what_is_missing(module):
+    here = importlib.import_module(module)
+    for name, text in SUBSTITUTES[module].items():
+        assert name not in here.__all__, f"{module}.{name} is there"
+        with pytest.raises(MissingNameError) as error:
+            getattr(here, name)
+        assert text in str(error.value) and "test_names.py" in str(error.value)
+        assert all(exists(found) for found in recommended(text)), text
+
+
+@pytest.mark.parametrize(
+    "module, name, words",
+    [
+        (lnp, "sums", "did you mean sum"),
+        (lnp, "norm", "leptonc.numpy.sqrt"),
+        (lnp, "relu", "leptonc.nn.relu"),
+        (lax, "cond", "leptonc.lax.select"),
+        (lax, "add", "leptonc.numpy.add"),
+        (nn, "Linear", "x @ w + b"),
+        (nn, "sofmax", "softmax"),
+        (optim, "adma", "adam"),
+        (random, "PRNGKey", "random.key"),
+        (leptonc, "vmap", "leading axes"),
+        (leptonc, "gard", "grad"),
+        (tree, "flaten", "flatten"),
+        (lnp, "qqqqqq", "has no qqqqqq"),
+    ],
+)
+def test_near_names_and_substitutes(module, name, words):
+    with pytest.raises(AttributeError, match=re.escape(words)) as error:
+        getattr(module, name)
+    assert isinstance(error.value, LeptonError)
+    assert all(exists(found) for found in recommended(str(error.value))), str(error.value)
+    assert not hasattr(module, name) and not hasattr(module, "__wrapped__")
+
+
+def test_names_of_numpy_are_answered_or_have_no_counterpart():
+    """Whatever the answer to a name of NumPy's is, it recommends nothing that is missing."""
+    for name in (n for n in dir(np) if not n.startswith("_")):
+        try:
+            getattr(lnp, name)
+        except MissingNameError as error:
+            assert all(exists(found) for found in recommended(str(error))), str(error)
+
+
+@pytest.mark.parametrize(
+    "use, words",
+    [
+        (lambda x: x.argsort(), "has no argsort"),
+        (lambda x: x.sums(), "did you mean sum"),
+        (lambda x: np.exp(x), "leptonc.numpy.exp"),
+        (lambda x: np.linalg.norm(x), "leptonc.numpy.sqrt"),
+        (lambda x: np.sort(x), "leptonc.numpy has no sort"),
+        (lambda x: x.relu(), "leptonc.nn.relu"),
+        (lambda x: x.at[0].mul(2), "it has set and add"),
+    ],
+)
+def test_names_of_traced_values(use, words):
+    with pytest.raises(LeptonError, match=re.escape(words)) as error:
+        leptonc.jit(use)(np.ones(3))
+    assert all(exists(found) for found in recommended(str(error.value)))
+
+
+def test_public_functions_are_pickled_by_name():
+    for function in (lnp.sum, nn.relu, lax.pad, random.normal, tree.map, leptonc.jit, optim.adam):
+        assert pickle.loads(pickle.dumps(function)) is function

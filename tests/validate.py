@@ -1,0 +1,111 @@
+"""Translation validation over many programs: ``python -m tests.validate examples bench golden plants fuzz:0:200 networks:0:20``.
+
+``fuzz:A:B`` and ``networks:A:B`` are the random programs and networks of ``tests/test_fuzz.py`` and ``tests/test_fuzz_cnn.py`` with
+numbers from A to below B, the first kind with their gradients. Benchmark cases and examples run on smaller batches and images than
+they are timed on: the same layers, and every pass that takes them, on what an interpreter can run.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import leptonc
+from leptonc import driver, optim
+from leptonc.bench import systems
+from leptonc.bench.cases import CASES
+from leptonc.errors import LeptonError
+from leptonc.stages import Traced
+from leptonc.validation.validator import Result, Validator
+from tests import models, test_fuzz, test_fuzz_cnn
+from tests.plant_programs import PROGRAMS
+
+sys.path.append(str(Path(__file__).parents[1] / "examples"))
+import seed_cnn
+import tour
+
+IMAGE, BATCH = 30, 2  # the largest side and batch of a benchmark case
+
+Named = tuple[str, Traced]
+
+
+def examples() -> Iterator[Named]:
+    params, x = tour.arguments()
+    yield "tour", leptonc.jit(leptonc.value_and_grad(tour.layer)).trace(params, x)
+    image = (34, 34, 3)
+    params = seed_cnn.init(0, image)
+    state, y = optim.adam(1e-3).init(params), np.eye(2, dtype=np.float32)
+    x = np.zeros((BATCH, *image), np.float32)
+    yield "seed_cnn.train_step", seed_cnn.train_step.trace(params, state, x, y)
+    yield "seed_cnn.predict", seed_cnn.predict.trace(params, x)
+
+
+def bench() -> Iterator[Named]:
+    for name, case in CASES.items():
+        side = tuple(min(n, IMAGE) for n in case.input[:-1])
+        small = replace(case, batch=min(case.batch, BATCH), input=(*side, case.input[-1]))
+        step, args = (systems.training_step if case.training else systems.forward)(small)
+        yield name, step.trace(*args)
+
+
+def golden() -> Iterator[Named]:
+    """The programs of tests/golden."""
+    yield "step", leptonc.jit(models.step, donate_argnums=(0, 1)).trace(*models.arguments())
+    params, x = {"kernel": np.ones((6, 4), np.float32), "bias": np.ones(4, np.float32)}, np.ones((5, 6), np.float32)
+    yield "dense", leptonc.jit(leptonc.value_and_grad(tour.layer)).trace(params, x)
+
+
+def plants() -> Iterator[Named]:
+    for name, made in PROGRAMS.items():
+        function, args = made()
+        yield name, function.trace(*args)
+
+
+def fuzz(start: int, stop: int) -> Iterator[Named]:
+    for number in range(start, stop):
+        program = test_fuzz.Program(np.random.default_rng([number, 0]))
+        yield f"fuzz {number}", leptonc.jit(program.__call__).trace(*program.arrays)
+        program = test_fuzz.Program(np.random.default_rng([number, 1]))
+        gradient = leptonc.grad(lambda *a, p=program: p(*a)[2], argnums=(0, 1, 2))
+        yield f"gradient {number}", leptonc.jit(gradient).trace(*program.arrays)
+
+
+def networks(start: int, stop: int) -> Iterator[Named]:
+    for number in range(start, stop):
+        loss, args = test_fuzz_cnn.random_network(number)
+        yield f"network {number}", leptonc.jit(leptonc.value_and_grad(loss, argnums=(0, 1, 2))).trace(*args)
+
+
+def programs(what: str) -> Iterator[Named]:
+    name, *numbers = what.split(":")
+    made: Any = globals()[name]
+    yield from made(*map(int, numbers))
+
+
+def main(chosen: Sequence[str]) -> int:
+    """1 if anything was found."""
+    counts, start = Counter[str](), time.perf_counter()
+    for what in chosen:
+        for name, traced in programs(what):
+            results: list[Result] = []
+            try:
+                driver.check(traced.graph, traced.interface.aliases(traced.graph), Validator(tell=results.append))
+                counts["right"] += 1
+            except LeptonError as error:
+                counts["found"] += 1
+                print(f"{name}: {error}", flush=True)
+            counts["steps"] += len(results)
+            counts["too large"] += any(r.note for r in results)
+        print(f"{what}: {dict(counts)} after {time.perf_counter() - start:.0f} s", flush=True)
+    return int(counts["found"] > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

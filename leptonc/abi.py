@@ -18,15 +18,16 @@ SHARED_SYSCALL = 128  # ptr: libc's syscall, or null (then waiting is spinning)
 SHARED_SPINS = 136  # i32: looks at the generation before a waiting thread sleeps
 SHARED_BYTES = 192
 
-# Pool: how work reaches the worker threads
+# Pool: how work reaches the worker threads. Its memory is never freed: they look at it until the process ends
 POOL_JOB = 0  # i64: jobs posted in the low half (the futex), threads of the job, caller included, in the high half
 POOL_DONE = 64  # i32: workers that have finished the job
 POOL_FUNCTION = 128  # ptr: void (ptr context)
 POOL_CONTEXTS = 136  # ptr: contexts of the job, CONTEXT_BYTES apart
-POOL_STOP = 152  # i32: workers return
+POOL_WORKERS = 152  # i32: threads that serve the pool; each takes its number here
 POOL_SYSCALL = 160  # ptr: libc's syscall, or null
 POOL_SPINS = 168  # i32: looks at the job number, or at the count of those done, before a waiting thread sleeps
-POOL_BYTES = 192
+POOL_BUSY = 192  # i32: 1 while a job runs; who posts the next one waits
+POOL_BYTES = 256
 
 # A word that threads wait on is followed, this many bytes on, by an i32 that counts those asleep: nobody asleep, no system call
 SLEEPERS = 32

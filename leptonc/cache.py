@@ -1,8 +1,9 @@
 """Compiled code kept on disk between processes. A leaf module: it stores bytes under keys.
 
-An entry is a file of the cache directory: a mark, the SHA-256 of what follows, and that. It is written under another name
-and moved into place, so readers see all of it or nothing. The directory and its files must belong to this user and be
-writable by nobody else: their contents are run. Whatever is wrong with an entry, or with the directory, it is a miss.
+An entry is a file of the cache directory: a mark, the SHA-256 of its key and of what follows, and that. It is written under
+another name and moved into place, so readers see all of it or nothing. The directory and its files must belong to this user and
+be writable by nobody else: their contents are run. Whatever is wrong with an entry, or with the directory, it is a miss. Nothing
+is ever deleted but what is named as an entry and begins as one.
 """
 
 from __future__ import annotations
@@ -12,18 +13,25 @@ import functools
 import hashlib
 import importlib.util
 import os
+import re
+import secrets
 import stat
 import sys
-import tempfile
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from leptonc import config
 
-MARK = b"LEPTONC\x01"
+MARK = b"LEPTONC\x02"
+OWNER = MARK[:-1]  # what the entries of every version begin with
 SUFFIX = ".code"
+ENTRY = re.compile(r"[0-9a-f]{64}\.code")
+PART = re.compile(r"[0-9a-f]{64}\.(\d{1,10})\.[0-9a-f]{16}\.part")  # of a writer: its process, and a random number
+PART_SECONDS = 3600.0  # a part as old as this, of a process that is not there, will not be finished
 MAX_BYTES = 512 * 1024 * 1024  # the oldest entries go when there are more
 PACKAGE = Path(__file__).parent
+HEAD = len(MARK) + 32
 
 
 def load(key: str) -> bytes | None:
@@ -32,43 +40,74 @@ def load(key: str) -> bytes | None:
     if directory is None:
         return None
     try:
-        fd = os.open(directory / (key + SUFFIX), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with os.fdopen(fd, "rb") as file:
-            if not _is_private(os.fstat(fd)) or not stat.S_ISREG(os.fstat(fd).st_mode):
+        with _opened(directory / (key + SUFFIX)) as fd:
+            status = os.fstat(fd)
+            # a sparse file of any length costs nothing to whoever left it there
+            if not _is_private(status) or status.st_size > MAX_BYTES or os.read(fd, len(MARK)) != MARK:
                 return None
-            data = file.read()
-            os.utime(fd)  # the time of the last use decides what goes first
-    except OSError:
+            os.lseek(fd, 0, os.SEEK_SET)
+            with open(fd, "rb", closefd=False) as file:
+                data = file.read(status.st_size)
+            with contextlib.suppress(OSError):
+                os.utime(fd)  # the time of the last use decides what goes first
+    except (OSError, MemoryError):
         return None
-    head = len(MARK) + 32
-    if len(data) < head or not data.startswith(MARK) or hashlib.sha256(data[head:]).digest() != data[len(MARK):head]:
-        return None
-    return data[head:]
+    return data[HEAD:] if data[len(MARK):HEAD] == _digest(key, data[HEAD:]) else None
 
 
 def store(key: str, data: bytes) -> None:
     """Keep ``data`` under ``key``; does nothing where that is not possible."""
+    if len(data) + HEAD > MAX_BYTES:
+        return
     directory = _directory(create=True)
     if directory is None:
         return
     try:
-        fd, name = tempfile.mkstemp(dir=directory, suffix=".part")
-        try:
-            with os.fdopen(fd, "wb") as file:
-                file.write(MARK + hashlib.sha256(data).digest() + data)
-            os.replace(name, directory / (key + SUFFIX))
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
-            raise
+        _write(directory, key, data)
         _make_room(directory)
-    except OSError as error:  # a full disk must not stop a training run
+    except (OSError, MemoryError) as error:  # a full disk must not stop a training run
         _explain(f"{directory}: {error}")
 
 
-def key_of(parts: Iterable[bytes]) -> str:
-    """A key that depends on every part, and on the compiler itself."""
-    hasher = hashlib.sha256(compiler_digest())
+def _write(directory: Path, key: str, data: bytes) -> None:
+    part = directory / f"{key}.{os.getpid()}.{secrets.token_hex(8)}.part"
+    try:
+        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(MARK + _digest(key, data) + data)
+        os.replace(part, directory / (key + SUFFIX))
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+        raise
+
+
+def _digest(key: str, data: bytes) -> bytes:
+    """Of an entry: one that was copied to another name is none."""
+    hasher = hashlib.sha256(key.encode() + b"\0")
+    hasher.update(data)
+    return hasher.digest()
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """A regular file, open for reading; OSError if it is a link, a FIFO (whose open would wait for a writer), a directory."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(f"{path} is no regular file")
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def key_of(parts: Iterable[bytes]) -> str | None:
+    """A key that depends on every part, and on the compiler itself; None if the compiler's source cannot be read now."""
+    try:
+        hasher = hashlib.sha256(compiler_digest())
+    except OSError as error:  # no free file descriptor
+        _explain(str(error))
+        return None
     for part in parts:
         hasher.update(len(part).to_bytes(8, "little") + part)
     return hasher.hexdigest()
@@ -111,18 +150,56 @@ def _is_private(status: os.stat_result) -> bool:
 
 
 def _make_room(directory: Path) -> None:
-    entries = []
-    for path in directory.iterdir():
-        with contextlib.suppress(OSError):  # another process may have removed it
-            status = path.stat()
-            entries.append((status.st_mtime_ns, status.st_size, path))
-    total = sum(size for _, size, _ in entries)
-    for _, size, path in sorted(entries):
+    """Delete the oldest entries beyond ``MAX_BYTES``, and what writers that died have left."""
+    entries, total = [], 0
+    for name, status in _files(directory):
+        if ENTRY.fullmatch(name):
+            entries.append((status.st_mtime_ns, status.st_size, name))
+            total += status.st_size
+        elif _is_left(name, status):
+            _delete(directory / name)
+    for _, size, name in sorted(entries):
         if total <= MAX_BYTES:
             return
-        with contextlib.suppress(OSError):
-            path.unlink()
-        total -= size
+        total -= size if _delete(directory / name) else 0
+
+
+def _files(directory: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """The regular files of this user."""
+    with os.scandir(directory) as found:
+        for item in found:
+            with contextlib.suppress(OSError):  # another process may have removed it
+                status = item.stat(follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
+                    yield item.name, status
+
+
+def _is_left(name: str, status: os.stat_result) -> bool:
+    """Whether a file is the unfinished entry of a process that is not there any more, nor was for a while: where processes of
+    several machines share a directory, one says nothing of the others'."""
+    found = PART.fullmatch(name)
+    if found is None or time.time() - status.st_mtime < PART_SECONDS:
+        return False
+    try:
+        os.kill(int(found[1]), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
+
+
+def _delete(path: Path) -> bool:
+    """Delete a file that begins as an entry, or is the beginning of one; returns whether it did."""
+    try:
+        with _opened(path) as fd:
+            begin = os.read(fd, len(OWNER))
+            if begin != OWNER and not (path.suffix == ".part" and OWNER.startswith(begin)):
+                return False
+        path.unlink()
+    except OSError:
+        return False
+    return True
 
 
 def _explain(why: str) -> None:

@@ -82,9 +82,17 @@ def cache_dir() -> Path:
     if not chosen.strip():
         raise LeptonError("LEPTONC_CACHE_DIR is empty, expected a directory; unset it for the default")
     path = Path(os.path.abspath(_expand_user("LEPTONC_CACHE_DIR", chosen)))
-    if path.exists() and not path.is_dir():
+    if _is_something_else(path):
         raise LeptonError(f"LEPTONC_CACHE_DIR={chosen!r} is not a directory")
     return path
+
+
+def _is_something_else(path: Path) -> bool:
+    """Whether there is a thing at ``path`` that is no directory. What cannot be looked at is for the cache to do without."""
+    try:
+        return path.exists() and not path.is_dir()
+    except OSError:  # too long a name, no permission
+        return False
 
 
 def _int_setting(name: str, low: int, high: int) -> int | None:

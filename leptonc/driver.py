@@ -5,20 +5,23 @@ The only module that sees passes, code generation and the runtime.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from leptonc import cache, config
 from leptonc.errors import CompileError
+from leptonc.exclusive import compiling
 from leptonc.ir.digest import digest
+from leptonc.ir.fingerprint import fingerprint
 from leptonc.ir.graph import Graph
 from leptonc.ir.kernel import Program
 from leptonc.ir.verify import verify_memory, verify_program
+from leptonc.lazy import cached_property
 from leptonc.passes.conv.staged_winograd import SpreadWinograd
 from leptonc.passes.conv.weightgrad import WinogradWeightGrad
 from leptonc.passes.conv.winograd import Winograd
@@ -46,8 +49,9 @@ from leptonc.passes.memory.donate import Donate
 from leptonc.passes.memory.order import OrderKernels
 from leptonc.passes.memory.plan import PlanMemory, memory_report
 from leptonc.runtime.code import Code, Slot, from_bytes, to_bytes
+from leptonc.runtime.elf import LoadedObject
 from leptonc.runtime.executable import Executable
-from leptonc.runtime.pool import install
+from leptonc.runtime.pool import SUPPORT_FUNCTIONS, install
 from leptonc.target import Target, host_target
 
 if TYPE_CHECKING:
@@ -221,19 +225,15 @@ class Compiled:
 
     @cached_property
     def module(self) -> Module:
-        from leptonc.codegen.step.module import emit_program
-
         verify_memory(self.program)  # a program may come from its text, or from fewer passes than all
-        return emit_program(self.program, self.target)
+        return _codegen().emit_program(self.program, self.target)
 
     @cached_property
     def code(self) -> Code:
         """The object with its interface; compiled now if it did not come from the cache."""
         if self._code is not None:
             return self._code
-        from leptonc.codegen.llvm.assemble import compile_object
-
-        return self._code_of(self.module, compile_object(self.module.text, self.target))
+        return self._code_of(self.module, _codegen().compile_object(self.module.text, self.target))
 
     def _code_of(self, module: Module, data: bytes) -> Code:
         program = self.program
@@ -248,11 +248,8 @@ class Compiled:
 
     def in_parts(self) -> tuple[Executable, Module]:
         """The program once more, each kernel callable on its own (``module.parts``): to measure them."""
-        from leptonc.codegen.llvm.assemble import compile_object
-        from leptonc.codegen.step.module import emit_program
-
-        module = emit_program(self.program, self.target, parts=True)
-        return Executable(self._code_of(module, compile_object(module.text, self.target))), module
+        module = _codegen().emit_program(self.program, self.target, parts=True)
+        return Executable(self._code_of(module, _codegen().compile_object(module.text, self.target))), module
 
     @cached_property
     def executable(self) -> Executable:
@@ -261,15 +258,11 @@ class Compiled:
 
     def step_text(self) -> str:
         """Units, barriers and memory of the step, each with the file that decided it."""
-        from leptonc.codegen.step.module import verified_step
-
-        return str(verified_step(self.program, self.target))
+        return str(_codegen().verified_step(self.program, self.target))
 
     def soil(self, byte: int) -> None:
         """Fills the memory that calls share with a byte: what is read before it is written then shows. After the first call."""
-        for memory in (self.executable._arena, self.executable._locals):
-            if memory is not None:
-                memory.view(np.uint8)[...] = byte
+        self.executable.soil(byte)
 
     def llvm_text(self) -> str:
         """The schedule in words, then the LLVM IR."""
@@ -277,9 +270,7 @@ class Compiled:
         return schedule + self.module.text
 
     def asm_text(self) -> str:
-        from leptonc.codegen.llvm.assemble import compile_asm
-
-        return compile_asm(self.module.text, self.target)
+        return str(_codegen().compile_asm(self.module.text, self.target))
 
     def memory_analysis(self) -> MemoryAnalysis:
         """What a call keeps in memory."""
@@ -291,6 +282,19 @@ class Compiled:
         donated = sum(b.type.nbytes for b in program.buffers if b.donated is not None)
         rows = tuple((name, str(b.type), first, last) for name, b, first, last in memory_report(program))
         return MemoryAnalysis(total("input"), total("output"), donated, total("constant"), self.code.arena_bytes, rows)
+
+
+@functools.cache
+def _codegen() -> Any:
+    """Code generation, which is imported when there is something to generate: a program from the cache needs none of it.
+
+    Raises CompileError if its files cannot be read now."""
+    try:
+        with compiling():
+            from leptonc.codegen import entry
+    except OSError as error:
+        raise CompileError(f"code generation could not be loaded: {error}") from None
+    return entry
 
 
 def compile_program(program: Program, target: Target | None = None, options: Options = Options()) -> Compiled:
@@ -317,8 +321,27 @@ def check(graph: Graph, donated: dict[int, int], validator: Validator) -> None:
 def compile_graph(graph: Graph, donated: dict[int, int]) -> Compiled:
     """Native code of a traced graph for this machine, from the cache if it is there; see ``lower`` for ``donated``."""
     target = host_target()
-    key = cache.key_of([digest(graph), repr(sorted(donated.items())).encode(), repr(target).encode(), np.__version__.encode()])
-    return _kept(key, lambda: lower(optimize(graph), donated), target)
+    key = _key(graph, target, repr(sorted(donated.items())))
+    return _kept(key, lambda: lower(optimize(graph), donated), target, lambda code: _serves(code, graph, donated))
+
+
+def _key(graph: Graph, target: Target, *texts: str) -> str | None:
+    """The cache's key of a graph's code; None if what some op of it does cannot be told in bytes."""
+    meaning = fingerprint(graph)
+    if meaning is None:
+        return None
+    return cache.key_of([digest(graph), meaning, *(text.encode() for text in (repr(target), np.__version__, *texts))])
+
+
+def _serves(code: Code, graph: Graph, donated: dict[int, int]) -> bool:
+    """Whether code takes and gives what the graph does."""
+    def types(slots: Sequence[Slot]) -> list[tuple[Any, Any]]:
+        return [(slot.shape, slot.dtype) for slot in slots]
+
+    return (types(code.inputs) == [(t.shape, t.dtype.numpy) for t in graph.input_types]
+            and types(code.outputs) == [(t.shape, t.dtype.numpy) for t in graph.output_types]
+            and {n: slot.donated for n, slot in enumerate(code.outputs) if slot.donated is not None} == donated
+            and {n for n, slot in enumerate(code.inputs) if slot.donated} == set(donated.values()))
 
 
 @dataclass(frozen=True)
@@ -343,30 +366,34 @@ def compile_frozen(graph: Graph, frozen: int) -> FrozenCode:
         return lower_frozen(optimize(behind), known)
 
     def part(name: str, program: Callable[[], Program]) -> Compiled:
-        texts = [f"{name} {known}", repr(target), np.__version__]
-        return _kept(cache.key_of([digest(behind), *(text.encode() for text in texts)]), program, target)
+        return _kept(_key(behind, target, f"{name} {known}"), program, target)
 
     return FrozenCode(compile_graph(compute, {}), part("prepare", lambda: programs()[0]), part("step", lambda: programs()[1]))
 
 
-def _kept(key: str, program: Callable[[], Program], target: Target) -> Compiled:
-    """A program's code from the cache, or compiled and put there."""
-    found = None if config.validating() else _from_cache(key, program, target)
+def _kept(key: str | None, program: Callable[[], Program], target: Target,
+          serves: Callable[[Code], bool] = lambda code: True) -> Compiled:
+    """A program's code from the cache, or compiled and put there; without a key, compiled."""
+    found = None if key is None or config.validating() else _from_cache(key, program, target, serves)
     if found is None:
         found = compile_program(program(), target)
-        cache.store(key, to_bytes(found.code))
+        if key is not None:
+            with contextlib.suppress(MemoryError):  # to keep it is a favour
+                cache.store(key, to_bytes(found.code))
     return found
 
 
-def _from_cache(key: str, program: Callable[[], Program], target: Target) -> Compiled | None:
-    """What the cache has, loaded; None if it has nothing, or nothing that can be read."""
+def _from_cache(key: str, program: Callable[[], Program], target: Target, serves: Callable[[Code], bool]) -> Compiled | None:
+    """What the cache has, loaded; None if it has nothing, or nothing that can be read and serves."""
     data = cache.load(key)
     if data is None:
         return None
     try:
         compiled = Compiled(program, target, from_bytes(data))
+        if not serves(compiled.code):
+            return None
         _ = compiled.executable
-    except (ValueError, KeyError, TypeError, CompileError):
+    except (ValueError, CompileError):
         return None
     return compiled
 
@@ -384,21 +411,29 @@ def emit(program: Program, stage: str) -> str:
     return {"step": compiled.step_text, "llvm": compiled.llvm_text, "asm": compiled.asm_text}[stage]()
 
 
-def _pool_code() -> bytes:
-    """The thread pool's object, from the cache if it is there."""
+def _pool_object() -> LoadedObject:
+    """The thread pool's code, from the cache if what is there can be loaded."""
     target = host_target()
     key = cache.key_of([b"pool", repr(target).encode()])
-    data = cache.load(key)
-    if data is None:
-        from leptonc.codegen.llvm.assemble import compile_object
-        from leptonc.codegen.support.threads import support_module
+    try:
+        return _loaded_support((key and cache.load(key)) or b"")
+    except (ValueError, CompileError):
+        code = _codegen().compile_object(_codegen().support_module(target), target)
+        data = to_bytes(Code(code, SUPPORT_FUNCTIONS[0], (), ()))
+        if key is not None:
+            cache.store(key, data)
+        return _loaded_support(data)
 
-        data = compile_object(support_module(target), target)
-        cache.store(key, data)
-    return data
+
+def _loaded_support(data: bytes) -> LoadedObject:
+    """Raises ValueError or CompileError unless all that is asked of it later is there."""
+    loaded = LoadedObject(from_bytes(data).data)
+    for name in SUPPORT_FUNCTIONS:
+        loaded.address(name)
+    return loaded
 
 
-install(_pool_code)
+install(_pool_object)
 
 __all__ = [
     "GRAPH_PASSES", "PROGRAM_PASSES", "Compiled", "MemoryAnalysis", "Options",

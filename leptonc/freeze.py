@@ -7,7 +7,6 @@ a jitted function makes anew at every call.
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,13 +17,15 @@ from leptonc import driver, tree
 from leptonc.eager import jit_disabled
 from leptonc.errors import ArgumentError, LeptonError, TracerError, describe
 from leptonc.jit import Jitted, jit
+from leptonc.lazy import cached_property
 from leptonc.memory import copied
+from leptonc.programs import Programs
 from leptonc.promotion import PYTHON_SCALARS
 from leptonc.public import hide_own_frames
 from leptonc.signature import argument_names, as_leaf, leaf_key
 from leptonc.stages import Shortcut
 from leptonc.trace import Tracer, function_name, tracing
-from leptonc.treecode import builder, flattener
+from leptonc.treecode import Flattener, builder, flattener
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,16 @@ class _Program:
     executable: driver.Executable
     held: list[np.ndarray]
     build: Callable[[Sequence[Any]], Any]
+    flatten: Flattener | None
+
+    @cached_property
+    def shortcut(self) -> Shortcut | None:
+        """The short way for calls with arrays; None if there are Python scalars among the arguments."""
+        return None if self.flatten is None else Shortcut(self.flatten, self.exact, self.build)
+
+    def rest(self) -> None:
+        """Give back the memory of intermediates; the next call takes it anew."""
+        self.executable.rest()
 
     def exact(self, leaves: Sequence[Any]) -> list[np.ndarray] | None:
         return self.executable.call_exact([*leaves, *self.held])
@@ -54,9 +65,8 @@ class Frozen:
         names = argument_names(jitted.function, treedef)
         self._leaves = [_own(leaf, path, self._name) for leaf, path in zip(leaves, names, strict=True)]
         self._args: tuple[Any, ...] = tree.unflatten(treedef, self._leaves)[0]
-        self._programs: dict[Any, tuple[_Program, Shortcut | None]] = {}
+        self._programs: Programs[_Program] = Programs()
         self._shortcut: Shortcut | None = None  # of the program that ran last
-        self._lock = threading.RLock()
 
     def __call__(self, *args: Any) -> Any:
         """The function of the frozen arguments and these. Raises what the jitted function raises."""
@@ -73,19 +83,16 @@ class Frozen:
             leaves = [leaf if type(leaf) in PYTHON_SCALARS else as_leaf(leaf, path, self._name)
                       for leaf, path in zip(leaves, names)]
             key = treedef, tuple(leaf_key(leaf, path, self._name) for leaf, path in zip(leaves, names))
-            program, self._shortcut = self._program(key, args)
-            return program(leaves)
+            program = self._programs.find(key, lambda: self._compiled(key, leaves))
+            result = program(leaves)
+            self._shortcut = program.shortcut
+            return result
         except Exception as error:
             hide_own_frames(error)
             raise
 
-    def _program(self, key: Any, args: tuple[Any, ...]) -> tuple[_Program, Shortcut | None]:
-        with self._lock:
-            if key not in self._programs:
-                self._programs[key] = self._compiled(key, args)
-            return self._programs[key]
-
-    def _compiled(self, key: Any, args: tuple[Any, ...]) -> tuple[_Program, Shortcut | None]:
+    def _compiled(self, key: Any, leaves: list[Any]) -> _Program:
+        args = tree.unflatten(key[0], leaves)
         traced = self._jitted.trace(*self._args, *args)
         code = driver.compile_frozen(traced.graph, len(self._leaves))
         held = dict(zip(traced.interface.signature.names, map(np.asarray, self._leaves)))
@@ -94,9 +101,8 @@ class Frozen:
             held |= {f"{name} {n}": array for n, array in enumerate(results)}
         executable, count = code.step.executable, len(key[1])
         taken = [held[slot.name] for slot in executable.inputs[count:]]
-        program = _Program(executable, taken, builder(traced.interface.out_tree))
         weak = any(weak for _, _, weak in key[1])
-        return program, None if weak else Shortcut(flattener(key[0]), program.exact, program.build)
+        return _Program(executable, taken, builder(traced.interface.out_tree), None if weak else flattener(key[0]))
 
     def __repr__(self) -> str:
         return f"<frozen {self._name}>"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import sys
-import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
 from types import MethodType
 from typing import Any
@@ -17,6 +18,7 @@ from leptonc import config, tree
 from leptonc.eager import argument, eager_call, jit_disabled
 from leptonc.errors import ArgumentError, LeptonError, TracerError, describe
 from leptonc.frames import users_line
+from leptonc.programs import PROGRAMS_KEPT, Programs
 from leptonc.promotion import PYTHON_SCALARS, SUPPORTED
 from leptonc.public import hide_own_frames, public
 from leptonc.signature import (
@@ -38,6 +40,8 @@ _jitted: weakref.WeakSet[Jitted] = weakref.WeakSet()
 class Jitted:
     """A function that compiles for each new signature it is called with: structure, shapes, dtypes, static values.
 
+    It keeps the ``PROGRAMS_KEPT`` programs that were called last, and the memory of their intermediates for fewer. Calls from
+    several threads run side by side; who gives one array away in two of them at once must see to it that they take turns.
     ``example_args`` is what it can be traced with for inspection, if anything was given.
     """
 
@@ -47,11 +51,11 @@ class Jitted:
         self.options = options
         self.example_args = example_args
         self._name = function_name(f)
-        self._cache: dict[Any, Compiled] = {}
-        self._names: dict[tree.TreeDef, list[str]] = {}
-        self._signatures: list[Signature] = []
-        self._lock = threading.RLock()
+        self._programs: Programs[Compiled] = Programs()
+        self._compiles: deque[tuple[int, Signature]] = deque(maxlen=PROGRAMS_KEPT)
+        self._numbers = itertools.count()
         self._last_treedef: tree.TreeDef | None = None
+        self._last_names: tuple[tree.TreeDef | None, list[str]] = (None, [])
         self._shortcut: Shortcut | None = None  # of the program that ran last
         _jitted.add(self)
 
@@ -71,8 +75,9 @@ class Jitted:
             if plainly:
                 return self._call_plainly(args, kwargs, dynamic)
             compiled, leaves = self._find(args, kwargs, dynamic, static)
+            result = compiled.run([np.asarray(leaf) for leaf in leaves])
             self._shortcut = compiled.shortcut
-            return compiled.run([np.asarray(leaf) for leaf in leaves])
+            return result
         except Exception as error:
             hide_own_frames(error)
             raise
@@ -86,9 +91,7 @@ class Jitted:
         leaves, treedef = self._flattened(dynamic)
         leaves = self._concrete(leaves, treedef)
         key = (treedef, tuple([_key(leaf) for leaf in leaves]), static)
-        compiled = self._cache.get(key)
-        if compiled is None:
-            compiled = self._compile(key, args, kwargs)
+        compiled = self._programs.find(key, lambda: self._compile(leaves, treedef, static, args, kwargs))
         self._last_treedef = treedef
         return compiled, leaves
 
@@ -105,7 +108,10 @@ class Jitted:
     def trace(self, *args: Any, **kwargs: Any) -> Traced:
         """The function traced for these arguments, which may be ShapeDtypeStructs; static ones are given as usual."""
         dynamic, static = self.options.split(args, kwargs, self._name)
-        leaves, treedef = tree.flatten(dynamic)
+        return self._traced(*tree.flatten(dynamic), static, args, kwargs)
+
+    def _traced(self, leaves: list[Any], treedef: tree.TreeDef, static: tuple[Any, ...], args: Sequence[Any],
+                kwargs: dict[str, Any]) -> Traced:
         names = argument_names(self.function, treedef)
         keys = tuple(leaf_key(leaf, path, self._name) for leaf, path in zip(leaves, names))
         roots = tuple(position_names(self.function, len(args)))
@@ -131,12 +137,12 @@ class Jitted:
     @public
     def explain(self) -> str:
         """What differed at each compile after the first."""
-        return explain(self._name, self._signatures)
+        return explain(self._name, list(self._compiles))
 
     @property
     def compiles(self) -> int:
         """How many programs were compiled so far."""
-        return len(self._signatures)
+        return self._compiles[-1][0] + 1 if self._compiles else 0
 
     def __repr__(self) -> str:
         return f"<jitted {self._name}>"
@@ -145,9 +151,10 @@ class Jitted:
         """The leaves as arrays of supported dtypes, Python scalars (in range) and tracers left as they are."""
         if all(type(leaf) is np.ndarray and leaf.dtype in SUPPORTED for leaf in leaves):
             return leaves
-        names = self._names.get(treedef)
-        if names is None:
-            names = self._names[treedef] = argument_names(self.function, treedef)
+        known, names = self._last_names
+        if known != treedef:
+            names = argument_names(self.function, treedef)
+            self._last_names = treedef, names
         return [leaf if self._is_ready(leaf, path) else as_leaf(leaf, path, self._name)
                 for leaf, path in zip(leaves, names)]
 
@@ -166,17 +173,15 @@ class Jitted:
 
         return on_leaves
 
-    def _compile(self, key: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Compiled:
-        with self._lock:
-            if key not in self._cache:  # else another thread has made it meanwhile
-                start = time.perf_counter()
-                compiled = self.trace(*args, **kwargs).compile()
-                _print_stages(self._name, compiled, time.perf_counter() - start)
-                self._signatures.append(compiled.interface.signature)
-                self._cache[key] = compiled
-                if config.debug_level() >= 1 and len(self._signatures) > 1:
-                    print(explain(self._name, self._signatures, len(self._signatures) - 1), file=sys.stderr)
-            return self._cache[key]
+    def _compile(self, leaves: list[Any], treedef: tree.TreeDef, static: tuple[Any, ...], args: Sequence[Any],
+                 kwargs: dict[str, Any]) -> Compiled:
+        start = time.perf_counter()
+        compiled = self._traced(leaves, treedef, static, args, kwargs).compile()
+        _print_stages(self._name, compiled, time.perf_counter() - start)
+        self._compiles.append((next(self._numbers), compiled.interface.signature))
+        if config.debug_level() >= 1 and len(self._compiles) > 1:
+            print(explain(self._name, list(self._compiles), 1), file=sys.stderr)
+        return compiled
 
     def _call_plainly(self, args: Sequence[Any], kwargs: dict[str, Any], dynamic: Any) -> Any:
         """Call the function itself; concrete results become arrays of their own, as compiled code returns them."""
@@ -227,7 +232,9 @@ def jit(f: Callable[..., Any] | None = None, *, static_argnums: int | Sequence[i
     Arguments are trees of arrays and Python scalars, except those of ``static_argnums`` / ``static_argnames``, which
     are hashable and compiled for by value. Arrays of ``donate_argnums`` / ``donate_argnames`` are given away: results of equal
     type are written into them. ``example_args`` is a tuple of arrays or ShapeDtypeStructs, or a function returning it, that
-    ``leptonc dump`` traces with. Raises LeptonError for positions or names that ``f`` does not have.
+    ``leptonc dump`` traces with. The 256 programs that were called last are kept, and of 16 of them the memory of intermediates;
+    one that is needed again is compiled, or found on disk, anew. Raises LeptonError for positions or names that ``f`` does not
+    have.
     """
     if f is None:
         return functools.partial(jit, static_argnums=static_argnums, static_argnames=static_argnames,

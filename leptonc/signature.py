@@ -53,7 +53,7 @@ def leaf_type(leaf: Any, name: str, function: str) -> TensorType:
     if isinstance(leaf, Tracer):
         return leaf.type
     dtype, shape = getattr(leaf, "dtype", None), getattr(leaf, "shape", None)
-    if dtype is None or shape is None:
+    if dtype is None or shape is None or (not isinstance(leaf, np.ndarray | np.generic) and is_array_like(leaf)):
         array = as_leaf(leaf, name, function)
         dtype, shape = array.dtype, array.shape
     return TensorType(tuple(shape), dtype_of(numpy_dtype(dtype, f"{function}: {name}")))
@@ -66,10 +66,29 @@ def as_leaf(leaf: Any, name: str, function: str) -> np.ndarray:
     if isinstance(leaf, Tracer):
         raise leaked(leaf)
     # np.asarray would make an array of anything, lists of its items included; only scalars and arrays are meant.
-    if isinstance(leaf, np.ndarray | np.generic | bool | int | float | complex) or hasattr(leaf, "__array__"):
+    if isinstance(leaf, np.ndarray | np.generic | bool | int | float | complex):
         return asarray(leaf, f"{function}: {name}")
+    if is_array_like(leaf):
+        return asarray(_converted(leaf, name, function), f"{function}: {name}")
     reason = f"{name} is {leaf!r:.60} of type {type(leaf).__name__}, not an array"
     raise op_error(function, reason, {}, "make the argument static (static_argnames)", DtypeError)
+
+
+ARRAY_PROTOCOLS = ("__array__", "__array_interface__", "__array_struct__", "__dlpack__")
+
+
+def is_array_like(leaf: Any) -> bool:
+    """Whether another library's object says that it is an array: a tensor of PyTorch, an array of JAX. A class only describes."""
+    return not isinstance(leaf, type) and any(hasattr(leaf, name) for name in ARRAY_PROTOCOLS)
+
+
+def _converted(leaf: Any, name: str, function: str) -> np.ndarray:
+    """Another library's array as NumPy's, sharing memory where it can. Raises DtypeError with the reason if it refuses."""
+    try:
+        return np.asarray(leaf) if any(hasattr(leaf, n) for n in ARRAY_PROTOCOLS[:3]) else np.from_dlpack(leaf)
+    except Exception as error:  # whatever that library raises: it wants a gradient, lies on another device, is a bfloat16
+        reason = f"{name} is a {type(leaf).__module__}.{type(leaf).__name__} that does not convert to a NumPy array: {error}"
+        raise op_error(function, reason, {}, kind=DtypeError) from error
 
 
 LeafKey = tuple[tuple[int, ...], np.dtype, bool]
@@ -244,15 +263,17 @@ def _structure_difference(old: Signature, new: Signature) -> str:
     return f"structure of keyword arguments: {tree.difference(kwargs, new_kwargs)}"
 
 
-def explain(name: str, signatures: Sequence[Signature], first: int = 1) -> str:
-    """A line for each compile from number ``first`` on (0 is the first): what differs from the nearest earlier one."""
-    lines = [f"{name}: compiled {len(signatures)} times"]
-    for number in range(max(first, 1), len(signatures)):
-        new = signatures[number]
-        changes = [old.differences(new) for old in signatures[:number]]
-        nearest = min(range(number), key=lambda i: _distance(signatures[i], new, changes[i]))
+def explain(name: str, compiles: Sequence[tuple[int, Signature]], last: int | None = None) -> str:
+    """A line for each compile but the first that is known, or for the ``last`` ones: what differs from the nearest earlier one.
+
+    ``compiles`` are (number, signature), in order; number 0 is the first compile there was."""
+    lines = [f"{name}: compiled {compiles[-1][0] + 1 if compiles else 0} times"]
+    for place in range(1 if last is None else max(len(compiles) - last, 1), len(compiles)):
+        number, new = compiles[place]
+        changes = [old.differences(new) for _, old in compiles[:place]]
+        nearest = min(range(place), key=lambda i: _distance(compiles[i][1], new, changes[i]))
         where = f" ({new.line})" if new.line else ""
-        lines.append(f"  #{number + 1}{where}, nearest #{nearest + 1}: {'; '.join(changes[nearest])}")
+        lines.append(f"  #{number + 1}{where}, nearest #{compiles[nearest][0] + 1}: {'; '.join(changes[nearest])}")
     return "\n".join(lines)
 
 

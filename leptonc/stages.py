@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from leptonc import driver, tree
 from leptonc.errors import DonationError, DtypeError, LeptonError, ShapeError, TreeError
 from leptonc.ir.graph import Graph
 from leptonc.ir.kernel import Program
+from leptonc.lazy import cached_property
 from leptonc.public import public_methods
 from leptonc.signature import Signature, as_leaf, key_text, leaf_key
 from leptonc.treecode import Builder, Flattener, builder, flattener
@@ -176,6 +176,10 @@ class Compiled:
         if signature.static or any(weak for _, _, weak in signature.leaves):
             return None
         return Shortcut(flattener(signature.treedef), self.executable.executable.call_exact, builder(self.interface.out_tree))
+
+    def rest(self) -> None:
+        """Give back the memory of intermediates; the next call takes it anew."""
+        self.executable.executable.rest()
 
     def as_text(self, stage: str = "llvm") -> str:
         """The text of stage "traced", "optimized", "kernels", "step", "llvm" or "asm"."""

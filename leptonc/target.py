@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from leptonc.errors import LeptonError
+from leptonc.errors import CompileError, LeptonError
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ AVX2 = Target("avx2", "haswell", "+avx2,+fma", _ELF_X86, 32, 6, 2)
 AVX512 = Target("avx512", "skylake-avx512", "+avx512f,+avx512bw,+avx512dq,+avx512vl,+fma,-prefer-256-bit", _ELF_X86,
                 64, 14, 2, l2_bytes=1024 * 1024, compress=True, permute=True, registers=32)
 
+PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR)  # a file may be opened again when there is room
+
 # Virtual machines report anything; and a larger cache than these is shared with someone
 L1_RANGE, L2_RANGE = (16 << 10, 128 << 10), (256 << 10, 4 << 20)
 
@@ -68,11 +71,14 @@ def host_target() -> Target:
 
 @functools.cache
 def _measured() -> Target:
-    """What the operating system says of this machine."""
-    flags = _cpu_flags()
+    """What the operating system says of this machine. Raises CompileError if it says nothing now and may later: what is found once
+    holds for the whole process."""
+    try:
+        flags, sizes = _cpu_flags(), _cache_sizes()
+    except OSError as error:
+        raise CompileError(f"nothing is known of this machine's CPU: {error}") from None
     wide = {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= flags
     target = AVX512 if wide else AVX2 if {"avx2", "fma"} <= flags else SSE
-    sizes = _cache_sizes()
     l1, l2 = sizes.get(1, target.l1_bytes), sizes.get(2, target.l2_bytes)
     return replace(target, l1_bytes=min(max(l1, L1_RANGE[0]), L1_RANGE[1]), l2_bytes=min(max(l2, L2_RANGE[0]), L2_RANGE[1]))
 
@@ -83,7 +89,9 @@ def _cache_sizes() -> dict[int, int]:
     for directory in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
         try:
             level, kind, size = ((directory / name).read_text().strip() for name in ("level", "type", "size"))
-        except OSError:
+        except OSError as error:
+            if error.errno in PASSING:
+                raise
             continue
         if kind in ("Data", "Unified") and size.endswith("K") and size[:-1].isdigit():
             found[int(level)] = int(size[:-1]) << 10
@@ -96,6 +104,7 @@ def _cpu_flags() -> frozenset[str]:
             for line in file:
                 if line.startswith("flags"):
                     return frozenset(line.split(":", 1)[1].split())
-    except OSError:  # not Linux: the baseline of x86-64-v3 machines is assumed by whoever asks for it
-        pass
+    except OSError as error:  # not Linux: the baseline of x86-64-v3 machines is assumed by whoever asks for it
+        if error.errno in PASSING:
+            raise
     return frozenset()

@@ -6,12 +6,12 @@ there becomes an extra input (closure conversion), to be passed again where the 
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import inspect
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -28,39 +28,33 @@ from leptonc.ir.value import Value
 from leptonc.promotion import asarray, is_weak, numpy_dtype, result_dtype
 from leptonc.tracer import Tracer
 
+Result = TypeVar("Result")
+
 _FORMULA_SIZE = 16  # smaller constants are cheaper as data than as a node
 
-_local = threading.local()
-
-
-def _stack() -> list[Trace]:
-    """The traces of this thread, the innermost last."""
-    try:
-        return _local.stack
-    except AttributeError:
-        _local.stack = []
-        return _local.stack
+# The traces of this thread, the innermost last. Each runs in a context of its own, which ends with it however it ends: a list would
+# keep a trace whose last line was interrupted, and the thread would trace for ever.
+_stack: contextvars.ContextVar[tuple[Trace, ...]] = contextvars.ContextVar("traces", default=())
 
 
 def tracing() -> bool:
     """Whether this thread is inside a trace."""
-    return bool(_stack())
+    return bool(_stack.get())
 
 
 class Trace:
-    """One function being traced: a graph under construction, on its thread's stack while entered."""
+    """One function being traced: a graph under construction, on its thread's stack while ``run`` runs."""
 
     def __init__(self, name: str):
         self.name = name
         self.builder = Builder(name, users_line)
         self.captured: dict[int, tuple[Tracer, Value]] = {}  # by id of the outer tracer, which the entry keeps alive
 
-    def __enter__(self) -> Trace:
-        _stack().append(self)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        _stack().pop()
+    def run(self, function: Callable[[], Result]) -> Result:
+        """The result of ``function``, called inside this trace."""
+        context = contextvars.copy_context()
+        context.run(_stack.set, (*_stack.get(), self))
+        return context.run(function)
 
     def tracer(self, value: Value, loc: Loc | None, weak: bool = False, label: str = "") -> Tracer:
         return Tracer(self, value, loc, weak, label)
@@ -71,7 +65,7 @@ class Trace:
             return self.constant(asarray(x, "operand"))
         if x.trace is self:
             return x.value
-        if x.trace not in _stack():
+        if x.trace not in _stack.get():
             raise leaked(x)
         return self._capture(x)
 
@@ -127,7 +121,7 @@ def current_trace(*args: Any) -> Trace | None:
     tracers = [x for x in args if isinstance(x, Tracer)]
     if not tracers:
         return None
-    stack = _stack()
+    stack = _stack.get()
     for x in tracers:
         if x.trace not in stack:
             raise leaked(x)
@@ -242,14 +236,17 @@ def trace_to_graph(fn: Callable[..., Any], types: Sequence[TensorType], name: st
     """
     name = name or function_name(fn)
     names = list(input_names) or [""] * len(types)
+    flags = list(weak) or [False] * len(types)
     trace = Trace(name)
-    with trace:
+
+    def record() -> tuple[list[tuple[str, Any]], tree.TreeDef, list[Value]]:
         line = definition_line(fn)
-        flags = list(weak) or [False] * len(types)
         inputs = [trace.tracer(trace.builder.input(t, n), line, w, n or "argument")
                   for t, n, w in zip(types, names, flags, strict=True)]
         leaves, out_tree = tree.flatten_with_path(fn(*inputs))
-        outputs = [_output(trace, path, leaf) for path, leaf in leaves]
+        return leaves, out_tree, [_output(trace, path, leaf) for path, leaf in leaves]
+
+    leaves, out_tree, outputs = trace.run(record)
     captured = tuple(outer for outer, _ in trace.captured.values())
     return ClosedGraph(trace.builder.finish(outputs), captured, out_tree, tuple(is_weak(x) for _, x in leaves))
 

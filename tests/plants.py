@@ -215,9 +215,9 @@ GATE_ONLY = (
     Plant("vjp-take-inside", INDEXING, "return get_op(\"scatter_add\")(full(x.type, 0), inside, g, axis=attrs[\"axis\"]), None",
           "return get_op(\"scatter_add\")(full(x.type, 0), wrapped, g, axis=attrs[\"axis\"]), None", "", "",
           "the gradient of a clamped index dropped", "tests/ops"),
-    Plant("key-target", "driver.py", "repr(sorted(donated.items())).encode(), repr(target).encode(),", "repr(sorted(donated.items())).encode(),",
+    Plant("key-target", "driver.py", "for text in (repr(target), np.__version__, *texts)", "for text in (np.__version__, *texts)",
           "", "", "the target left out of a cache key", "tests/test_cache.py"),
-    Plant("key-donated", "driver.py", "key = cache.key_of([digest(graph), repr(sorted(donated.items())).encode(),", "key = cache.key_of([digest(graph),",
+    Plant("key-donated", "driver.py", "key = _key(graph, target, repr(sorted(donated.items())))", "key = _key(graph, target)",
           "", "", "the donations left out of a cache key", "tests/test_cache.py"),
     Plant("saturating-cast", "ir/scalar.py", "nan=0.0, posinf=np.inf", "nan=1.0, posinf=np.inf", "", "", "NaN to an integer", "tests/ops"),
 )

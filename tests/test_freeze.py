@@ -36,7 +36,7 @@ def images(rng: np.random.Generator, batch: int = 4, size: int = 8) -> np.ndarra
 
 
 def steps(frozen: Frozen) -> list[driver.Executable]:
-    return [program.executable for program, _ in frozen._programs.values()]
+    return [program.executable for program in frozen._programs.values()]
 
 
 def test_the_same_results(rng):

@@ -13,7 +13,7 @@ ROOT = Path(leptonc.__file__).parent
 
 # What a part may import of the others. The rest of the package (trace, jit, numpy, nn ...) is "api".
 ALLOWED = {
-    "leaf": set[str](),  # errors, frames, public, config, target, abi, cache, memory ...
+    "leaf": set[str](),  # those of LEAVES
     "tree": {"leaf"},
     "ir": {"leaf"},
     "validation": {"leaf", "ir"},
@@ -28,7 +28,8 @@ ALLOWED = {
     "cli": {"leaf", "tree", "ir", "validation", "driver", "api", "front", "top", "bench"},
     "bench": {"leaf", "tree", "ir", "codegen", "runtime", "driver", "api", "front", "top"},
 }
-LEAVES = {"errors", "frames", "public", "substitutes", "config", "cpus", "target", "abi", "cache", "memory"}
+LEAVES = {"errors", "frames", "public", "substitutes", "config", "cpus", "target", "abi", "cache", "memory",
+          "lazy", "exclusive", "programs"}
 PARTS = {"ir", "validation", "ops", "passes", "codegen", "runtime", "driver", "tree", "cli", "bench"}
 PEERS = {"torch", "onnx", "onnxruntime", "jax", "tensorflow", "matplotlib"}
 FRONT = {"numpy", "lax", "scan", "nn", "optim", "random"}
@@ -142,3 +143,20 @@ def test_function_level_imports_are_the_ones_allowed():
             or (part_of(module) == "bench" and name.split(".")[0] in PEERS)
         )
         assert allowed, f"{module} imports {name} in a function"
+
+
+def test_lazy_attributes_have_no_lock():
+    """``functools.cached_property`` of Python 3.11 locks all instances of a class, across a fork as well."""
+    users = {m for m, tree in modules() for n in ast.walk(tree) for name in imported(n) if name == "functools.cached_property"}
+    attributes = {m for m, tree in modules() for n in ast.walk(tree)
+                  if isinstance(n, ast.Attribute) and n.attr == "cached_property"}
+    assert users | attributes <= {"leptonc.lazy"}
+
+
+def test_no_lock_is_held_in_python():
+    """A lock that an exception, a signal handler or a fork leaves locked hangs a process: see ``leptonc.exclusive``."""
+    locks = {"Lock", "RLock", "Condition", "Semaphore", "Event", "allocate_lock"}
+    found = {m for m, tree in modules() for n in ast.walk(tree)
+             if isinstance(n, ast.Attribute) and n.attr in locks and isinstance(n.value, ast.Name)
+             and n.value.id in ("threading", "_thread", "multiprocessing")}
+    assert not found

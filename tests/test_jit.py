@@ -1,13 +1,17 @@
 """jit: signatures and the cache, static and donated arguments, stages, nesting, explain_recompiles."""
 
+import gc
 import threading
-from collections import namedtuple
+import weakref
+from collections import deque, namedtuple
 
 import numpy as np
 import pytest
 
 import leptonc
+from leptonc import programs
 from leptonc.errors import DonationError, DtypeError, LeptonError, ShapeError, TracerError, TreeError
+from leptonc.jit import Jitted
 from leptonc.trace import bind
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -408,6 +412,133 @@ def test_examples():
     assert leptonc.jit(lambda x, n: x, example_args=lambda: given).examples() == given
     with pytest.raises(LeptonError, match="lambda has no example arguments; fix"):
         leptonc.jit(lambda x: x).examples()
+
+
+class Foreign:
+    """Another library's array, which has one of the protocols."""
+
+    def __init__(self, array, protocol, dtype="their.float32"):
+        self._array = array
+        self.shape, self.dtype = array.shape, dtype  # as PyTorch's: no dtype of NumPy's
+        if protocol == "__array_interface__":
+            self.__array_interface__ = array.__array_interface__
+        elif protocol == "__array_struct__":
+            self.__array_struct__ = array.__array_struct__
+
+
+class WithArray(Foreign):
+    def __array__(self, dtype=None, copy=None):
+        return self._array if dtype is None else self._array.astype(dtype)
+
+
+class WithDlpack(Foreign):
+    def __dlpack__(self, **options):
+        return self._array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self._array.__dlpack_device__()
+
+
+FOREIGN = [lambda a: WithArray(a, ""), lambda a: WithDlpack(a, ""), lambda a: Foreign(a, "__array_interface__"),
+           lambda a: Foreign(a, "__array_struct__")]
+
+
+@pytest.mark.parametrize("foreign", FOREIGN, ids=["__array__", "__dlpack__", "__array_interface__", "__array_struct__"])
+def test_other_libraries_arrays_are_taken_whatever_came_first(foreign):
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    f = leptonc.jit(lambda tree, n: tree["x"] * n)
+    for _ in range(2):
+        np.testing.assert_array_equal(f({"x": foreign(x)}, 2.0), x * 2)
+    np.testing.assert_array_equal(f({"x": x}, 2.0), x * 2)
+    assert f.compiles == 1 and f({"x": foreign(x)}, 2.0).dtype == np.float32
+    np.testing.assert_array_equal(leptonc.jit(leptonc.grad(lambda x: (x * x).sum()))(foreign(x)), 2 * x)
+    np.testing.assert_array_equal(leptonc.freeze(lambda w, x: w * x, foreign(x))(foreign(x)), x * x)
+    step = leptonc.jit(lambda p: p + 1, donate_argnums=0)
+    given = x.copy()
+    assert np.shares_memory(step(foreign(given)), given)
+
+
+def test_an_array_that_does_not_convert_says_why():
+    class Gradient(Foreign):
+        def __array__(self, dtype=None, copy=None):
+            raise RuntimeError("call detach() first")
+
+    with pytest.raises(DtypeError, match=r"x is a .*Gradient that does not convert .*detach"):
+        leptonc.jit(lambda x: x + 1)(Gradient(np.ones(3), ""))
+
+
+def test_a_function_keeps_so_many_programs(monkeypatch):
+    monkeypatch.setattr(programs, "PROGRAMS_KEPT", 4)
+    monkeypatch.setattr(programs, "ARENAS_KEPT", 2)
+    f = leptonc.jit(lambda x: (x @ x.T).sum())
+    executables = weakref.WeakSet()
+    for n in (1, 2, 3, 1, 4, 5, 6):
+        assert f(np.ones((n, 2))) == 2 * n * n
+        executables.add(f.compiled_for(np.ones((n, 2))).executable.executable)
+    shapes = [compiled.interface.signature.leaves[0][0][0] for compiled in f._programs.values()]
+    assert shapes == [1, 4, 5, 6], "those called last, where 1 was called again"
+    assert f.compiles == 6
+    gc.collect()
+    assert len(executables) == 4, "what was forgotten is freed"
+    assert [len(c.executable.executable._frames.spare) for c in f._programs.values()] == [0, 0, 1, 1]
+    assert f(np.ones((2, 2))) == 8 and f.compiles == 7
+    assert f(np.ones((4, 2))) == 32 and f.compiles == 7
+
+
+def test_explaining_goes_as_far_back_as_what_is_kept(monkeypatch):
+    f = leptonc.jit(lambda x: x + 1)
+    f._compiles = deque(maxlen=3)
+    for n in range(1, 6):
+        f(np.ones(n))
+    text = leptonc.explain_recompiles(f)
+    assert "compiled 5 times" in text and "#5" in text and "nearest #3" in text and "#2 " not in text
+
+
+def test_threads_that_want_one_program_make_one(monkeypatch):
+    """And those that want another do not wait for it."""
+    made, started, go = [], threading.Barrier(5), threading.Event()
+    original = Jitted._compile
+
+    def slow(self, leaves, *rest):
+        made.append(leaves[0].shape)
+        if leaves[0].shape == (3,):
+            go.wait(30)
+        return original(self, leaves, *rest)
+
+    monkeypatch.setattr(Jitted, "_compile", slow)
+    f = leptonc.jit(lambda x: x * 2)
+    results = []
+
+    def work():
+        started.wait(30)
+        results.append(f(np.ones(3)))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    started.wait(30)
+    np.testing.assert_array_equal(f(np.ones(5)), 2)
+    assert not results
+    go.set()
+    for thread in threads:
+        thread.join(30)
+    assert len(results) == 4 and sorted(made) == [(3,), (5,)]
+
+
+def test_a_compile_that_fails_is_tried_by_the_next():
+    fail = [True]
+
+    def f(x):
+        if fail[0]:
+            raise ValueError("not yet")
+        return x + 1
+
+    jitted = leptonc.jit(f)
+    with pytest.raises(ValueError, match="not yet") as caught:
+        jitted(np.ones(2))
+    fail[0] = False
+    assert caught.value is not None  # and with it the frames of the call that failed
+    np.testing.assert_array_equal(jitted(np.ones(2)), 2)
 
 
 @pytest.mark.parametrize("call", [lambda f, a, b: f(a, b), lambda f, a, b: f(a, b=b), lambda f, a, b: f(a=a, b=b)])

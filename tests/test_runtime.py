@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import subprocess
@@ -12,14 +13,19 @@ import numpy as np
 import pytest
 
 import leptonc
+from leptonc import numpy as lnp
+from leptonc import stages
 from leptonc.codegen.llvm.assemble import compile_object
 from leptonc.codegen.step.module import emit_program
 from leptonc.driver import lower, optimize
 from leptonc.errors import CompileError, DonationError, LeptonError
+from leptonc.runtime import frame, pool, system
 from leptonc.runtime.elf import LoadedObject
+from leptonc.runtime.executable import Executable
 from leptonc.runtime.system import aligned_bytes
 from leptonc.target import host_target
 from tests import models
+from tests.attack.memory import limited
 
 
 def test_donated_arrays_are_updated_in_place():
@@ -101,33 +107,40 @@ def test_outputs_are_fresh_and_distinct():
 
 
 def test_calls_from_several_python_threads(rng):
-    f = leptonc.jit(lambda x: (x @ x).sum(0))
-    inputs = [rng.standard_normal((128, 128)).astype(np.float32) for _ in range(8)]
+    """Parallel steps with intermediates, one program and many: what they share would show."""
+    f = leptonc.jit(lambda x: (lnp.tanh(x @ x) @ x).sum(0))
+    inputs = [rng.standard_normal((128 - 8 * (n % 2), 128 - 8 * (n % 2))).astype(np.float32) for n in range(8)]
     wanted = [f(x) for x in inputs]
-    wrong = []
+    assert f.compiled_for(inputs[0]).executable.executable.parallel
+    wrong, done = [], []
 
     def work(n):
         for _ in range(50):
             if f(inputs[n]).tobytes() != wanted[n].tobytes():
                 wrong.append(n)
+        done.append(n)
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert not wrong
+    assert not wrong and sorted(done) == list(range(8))
 
 
 FORK = """
 import os, sys, numpy as np, leptonc
+from leptonc.runtime.pool import shared_pool
 leptonc.set_num_threads(2)
 f = leptonc.jit(lambda x: (x @ x).sum())
 x = np.ones((256, 256), np.float32)
 wanted = f(x)
+assert shared_pool()._ready == 2
 pid = os.fork()
 if pid == 0:
-    os._exit(0 if all(f(x) == wanted for _ in range(5)) and leptonc.jit(lambda x: x + 1)(x)[0, 0] == 2 else 1)
+    alone = shared_pool()._ready == 1
+    right = all(f(x) == wanted for _ in range(5)) and leptonc.jit(lambda x: x + 1)(x)[0, 0] == 2
+    os._exit(0 if right and alone and shared_pool()._ready == 2 else 1)
 _, status = os.waitpid(pid, 0)
 sys.exit(os.waitstatus_to_exitcode(status) or int(f(x) != wanted))
 """
@@ -153,6 +166,125 @@ except KeyboardInterrupt:
 """
 
 
+def test_a_process_without_memory_says_so_and_goes_on(rng):
+    """The large program is the one called last, so the short way tries it first, for arguments of every shape."""
+    f = leptonc.jit(lambda x: (x[:, None] * x[None, :]).sum(1) + (x[:, None] + x[None, :]).max(0))
+    outer = leptonc.jit(lambda x: x[:, None] * x[None, :])
+    small, large = np.ones(4, np.float32), np.ones(40_000, np.float32)
+    for jitted in (f, outer):
+        wanted = jitted(small)
+        with limited(16 << 20):
+            for _ in range(2):
+                with pytest.raises(MemoryError):
+                    outer(large)
+                np.testing.assert_array_equal(jitted(small), wanted)
+
+
+def test_memory_is_asked_for_when_the_arguments_are_right(monkeypatch):
+    f = leptonc.jit(lambda x: (x @ x.T).sum())
+    x, other = np.ones((200, 3), np.float32), np.ones((4, 3), np.float32)
+    f(x)
+    f.compiled_for(x).executable.executable.rest()
+    asked = []
+    monkeypatch.setattr(frame, "aligned_bytes", lambda n: asked.append(n) or aligned_bytes(n))
+    assert f._shortcut(((other,), {})) == (False, None) and not asked
+    assert f(other) == 48
+
+
+def test_what_failed_is_not_what_is_tried_first(monkeypatch):
+    f = leptonc.jit(lambda x: x + 1)
+    f(np.ones(3))
+    before = f._shortcut
+
+    def fail(self, leaves):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stages.Compiled, "run", fail)
+        with pytest.raises(MemoryError):
+            f(np.ones(4))
+    assert f._shortcut is before
+    np.testing.assert_array_equal(f(np.ones(4)), 2)
+
+
+@pytest.mark.parametrize("error", [OSError(12, "no"), OverflowError("no")])
+def test_a_mapping_that_is_refused_is_a_memory_error(monkeypatch, error):
+    def refuse(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(system.mmap, "mmap", refuse)
+    with pytest.raises(MemoryError, match="cannot map"):
+        aligned_bytes(64 << 20)
+
+
+def test_a_kernel_without_huge_pages_will_do(monkeypatch):
+    class Mapping(mmap.mmap):
+        def madvise(self, *args):
+            raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(system.mmap, "mmap", Mapping)
+    block = aligned_bytes(4 << 20)
+    assert not block.any() and block.nbytes == 4 << 20
+
+
+def test_without_threads_to_have_a_step_runs_alone(monkeypatch):
+    """A limit on processes, or an interpreter that ends."""
+    def refuse(*_):
+        raise RuntimeError("can't start new thread")
+
+    f = leptonc.jit(lambda x: (x @ x).sum(0))
+    x = np.ones((256, 256), np.float32)
+    monkeypatch.setattr(pool, "_pool", pool.Pool(pool.support()))
+    monkeypatch.setattr(pool._thread, "start_new_thread", refuse)
+    leptonc.set_num_threads(3)
+    try:
+        np.testing.assert_array_equal(f(x), 256 * 256)
+        assert pool.shared_pool().threads(3) == 1
+    finally:
+        leptonc.set_num_threads(None)
+
+
+def test_a_job_for_threads_that_are_not_there_is_refused():
+    """Else a child, forked between a call's lines, would wait for its parent's threads."""
+    fresh = pool.Pool(pool.support())
+    assert not fresh.run(0, 0, 2)
+    assert not fresh.repeat(0, 0, 2, 1, 0, np.zeros((0, 2), np.int64), np.zeros((3, 0), np.int64))
+    grown = pool.Pool(pool.support())
+    assert grown.threads(3) == 3 and grown.threads(2) == 2
+    grown.lose_threads()
+    assert not grown.run(0, 0, 2)
+
+
+def test_a_frame_is_given_back_by_a_call_that_succeeded_alone():
+    f = leptonc.jit(lambda x: (x @ x).sum(0))
+    x = np.ones((64, 64), np.float32)
+    f(x)
+    frames = f.compiled_for(x).executable.executable._frames
+    (first,) = frames.spare
+    f(x)
+    assert frames.spare == [first]
+    executable = f.compiled_for(x).executable.executable
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Executable, "_run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            executable([x])
+    assert not frames.spare
+    np.testing.assert_array_equal(f(x), 64 * 64)
+
+
+def test_calls_at_once_have_memory_of_their_own():
+    """A step of a handler in the midst of a step."""
+    f = leptonc.jit(lambda x: ((x @ x) * 2 + x).sum(0))
+    x = np.ones((64, 64), np.float32)
+    executable = f.compiled_for(x).executable.executable
+    frames = executable._frames
+    one, two = frames.take(1), frames.take(1)
+    assert not any(np.shares_memory(a, b) for a in (one.args, one.arena, *one.held) for b in (two.args, two.arena, *two.held))
+    frames.give_back(one)
+    frames.give_back(two)
+    assert frames.take(1) is two
+
+
 def test_ctrl_c_between_steps_is_answered():
     with subprocess.Popen([sys.executable, "-c", CTRL_C], stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -169,7 +301,10 @@ def test_more_threads_than_cores():
     leptonc.set_num_threads(4 * (os.cpu_count() or 1))
     try:
         x = np.ones((300, 300), np.float32)
-        assert leptonc.jit(lambda x: (x @ x).max())(x) == 300
+        f = leptonc.jit(lambda x: (x @ x).max())
+        assert f(x) == 300
+        (frame,) = f.compiled_for(x).executable.executable._frames.spare
+        assert frame.threads == 4 * (os.cpu_count() or 1)
     finally:
         leptonc.set_num_threads(None)
 

@@ -18,11 +18,13 @@ def restore_threads():
 
 
 def bits_for(f, *args):
-    """The results' bytes for 1, 2, 3, 4 and 8 threads."""
+    """The results' bytes for 1, 2, 3, 4 and 8 threads, of a program that more than one has work in."""
     jitted = leptonc.jit(f)
+    executable = jitted.compiled_for(*args).executable.executable
     found = []
     for threads in (1, 2, 3, 4, 8):
         leptonc.set_num_threads(threads)
+        assert executable._thread_count() == threads
         found.append([np.asarray(leaf).tobytes() for leaf in leptonc.tree.leaves(jitted(*args))])
     return found
 
@@ -69,5 +71,7 @@ def test_2_to_the_25_ones_sum_exactly():
 
 def test_float_environment_is_restored():
     tiny = np.float32(1e-40)
-    assert leptonc.jit(lambda x: x * np.float32(1.5))(np.full(4, 1e-40, np.float32))[0] == 0  # flushed inside
-    assert tiny * np.float32(0.5) != 0  # not outside
+    for size, threads in ((4, 1), (1 << 20, 2)):
+        leptonc.set_num_threads(threads)
+        assert not leptonc.jit(lambda x: x * np.float32(1.5))(np.full(size, 1e-40, np.float32)).any()  # flushed inside
+        assert tiny * np.float32(0.5) != 0  # not outside

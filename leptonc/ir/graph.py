@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy as np
 from leptonc.frames import Loc
 from leptonc.ir.printing import Printed
 from leptonc.ir.types import DType, TensorType, dtype_of
+from leptonc.lazy import cached_property
 
 
 @dataclass(frozen=True)

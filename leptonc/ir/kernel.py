@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -29,6 +28,7 @@ from leptonc.errors import IRError
 from leptonc.ir.graph import Literal, Loc
 from leptonc.ir.printing import Printed
 from leptonc.ir.types import DType, TensorType, i64
+from leptonc.lazy import cached_property
 
 
 @dataclass(frozen=True)

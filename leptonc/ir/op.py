@@ -95,6 +95,18 @@ def register_op(op: Op) -> Op:
     return op
 
 
+_BUILT_IN: dict[str, Op] = {}
+
+
+def seal() -> None:
+    """Say that all ops registered so far are the package's own: its source is what they do."""
+    _BUILT_IN.update(_REGISTRY)
+
+
+def is_built_in(op: Op) -> bool:
+    return _BUILT_IN.get(op.name) is op
+
+
 def get_op(name: str) -> Op:
     """The op of that name; IRError with near names if there is none."""
     op = _REGISTRY.get(name)

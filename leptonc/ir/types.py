@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
 from math import isfinite, prod
 
 import numpy as np
 
 from leptonc.errors import IRError, LeptonError
+from leptonc.lazy import cached_property
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """All ops. Importing this package registers them."""
 
+from leptonc.ir.op import seal
 from leptonc.ops import (
     binary,
     contraction,
@@ -14,3 +15,5 @@ from leptonc.ops import (
 )
 
 __all__ = ["binary", "contraction", "conv", "elementwise", "indexing", "pool", "reduce", "routed", "softmax", "structural"]
+
+seal()

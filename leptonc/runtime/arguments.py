@@ -16,7 +16,7 @@ import numpy as np
 
 from leptonc import abi
 from leptonc.runtime.code import Slot
-from leptonc.runtime.elf import LoadedObject
+from leptonc.runtime.pool import support
 from leptonc.runtime.system import aligned_bytes
 
 _BIND = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)  # keeps the GIL
@@ -29,9 +29,8 @@ class Binding:
     of the outputs that take them.
     """
 
-    def __init__(self, inputs: Sequence[Slot], outputs: Sequence[Slot], args: int, support: LoadedObject):
-        self._support = support
-        self._bind = _BIND(support.address("leptonc_bind"))
+    def __init__(self, inputs: Sequence[Slot], outputs: Sequence[Slot], args: int):
+        self._bind = _BIND(support().address("leptonc_bind"))
         self._args = args
         alias = {slot.donated: len(inputs) + n for n, slot in enumerate(outputs) if slot.donated is not None}
         rows = [_record(slot, abi.KIND_DONATED if slot.donated else abi.KIND_READ, n, alias.get(n, n))

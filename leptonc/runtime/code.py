@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
+import math
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
+
+from leptonc.lazy import cached_property
+
+DIGEST_BYTES = 32
+MAX_BYTES = 1 << 47  # of an address space
+DTYPES = frozenset(np.dtype(name).str for name in (
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"))
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,11 @@ class Code:
 
 
 def to_bytes(code: Code) -> bytes:
-    """A header in JSON with the sizes of the blocks that follow: the object, then the constants."""
+    """A digest, a header in JSON with the sizes of the blocks that follow, those: the object, then the constants.
+
+    The digest says that all of it is of one piece. An object that runs with another's header (a smaller arena) writes where it
+    should not, and nothing about the object would show it.
+    """
     head = {
         "entry": code.entry,
         "inputs": [_slot(s) for s in code.inputs],
@@ -50,7 +63,8 @@ def to_bytes(code: Code) -> bytes:
         **{key: getattr(code, key) for key in ("arena_bytes", "local_bytes", "parallel")},
     }
     text = json.dumps(head).encode()
-    return b"".join([len(text).to_bytes(8, "little"), text, code.data, *(c.tobytes() for c in code.constants)])
+    whole = b"".join([len(text).to_bytes(8, "little"), text, code.data, *(c.tobytes() for c in code.constants)])
+    return hashlib.sha256(whole).digest() + whole
 
 
 def _slot(slot: Slot) -> dict[str, Any]:
@@ -58,22 +72,72 @@ def _slot(slot: Slot) -> dict[str, Any]:
 
 
 def from_bytes(data: bytes) -> Code:
-    """What ``to_bytes`` was given. Raises ValueError, KeyError or TypeError for anything else."""
+    """What ``to_bytes`` was given. Raises ValueError for anything else; the machine code itself is not looked at."""
+    if hashlib.sha256(data[DIGEST_BYTES:]).digest() != data[:DIGEST_BYTES]:
+        raise ValueError("it is not of one piece")
+    try:
+        head, blocks = _taken_apart(data[DIGEST_BYTES:])
+        sizes = [head[key] for key in ("arena_bytes", "local_bytes")]
+        if not all(_is_count(size) for size in sizes) or type(head["parallel"]) is not bool or type(head["entry"]) is not str:
+            raise ValueError("numbers of other kinds")
+        inputs, outputs = _slots(head["inputs"], bool), _slots(head["outputs"], int)
+        if not all(s.donated is None or _takes(s, inputs) for s in outputs):
+            raise ValueError("an output takes the memory of no donated input like it")
+        constants = tuple(_array(c, block) for c, block in zip(head["constants"], blocks[1:], strict=True))
+        return Code(blocks[0], head["entry"], inputs, outputs, constants, sizes[0], sizes[1], head["parallel"])
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError, Warning) as error:
+        raise ValueError(f"no compiled code: {error!r}") from None
+
+
+def _taken_apart(data: bytes) -> tuple[dict[str, Any], list[bytes]]:
+    """The header, and the blocks behind it, which take all of the rest."""
     start = 8 + int.from_bytes(data[:8], "little")
     head = json.loads(data[8:start])
-    sizes = [head["object"]]
-    shapes = [(tuple(c["shape"]), np.dtype(c["dtype"])) for c in head["constants"]]
-    sizes += [int(np.prod(shape, dtype=np.int64)) * dtype.itemsize for shape, dtype in shapes]
-    if len(data) != start + sum(sizes):
-        raise ValueError(f"{len(data)} bytes, expected {start + sum(sizes)}")
-    blocks = []
-    for size in sizes:
-        blocks.append(data[start:start + size])
-        start += size
-    constants = tuple(np.frombuffer(block, dtype).reshape(shape) for block, (shape, dtype) in zip(blocks[1:], shapes))
-    return Code(blocks[0], head["entry"], _slots(head["inputs"]), _slots(head["outputs"]), constants, head["arena_bytes"],
-                head["local_bytes"], head["parallel"])
+    sizes = [head["object"], *(_nbytes(c) for c in head["constants"])]
+    if not all(_is_count(size) for size in sizes) or len(data) != start + sum(sizes):
+        raise ValueError(f"{len(data)} bytes, expected {start} and {sizes}")
+    ends = list(itertools.accumulate(sizes, initial=start))
+    return head, [data[begin:end] for begin, end in itertools.pairwise(ends)]
 
 
-def _slots(found: list[dict[str, Any]]) -> tuple[Slot, ...]:
-    return tuple(Slot(tuple(s["shape"]), np.dtype(s["dtype"]), s["name"], s["donated"]) for s in found)
+def _is_count(x: object) -> bool:
+    """Whether ``x`` may be a number of bytes, or an extent."""
+    return type(x) is int and 0 <= x < MAX_BYTES
+
+
+def _shape(found: dict[str, Any]) -> tuple[int, ...]:
+    shape = found["shape"]
+    if type(shape) is not list or not all(_is_count(n) for n in shape):
+        raise ValueError(f"shape {shape!r}")
+    return tuple(shape)
+
+
+def _dtype(found: dict[str, Any]) -> np.dtype:
+    if found["dtype"] not in DTYPES:
+        raise ValueError(f"dtype {found['dtype']!r}")
+    return np.dtype(found["dtype"])
+
+
+def _nbytes(found: dict[str, Any]) -> int:
+    return math.prod(_shape(found)) * _dtype(found).itemsize
+
+
+def _array(found: dict[str, Any], block: bytes) -> np.ndarray:
+    return np.frombuffer(block, _dtype(found)).reshape(_shape(found))
+
+
+def _slots(found: list[dict[str, Any]], mark: type) -> tuple[Slot, ...]:
+    """``mark``: what ``donated`` is where it is not None, or for inputs False."""
+    slots = tuple(Slot(_shape(s), _dtype(s), s["name"], s["donated"]) for s in found)
+    if any(type(s.name) is not str or type(s.donated) not in (mark, type(None)) for s in slots):
+        raise ValueError("slots of another kind")
+    return slots
+
+
+def _takes(output: Slot, inputs: tuple[Slot, ...]) -> bool:
+    """Whether an output with ``donated`` set can lie in that input's memory."""
+    number = output.donated or 0
+    if not 0 <= number < len(inputs):
+        return False
+    given = inputs[number]
+    return bool(given.donated) and (given.shape, given.dtype) == (output.shape, output.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import struct
 from dataclasses import dataclass
 
@@ -12,7 +13,9 @@ SHT_SYMTAB, SHT_RELA, SHT_NOBITS = 2, 4, 8
 SHF_ALLOC = 2
 SHN_UNDEF, SHN_ABS = 0, 0xFFF1
 EM_X86_64 = 62
+MAX_BYTES = 1 << 28  # of all sections; code of a large network takes some megabytes
 R_64, R_PC32, R_PLT32, R_32, R_32S, R_PC64 = 1, 2, 4, 10, 11, 24
+WIDTHS = {R_64: 8, R_PC64: 8}  # bytes that a relocation writes, others 4
 R_GOTPCREL = (9, 41, 42)  # GOTPCREL, GOTPCRELX, REX_GOTPCRELX
 
 
@@ -36,12 +39,12 @@ class Symbol:
 
 
 class LoadedObject:
-    """An object in executable memory. Raises CompileError for one that is damaged or needs symbols from outside."""
+    """An object in executable memory. Raises CompileError for one that is damaged or needs symbols from outside, MemoryError."""
 
     def __init__(self, data: bytes):
         try:
             self._load(data)
-        except (struct.error, IndexError, UnicodeDecodeError, ValueError, OverflowError, MemoryError) as error:
+        except (struct.error, IndexError, UnicodeDecodeError, ValueError, OverflowError, KeyError) as error:
             raise CompileError(f"damaged object code: {error}") from None
 
     def address(self, symbol: str) -> int:
@@ -67,15 +70,24 @@ class LoadedObject:
             section = sections[number]
             if section.type != SHT_NOBITS:
                 image[place:place + section.size] = _slice(data, section.offset, section.size)
-        values = [s.value if s.section == SHN_ABS else base + places.get(s.section, 0) + s.value for s in symbols]
+        values = {n: s.value if s.section == SHN_ABS else base + places[s.section] + _inside(s, sections[s.section])
+                  for n, s in enumerate(symbols) if s.section == SHN_ABS or s.section in places}
         for n, (section_number, offset, kind, symbol, addend) in enumerate(relocations):
             target = values[symbol]
             if n in slots:
                 struct.pack_into("<Q", image, slots[n], target)
                 target = base + slots[n]
+            if offset + WIDTHS.get(kind, 4) > sections[section_number].size:
+                raise ValueError("a relocation behind the end of its section")
             _apply(image, base, places[section_number] + offset, kind, target + addend)
         self._memory.write(bytes(image))
-        self._symbols = {s.name: v for s, v in zip(symbols, values) if s.name and s.section in places}
+        self._symbols = {symbols[n].name: v for n, v in values.items() if symbols[n].name and symbols[n].section in places}
+
+
+def _inside(symbol: Symbol, section: Section) -> int:
+    if symbol.value > section.size:
+        raise ValueError(f"{symbol.name!r} lies behind the end of its section")
+    return symbol.value
 
 
 def _slice(data: bytes, offset: int, size: int) -> bytes:
@@ -104,11 +116,13 @@ def _layout(sections: list[Section]) -> tuple[dict[int, int], int]:
     places, size = {}, 0
     for n, section in enumerate(sections):
         if section.flags & SHF_ALLOC:
+            if section.align > mmap.PAGESIZE or section.align & (section.align - 1):
+                raise ValueError(f"a section aligned to {section.align} bytes")
             size = -(-size // section.align) * section.align
             places[n] = size
             size += section.size
-            if size > 1 << 30:
-                raise ValueError("sections of more than 1 GiB")
+            if size > MAX_BYTES:
+                raise ValueError(f"sections of {size} bytes")
     return places, size
 
 

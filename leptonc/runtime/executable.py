@@ -4,49 +4,36 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from leptonc import abi, config
+from leptonc import config
 from leptonc.errors import DonationError, DtypeError, ShapeError, describe
 from leptonc.memory import copied, empty
-from leptonc.runtime.arguments import Binding, layout_is_known
 from leptonc.runtime.code import Code, Slot
 from leptonc.runtime.elf import LoadedObject
-from leptonc.runtime.pool import shared_pool, spins
-from leptonc.runtime.system import aligned_bytes, syscall_address
+from leptonc.runtime.frame import Frame, Frames
+from leptonc.runtime.pool import shared_pool
+from leptonc.runtime.system import address
 
 SLICE_SECONDS = 0.05  # of a scan, without a look at signals
 SMALL_RESULT = 4096  # bytes up to which a result need not begin at a cache line
 
 
 class Executable:
-    """Code loaded, with what it needs to run. Calls from several Python threads wait for each other."""
+    """Code loaded, with what it needs to run. Calls from several Python threads run side by side, each in memory of its own."""
 
     def __init__(self, code: Code):
         self.inputs, self.outputs = code.inputs, code.outputs
         self.parallel = code.parallel
         self._donates = any(slot.donated for slot in code.inputs)
-        self._arena_bytes, self._local_bytes = code.arena_bytes, -(-code.local_bytes // 64) * 64
         self._object = LoadedObject(code.data)
         self._function = self._object.address(code.entry)
         self._serial = functools.cache(ctypes.CFUNCTYPE(None, ctypes.c_void_p))
-        self._constants = [copied(c) for c in code.constants]
-        self._lock = threading.Lock()
-        count = len(self.inputs) + len(self.outputs) + len(self._constants)
-        self._args = np.zeros(max(count, 1), np.uint64)
-        for n, constant in enumerate(self._constants):
-            self._args[count - len(self._constants) + n] = address(constant)
-        self._shared = aligned_bytes(abi.SHARED_BYTES)
-        self._shared.view(np.uint64)[abi.SHARED_SYSCALL // 8] = syscall_address()
-        self._arena: np.ndarray | None = None
-        self._contexts = self._locals = np.zeros(0, np.uint8)
-        self._contexts_at = 0
-        self._threads = 0
+        self._frames = Frames(code)
         fresh = [slot for slot in self.outputs if slot.donated is None]
         self._fresh = [(slot.shape, slot.dtype) if slot.nbytes <= SMALL_RESULT else slot for slot in fresh]
         numbers = iter(range(len(self.inputs), len(self.inputs) + len(fresh)))
@@ -56,40 +43,57 @@ class Executable:
         """Run on arrays in the order of the inputs; returns the outputs. Arrays that are not contiguous, aligned and in
         native byte order are copied first. A donated input is overwritten, and returned as the output that takes it.
 
-        Raises ShapeError, DtypeError or DonationError.
+        Raises ShapeError, DtypeError, DonationError, or MemoryError, and then nothing was done.
         """
         results = self.call_exact(arrays, nthreads)
         if results is not None:
             return results
         held, results, starts = self._bound(arrays)
-        threads = self._thread_count(nthreads)
-        with self._lock:
-            self._prepare(starts, threads)
-            self._run(self._function, threads)
+        frame = self._frames.take(self._thread_count(nthreads))
+        frame.args[:len(starts)] = starts
+        self._run(self._function, frame)
+        self._frames.give_back(frame)
         del held  # copies of arguments live as long as the call
         return results
 
     def call_exact(self, arrays: Sequence[object], nthreads: int | None = None) -> list[np.ndarray] | None:
         """As a call, for plain arrays of exactly the inputs' types that can be used as they are; None, and nothing was done,
-        if one is not, or if donated memory is shared."""
-        threads = self._thread_count(nthreads)
-        both: list[Any] = [*arrays, *[_empty(f) if isinstance(f, Slot) else np.empty(*f) for f in self._fresh]]
-        with self._lock:
-            if threads != self._threads:
-                self._prepare_threads(threads)
-            if self._binding is None or not self._binding(both):
-                return None
-            self._run(self._function, threads)
-        return [both[place] for place in self._places]
-
-    @functools.cached_property
-    def _binding(self) -> Binding | None:
-        if not layout_is_known():
+        if one is not, if donated memory is shared, or if there is no memory for such a call."""
+        frames = self._frames
+        if not frames.spare and not self._fits(arrays):
+            return None  # before memory is asked for that another program's arguments have no use for
+        try:
+            both: list[Any] = [*arrays, *[_empty(f) if isinstance(f, Slot) else np.empty(*f) for f in self._fresh]]
+            results = [both[place] for place in self._places]
+            frame = frames.take(self._thread_count(nthreads))
+        except (MemoryError, IndexError):
             return None
-        return Binding(self.inputs, self.outputs, address(self._args), shared_pool().support)
+        if frame.binding is None or not frame.binding(both):
+            frames.give_back(frame)
+            return None
+        self._run(self._function, frame)
+        frames.give_back(frame)
+        return results
+
+    def rest(self) -> None:
+        """Give back the memory that calls use; the next one takes it anew."""
+        self._frames.spare.clear()
+
+    def soil(self, byte: int) -> None:
+        """Fill the memory that calls share with a byte: what is read before it is written then shows. After the first call."""
+        for frame in self._frames.spare:
+            for memory in (frame.arena, frame.scratch):
+                memory[...] = byte
+
+    def _fits(self, arrays: Sequence[object]) -> bool:
+        return len(arrays) == len(self.inputs) and all(
+            type(x) is np.ndarray and x.shape == slot.shape and x.dtype == slot.dtype for x, slot in zip(arrays, self.inputs))
 
     def _thread_count(self, wanted: int | None = None) -> int:
-        return 1 if not self.parallel else wanted or config.recent_num_threads()
+        if not self.parallel:
+            return 1
+        wanted = wanted or config.recent_num_threads()
+        return 1 if wanted == 1 else shared_pool().threads(wanted)
 
     def repeat(self, carry: list[np.ndarray], xs: Sequence[np.ndarray], ys: Sequence[np.ndarray],
                count: int, reverse: bool = False) -> list[np.ndarray]:
@@ -109,13 +113,15 @@ class Executable:
         strides = np.array([a.strides[0] for a in (*xs, *ys)], np.int64)
         moves = np.stack([places, -strides if reverse else strides], 1)
         swaps = self._swaps(order, len(xs))
-        threads = self._thread_count()
-        with self._lock:
-            self._prepare(starts, threads)
-            if reverse:
-                self._args[places] += (strides * (count - 1)).astype(np.uint64)
-            for steps in _in_slices(count):
-                shared_pool().repeat(self._function, self._contexts_at, threads, steps, address(self._args), moves, swaps)
+        frame = self._frames.take(self._thread_count())
+        frame.args[:len(starts)] = starts
+        if reverse:
+            frame.args[places] += (strides * (count - 1)).astype(np.uint64)
+        for steps in _in_slices(count):
+            while not shared_pool().repeat(self._function, frame.contexts_at, frame.threads, steps, address(frame.args), moves,
+                                           swaps):
+                frame = self._frames.alone(frame)
+        self._frames.give_back(frame)
         return [carry[n] for n in _repeated(order, count)]  # a result may lie where another part of the carry was
 
     @staticmethod
@@ -143,14 +149,15 @@ class Executable:
     def run_parts(self, arrays: Sequence[np.ndarray], parts: Sequence[str], nthreads: int) -> list[float]:
         """Run other functions of the object, one after the other on these arrays; returns the seconds each took."""
         held, _, starts = self._bound(arrays)
+        frame = self._frames.take(nthreads if nthreads == 1 else shared_pool().threads(nthreads))
+        frame.args[:len(starts)] = starts
         seconds = []
-        with self._lock:
-            self._prepare(starts, nthreads)
-            for part in parts:
-                function = self._object.address(part)
-                begin = time.perf_counter()
-                self._run(function, nthreads)
-                seconds.append(time.perf_counter() - begin)
+        for part in parts:
+            function = self._object.address(part)
+            begin = time.perf_counter()
+            self._run(function, frame)
+            seconds.append(time.perf_counter() - begin)
+        self._frames.give_back(frame)
         del held
         return seconds
 
@@ -164,11 +171,12 @@ class Executable:
         starts += [address(x) if s.donated is None else starts[s.donated] for x, s in zip(results, self.outputs)]
         return held, results, starts
 
-    def _run(self, function: int, threads: int) -> None:
-        if threads == 1:
-            self._serial(function)(self._contexts_at)
-        else:
-            shared_pool().run(function, self._contexts_at, threads)
+    def _run(self, function: int, frame: Frame) -> None:
+        if frame.threads > 1:
+            if shared_pool().run(function, frame.contexts_at, frame.threads):
+                return
+            frame = self._frames.alone(frame)
+        self._serial(function)(frame.contexts_at)
 
     def _checked(self, slot: Slot, array: np.ndarray, n: int) -> np.ndarray:
         if array.shape != slot.shape:
@@ -202,29 +210,6 @@ class Executable:
                                         f"{self.inputs[shared].name or shared}; fix: pass a copy of one of them")
             ends[donated] = max(ends[donated], (stop, n))
 
-    def _prepare(self, starts: list[int], threads: int) -> None:
-        """The arguments' addresses, and whatever the thread count changes."""
-        self._args[:len(starts)] = starts
-        if threads != self._threads:
-            self._prepare_threads(threads)
-
-    def _prepare_threads(self, threads: int) -> None:
-        """Arena at the first call; contexts and scratch when the thread count changes."""
-        if self._arena is None:
-            self._arena = aligned_bytes(max(self._arena_bytes, 64))
-        self._locals = aligned_bytes(max(threads * self._local_bytes, 64))
-        self._contexts = aligned_bytes(threads * abi.CONTEXT_BYTES)
-        self._contexts_at = address(self._contexts)
-        table = self._contexts.view(np.int64).reshape(threads, -1)
-        table[:, abi.CONTEXT_ARGS // 8] = address(self._args)
-        table[:, abi.CONTEXT_ARENA // 8] = address(self._arena)
-        table[:, abi.CONTEXT_WORKSPACE // 8] = address(self._locals) + np.arange(threads) * self._local_bytes
-        table[:, abi.CONTEXT_SHARED // 8] = address(self._shared)
-        table[:, abi.CONTEXT_TID // 8] = np.arange(threads)
-        table[:, abi.CONTEXT_NTHREADS // 8] = threads
-        self._shared.view(np.int32)[abi.SHARED_SPINS // 4] = spins(threads)
-        self._threads = threads
-
 
 def _repeated(order: np.ndarray, count: int) -> np.ndarray:
     """``x = x[order]``, so many times, as one order."""
@@ -244,12 +229,6 @@ def _in_slices(count: int) -> Iterator[int]:
         yield steps
         count -= steps
         steps = max(1, int(steps * SLICE_SECONDS / max(time.perf_counter() - begin, 1e-6)))
-
-
-def address(array: np.ndarray) -> int:
-    """Address of the first element; cheaper than ``array.ctypes.data``."""
-    out: int = array.__array_interface__["data"][0]
-    return out
 
 
 def _empty(slot: Slot) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import errno
 import mmap
 import platform
 import sys
@@ -25,10 +27,29 @@ def syscall_address() -> int:
     return ctypes.cast(_libc.syscall, ctypes.c_void_p).value or 0
 
 
+def address(array: np.ndarray) -> int:
+    """Address of the first element; cheaper than ``array.ctypes.data``."""
+    out: int = array.__array_interface__["data"][0]
+    return out
+
+
+def keep_for_ever(kept: object) -> None:
+    """Never free ``kept``, not even when the interpreter ends: threads outside of it still look at that memory."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
+
+
+def mapping(nbytes: int, **options: int) -> mmap.mmap:
+    """Memory of its own, zeroed. Raises MemoryError where ``mmap`` has an OSError or an OverflowError for too little of it."""
+    try:
+        return mmap.mmap(-1, nbytes, **options)
+    except (OSError, OverflowError) as error:
+        raise MemoryError(f"cannot map {nbytes} bytes: {error}") from None
+
+
 def aligned_bytes(nbytes: int) -> np.ndarray:
     """Zeroed bytes at a multiple of 64; large blocks are mapped on their own with huge pages asked for.
 
-    The mapping is freed with the last array that looks into it.
+    The mapping is freed with the last array that looks into it. Raises MemoryError.
     """
     if nbytes >= HUGE_PAGE:
         return _mapped(nbytes)
@@ -39,9 +60,10 @@ def aligned_bytes(nbytes: int) -> np.ndarray:
 
 def _mapped(nbytes: int) -> np.ndarray:
     private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
-    block = mmap.mmap(-1, nbytes + HUGE_PAGE, **private)  # shared mappings, Python's default, get no huge pages
+    block = mapping(nbytes + HUGE_PAGE, **private)  # shared mappings, Python's default, get no huge pages
     if hasattr(mmap, "MADV_HUGEPAGE"):
-        block.madvise(mmap.MADV_HUGEPAGE)
+        with contextlib.suppress(OSError):  # a kernel built without them: it was but a hint
+            block.madvise(mmap.MADV_HUGEPAGE)
     raw = np.frombuffer(block, np.uint8)
     start = -raw.ctypes.data % HUGE_PAGE
     return raw[start:start + nbytes]
@@ -51,7 +73,7 @@ class CodeMemory:
     """A mapping that is first written, then executed, never both."""
 
     def __init__(self, image: bytes):
-        self._map = mmap.mmap(-1, max(len(image), 1))
+        self._map = mapping(max(len(image), 1))
         self._map.write(image)
         self._view = (ctypes.c_char * len(self._map)).from_buffer(self._map)
         self.address = ctypes.addressof(self._view)
@@ -72,4 +94,6 @@ class CodeMemory:
             raise CompileError("this system has no mprotect: native code cannot be loaded here")
         size = -(-len(self._map) // mmap.PAGESIZE) * mmap.PAGESIZE
         if _libc.mprotect(ctypes.c_void_p(self.address), ctypes.c_size_t(size), flags):
+            if ctypes.get_errno() == errno.ENOMEM:
+                raise MemoryError("no memory to protect native code with")
             raise CompileError(f"mprotect failed with errno {ctypes.get_errno()}: native code may not be run here")

@@ -8,6 +8,7 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from leptonc.errors import CompileError
+from leptonc.exclusive import compiling
 from leptonc.target import Target
 
 
@@ -47,8 +48,10 @@ def _with_line(message: str, text: str) -> str:
 
 def compile_object(text: str, target: Target) -> bytes:
     """An ELF object. The text is already vector code, so LLVM's optimisation passes are not run."""
-    return bytes(_machine(target).emit_object(_parse(text)))
+    with compiling():
+        return bytes(_machine(target).emit_object(_parse(text)))
 
 
 def compile_asm(text: str, target: Target) -> str:
-    return str(_machine(target).emit_assembly(_parse(text)))
+    with compiling():
+        return str(_machine(target).emit_assembly(_parse(text)))

@@ -7,11 +7,11 @@ elementwise op of any rank is a single flat loop.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from leptonc.codegen.loops.access import Access, linearise
 from leptonc.ir.affine import distinct_axes
 from leptonc.ir.kernel import Axis, AxisIndex, Const, Index, Inst, Kernel, Load, Reduce, Stage, Store, operands
+from leptonc.lazy import cached_property
 
 
 @dataclass(frozen=True)

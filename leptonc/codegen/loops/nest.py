@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from functools import cached_property, partial
+from functools import partial
 from itertools import product
 from math import prod
 
@@ -20,6 +20,7 @@ from leptonc.codegen.loops.reduction import SATURATING, Accumulator, accumulator
 from leptonc.codegen.loops.schedule import Nest
 from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Load, Reduce, operands
 from leptonc.ir.types import bool_, i64
+from leptonc.lazy import cached_property
 
 POINTS_BETWEEN_LOOKS = 8  # of a fold that may end early: a look costs about as much as a point
 

@@ -122,26 +122,34 @@ done:
 def support_module(target: Target) -> str:
     """The functions that serve every program: the thread pool's, and ``leptonc_bind``.
 
-    ``leptonc_worker(pool, tid, seen)`` serves the jobs after number ``seen`` until ``leptonc_stop(pool)``;
+    ``leptonc_worker(pool)`` takes the next worker's number and serves jobs as long as the process lives;
     ``leptonc_run(pool, function, contexts, threads)`` posts a job, does thread 0's part, and waits for the others;
-    ``leptonc_repeat`` does so many times, the argument table moved on in between.
-    One caller at a time: the pool's lock sees to it. A job's number and thread count are one atomic word, so a
-    worker left out of one job cannot mistake the next one's count for it.
+    ``leptonc_repeat`` does so many times, the argument table moved on in between. Both return 0, with nothing done, if the pool
+    has fewer threads: that of a process forked between a call's lines has none.
+    One job at a time: who posts one waits for that before it, here and not in Python, where an exception, a signal handler or
+    a fork may come between any two lines. A job's number and thread count are one atomic word, so a worker left out of one job
+    cannot mistake the next one's count for it.
     """
     head = f'target triple = "{target.triple}"'
-    return "\n".join([head, _declarations(target), _wait_function(target), _worker(), _post_and_stop(), _run(), _repeat(),
+    return "\n".join([head, _declarations(target), _wait_function(target), _worker(), _post(), _run(), _repeat(),
                       binding_text()])
 
 
 def _worker() -> str:
     return f"""
-define void @leptonc_worker(ptr %pool, i64 %tid, i32 %seen.first) {{
+define void @leptonc_worker(ptr %pool) {{
 entry:
   %job = getelementptr i8, ptr %pool, i64 {abi.POOL_JOB}
+  ; a job that includes this thread is posted by who has seen its number taken, so after this look
+  %posted.first = load atomic i64, ptr %job seq_cst, align 8
+  %seen.first = trunc i64 %posted.first to i32
+  %workers = getelementptr i8, ptr %pool, i64 {abi.POOL_WORKERS}
+  %served = atomicrmw add ptr %workers, i32 1 seq_cst, align 4
+  %number = add i32 %served, 1
+  %tid = zext i32 %number to i64
   %done = getelementptr i8, ptr %pool, i64 {abi.POOL_DONE}
   %at.function = getelementptr i8, ptr %pool, i64 {abi.POOL_FUNCTION}
   %at.contexts = getelementptr i8, ptr %pool, i64 {abi.POOL_CONTEXTS}
-  %at.stop = getelementptr i8, ptr %pool, i64 {abi.POOL_STOP}
   %at.syscall = getelementptr i8, ptr %pool, i64 {abi.POOL_SYSCALL}
   %syscall = load ptr, ptr %at.syscall, align 8
   %at.spins = getelementptr i8, ptr %pool, i64 {abi.POOL_SPINS}
@@ -152,10 +160,6 @@ idle:
   call void @wait(ptr %job, i32 %seen, ptr %syscall, i32 %spins)
   %posted = load atomic i64, ptr %job acquire, align 8
   %now = trunc i64 %posted to i32
-  %stop = load atomic i32, ptr %at.stop acquire, align 4
-  %stopped = icmp ne i32 %stop, 0
-  br i1 %stopped, label %leave, label %look
-look:
   %threads = lshr i64 %posted, 32
   %mine = icmp slt i64 %tid, %threads
   br i1 %mine, label %work, label %skip
@@ -177,15 +181,13 @@ report:
   br label %finish
 finish:
   br label %idle
-leave:
-  ret void
 }}
 """
 
 
-def _post_and_stop() -> str:
-    return f"""
-define internal void @post(ptr %job, i64 %threads) {{
+def _post() -> str:
+    return """
+define internal void @post(ptr %job, i64 %threads) {
 entry:
   %old = load atomic i64, ptr %job monotonic, align 8
   %number = trunc i64 %old to i32
@@ -195,34 +197,41 @@ entry:
   %new = or i64 %high, %low
   store atomic i64 %new, ptr %job release, align 8
   ret void
-}}
-
-define void @leptonc_stop(ptr %pool) {{
-entry:
-  %at.stop = getelementptr i8, ptr %pool, i64 {abi.POOL_STOP}
-  store atomic i32 1, ptr %at.stop release, align 4
-  %at.syscall = getelementptr i8, ptr %pool, i64 {abi.POOL_SYSCALL}
-  %syscall = load ptr, ptr %at.syscall, align 8
-  %job = getelementptr i8, ptr %pool, i64 {abi.POOL_JOB}
-  call void @post(ptr %job, i64 0)
-  call void @wake(ptr %job, ptr %syscall)
-  ret void
-}}
+}
 """
 
 
 def _run() -> str:
     return f"""
-define void @leptonc_run(ptr %pool, ptr %function, ptr %contexts, i64 %threads) {{
+define i64 @leptonc_run(ptr %pool, ptr %function, ptr %contexts, i64 %threads) {{
 entry:
   %done = getelementptr i8, ptr %pool, i64 {abi.POOL_DONE}
   %at.syscall = getelementptr i8, ptr %pool, i64 {abi.POOL_SYSCALL}
   %syscall = load ptr, ptr %at.syscall, align 8
+  %busy = getelementptr i8, ptr %pool, i64 {abi.POOL_BUSY}
+  %at.spins = getelementptr i8, ptr %pool, i64 {abi.POOL_SPINS}
   %alone = icmp eq i64 %threads, 1
-  br i1 %alone, label %single, label %post
+  %others = sub i64 %threads, 1
+  br i1 %alone, label %single, label %crew
 single:
   call void %function(ptr %contexts)
-  ret void
+  ret i64 1
+crew:
+  %at.workers = getelementptr i8, ptr %pool, i64 {abi.POOL_WORKERS}
+  %workers = load atomic i32, ptr %at.workers acquire, align 4
+  %workers64 = zext i32 %workers to i64
+  %enough = icmp uge i64 %workers64, %others
+  br i1 %enough, label %take, label %refuse
+refuse:
+  ret i64 0
+take:
+  %tried = cmpxchg ptr %busy, i32 0, i32 1 acquire monotonic, align 4
+  %taken = extractvalue {{ i32, i1 }} %tried, 1
+  br i1 %taken, label %post, label %queue
+queue:
+  %spins.queue = load i32, ptr %at.spins, align 4
+  call void @wait(ptr %busy, i32 1, ptr %syscall, i32 %spins.queue)
+  br label %take
 post:
   %at.function = getelementptr i8, ptr %pool, i64 {abi.POOL_FUNCTION}
   store ptr %function, ptr %at.function, align 8
@@ -233,7 +242,6 @@ post:
   call void @post(ptr %job, i64 %threads)
   call void @wake(ptr %job, ptr %syscall)
   call void %function(ptr %contexts)
-  %others = sub i64 %threads, 1
   %others32 = trunc i64 %others to i32
   br label %collect
 collect:
@@ -241,12 +249,13 @@ collect:
   %all = icmp eq i32 %count, %others32
   br i1 %all, label %leave, label %more
 more:
-  %at.spins = getelementptr i8, ptr %pool, i64 {abi.POOL_SPINS}
   %spins = load i32, ptr %at.spins, align 4
   call void @wait(ptr %done, i32 %count, ptr %syscall, i32 %spins)
   br label %collect
 leave:
-  ret void
+  store atomic i32 0, ptr %busy release, align 4
+  call void @wake(ptr %busy, ptr %syscall)
+  ret i64 1
 }}
 """
 
@@ -303,7 +312,7 @@ def _repeat() -> str:
     """``moves``: pairs of a place in the argument table and what is added there after each job. ``swaps``: places that take
     what other places held, then those, then room for as many words."""
     return f"""
-define void @leptonc_repeat(ptr %pool, ptr %function, ptr %contexts, i64 %threads, i64 %count, ptr %args,
+define i64 @leptonc_repeat(ptr %pool, ptr %function, ptr %contexts, i64 %threads, i64 %count, ptr %args,
     ptr %moves, i64 %nmoves, ptr %swaps, i64 %nswaps) {{
 entry:
   %sources = getelementptr i64, ptr %swaps, i64 %nswaps
@@ -314,11 +323,14 @@ job:
   %finished = icmp eq i64 %n, %count
   br i1 %finished, label %leave, label %run
 run:
-  call void @leptonc_run(ptr %pool, ptr %function, ptr %contexts, i64 %threads)
+  %ran = call i64 @leptonc_run(ptr %pool, ptr %function, ptr %contexts, i64 %threads)
   %n.next = add i64 %n, 1
-  br label %move
+  %did = icmp ne i64 %ran, 0
+  br i1 %did, label %move, label %refuse
 {_MOVES}{_SWAPS}leave:
-  ret void
+  ret i64 1
+refuse:
+  ret i64 0
 }}
 """
 

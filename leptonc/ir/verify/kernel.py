@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import combinations
 from math import prod
 
@@ -37,6 +36,7 @@ from leptonc.ir.types import DType, bool_, i64, is_addressable, is_element
 from leptonc.ir.verify.faults import Fault, raised
 from leptonc.ir.verify.values import integer_ranges
 from leptonc.ir.written import Written
+from leptonc.lazy import cached_property
 
 REACH = 1 << 62  # numerators of indices, far from where 64 bits end
 ON_INTEGERS = frozenset({

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from leptonc.errors import IRError
 from leptonc.ir.graph import Literal, Loc
@@ -30,6 +29,7 @@ from leptonc.ir.kernel import (
     operands,
 )
 from leptonc.ir.types import TensorType
+from leptonc.lazy import cached_property
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,16 @@ def all_disjoint(spans: Sequence[Span], extents: Sequence[int]) -> bool:
     """Whether no two of the spans meet, and none meets itself, where any of the digits differ, which have ``extents`` points. False
     if that cannot be told."""
     spans = [_forward(span, extents) for span in spans if not _is_empty(span)]
-    return all(_digits_tell(cluster, extents) for cluster in _clusters(spans, extents))
+    told = set[tuple[Span, ...]]()  # clusters alike that lie elsewhere are many
+    for cluster in _clusters(spans, extents):
+        moved = tuple(Span(span.start - cluster[0].start, span.terms, span.run, span.digits) for span in cluster)
+        if moved in told:
+            continue
+        if _digits_tell(moved, extents):
+            told.add(moved)
+        elif not _digits_tell(cluster, extents):
+            return False
+    return True
 
 
 def disjoint(one: Span, other: Span, extents: Sequence[int] = ()) -> bool:
@@ -47,8 +56,11 @@ def disjoint(one: Span, other: Span, extents: Sequence[int] = ()) -> bool:
     if _is_empty(one) or _is_empty(other):
         return True
     spans = [_forward(span, extents) for span in (one, other)]
-    apart = len(_clusters(spans, extents)) == 2 or (bool(extents) and _digits_tell(spans, extents))
-    return apart or any(_never_meet(row) for row in _rows(spans, extents))
+    if len(_clusters(spans, extents)) == 2 or any(_never_meet(row) for row in _rows(spans, extents)):
+        return True
+    first = min(span.start for span in spans)
+    moved = [replace(span, start=span.start - first) for span in spans]
+    return bool(extents) and (_digits_tell(spans, extents) or _digits_tell(moved, extents))
 
 
 def _clusters(spans: Sequence[Span], extents: Sequence[int]) -> list[list[Span]]:
@@ -67,13 +79,9 @@ def _reach(span: Span, extents: Sequence[int]) -> int:
 
 
 def _digits_tell(spans: Sequence[Span], extents: Sequence[int]) -> bool:
-    """Whether any digit tells all of the spans apart, by coordinates that count from 0 or from the first span on."""
-    first = min(span.start for span in spans)
-    for origin in (0, first) if first else (0,):
-        rows = _rows([replace(span, start=span.start - origin) for span in spans], extents)
-        if all(any(_tells_apart(row, n) for row in rows) for n in range(len(extents))):
-            return True
-    return False
+    """Whether any digit tells all of the spans apart."""
+    rows = _rows(spans, extents)
+    return all(any(_tells_apart(row, n) for row in rows) for n in range(len(extents)))
 
 
 def _is_empty(span: Span) -> bool:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import gcd, prod
 from typing import NamedTuple
+
+MOST_LISTED = 1 << 16  # bytes that are looked at one by one where coordinates do not tell
 
 
 @dataclass(frozen=True)
@@ -24,12 +27,14 @@ class Span:
 
 class _Coordinate(NamedTuple):
     """Of the places of a span at one stride: ``low`` to ``high`` where all digits are 0, up to ``highest`` for any.
-    ``moves``: (digit, by how much each of its points moves the coordinate)."""
+    ``moves``: (digit, by how much each of its points moves the coordinate). ``rest``, ``last``: least and greatest remainder."""
 
     low: int
     high: int
     highest: int
     moves: tuple[tuple[int, int], ...]
+    rest: int
+    last: int
 
 
 _Row = list[_Coordinate | None]  # of each span, at one stride; None: may be anything
@@ -39,7 +44,16 @@ def all_disjoint(spans: Sequence[Span], extents: Sequence[int]) -> bool:
     """Whether no two of the spans meet, and none meets itself, where any of the digits differ, which have ``extents`` points. False
     if that cannot be told."""
     spans = [_forward(span, extents) for span in spans if not _is_empty(span)]
-    return all(_digits_tell(cluster, extents) for cluster in _clusters(spans, extents))
+    told = set[tuple[Span, ...]]()  # clusters alike that lie elsewhere are many
+    for cluster in _clusters(spans, extents):
+        moved = tuple(Span(span.start - cluster[0].start, span.terms, span.run, span.digits) for span in cluster)
+        if moved in told:
+            continue
+        if _digits_tell(moved, extents):
+            told.add(moved)
+        elif not _digits_tell(cluster, extents):
+            return False
+    return True
 
 
 def disjoint(one: Span, other: Span, extents: Sequence[int] = ()) -> bool:
@@ -47,8 +61,13 @@ def disjoint(one: Span, other: Span, extents: Sequence[int] = ()) -> bool:
     if _is_empty(one) or _is_empty(other):
         return True
     spans = [_forward(span, extents) for span in (one, other)]
-    apart = len(_clusters(spans, extents)) == 2 or (bool(extents) and _digits_tell(spans, extents))
-    return apart or any(_never_meet(row) for row in _rows(spans, extents))
+    tables = (_rows(spans, extents, radix) for radix in _radices(spans))
+    if len(_clusters(spans, extents)) == 2 or any(_never_meet(row) for rows in tables for row in rows):
+        return True
+    first = min(span.start for span in spans)
+    moved = [replace(span, start=span.start - first) for span in spans]
+    told = bool(extents) and (_digits_tell(spans, extents) or _digits_tell(moved, extents))
+    return told or _listed_apart(one, other, extents)
 
 
 def _clusters(spans: Sequence[Span], extents: Sequence[int]) -> list[list[Span]]:
@@ -67,13 +86,32 @@ def _reach(span: Span, extents: Sequence[int]) -> int:
 
 
 def _digits_tell(spans: Sequence[Span], extents: Sequence[int]) -> bool:
-    """Whether any digit tells all of the spans apart, by coordinates that count from 0 or from the first span on."""
-    first = min(span.start for span in spans)
-    for origin in (0, first) if first else (0,):
-        rows = _rows([replace(span, start=span.start - origin) for span in spans], extents)
-        if all(any(_tells_apart(row, n) for row in rows) for n in range(len(extents))):
-            return True
-    return False
+    """Whether any digit tells all of the spans apart."""
+    tables = (_rows(spans, extents, radix) for radix in _radices(spans))
+    return any(all(any(_tells_apart(row, n) for row in rows) for n in range(len(extents))) for rows in tables)
+
+
+def _listed_apart(one: Span, other: Span, extents: Sequence[int]) -> bool:
+    """The same byte by byte, if they are few: strides that do not divide each other."""
+    if any(prod((*extents, *(n for _, n in span.terms), span.run)) > MOST_LISTED for span in (one, other)):
+        return False
+    (places, points), (others, other_points) = (_listed(span, extents) for span in (one, other))
+    known = dict[int, set[int]]()
+    for place, point in zip(places, points):
+        known.setdefault(place, set()).add(point)
+    if not extents:
+        return known.keys().isdisjoint(others)
+    return all(known.get(place, {point}) == {point} for place, point in zip(others, other_points))
+
+
+def _listed(span: Span, extents: Sequence[int]) -> tuple[list[int], list[int]]:
+    """All bytes of a span, and the number of the point of the digits that each belongs to."""
+    found = [(span.start, 0)]
+    for stride, extent in zip(span.digits, extents):
+        found = [(place + stride * n, point * extent + n) for place, point in found for n in range(extent)]
+    for stride, extent in (*span.terms, (1, span.run)):
+        found = [(place + stride * n, point) for place, point in found for n in range(extent)]
+    return [place for place, _ in found], [point for _, point in found]
 
 
 def _is_empty(span: Span) -> bool:
@@ -91,7 +129,9 @@ def _tells_apart(row: _Row, digit: int) -> bool:
 
 def _never_meet(row: _Row) -> bool:
     one, other = row
-    return one is not None and other is not None and (one.highest < other.low or other.highest < one.low)
+    if one is None or other is None:
+        return False
+    return one.highest < other.low or other.highest < one.low or one.last < other.rest or other.last < one.rest
 
 
 def _forward(span: Span, extents: Sequence[int]) -> Span:
@@ -108,8 +148,8 @@ def _forward(span: Span, extents: Sequence[int]) -> Span:
     return Span(start, tuple(terms), run, span.digits)
 
 
-def _rows(spans: Sequence[Span], extents: Sequence[int]) -> list[_Row]:
-    radix, shapes = _radix(spans), dict[tuple[object, ...], list[_Level]]()
+def _rows(spans: Sequence[Span], extents: Sequence[int], radix: Sequence[int]) -> list[_Row]:
+    shapes = dict[tuple[object, ...], list[_Level]]()
     columns = list[_Row]()
     for span in spans:
         key = span.terms, span.run, span.digits
@@ -119,15 +159,19 @@ def _rows(spans: Sequence[Span], extents: Sequence[int]) -> list[_Row]:
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _radix(spans: Sequence[Span]) -> list[int]:
-    """Strides and runs, the largest first, that divide each other; 1 is the last."""
+def _radices(spans: Sequence[Span]) -> tuple[list[int], list[int]]:
+    """Strides and runs, the largest first, that divide each other, and 1; those that do not divide the one before are left out, or
+    stand for what both are multiples of."""
     strides = {s for span in spans for s, _ in span.terms} | {abs(s) for span in spans for s in span.digits if s}
     strides |= {span.run for span in spans}
-    out = list[int]()
+    some, divisors = list[int](), list[int]()
     for stride in sorted(strides | {1}, reverse=True):
-        if not out or out[-1] % stride == 0:
-            out.append(stride)
-    return out
+        if not some or some[-1] % stride == 0:
+            some.append(stride)
+        common = gcd(divisors[-1], stride) if divisors else stride
+        if not divisors or common < divisors[-1]:
+            divisors.append(common)
+    return some, divisors
 
 
 @dataclass(frozen=True)
@@ -161,7 +205,8 @@ def _coordinates(start: int, levels: Sequence[_Level]) -> _Row:
         low, rest = divmod(start, level.stride)
         carried = (rest + level.below) // level.stride
         high = low + level.spread + carried
-        out.append(_Coordinate(low, high, high + level.moved, level.moves))
+        remainders = (0, level.stride - 1) if carried else (rest, rest + level.below)
+        out.append(_Coordinate(low, high, high + level.moved, level.moves, *remainders))
         if carried:
             break
         start = rest

@@ -13,7 +13,8 @@ from leptonc.codegen.loops.linear import LinearStage
 from leptonc.codegen.loops.schedule import Nest
 from leptonc.codegen.routed.plan import Routed
 from leptonc.codegen.step.step import PANELS, Digit, Region, Term
-from leptonc.ir.kernel import Axis, Kernel, Load, Store
+from leptonc.ir.affine import span
+from leptonc.ir.kernel import Axis, Index, Kernel, Load, Store
 from leptonc.memory import aligned
 
 # Digits of item numbers
@@ -49,35 +50,47 @@ def axis_digits(axes: Iterable[Axis]) -> tuple[Digit, ...]:
 # Regions
 
 
-def stage_regions(kernel: Kernel, linear: LinearStage, number: int = 0, left_out: Iterable[int] = ()) -> Iterator[Region]:
+def stage_regions(kernel: Kernel, linear: LinearStage, digits: Iterable[Digit], number: int = 0,
+                  left_out: Iterable[int] = ()) -> Iterator[Region]:
     """What a stage loads and stores of the kernel's parameters; ``left_out``: loads that read something else instead."""
+    split = frozenset(d.axis for d in digits)
     params = {p.name for p in kernel.params}
     for n, access in linear.loads.items():
         inst = linear.insts[n]
         assert isinstance(inst, Load)
         if inst.buffer in params and n not in left_out:
-            yield _region(kernel, linear, inst, access, False, number)
+            yield _region(kernel, linear, inst, access, split, False, number)
     for store, access in zip(linear.stores, linear.targets):
         if store.buffer in params:
-            yield _region(kernel, linear, store, access, True, number)
+            yield _region(kernel, linear, store, access, split, True, number)
             if store.accumulate:
-                yield _region(kernel, linear, store, access, False, number)
+                yield _region(kernel, linear, store, access, split, False, number)
 
 
-def _region(kernel: Kernel, linear: LinearStage, inst: Load | Store, access: Access, write: bool, number: int) -> Region:
-    """Where an access is affine, its terms; of a dimension whose index is divided or made at run time, all of it."""
+def _region(kernel: Kernel, linear: LinearStage, inst: Load | Store, access: Access, split: frozenset[str], write: bool,
+            number: int) -> Region:
+    """Where an access is affine, its terms; of a dimension whose index is divided or made at run time, all of it. Where it is
+    guarded along a dimension that items do not share, what of that it reaches."""
     buffer = kernel.buffer(inst.buffer)
-    size = buffer.type.dtype.itemsize
-    extents = {a.name: a.extent for a in (*linear.outer, *linear.axes)}
+    size, extents = buffer.type.dtype.itemsize, {a.name: a.extent for a in (*linear.outer, *linear.axes)}
     offset, strides, terms = access.offset, dict(access.strides), list[Term]()
     for index, extent, step in zip(inst.index, buffer.type.shape, row_major(buffer.type.shape)):
-        if index.div == 1 and not index.values:
+        if index.values or index.div != 1:
+            terms.append(Term("", step * size, extent))
+            if index.div == 1:
+                if any(axis in strides for axis, _ in index.axes):
+                    return whole(kernel, inst.buffer, write, number)
+                offset -= step * index.offset
             continue
-        terms.append(Term("", step * size, extent))
-        if index.div == 1:
-            if any(axis in strides for axis, _ in index.axes):
-                return whole(kernel, inst.buffer, write, number)
-            offset -= step * index.offset
+        own = {axis: coeff for axis, coeff in index.axes if axis in extents}
+        moving = Index(tuple(own.items()), index.offset)
+        reached = span(moving, extents) if any(c.index == moving and c.extent == extent for c in access.checks) else None
+        alone = split.isdisjoint(own) and all(strides.get(axis) == coeff * step for axis, coeff in own.items())
+        if alone and reached is not None and min(extents.values(), default=1):
+            strides = {axis: stride for axis, stride in strides.items() if axis not in own}
+            low, high = max(reached.low, 0), min(reached.high, extent - 1)
+            offset += step * (low - index.offset)
+            terms.append(Term("", step * size, max(high - low + 1, 0)))
     affine = [Term(axis, stride * size, extents[axis]) for axis, stride in strides.items()]
     return Region(inst.buffer, write, offset * size, (*affine, *terms), size, number, bool(access.checks))
 
@@ -87,10 +100,11 @@ def whole(kernel: Kernel, buffer: str, write: bool, number: int = 0) -> Region:
     return Region(buffer, write, 0, (), kernel.buffer(buffer).type.nbytes, number)
 
 
-def contraction_regions(kernel: Kernel, plan: Contraction, panels_at: int = 0, number: int = 0) -> Iterator[Region]:
+def contraction_regions(kernel: Kernel, plan: Contraction, digits: Iterable[Digit], panels_at: int = 0,
+                        number: int = 0) -> Iterator[Region]:
     """As its stage's, but packed operands are read from their panels."""
     packed = panels_of(plan)
-    yield from stage_regions(kernel, plan.stage, number, {panels.side.load for panels in packed.values()})
+    yield from stage_regions(kernel, plan.stage, digits, number, {panels.side.load for panels in packed.values()})
     for panels in packed.values():
         size = panels.elements * plan.dtype.itemsize
         yield Region(PANELS, False, panels_at, (), size, number)
@@ -134,7 +148,7 @@ def routed_regions(kernel: Kernel, plan: Routed, clear: int) -> Iterator[Region]
     if clear:
         axes = (*plan.outer, Axis(plan.group.name, 1))
         yield Region(plan.stage.stores[0].buffer, True, 0, _flat(axes, clear * size), clear * size)
-    yield from stage_regions(kernel, plan.stage, 0, {plan.routing.dense} if plan.packs else ())
+    yield from stage_regions(kernel, plan.stage, routed_digits(plan), 0, {plan.routing.dense} if plan.packs else ())
     if plan.packs:
         yield Region(PANELS, False, 0, (), plan.panel_elements * size)
 

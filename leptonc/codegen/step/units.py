@@ -104,7 +104,7 @@ class _KernelUnits:
 
     def _nest_unit(self, linear: LinearStage) -> Unit:
         nest = schedule_nest(linear, self.target)
-        return self._unit(NestUnit(linear, nest), nest_digits(nest), stage_regions(self.kernel, linear),
+        return self._unit(NestUnit(linear, nest), nest_digits(nest), stage_regions(self.kernel, linear, nest_digits(nest)),
                           stage_cost(linear, nest.lanes, self.target), f"nest {describe_nest(nest)}")
 
     def _tiled_units(self) -> list[Unit]:
@@ -132,8 +132,8 @@ class _KernelUnits:
 
     def _inner_regions(self, inner: Inner, number: int) -> list[Region]:
         if inner.plan is not None:
-            return list(contraction_regions(self.kernel, inner.plan, inner.panels_at, number))
-        return list(stage_regions(self.kernel, inner.linear, number))
+            return list(contraction_regions(self.kernel, inner.plan, axis_digits(self.kernel.outer), inner.panels_at, number))
+        return list(stage_regions(self.kernel, inner.linear, axis_digits(self.kernel.outer), number))
 
     def _tiled_cost(self, stages: list[Inner]) -> int:
         points = prod(a.extent for a in self.kernel.outer)
@@ -145,7 +145,8 @@ class _KernelUnits:
         for panels in panels_of(plan).values():
             units.append(self._packing_unit(panels, offset))
             offset += aligned(panels.elements * plan.dtype.itemsize)
-        return [*units, self._unit(ContractionUnit(plan), contraction_digits(plan), contraction_regions(self.kernel, plan),
+        digits = contraction_digits(plan)
+        return [*units, self._unit(ContractionUnit(plan), digits, contraction_regions(self.kernel, plan, digits),
                                    2 * plan.work // plan.lanes, describe_contraction(plan), offset, workspace_bytes(plan))]
 
     def _packing_unit(self, panels: Panels, offset: int) -> Unit:
@@ -172,8 +173,9 @@ class _KernelUnits:
     def _lookup_unit(self, plan: Lookup) -> Unit:
         routed = plan.routed
         cost = routed.entries * routed.row_count * routed.vector.extent * 2 // LANES
-        return self._unit(LookupUnit(plan), routed_digits(routed), stage_regions(self.kernel, routed.stage), cost,
-                          describe_lookup(plan), 0, plan.tile_bytes)
+        digits = routed_digits(routed)
+        regions = stage_regions(self.kernel, routed.stage, digits)
+        return self._unit(LookupUnit(plan), digits, regions, cost, describe_lookup(plan), 0, plan.tile_bytes)
 
 
 def describe_nest(nest: Nest) -> str:

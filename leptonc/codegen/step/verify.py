@@ -112,22 +112,25 @@ def _meet(one: Place, other: Place) -> bool:
 
 @dataclass(frozen=True)
 class _Touched:
-    """A launch's regions of one buffer; panels are the last "buffer". ``place``: all that they may reach."""
+    """A launch's regions of one buffer; panels are the last "buffer". ``place``: the number of where it lies."""
 
     buffer: int
+    place: int
     reads: tuple[Region, ...]
     writes: tuple[Region, ...]
 
 
 class _Accesses:
-    """What each launch touches; which buffers share bytes."""
+    """What each launch touches; which places share bytes. Buffers that follow each other in one place of the arena are many."""
 
     def __init__(self, step: Step):
         self.step = step
         program = step.program
         self.panels = len(program.buffers)
         self.places = [_place(program, n) for n in range(self.panels)] + [("arena", step.panels_at, step.arena_bytes)]
-        self.sharing = _sharing(self.places)
+        numbers = {place: n for n, place in enumerate(dict.fromkeys(self.places))}
+        self.place_of = [numbers[place] for place in self.places]
+        self.sharing = _sharing(list(numbers))
         self.of = [self._touched(launch) for launch in step.launches]
 
     def _touched(self, launch: Launch) -> tuple[_Touched, ...]:
@@ -135,7 +138,8 @@ class _Accesses:
         reads, writes = dict[int, list[Region]](), dict[int, list[Region]]()
         for region in launch.unit.regions:
             (writes if region.write else reads).setdefault(number[region.buffer], []).append(region)
-        return tuple(_Touched(n, tuple(reads.get(n, ())), tuple(writes.get(n, ()))) for n in sorted({*reads, *writes}))
+        return tuple(_Touched(n, self.place_of[n], tuple(reads.get(n, ())), tuple(writes.get(n, ())))
+                     for n in sorted({*reads, *writes}))
 
     def name(self, number: int) -> str:
         return "panels" if number == self.panels else f"b{number}"
@@ -147,11 +151,12 @@ class _Accesses:
 
     def pairs(self, one: int, other: int) -> Iterator[tuple[_Touched, _Touched]]:
         """What two launches touch of the same bytes, at least one writing."""
-        by_number = {t.buffer: t for t in self.of[other]}
+        by_place: dict[int, list[_Touched]] = {}
+        for b in self.of[other]:
+            by_place.setdefault(b.place, []).append(b)
         for a in self.of[one]:
-            for n in self.sharing[a.buffer]:
-                if n in by_number and (a.writes or by_number[n].writes):
-                    yield a, by_number[n]
+            for place in self.sharing[a.place]:
+                yield from ((a, b) for b in by_place.get(place, ()) if a.writes or b.writes)
 
     def race(self, one: int, other: int) -> str | None:
         """The bytes that two launches may share, one of them writing, whatever the items."""
@@ -315,27 +320,27 @@ def _verify_order(step: Step, access: _Accesses) -> None:
     if [launch.call for launch in step.launches] != sorted(launch.call for launch in step.launches):
         raise IRError("launches are not in the order of the program's calls")
     position = {number: n for n, number in enumerate(order)}
-    wrote, touched = dict[int, int](), dict[int, int]()  # the latest position of a launch that writes, or touches, a buffer
-    lost: dict[int, tuple[int, int]] = {}  # a buffer whose bytes another one has taken: by which launch, for which buffer
+    wrote, touched = dict[int, int](), dict[int, int]()  # the latest position of a launch that writes, or touches, a place
+    holds: dict[int, tuple[int, int]] = {}  # the buffer last written to some of a place's bytes, and by what launch
     for number, launch in enumerate(step.launches):
         here = position[number]
         for t in access.of[number]:
-            if t.reads and t.buffer in lost and not (t.writes and _is_made(launch, t.buffer)):
-                taker, buffer = lost[t.buffer]
+            buffer, taker = holds.get(t.place, (t.buffer, 0))
+            if t.reads and buffer != t.buffer and not (t.writes and _is_made(launch, t.buffer)):
                 raise IRError(f"{launch} reads {access.name(t.buffer)} after {step.launches[taker]} has written "
                               f"{access.name(buffer)} there, {_bytes(access, t.buffer)}")
-            for other in access.sharing[t.buffer]:
+            for other in access.sharing[t.place]:
                 if wrote.get(other, -1) > here or (t.writes and touched.get(other, -1) > here):
                     _verify_before(access, number, position)
         for t in access.of[number]:
-            touched[t.buffer] = max(touched.get(t.buffer, -1), here)
+            touched[t.place] = max(touched.get(t.place, -1), here)
             if t.writes:
-                wrote[t.buffer] = max(wrote.get(t.buffer, -1), here)
-                lost.pop(t.buffer, None)
-                lost |= {n: (number, t.buffer) for n in access.sharing[t.buffer] if n not in (t.buffer, access.panels)}
+                wrote[t.place] = max(wrote.get(t.place, -1), here)
+                holds |= dict.fromkeys(access.sharing[t.place], (t.buffer, number))
     for number in step.program.outputs:
-        if number in lost:
-            raise IRError(f"output b{number} is overwritten by {step.launches[lost[number][0]]}")
+        buffer, taker = holds.get(access.place_of[number], (number, 0))
+        if buffer != number:
+            raise IRError(f"output b{number} is overwritten by {step.launches[taker]}")
 
 
 def _is_made(launch: Launch, buffer: int) -> bool:
@@ -355,7 +360,7 @@ def _verify_before(access: _Accesses, number: int, position: dict[int, int]) -> 
 
 @dataclass
 class _Pending:
-    """What was touched since the last barrier: buffer -> launches, those of all threads and those of thread 0 apart."""
+    """What was touched since the last barrier: place -> launches, those of all threads and those of thread 0 apart."""
 
     reads: dict[int, list[int]] = field(default_factory=dict)
     writes: dict[int, list[int]] = field(default_factory=dict)
@@ -372,20 +377,20 @@ class _Pending:
         reads, writes = (self.serial_reads, self.serial_writes) if serial else (self.reads, self.writes)
         for t in touched:
             for found in ([reads] if t.reads else []) + ([writes] if t.writes else []):
-                found.setdefault(t.buffer, []).append(number)
+                found.setdefault(t.place, []).append(number)
 
-    def against(self, t: _Touched, buffer: int, serial: bool) -> Iterator[int]:
-        """Launches that another thread may run beside one that touches ``t``, if they touch ``buffer``."""
+    def against(self, t: _Touched, place: int, serial: bool) -> Iterator[int]:
+        """Launches that another thread may run beside one that touches ``t``, if they touch ``place``."""
         tables = [self.writes] + ([self.reads] if t.writes else [])
         if not serial:
             tables += [self.serial_writes] + ([self.serial_reads] if t.writes else [])
         for table in tables:
-            yield from table.get(buffer, ())
+            yield from table.get(place, ())
 
     def merge(self, other: _Pending) -> None:
         for mine, theirs in zip(self._all(), other._all()):
-            for buffer, numbers in theirs.items():
-                known = mine.setdefault(buffer, [])
+            for place, numbers in theirs.items():
+                known = mine.setdefault(place, [])
                 known += [n for n in numbers if n not in known]
 
 
@@ -412,8 +417,8 @@ class _Walk:
         """``beside``: launches that were compared with this one already."""
         serial = self.step.launches[number].serial
         for t in self.access.of[number]:
-            for buffer in self.access.sharing[t.buffer]:
-                for other in self.pending.against(t, buffer, serial):
+            for place in self.access.sharing[t.place]:
+                for other in self.pending.against(t, place, serial):
                     race = None if other in beside else self.access.race(other, number)
                     if race is not None:
                         first, second = self.step.launches[other], self.step.launches[number]

@@ -26,7 +26,7 @@ PROBABLE = {
     "ops": "tests/ops", "codegen/routed": "tests/codegen/test_routed.py", "codegen": "tests/codegen tests/ops",
     "runtime": "tests/test_runtime.py tests/test_threads.py", "driver": "tests/test_cache.py",
 }
-FIRST = "tests/test_pipeline.py tests/test_fuzz.py tests/test_fuzz_cnn.py"
+FIRST = "tests/test_pipeline.py tests/fuzz"
 UNMUTATED = ("tests/test_validation.py",)  # it has the plants' texts, and so would see all
 
 

@@ -2,7 +2,7 @@
 
 ``python benchmarks/busy.py [rounds]`` prints a Markdown table: median milliseconds of a step as leptonc chooses its threads, of one
 thread, and their ratio, beside 0, 2, 6 and 12 processes of three kinds: pure loops, matrix products in another library's spinning
-thread pool (NumPy's BLAS), and processes that live for a few milliseconds. Turns of the two alternate, half a second each.
+thread pool (NumPy's BLAS), and processes that live for a few milliseconds. Turns of the two alternate, two seconds each.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from leptonc import nn, optim
 from leptonc import numpy as lnp
 from leptonc.bench.systems import find_case, make
 
-SECONDS = 0.5  # of one turn
+SECONDS = 2.0  # of one turn
 KINDS = {
     "loops": "while True: pass",
     "spinning": "import numpy as np\na = np.ones((200, 200), 'f4')\nwhile True: a @ a",
@@ -109,7 +109,7 @@ def measure(chosen: Callable[[], object], alone: Callable[[], object], rounds: i
 
 
 def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 6
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 2
     models = {name: (make_model(), make_model()) for name, make_model in MODELS.items()}
     print("| processes | model | chosen ms | one thread ms | ratio |\n|---|---|---|---|---|")
     for kind, count in [("loops", 0), *((kind, count) for kind in KINDS for count in COUNTS)]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from leptonc.runtime.pace import EACH, SHARE, Pace
+from leptonc.runtime.pace import EACH, SHARE, STALLS, Pace
 
 Machine = Callable[[int, float], tuple[float, float]]  # (threads, now) -> seconds, of which the caller itself was at work
 
@@ -87,10 +87,28 @@ def test_a_thread_count_it_does_not_choose_among_is_ignored():
     assert pace.threads == 4
 
 
-def test_timed_runs_on_the_threads_it_says():
+def test_a_call_that_began_before_a_change_says_nothing_of_it():
+    pace = Pace(2)
+    for n in range(STALLS):
+        pace.saw(2, 1.0, 0.1, float(n))
+    assert pace.threads == 1
+    for n in range(STALLS, 20):
+        pace.saw(2, 5.0, 5.0, float(n))
+    assert pace.threads == 1
+
+
+def test_what_is_timed_is_the_run():
     now = iter(range(100))
     pace = Pace(2, clock=lambda: float(next(now)), own_clock=lambda: 0.0)
-    seen: list[int] = []
-    for _ in range(4):
-        pace.timed(seen.append)
-    assert seen == [2, 2, 2, 1], "the caller did nothing of what it was there for"
+    ran: list[int] = []
+    for _ in range(STALLS):
+        assert pace.timed(lambda: ran.append(1), 2) == 1.0
+    assert len(ran) == STALLS and pace.threads == 1, "the caller did nothing of what it was there for"
+
+
+def test_a_run_that_fails_changes_nothing():
+    pace = Pace(2)
+    before = vars(pace).copy()
+    with pytest.raises(ZeroDivisionError):
+        pace.timed(lambda: 1 // 0, 2)
+    assert vars(pace) == before

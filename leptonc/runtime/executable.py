@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,12 @@ from leptonc.memory import copied, empty
 from leptonc.runtime.code import Code, Slot
 from leptonc.runtime.elf import LoadedObject
 from leptonc.runtime.frame import Frame, Frames
+from leptonc.runtime.pace import Pace
 from leptonc.runtime.pool import shared_pool
 from leptonc.runtime.system import address
 
 SLICE_SECONDS = 0.05  # of a scan, without a look at signals
+CAUTION = 16  # times shorter is a slice on another number of threads, which may be much slower
 SMALL_RESULT = 4096  # bytes up to which a result need not begin at a cache line
 
 
@@ -34,6 +36,7 @@ class Executable:
         self._function = self._object.address(code.entry)
         self._serial = functools.cache(ctypes.CFUNCTYPE(None, ctypes.c_void_p))
         self._frames = Frames(code)
+        self._pace = Pace(1)
         fresh = [slot for slot in self.outputs if slot.donated is None]
         self._fresh = [(slot.shape, slot.dtype) if slot.nbytes <= SMALL_RESULT else slot for slot in fresh]
         numbers = iter(range(len(self.inputs), len(self.inputs) + len(fresh)))
@@ -51,7 +54,7 @@ class Executable:
         held, results, starts = self._bound(arrays)
         frame = self._frames.take(self._thread_count(nthreads))
         frame.args[:len(starts)] = starts
-        self._run(self._function, frame)
+        self._paced(frame)
         self._frames.give_back(frame)
         del held  # copies of arguments live as long as the call
         return results
@@ -71,7 +74,7 @@ class Executable:
         if frame.binding is None or not frame.binding(both):
             frames.give_back(frame)
             return None
-        self._run(self._function, frame)
+        self._paced(frame)
         frames.give_back(frame)
         return results
 
@@ -90,10 +93,27 @@ class Executable:
             type(x) is np.ndarray and x.shape == slot.shape and x.dtype == slot.dtype for x, slot in zip(arrays, self.inputs))
 
     def _thread_count(self, wanted: int | None = None) -> int:
+        """The threads of the next call: ``wanted``, or as many as there are, or one where that is faster now."""
         if not self.parallel:
             return 1
-        wanted = wanted or config.recent_num_threads()
-        return 1 if wanted == 1 else shared_pool().threads(wanted)
+        most = wanted or config.recent_num_threads()
+        if most == 1:
+            return 1
+        most = shared_pool().threads(most)
+        if wanted or most == 1:
+            return most
+        if self._pace.most != most:
+            self._pace = Pace(most)
+        return self._pace.threads
+
+    def _paced(self, frame: Frame) -> None:
+        """Run once; now and then, the time it takes decides how many threads the next calls have."""
+        pace = self._pace
+        if pace.due:
+            pace.due -= 1
+            self._run(self._function, frame)
+        else:
+            pace.timed(functools.partial(self._run, self._function, frame), frame.threads)
 
     def repeat(self, carry: list[np.ndarray], xs: Sequence[np.ndarray], ys: Sequence[np.ndarray],
                count: int, reverse: bool = False) -> list[np.ndarray]:
@@ -117,12 +137,26 @@ class Executable:
         frame.args[:len(starts)] = starts
         if reverse:
             frame.args[places] += (strides * (count - 1)).astype(np.uint64)
-        for steps in _in_slices(count):
-            while not shared_pool().repeat(self._function, frame.contexts_at, frame.threads, steps, address(frame.args), moves,
-                                           swaps):
-                frame = self._frames.alone(frame)
-        self._frames.give_back(frame)
+        self._frames.give_back(self._in_slices(frame, count, moves, swaps))
         return [carry[n] for n in _repeated(order, count)]  # a result may lie where another part of the carry was
+
+    def _in_slices(self, frame: Frame, count: int, moves: np.ndarray, swaps: np.ndarray) -> Frame:
+        """So many steps, in parts that take a while each: between them Python answers signals, and the threads are chosen."""
+        steps = 1
+        while count:
+            threads = self._thread_count()
+            if threads != frame.threads:
+                frame, steps = self._frames.resized(frame, threads), max(1, steps // CAUTION)
+            steps = min(steps, count)
+            run = functools.partial(self._slice, frame, steps, moves, swaps)
+            seconds = self._pace.timed(run, frame.threads, steps)
+            count -= steps
+            steps = max(1, int(steps * SLICE_SECONDS / max(seconds, 1e-6)))
+        return frame
+
+    def _slice(self, frame: Frame, steps: int, moves: np.ndarray, swaps: np.ndarray) -> None:
+        while not shared_pool().repeat(self._function, frame.contexts_at, frame.threads, steps, address(frame.args), moves, swaps):
+            frame = self._frames.resized(frame, 1)
 
     @staticmethod
     def _swaps(order: np.ndarray, between: int) -> np.ndarray:
@@ -175,7 +209,7 @@ class Executable:
         if frame.threads > 1:
             if shared_pool().run(function, frame.contexts_at, frame.threads):
                 return
-            frame = self._frames.alone(frame)
+            frame = self._frames.resized(frame, 1)
         self._serial(function)(frame.contexts_at)
 
     def _checked(self, slot: Slot, array: np.ndarray, n: int) -> np.ndarray:
@@ -218,17 +252,6 @@ def _repeated(order: np.ndarray, count: int) -> np.ndarray:
         result = result[order] if count & 1 else result
         order, count = order[order], count >> 1
     return result
-
-
-def _in_slices(count: int) -> Iterator[int]:
-    """``count`` in parts that take a while each: between them Python answers signals."""
-    steps = 1
-    while count:
-        steps = min(steps, count)
-        begin = time.perf_counter()
-        yield steps
-        count -= steps
-        steps = max(1, int(steps * SLICE_SECONDS / max(time.perf_counter() - begin, 1e-6)))
 
 
 def _empty(slot: Slot) -> np.ndarray:

@@ -55,17 +55,13 @@ class Frames:
         try:
             frame = self.spare.pop()
         except IndexError:
-            return self._for_threads(self._new(), threads)
-        return frame if frame.threads == threads else self._for_threads(frame, threads)
+            return self.resized(self._new(), threads)
+        return frame if frame.threads == threads else self.resized(frame, threads)
 
     def give_back(self, frame: Frame) -> None:
         """Keep a frame for the next call. Only one whose call has come to its end: barriers at rest, nobody in its memory."""
         if len(self.spare) < self._kept:
             self.spare.append(frame)
-
-    def alone(self, frame: Frame) -> Frame:
-        """A call's frame, for the caller's thread alone."""
-        return self._for_threads(frame, 1)
 
     def _new(self) -> Frame:
         """Intermediates and the argument table: what does not depend on the number of threads."""
@@ -74,7 +70,7 @@ class Frames:
         binding = Binding(self._inputs, self._outputs, address(args)) if layout_is_known() else None
         return Frame(0, args, aligned_bytes(max(self._arena_bytes, 64)), binding)
 
-    def _for_threads(self, frame: Frame, threads: int) -> Frame:
+    def resized(self, frame: Frame, threads: int) -> Frame:
         """The frame with a context and scratch for each thread."""
         scratch = aligned_bytes(max(threads * self._local_bytes, 64))
         contexts = aligned_bytes(threads * abi.CONTEXT_BYTES)

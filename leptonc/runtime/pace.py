@@ -2,99 +2,135 @@
 
 Results do not depend on it, so each call is free to choose. On an idle machine all threads are best, and nothing is tried. What
 gives a busy one away is that the calling thread waits (its own time falls behind the clock's: it was put off, or slept at a
-barrier for a thread that was), or that calls take longer than they used to. Then some calls run on one thread, and the faster
-stays. While one thread is the faster, all of them are tried now and then: at most a twentieth of the time goes into trying.
+barrier for a thread that was), or that calls take longer than they used to. Then some calls run on one thread, which stays if it is
+no slower: times on a busy machine are noisy, and one thread is what cannot go far wrong there. All of them are tried now and then,
+and stay if they gain: at most a twentieth of the time goes into trying.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import inf
 from statistics import median
 
-SAMPLES = 3  # calls whose median stands for a thread count
+SAMPLES = 5  # calls whose median stands for a thread count
 SHORT = 1e-3  # seconds: of calls shorter than that ...
 EACH = 8  # ... one in so many is timed, which then costs less than a hundredth of the shortest
 WAITED = 1.2  # times its own time: a call's thread has been kept waiting
+STALLED, STALLS = 2.0, 2  # times its own time, calls in a row
 SLOWER = 1.2  # times the best there was: something is in the way
-FASTER = 0.9  # of the other's time: worth changing over
+FASTER = 0.8  # of one thread's time: worth leaving it on a machine that was busy
 HOPELESS = 2.0  # times the other's: one call of that is enough to know
 SHARE = 20  # what trying costs, so many times over, is how long it is left alone afterwards
 LONGEST = 5.0  # seconds without a new try
+NEVER = 1 << 62  # calls
 FORGET = 1.001  # a sample's growth of the best: what was met once need not be met again
 
 
+@dataclass(frozen=True)
+class _State:
+    """``threads``: what the next call runs on. ``alone``, ``together``: seconds of the last calls on one thread and on all.
+    ``waits``: clock's time over the caller's own, of the last calls on all. ``trying``: the thread count is on trial, which has
+    taken ``spent`` seconds; there is none before ``next_trial``. ``patience``: seconds that follow the next one in vain."""
+
+    threads: int
+    alone: tuple[float, ...] = ()
+    together: tuple[float, ...] = ()
+    waits: tuple[float, ...] = ()
+    best: float = inf
+    trying: bool = False
+    spent: float = 0.0
+    patience: float = 0.0
+    next_trial: float = 0.0
+
+    def with_sample(self, seconds: float, wait: float) -> _State:
+        """A call's time on the present thread count."""
+        if self.threads == 1:
+            return replace(self, alone=(*self.alone, seconds)[-SAMPLES:])
+        return replace(self, together=(*self.together, seconds)[-SAMPLES:], waits=(*self.waits, wait)[-SAMPLES:])
+
+    @property
+    def now(self) -> tuple[float, ...]:
+        return self.alone if self.threads == 1 else self.together
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the last calls on all threads mostly waited: no more of them are needed to know."""
+        return len(self.waits) >= STALLS and min(self.waits[-STALLS:]) > STALLED
+
+    @property
+    def before(self) -> tuple[float, ...]:
+        """The samples of the other thread count."""
+        return self.together if self.threads == 1 else self.alone
+
+
 class Pace:
-    """``threads``: what the next call runs on. ``due``: how many calls from now one is to be timed, 0 for the next."""
+    """The choice between one thread and ``most``. ``due``: how many calls from now one is to be timed, 0 for the next.
+
+    Calls of several threads may come at once, and one may be cut short anywhere: the state is a value, replaced at last.
+    """
 
     def __init__(self, most: int, clock: Callable[[], float] = time.perf_counter,
                  own_clock: Callable[[], float] = time.thread_time):
-        self.most, self.threads, self.due = most, most, 0
+        self.most, self.due = most, 0 if most > 1 else NEVER
         self._clock, self._own_clock = clock, own_clock
-        self._recent = {1: deque[float](maxlen=SAMPLES), most: deque[float](maxlen=SAMPLES)}
-        self._waits = deque[float](maxlen=SAMPLES)
-        self._best = float("inf")
-        self._trying = False
-        self._spent = 0.0  # seconds of the try under way
-        self._patience = 0.0  # seconds that the next failed try is followed by, at least
-        self._next_try = 0.0
-
-    def timed(self, run: Callable[[int], None]) -> None:
-        """``run(threads)``, and what its time says of the next calls."""
-        threads = self.threads
-        start, own = self._clock(), self._own_clock()
-        run(threads)
-        own, now = self._own_clock() - own, self._clock()
-        self.saw(threads, now - start, own, now)
-
-    def saw(self, threads: int, seconds: float, own: float, now: float, calls: int = 1) -> None:
-        """``calls`` in one took ``seconds`` and ended at ``now``; the calling thread itself was at work for ``own`` of them."""
-        each = seconds / calls
-        self.due = EACH - 1 if each < SHORT and calls == 1 else 0
-        if threads not in self._recent:
-            return
-        self._recent[threads].append(each)
-        if self._trying:
-            self._spent += seconds
-            self._judge(now)
-        elif threads == 1:
-            self._try_if(True, now)
-        else:
-            self._waits.append(seconds / max(own, 1e-9))
-            self._try_if(self._is_held_up(), now)
-
-    def _is_held_up(self) -> bool:
-        recent = self._recent[self.most]
-        if len(recent) < SAMPLES:
-            return False
-        usual = median(recent)
-        self._best = min(self._best * FORGET, usual)
-        return usual > SLOWER * self._best or median(self._waits) > WAITED
-
-    def _try_if(self, wanted: bool, now: float) -> None:
-        """Begin to try the other thread count, if that was not done lately."""
-        if wanted and now >= self._next_try:
-            self._trying, self._spent = True, 0.0
-            self.threads = self._other
-            self._recent[self.threads].clear()
+        self._state = _State(most)
 
     @property
-    def _other(self) -> int:
-        return 1 if self.threads != 1 else self.most
+    def threads(self) -> int:
+        return self._state.threads
 
-    def _judge(self, now: float) -> None:
-        """The try so far against what was before it."""
-        tried, known = self._recent[self.threads], median(self._recent[self._other])
-        hopeless = tried[-1] > HOPELESS * known
-        if len(tried) < SAMPLES and not hopeless:
+    def timed(self, run: Callable[[], None], threads: int, calls: int = 1) -> float:
+        """``run`` on so many threads, and what its time says of the next calls; ``calls`` in one. Returns the seconds it took."""
+        start, own = self._clock(), self._own_clock()
+        run()
+        own, now = self._own_clock() - own, self._clock()
+        self.saw(threads, now - start, own, now, calls)
+        return now - start
+
+    def saw(self, threads: int, seconds: float, own: float, now: float, calls: int = 1) -> None:
+        """A call took ``seconds`` and ended at ``now``; the calling thread itself was at work for ``own`` of them."""
+        if self.most == 1:
             return
-        self._trying = False
-        if not hopeless and median(tried) < FASTER * known:
-            self._patience = 0.0
-            self._waits.clear()
-        else:
-            self.threads = self._other
-            self._patience = min(max(2 * self._patience, SHARE * self._spent), LONGEST)
-        self._next_try = now + max(self._patience, SHARE * self._spent)
-        self._recent[self._other].clear()
+        state, each = self._state, seconds / calls
+        self.due = EACH - 1 if each < SHORT and calls == 1 else 0
+        if threads == state.threads:  # not one that began before the last change
+            self._state = self._next(state.with_sample(each, seconds / max(own, 1e-9)), seconds, now)
+
+    def _next(self, state: _State, seconds: float, now: float) -> _State:
+        if state.trying:
+            return self._judged(replace(state, spent=state.spent + seconds), now)
+        if state.threads == 1:
+            return self._on_trial(state, now)
+        if len(state.together) < SAMPLES:
+            return self._on_trial(state, now) if state.is_stalled else state
+        usual = median(state.together)
+        state = replace(state, best=min(state.best * FORGET, usual))
+        held_up = usual > SLOWER * state.best or median(state.waits) > WAITED or state.is_stalled
+        return self._on_trial(state, now) if held_up else state
+
+    def _on_trial(self, state: _State, now: float) -> _State:
+        """The other thread count, if it was not tried lately."""
+        if now < state.next_trial:
+            return state
+        if state.threads == 1:
+            return replace(state, threads=self.most, together=(), waits=(), trying=True, spent=0.0)
+        return replace(state, threads=1, alone=(), trying=True, spent=0.0)
+
+    def _is_better(self, state: _State, known: float) -> bool:
+        """Whether the thread count on trial is to stay; the other's calls took ``known`` seconds."""
+        return median(state.now) <= (known if state.threads == 1 else FASTER * known)
+
+    def _judged(self, state: _State, now: float) -> _State:
+        """The trial so far against what was before it."""
+        known = median(state.before)
+        hopeless = state.now[-1] > HOPELESS * known
+        if len(state.now) < SAMPLES and not hopeless:
+            return state
+        if not hopeless and self._is_better(state, known):
+            return replace(state, trying=False, waits=(), patience=0.0, next_trial=now + SHARE * state.spent)
+        patience = min(max(2 * state.patience, SHARE * state.spent), LONGEST)
+        other = 1 if state.threads != 1 else self.most
+        return replace(state, threads=other, trying=False, patience=patience, next_trial=now + max(patience, SHARE * state.spent))

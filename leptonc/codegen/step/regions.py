@@ -72,6 +72,7 @@ def _region(kernel: Kernel, linear: LinearStage, inst: Load | Store, access: Acc
     """Where an access is affine, its terms; of a dimension whose index is divided or made at run time, all of it. Where it is
     guarded along a dimension that items do not share, what of that it reaches."""
     buffer = kernel.buffer(inst.buffer)
+    disjoint = isinstance(inst, Store) and not inst.accumulate and any(i.values for i in inst.index)
     size, extents = buffer.type.dtype.itemsize, {a.name: a.extent for a in (*linear.outer, *linear.axes)}
     offset, strides, terms = access.offset, dict(access.strides), list[Term]()
     for index, extent, step in zip(inst.index, buffer.type.shape, row_major(buffer.type.shape)):
@@ -79,7 +80,7 @@ def _region(kernel: Kernel, linear: LinearStage, inst: Load | Store, access: Acc
             terms.append(Term("", step * size, extent))
             if index.div == 1:
                 if any(axis in strides for axis, _ in index.axes):
-                    return whole(kernel, inst.buffer, write, number)
+                    return replace(whole(kernel, inst.buffer, write, number), disjoint=disjoint)
                 offset -= step * index.offset
             continue
         own = {axis: coeff for axis, coeff in index.axes if axis in extents}
@@ -92,7 +93,7 @@ def _region(kernel: Kernel, linear: LinearStage, inst: Load | Store, access: Acc
             offset += step * (low - index.offset)
             terms.append(Term("", step * size, max(high - low + 1, 0)))
     affine = [Term(axis, stride * size, extents[axis]) for axis, stride in strides.items()]
-    return Region(inst.buffer, write, offset * size, (*affine, *terms), size, number, bool(access.checks))
+    return Region(inst.buffer, write, offset * size, (*affine, *terms), size, number, bool(access.checks), disjoint)
 
 
 def whole(kernel: Kernel, buffer: str, write: bool, number: int = 0) -> Region:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -10,15 +10,17 @@ from leptonc.ir.graph import Graph
 from leptonc.ir.op import get_op
 
 
-def evaluate(graph: Graph, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The outputs for one array per input, of its shape and dtype. A value is dropped after its last use."""
+def evaluate(graph: Graph, arrays: Sequence[np.ndarray], perturb: Callable[[np.ndarray], np.ndarray] = np.asarray,
+             ) -> list[np.ndarray]:
+    """The outputs for one array per input, of its shape and dtype. A value is dropped after its last use. ``perturb``: what is done
+    to each value that an op gives."""
     env = dict(zip(graph.inputs, arrays, strict=True))
     left = dict(graph.use_counts)
     for node in graph.nodes:
         extra = {"regions": node.regions} if node.regions else {}
         out = get_op(node.op).eager(*(env[i] for i in node.operands), **node.attributes, **extra)
         for value, array in zip(node.results, out if isinstance(out, tuple) else (out,), strict=True):
-            env[value] = np.asarray(array)
+            env[value] = perturb(np.asarray(array))
         for value in node.operands:
             left[value] -= 1
             if not left[value]:

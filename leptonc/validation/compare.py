@@ -51,7 +51,7 @@ def _wrong(want: np.ndarray, have: np.ndarray, tolerance: np.ndarray | None) -> 
         limit = default_tolerance(want) if tolerance is None else tolerance
         same = (want == have) | (np.isnan(want) & np.isnan(have))
         near = np.isfinite(want) & np.isfinite(have) & (np.abs(want - have) <= limit)
-    return np.asarray(~(same | near))
+    return np.asarray(~(same | near | np.isposinf(limit)))
 
 
 def default_tolerance(want: np.ndarray) -> np.ndarray:

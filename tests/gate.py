@@ -21,18 +21,23 @@ from tests.plants import PLANTS, Plant
 
 COPIED = ("leptonc", "tests", "examples", "benchmarks", "docs", "pyproject.toml", "README.md")
 SECONDS = 1800  # a run of tests that takes longer hangs, and a hang is seen
+def _passes(*names: str) -> str:
+    return " ".join(f"tests/passes/test_{name}.py" for name in names)
+
+
 PROBABLE = {  # the longest folder that a file's name begins with counts
-    "passes/graph": "tests/passes/test_canonicalize.py tests/passes/test_rules.py tests/passes/test_fold.py tests/passes/test_route.py "
-                    "tests/passes/test_pooling.py tests/passes/test_autodiff.py tests/test_numpy.py tests/test_transforms.py",
-    "passes/conv": "tests/passes/test_zeros.py tests/passes/test_weightgrad.py tests/passes/test_winograd.py tests/passes/test_spread.py",
-    "passes/loops": "tests/passes/test_padded_reads.py tests/passes/test_phases.py tests/passes/test_split.py tests/passes/test_fuse.py "
-                    "tests/passes/test_window.py tests/passes/test_rows.py tests/passes/test_unpool.py tests/test_freeze.py",
-    "passes/memory": "tests/passes/test_rows.py tests/passes/test_order.py tests/test_jit.py tests/ir",
+    "passes/graph": f"{_passes('canonicalize', 'rules', 'fold', 'route', 'pooling', 'autodiff')} tests/test_numpy.py",
+    "passes/conv": _passes("zeros", "weightgrad", "winograd", "spread"),
+    "passes/loops": f"{_passes('padded_reads', 'phases', 'split', 'fuse', 'window', 'rows', 'unpool')} tests/test_freeze.py",
+    "passes/memory": f"{_passes('rows', 'order')} tests/test_jit.py tests/ir",
     "ops": "tests/test_derivatives.py tests/test_nn.py tests/test_numpy.py tests/ops",
-    "codegen/routed": "tests/codegen/test_routed.py", "codegen/step": "tests/codegen/test_step.py tests/codegen/test_interleave.py",
-    "codegen/contraction": "tests/codegen/test_contraction.py", "codegen": "tests/codegen/test_kernels.py tests/codegen/test_filling.py "
-                           "tests/test_vectormath.py tests/ops", "ir": "tests/ir tests/passes/test_padded_reads.py",
-    "runtime": "tests/test_runtime.py tests/test_threads.py tests/test_scan.py", "driver": "tests/test_cache.py tests/test_jit.py",
+    "codegen/routed": "tests/codegen/test_routed.py",
+    "codegen/step": "tests/codegen/test_step.py tests/codegen/test_interleave.py",
+    "codegen/contraction": "tests/codegen/test_contraction.py",
+    "codegen": "tests/codegen/test_kernels.py tests/codegen/test_filling.py tests/test_vectormath.py tests/ops",
+    "ir": f"tests/ir {_passes('padded_reads')}",
+    "runtime": "tests/test_runtime.py tests/test_threads.py tests/test_scan.py",
+    "driver": "tests/test_cache.py tests/test_jit.py",
 }
 FIRST = "tests/test_pipeline.py tests/fuzz"
 UNMUTATED = ("tests/test_validation.py",)  # it has the plants' texts, and so would see all

@@ -75,11 +75,12 @@ def check(runner: Runner, claim: Claim, before: Any, after: Any, kind: Kind, arr
 
 
 def _overflows(runner: Runner, ir: Any, arrays: Arrays) -> bool:
-    """Whether what a program in f32 computes may be too large for it: f64 has room for values, and for their squares, that f32 has not."""
+    """Whether what a program in f32 computes may be too large for it: f64 has room for values and squares that f32 has not."""
     if not any(t.dtype == f32 for t in types_of(ir)):
         return False
     with np.errstate(all="ignore"):
-        return any(bool((np.abs(v[np.isfinite(v)]) > SQUARED).any()) for v in runner.values(ir, arrays).values() if v.dtype.kind == "f")
+        floats = [v for v in runner.values(ir, arrays).values() if v.dtype.kind == "f"]
+        return any(bool((np.isfinite(v) & (np.abs(v) > SQUARED)).any()) for v in floats)
 
 
 def is_exact(runner: Runner, ir: Any, arrays: Arrays) -> bool:

@@ -175,3 +175,15 @@ def test_class_numbers_do_not_begin_again():
     scores = np.random.default_rng(0).standard_normal((2, 300))
     wanted = -np.mean([scores[n, y] - np.log(np.exp(scores[n]).sum()) for n, y in enumerate(labels)])
     np.testing.assert_allclose(leptonc.jit(nn.cross_entropy)(scores, labels), wanted, rtol=1e-12)
+
+
+def test_padding_is_multiplied():
+    """As in any system that lays it out: an infinite weight that meets it makes NaN, compiled and op by op."""
+    x, w = np.ones((1, 4, 4, 2), np.float32), np.ones((3, 3, 2, 8), np.float32)
+    w[0, 0, 0, 0] = np.inf
+    (y,) = both(lambda x, w: nn.conv(x, w, padding=1), x, w)
+    assert np.isnan(y[0, 0, :, 0]).all() and np.isposinf(y[0, 1:, 1:, 0]).all() and np.isfinite(y[..., 1:]).all()
+    g = np.ones((1, 4, 4, 8), np.float32)
+    g[0, 0, 0, 0] = np.nan
+    (dw,) = both(lambda x, w, g: leptonc.vjp(lambda w: nn.conv(x, w, padding=1), w)[1](g)[0], x, np.ones_like(w), g)
+    assert np.isnan(dw[..., 0]).all() and np.isfinite(dw[..., 1:]).all()

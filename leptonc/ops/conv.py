@@ -62,6 +62,14 @@ def _tap_slices(extents: Shape, out: Shape, tap: Shape, attrs: dict[str, Any]) -
     return tuple(read), tuple(made)
 
 
+def _padded(x: np.ndarray, attrs: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
+    """x with its zeros around it, which are multiplied as all else: an infinite weight makes NaN of them. What a negative padding
+    cuts off is left to the window."""
+    around = [(max(low, 0), max(high, 0)) for low, high in attrs["padding"]]
+    rest = tuple((min(low, 0), min(high, 0)) for low, high in attrs["padding"])
+    return np.pad(x, [(0, 0), *around, (0, 0)]), {**attrs, "padding": rest}
+
+
 def _grouped(x: np.ndarray, groups: int) -> np.ndarray:
     return x.reshape((*x.shape[:-1], groups, x.shape[-1] // groups))
 
@@ -125,9 +133,10 @@ class conv(Convolution):
         type_ = self.infer(_type(x), _type(w), **attrs)
         groups, kernel = attrs["groups"], w.shape[:-2]
         out = np.zeros((*type_.shape[:-1], groups, type_.shape[-1] // groups), x.dtype)
+        x, window = _padded(x, attrs)
         xs = _grouped(x, groups)
         for tap in _taps(kernel):
-            read, made = _tap_slices(x.shape[1:-1], type_.shape[1:-1], tap, attrs)
+            read, made = _tap_slices(x.shape[1:-1], type_.shape[1:-1], tap, window)
             out[(slice(None), *made)] += _group_products(xs[(slice(None), *read)], np.moveaxis(_grouped(w[tap], groups), 0, 1))
         return out.reshape(type_.shape)
 
@@ -269,9 +278,10 @@ class conv_weight_grad(Convolution):
         type_ = self.infer(_type(x), _type(g), **attrs)
         groups, kernel = attrs["groups"], attrs["shape"]
         out = np.zeros((*kernel, x.shape[-1] // groups, groups, g.shape[-1] // groups), x.dtype)
+        x, window = _padded(x, attrs)
         xs, gs = _grouped(x, groups), _grouped(g, groups)
         for tap in _taps(kernel):
-            read, made = _tap_slices(x.shape[1:-1], g.shape[1:-1], tap, attrs)
+            read, made = _tap_slices(x.shape[1:-1], g.shape[1:-1], tap, window)
             a, b = xs[(slice(None), *read)], gs[(slice(None), *made)]
             out[tap] = _sum_of_products(a, b)
         return out.reshape(type_.shape)

@@ -43,8 +43,11 @@ FOLDED_FEW = 16  # points of the reduce axes: below, a stage is taken for one th
 MATRICES_FROM = 1 << 16  # points from which on a sum of products is taken as a product of matrices
 SPREAD = 4  # times as many elements as are read, at most, may a buffer have with its padding; else elements are looked up
 
+ALIKE = 256  # terms of a sum from which on it matters that they may all round to one side
+
 Perturb = Callable[[Inst, np.ndarray, np.ndarray | None], np.ndarray]
-"""Called for every float result: instruction, value, and of a sum the sum of magnitudes. It gives the value to go on with."""
+"""Called for every float result: instruction, value, and of a sum the sum of magnitudes, as much larger as it has more than
+``ALIKE`` terms. It gives the value to go on with."""
 
 Box = Mapping[str, range]
 
@@ -265,7 +268,11 @@ class _Stage:
         else:
             value = self._fold(reduce, self.values[reduce.arg])
             size = self._fold(reduce, np.abs(self.values[reduce.arg])) if self.perturb is not None and sums else None
-        return value if self.perturb is None or not reduce.dtype.is_float else self.perturb(reduce, value, size)
+        if self.perturb is None or not reduce.dtype.is_float:
+            return value
+        # Terms that are alike round to one side: one after the other, a sum of n of them is off by up to n / 2 roundoffs.
+        terms = prod(a.extent for a in self.stage.reduce_axes)
+        return self.perturb(reduce, value, None if size is None else size * max(1.0, terms / ALIKE))
 
     def _fold(self, reduce: Reduce, x: np.ndarray) -> np.ndarray:
         full = np.broadcast_to(x, self.shape)

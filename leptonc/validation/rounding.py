@@ -55,8 +55,11 @@ def unit_of(types: Sequence[TensorType]) -> float:
 
 
 def types_of(ir: Any) -> list[TensorType]:
-    """The types of all values of a graph, of all buffers of a program."""
-    return list(ir.types.values()) if isinstance(ir, Graph) else [b.type for b in ir.buffers]
+    """The types of all values of a graph, of all buffers and instructions of a program."""
+    if isinstance(ir, Graph):
+        return list(ir.types.values())
+    insts = {i.dtype for call in ir.calls for stage in call.kernel.stages for i in stage.insts}
+    return [*(b.type for b in ir.buffers), *(TensorType((), dtype) for dtype in insts)]
 
 
 def tolerance(runner: Runner, ir: Any, arrays: Sequence[np.ndarray], expected: Sequence[np.ndarray], unit: float,

@@ -139,3 +139,18 @@ def test_passes_are_near_linear():
         return lambda: Dce()(Cse()(Fold()(Canonicalize()(graph))))
 
     assert_near_linear(simplified, 1_000, 4_000)
+
+
+def test_what_stands_twice_is_composed_in_order():
+    """With permutations and dimensions that are not their own inverses."""
+    def transposes(x):
+        return emit(emit(x, "transpose", perm=(1, 2, 0)), "transpose", perm=(0, 2, 1))
+
+    def broadcasts(x):
+        return emit(emit(x, "broadcast", shape=(2, 3, 5), dims=(1,)), "broadcast", shape=(5, 2, 4, 3, 5), dims=(1, 3, 4))
+
+    for f, type_, name in ((transposes, "f64[2,3,4]", "transpose"), (broadcasts, "f64[3]", "broadcast")):
+        before = graph_of(f, type_)
+        after = Dce()(Canonicalize()(before))
+        assert ops(after) == [name]
+        assert_equal_bits(before, after)

@@ -154,3 +154,10 @@ def test_what_stands_twice_is_composed_in_order():
         after = Dce()(Canonicalize()(before))
         assert ops(after) == [name]
         assert_equal_bits(before, after)
+
+
+def test_cse_keeps_the_order_of_operands():
+    graph = graph_of(lambda x, y: (x - y, y - x, emit(x, "pow", y), emit(y, "pow", x)), "f64[3]", "f64[3]")
+    after = Cse()(graph)
+    assert ops(after) == ops(graph) and len(set(after.outputs)) == 4
+    assert_equal_bits(graph, after)

@@ -5,7 +5,7 @@ Its operators and methods are those of ``ArrayMethods``; what needs elements is 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -17,7 +17,14 @@ from leptonc.public import advice, public_methods
 
 if TYPE_CHECKING:
     from leptonc.ir.value import Value
-    from leptonc.trace import Trace
+
+
+class Tracing(Protocol):
+    """The trace that a value belongs to, as far as the value needs to know it."""
+
+    @property
+    def name(self) -> str: ...
+
 
 WHERE_FIX = "use leptonc.numpy.where or leptonc.lax.select, or make the argument static (static_argnums)"
 STATIC_FIX = "make the argument static (static_argnums), or take it from .shape, which is known"
@@ -33,7 +40,7 @@ class Tracer(ArrayMethods):
 
     __slots__ = ("__weakref__", "label", "loc", "trace", "value", "weak")
 
-    def __init__(self, trace: Trace, value: Value, loc: Loc | None, weak: bool = False, label: str = ""):
+    def __init__(self, trace: Tracing, value: Value, loc: Loc | None, weak: bool = False, label: str = ""):
         self.trace = trace
         self.value = value
         self.loc = loc

@@ -20,7 +20,7 @@ from leptonc import abi, config
 from leptonc.errors import CompileError
 from leptonc.exclusive import Claims, compiling
 from leptonc.runtime.elf import LoadedObject
-from leptonc.runtime.system import aligned_bytes, keep_for_ever, syscall_address
+from leptonc.runtime.system import address, aligned_bytes, keep_for_ever, syscall_address
 
 SUPPORT_FUNCTIONS = ("leptonc_run", "leptonc_repeat", "leptonc_worker", "leptonc_bind")
 START_SECONDS = 10.0  # what new threads may take to get going, once; they take a millisecond unless the machine is busy
@@ -37,7 +37,7 @@ class Pool:
         memory.view(np.uint64)[abi.POOL_SYSCALL // 8] = syscall_address()
         keep_for_ever(memory)
         self._words = memory.view(np.int32)
-        self._address = memory.ctypes.data
+        self._address = address(memory)
         self._run = ctypes.CFUNCTYPE(_WORD, *[_ADDRESS] * 3, _WORD)(support.address("leptonc_run"))
         self._repeat = ctypes.CFUNCTYPE(_WORD, *[_ADDRESS] * 3, *[_WORD] * 2, _ADDRESS, *[_ADDRESS, _WORD] * 2)(
             support.address("leptonc_repeat"))
@@ -60,8 +60,8 @@ class Pool:
                swaps: np.ndarray) -> bool:
         """``run`` so many times. After each, every (place, bytes) of ``moves`` is added to the table ``args``, and
         ``args[swaps[0]] = args[swaps[1]]``; ``swaps`` has a third row as room. Both i64, C-contiguous."""
-        return self._repeat(self._address, function, contexts, nthreads, count, args, moves.ctypes.data, len(moves),
-                            swaps.ctypes.data, swaps.shape[1]) != 0
+        return self._repeat(self._address, function, contexts, nthreads, count, args, address(moves), len(moves),
+                            address(swaps), swaps.shape[1]) != 0
 
     def lose_threads(self) -> None:
         """In a forked child: begin anew, in place, for a call may have been cut in two by the fork and go on with this pool."""

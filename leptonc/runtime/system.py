@@ -49,12 +49,12 @@ def mapping(nbytes: int, **options: int) -> mmap.mmap:
 def aligned_bytes(nbytes: int) -> np.ndarray:
     """Zeroed bytes at a multiple of 64; large blocks are mapped on their own with huge pages asked for.
 
-    The mapping is freed with the last array that looks into it. Raises MemoryError.
+    The mapping is freed with the last array that looks into it. Raises MemoryError. Imports nothing: finalizers call it at exit.
     """
     if nbytes >= HUGE_PAGE:
         return _mapped(nbytes)
     raw = np.zeros(nbytes + ALIGN, np.uint8)
-    start = -raw.ctypes.data % ALIGN
+    start = -address(raw) % ALIGN
     return raw[start:start + nbytes]
 
 
@@ -65,7 +65,7 @@ def _mapped(nbytes: int) -> np.ndarray:
         with contextlib.suppress(OSError):  # a kernel built without them: it was but a hint
             block.madvise(mmap.MADV_HUGEPAGE)
     raw = np.frombuffer(block, np.uint8)
-    start = -raw.ctypes.data % HUGE_PAGE
+    start = -address(raw) % HUGE_PAGE
     return raw[start:start + nbytes]
 
 

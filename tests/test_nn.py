@@ -187,3 +187,12 @@ def test_padding_is_multiplied():
     g[0, 0, 0, 0] = np.nan
     (dw,) = both(lambda x, w, g: leptonc.vjp(lambda w: nn.conv(x, w, padding=1), w)[1](g)[0], x, np.ones_like(w), g)
     assert np.isnan(dw[..., 0]).all() and np.isfinite(dw[..., 1:]).all()
+
+
+@pytest.mark.parametrize("pool", [nn.max_pool, nn.avg_pool])
+@pytest.mark.parametrize("padding", [((0, 1), (0, 1)), ((1, 0), (1, 0)), ((0, 1), (1, 1))])
+def test_windows_that_end_one_cell_beyond_the_image(pool, padding, rng):
+    """Low or high padding alone, by the one cell that the last or the first window needs."""
+    x = rng.standard_normal((1, 5, 5, 3)).astype(np.float32)
+    both(lambda x: pool(x, 2, stride=2, padding=padding), x)
+    both(leptonc.grad(lambda x: (pool(x, 2, stride=2, padding=padding) ** 2).sum()), x)

@@ -1,0 +1,1 @@
+"""The ops, by Keras's modules."""

@@ -1,0 +1,218 @@
+"""Conversion, shape inference, scatter, slices and control flow."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from keras.src import tree
+from keras.src.backend.common import KerasVariable, standardize_dtype
+from keras.src.backend.common.keras_tensor import KerasTensor
+from keras.src.backend.common.stateless_scope import StatelessScope
+from keras.src.backend.common.symbolic_scope import SymbolicScope
+
+import leptonc
+from leptonc import lax
+from leptonc import numpy as lnp
+from leptonc.keras.src.missing import MissingOpError, missing
+from leptonc.keras.src.ops.tensors import convert_to_tensor, dtype_name, is_tensor
+from leptonc.trace import Tracer, tracing
+
+SUPPORTS_SPARSE_TENSORS = False
+SUPPORTS_RAGGED_TENSORS = False
+SUPPORTS_COMPLEX_DTYPES = False
+IS_THREAD_SAFE = True
+
+STANDINS = (83, 89)  # extents for None: two runs show which extents of the results depend on it
+
+
+def convert_to_numpy(x: Any) -> np.ndarray:
+    """An array of its own. Raises TracerError inside a trace."""
+    return np.array(convert_to_tensor(x) if isinstance(x, KerasVariable) else x)
+
+
+def cast(x: Any, dtype: Any) -> Any:
+    return convert_to_tensor(x, dtype=dtype)
+
+
+def shape(x: Any) -> tuple[int, ...]:
+    return tuple(x.shape)
+
+
+def random_seed_dtype() -> str:
+    return "uint32"
+
+
+@contextlib.contextmanager
+def device_scope(device_name: str) -> Iterator[None]:
+    """There is one device. Raises ValueError for another name than "cpu" or "cpu:0"."""
+    if str(device_name).lower() not in ("cpu", "cpu:0"):
+        raise ValueError(f"leptonc runs on device 'cpu:0' alone, got device_name={device_name!r}")
+    yield
+
+
+def compute_output_spec(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Shapes and dtypes of ``fn``'s results for KerasTensors, by tracing; extents of None come out as None."""
+    symbolic = [x for x in tree.flatten((args, kwargs)) if isinstance(x, KerasTensor)]
+    with StatelessScope(), SymbolicScope():
+        first, second = (_traced(fn, args, kwargs, extent) for extent in STANDINS) if any(
+            None in x.shape for x in symbolic) else [_traced(fn, args, kwargs, STANDINS[0])] * 2
+    return tree.map_structure(_merged, first, second)
+
+
+def _traced(fn: Callable[..., Any], args: Any, kwargs: Any, extent: int) -> Any:
+    """The results with KerasTensors for tensors."""
+    leaves = tree.flatten((args, kwargs))
+    numbers = [n for n, leaf in enumerate(leaves) if isinstance(leaf, KerasTensor)]
+    results: list[Any] = []
+
+    def run(*tensors: Any) -> None:
+        filled = list(leaves)
+        for n, tensor in zip(numbers, tensors):
+            filled[n] = tensor
+        given, named = tree.pack_sequence_as((args, kwargs), filled)
+        results.append(tree.map_structure(_spec, fn(*given, **named)))
+
+    leptonc.eval_shape(run, *(_standin(leaves[n], extent) for n in numbers))
+    return results[0]
+
+
+def _standin(x: KerasTensor, extent: int) -> leptonc.ShapeDtypeStruct:
+    return leptonc.ShapeDtypeStruct(tuple(extent if d is None else d for d in x.shape), np.dtype(dtype_name(x.dtype)))
+
+
+def _spec(x: Any) -> Any:
+    return KerasTensor(tuple(x.shape), standardize_dtype(x.dtype)) if is_tensor(x) else x
+
+
+def _merged(first: Any, second: Any) -> Any:
+    if not isinstance(first, KerasTensor):
+        return first
+    extents = [a if a == b else None for a, b in zip(first.shape, second.shape)]
+    return KerasTensor(extents, first.dtype)
+
+
+def stop_gradient(variable: Any) -> Any:
+    return lax.stop_gradient(convert_to_tensor(variable))
+
+
+def scatter(indices: Any, values: Any, shape: Any) -> Any:
+    """Zeros of ``shape`` with values added at indices [..., axis]."""
+    values = convert_to_tensor(values)
+    return scatter_update(lnp.zeros(tuple(shape), values.dtype), indices, values, "add")
+
+
+def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | None = None) -> Any:
+    x = convert_to_tensor(inputs)
+    at = convert_to_tensor(indices)
+    place = lnp.asarray(x).at[tuple(at[..., axis] for axis in range(at.shape[-1]))]
+    method = {None: "set", "add": "add", "max": "max", "min": "min", "mul": "multiply"}.get(reduction)
+    if method is None:
+        raise ValueError(f"Unsupported reduction: {reduction}")
+    if not hasattr(place, method):
+        raise MissingOpError(f"keras.ops.scatter_update: leptonc has no .at[...].{method} yet")
+    return getattr(place, method)(convert_to_tensor(updates, x.dtype))
+
+
+def slice(inputs: Any, start_indices: Any, shape: Any) -> Any:
+    """So many elements from a start on, which may be traced; -1 in ``shape``: all behind it."""
+    x = convert_to_tensor(inputs)
+    starts = _scalars(start_indices)
+    sizes = [extent - int(start) if size == -1 else int(size) for size, start, extent in zip(shape, starts, x.shape)]
+    return lax.dynamic_slice(x, starts, sizes)
+
+
+def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Any:
+    x = convert_to_tensor(inputs)
+    return lax.dynamic_update_slice(x, convert_to_tensor(updates, x.dtype), _scalars(start_indices))
+
+
+def _scalars(starts: Any) -> list[Any]:
+    return [convert_to_tensor(start, "int32") for start in starts]
+
+
+def _known(value: Any, what: str, needs: str) -> Any:
+    """The value of a scalar that decides what Python does next. Raises MissingOpError if it is traced."""
+    value = convert_to_tensor(value)
+    if isinstance(value, Tracer):
+        raise MissingOpError(f"keras.ops.{what} on a traced value: leptonc has no {needs} yet; fix: keras.ops.where, or "
+                             "run_eagerly=True")
+    return value
+
+
+def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
+    return true_fn() if bool(_known(pred, "cond", "lax.cond")) else false_fn()
+
+
+def switch(index: Any, branches: Any, *operands: Any) -> Any:
+    number = int(_known(index, "switch", "lax.switch"))
+    return branches[min(max(number, 0), len(branches) - 1)](*operands)
+
+
+def while_loop(cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, maximum_iterations: int | None = None) -> Any:
+    several = isinstance(loop_vars, list | tuple)
+    now = tuple(loop_vars) if several else (loop_vars,)
+    now = tree.map_structure(convert_to_tensor, now)
+    done = 0
+    while (maximum_iterations is None or done < maximum_iterations) and bool(_known(cond(*now), "while_loop", "lax.while_loop")):
+        found = body(*now)
+        now = tree.map_structure(convert_to_tensor, tuple(found) if isinstance(found, list | tuple) and several else (found,))
+        done += 1
+    return now if several else now[0]
+
+
+def fori_loop(lower: Any, upper: Any, body_fun: Callable[..., Any], init_val: Any) -> Any:
+    value = init_val
+    for i in range(int(_known(lower, "fori_loop", "lax.fori_loop")), int(_known(upper, "fori_loop", "lax.fori_loop"))):
+        value = body_fun(convert_to_tensor(i, "int32"), value)
+    return value
+
+
+def scan(f: Callable[..., Any], init: Any, xs: Any = None, length: int | None = None, reverse: bool = False,
+         unroll: Any = 1) -> tuple[Any, Any]:
+    """Written out step by step in a trace."""
+    if not callable(f):
+        raise TypeError(f"`f` should be a callable. Received: f={f}")
+    if not isinstance(unroll, bool) and (not isinstance(unroll, int) or unroll < 1):
+        raise ValueError(f"`unroll` must be an positive integer or boolean. Received: unroll={unroll}")
+    if xs is None and length is None:
+        raise ValueError("Got no `xs` to scan over and `length` not provided.")
+    xs = tree.map_structure(convert_to_tensor, xs)
+    count = int(length) if xs is None or length is not None else tree.flatten(xs)[0].shape[0]
+    carry, ys = tree.map_structure(convert_to_tensor, init), []
+    for n in range(count - 1, -1, -1) if reverse else range(count):
+        carry, y = f(carry, tree.map_structure(lambda x, n=n: x[n], xs))
+        ys.append(y)
+    if not ys:
+        raise MissingOpError("keras.ops.scan of no steps: leptonc has no lax.scan of unknown results yet")
+    return carry, tree.map_structure(lambda *parts: lnp.stack(parts), *(ys[::-1] if reverse else ys))
+
+
+def map(f: Callable[..., Any], xs: Any) -> Any:
+    return scan(lambda _, x: ((), f(x)), (), xs)[1]
+
+
+def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Any]:
+    x = convert_to_tensor(x)
+    return [lnp.squeeze(part, axis) for part in lnp.split(x, num or x.shape[axis], axis)]
+
+
+class custom_gradient:
+    """Runs the function; its gradient is leptonc's own outside of a trace alone, where none is taken."""
+
+    def __init__(self, fun: Callable[..., Any]):
+        self.fun = fun
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if tracing():
+            raise MissingOpError("keras.ops.custom_gradient: leptonc has no custom_vjp yet")
+        return self.fun(*args, **kwargs)[0]
+
+
+vectorized_map = missing("vectorized_map", "vmap")
+associative_scan = missing("associative_scan", "lax.associative_scan")
+remat = missing("remat", "checkpoint")
+
+__all__ = [name for name in dir() if not name.startswith("_")]

@@ -1,0 +1,109 @@
+"""Activation functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from leptonc import nn
+from leptonc import numpy as lnp
+from leptonc.keras.src.missing import missing
+from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor
+
+__all__ = [
+    "celu", "elu", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu", "log_sigmoid",
+    "log_softmax", "relu", "relu6", "selu", "sigmoid", "silu", "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus",
+    "sparse_sigmoid", "sparsemax", "squareplus", "tanh", "tanh_shrink", "threshold",
+]
+
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et al. 2017
+
+
+def _of_floats(name: str, function: Callable[..., Any]) -> Callable[[Any], Any]:
+    """A function of one tensor, which becomes floats."""
+
+    def call(x: Any) -> Any:
+        return function(as_float(x))
+
+    call.__name__ = call.__qualname__ = name
+    return call
+
+
+def relu(x: Any) -> Any:
+    return nn.relu(convert_to_tensor(x))
+
+
+def relu6(x: Any) -> Any:
+    """Its derivative at 6 is 0, as that at 0."""
+    x = convert_to_tensor(x)
+    return lnp.where(x >= 6, lnp.full((), 6, x.dtype), nn.relu(x))
+
+
+def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
+    return nn.leaky_relu(as_float(x), negative_slope)
+
+
+def elu(x: Any, alpha: float = 1.0) -> Any:
+    return nn.elu(as_float(x), alpha)
+
+
+def celu(x: Any, alpha: float = 1.0) -> Any:
+    x = as_float(x)
+    return lnp.where(x > 0, x, alpha * lnp.expm1(lnp.where(x > 0, 0.0, x) / alpha))
+
+
+def gelu(x: Any, approximate: bool = True) -> Any:
+    return nn.gelu(as_float(x), bool(approximate))
+
+
+def squareplus(x: Any, b: float = 4) -> Any:
+    x = as_float(x)
+    return (x + lnp.sqrt(x * x + b)) / 2
+
+
+def glu(x: Any, axis: int = -1) -> Any:
+    """The first half along ``axis``, gated by the second. Raises ValueError for an odd extent."""
+    x = as_float(x)
+    if x.shape[axis] % 2:
+        raise ValueError(f"glu halves an axis, got {x.shape[axis]} elements on axis {axis} of x with shape {tuple(x.shape)}")
+    first, second = lnp.split(x, 2, axis)
+    return first * nn.sigmoid(second)
+
+
+def soft_shrink(x: Any, threshold: float = 0.5) -> Any:
+    x = as_float(x)
+    return x - lnp.clip(x, -threshold, threshold)
+
+
+def hard_shrink(x: Any, threshold: float = 0.5) -> Any:
+    x = as_float(x)
+    return lnp.where(lnp.abs(x) <= threshold, 0.0, x)
+
+
+def threshold(x: Any, threshold: float, default_value: float) -> Any:
+    x = as_float(x)
+    return lnp.where(x > threshold, x, default_value)
+
+
+def softmax(x: Any, axis: int = -1) -> Any:
+    return nn.softmax(as_float(x), axis)
+
+
+def log_softmax(x: Any, axis: int = -1) -> Any:
+    return nn.log_softmax(as_float(x), axis)
+
+
+sigmoid = _of_floats("sigmoid", nn.sigmoid)
+silu = _of_floats("silu", nn.silu)
+softplus = _of_floats("softplus", nn.softplus)
+tanh = _of_floats("tanh", lnp.tanh)
+log_sigmoid = _of_floats("log_sigmoid", lambda x: -nn.softplus(-x))
+softsign = _of_floats("softsign", lambda x: x / (1 + lnp.abs(x)))
+tanh_shrink = _of_floats("tanh_shrink", lambda x: x - lnp.tanh(x))
+selu = _of_floats("selu", lambda x: SELU_SCALE * nn.elu(x, SELU_ALPHA))
+hard_tanh = _of_floats("hard_tanh", lambda x: lnp.clip(x, -1.0, 1.0))
+hard_sigmoid = _of_floats("hard_sigmoid", lambda x: relu6(x + 3) / 6)
+hard_silu = _of_floats("hard_silu", lambda x: x * (relu6(x + 3) / 6))
+sparse_sigmoid = _of_floats("sparse_sigmoid", lambda x: lnp.clip(0.5 * (x + 1), 0.0, 1.0))
+sparse_plus = _of_floats("sparse_plus", lambda x: lnp.where(x >= 1, x, lnp.square(nn.relu(lnp.minimum(x, 1.0) + 1)) / 4))
+sparsemax = missing("sparsemax", "sort")

@@ -1,0 +1,57 @@
+"""Cross entropies, of each sample."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras.src.backend.config import epsilon
+
+from leptonc import nn
+from leptonc import numpy as lnp
+from leptonc.keras.src.ops.classes import one_hot
+from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor
+
+__all__ = ["binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"]
+
+
+def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
+    """``target``: probabilities of the shape of ``output``."""
+    output = as_float(output)
+    target = convert_to_tensor(target, output.dtype)
+    _check("categorical_crossentropy", target.shape == output.shape and output.shape, target, output, "of one shape, of rank 1 up")
+    return -lnp.sum(target * _log_probabilities(output, from_logits, axis), axis)
+
+
+def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
+    """``target``: ints of the shape of ``output`` without its last axis, or with one element there."""
+    target, output = convert_to_tensor(target, "int32"), as_float(output)
+    if len(target.shape) == len(output.shape) and target.shape[-1:] == (1,):
+        target = lnp.squeeze(target, -1)
+    _check("sparse_categorical_crossentropy", output.shape and target.shape == output.shape[:-1], target, output,
+           "of one shape up to the last axis of output")
+    chosen = one_hot(target, output.shape[axis], axis, output.dtype)
+    return -lnp.sum(chosen * _log_probabilities(output, from_logits, axis), axis)
+
+
+def _log_probabilities(output: Any, from_logits: bool, axis: int) -> Any:
+    if from_logits:
+        return nn.log_softmax(output, axis)
+    shares = output / lnp.sum(output, axis, keepdims=True)
+    return lnp.log(lnp.clip(shares, epsilon(), 1.0 - epsilon()))
+
+
+def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Any:
+    """Of each element."""
+    output = as_float(output)
+    target = convert_to_tensor(target, output.dtype)
+    _check("binary_crossentropy", target.shape == output.shape, target, output, "of one shape")
+    if from_logits:
+        return target * nn.softplus(-output) + (1 - target) * nn.softplus(output)
+    chance = lnp.clip(output, epsilon(), 1.0 - epsilon())
+    return -(target * lnp.log(chance) + (1 - target) * lnp.log(1 - chance))
+
+
+def _check(name: str, fits: Any, target: Any, output: Any, wanted: str) -> None:
+    if not fits:
+        raise ValueError(f"{name}: target and output must be {wanted}; target.shape={tuple(target.shape)}, "
+                         f"output.shape={tuple(output.shape)}")

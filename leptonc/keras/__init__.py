@@ -50,7 +50,6 @@ class _Alias(MetaPathFinder, Loader):
 
 _keras = _imported()
 sys.meta_path.insert(0, _Alias())
-__version__ = _keras.__version__
 
 
 def __getattr__(name: str) -> Any:

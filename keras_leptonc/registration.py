@@ -26,7 +26,7 @@ BRANCHES = {
                          "distribution_lib = None",
     "keras.src.layers.layer": "from leptonc.keras.src.layer import LeptoncLayer as BackendLayer",
     "keras.src.models.model": "from leptonc.keras.src.trainer import LeptoncTrainer as Trainer",
-    "keras.src.export.saved_model": "from leptonc.keras.src.export import LeptoncExportArchive as BackendExportArchive",
+    "keras.src.export.saved_model": "from leptonc.keras.src.export import LeptoncExportArchive as BackendSavedModelExportArchive",
     "keras.src.optimizers.optimizer": "from leptonc.keras.src.optimizer import LeptoncOptimizer as BackendOptimizer",
 }
 DYNAMIC = "keras.src.utils.backend_utils"

@@ -16,6 +16,7 @@ from keras.src.backend.common.symbolic_scope import SymbolicScope
 import leptonc
 from leptonc import lax
 from leptonc import numpy as lnp
+from leptonc.indexing import IndexedUpdate
 from leptonc.keras.src.missing import MissingOpError, missing
 from leptonc.keras.src.ops.tensors import convert_to_tensor, dtype_name, is_tensor
 from leptonc.trace import Tracer, tracing
@@ -56,9 +57,9 @@ def device_scope(device_name: str) -> Iterator[None]:
 def compute_output_spec(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Shapes and dtypes of ``fn``'s results for KerasTensors, by tracing; extents of None come out as None."""
     symbolic = [x for x in tree.flatten((args, kwargs)) if isinstance(x, KerasTensor)]
-    with StatelessScope(), SymbolicScope():
-        first, second = (_traced(fn, args, kwargs, extent) for extent in STANDINS) if any(
-            None in x.shape for x in symbolic) else [_traced(fn, args, kwargs, STANDINS[0])] * 2
+    first = second = _traced(fn, args, kwargs, STANDINS[0])
+    if any(None in x.shape for x in symbolic):
+        second = _traced(fn, args, kwargs, STANDINS[1])
     return tree.map_structure(_merged, first, second)
 
 
@@ -73,7 +74,8 @@ def _traced(fn: Callable[..., Any], args: Any, kwargs: Any, extent: int) -> Any:
         for n, tensor in zip(numbers, tensors):
             filled[n] = tensor
         given, named = tree.pack_sequence_as((args, kwargs), filled)
-        results.append(tree.map_structure(_spec, fn(*given, **named)))
+        with StatelessScope(), SymbolicScope():  # of its own: what is assigned inside belongs to this trace
+            results.append(tree.map_structure(_spec, fn(*given, **named)))
 
     leptonc.eval_shape(run, *(_standin(leaves[n], extent) for n in numbers))
     return results[0]
@@ -107,11 +109,11 @@ def scatter(indices: Any, values: Any, shape: Any) -> Any:
 def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | None = None) -> Any:
     x = convert_to_tensor(inputs)
     at = convert_to_tensor(indices)
-    place = lnp.asarray(x).at[tuple(at[..., axis] for axis in range(at.shape[-1]))]
+    place = IndexedUpdate(x)[tuple(at[..., axis] for axis in range(at.shape[-1]))]
     method = {None: "set", "add": "add", "max": "max", "min": "min", "mul": "multiply"}.get(reduction)
     if method is None:
         raise ValueError(f"Unsupported reduction: {reduction}")
-    if not hasattr(place, method):
+    if method not in ("set", "add"):
         raise MissingOpError(f"keras.ops.scatter_update: leptonc has no .at[...].{method} yet")
     return getattr(place, method)(convert_to_tensor(updates, x.dtype))
 

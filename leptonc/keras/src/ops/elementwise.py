@@ -137,7 +137,7 @@ def round(x: Any, decimals: int = 0) -> Any:
     """Halves to even, in x's dtype."""
     x = convert_to_tensor(x)
     if x.dtype.kind != "f" and decimals >= 0:
-        return numeric(x)
+        return x
     return lnp.astype(lnp.round(x, decimals), x.dtype)
 
 

@@ -1,0 +1,180 @@
+"""Products of matrices and vectors, and sums of products."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from leptonc import numpy as lnp
+from leptonc.keras.src.missing import missing
+from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor, promoted
+
+
+def _product(function: Callable[..., Any], *xs: Any, **settings: Any) -> Any:
+    """``function`` of tensors in their common dtype; of bools: whether any product is true."""
+    found = promoted(*map(convert_to_tensor, xs))
+    if found[0].dtype.kind != "b":
+        return function(*found, **settings)
+    return lnp.not_equal(function(*(lnp.astype(x, "int32") for x in found), **settings), 0)
+
+
+def matmul(x1: Any, x2: Any) -> Any:
+    return _product(lnp.matmul, x1, x2)
+
+
+def dot(x1: Any, x2: Any) -> Any:
+    return _product(lnp.dot, x1, x2)
+
+
+def vdot(x1: Any, x2: Any) -> Any:
+    return _product(lnp.vdot, x1, x2)
+
+
+def outer(x1: Any, x2: Any) -> Any:
+    return _product(lnp.outer, x1, x2)
+
+
+def tensordot(x1: Any, x2: Any, axes: Any = 2) -> Any:
+    return _product(lnp.tensordot, x1, x2, axes=axes)
+
+
+def inner(x1: Any, x2: Any) -> Any:
+    """Sums over the last axes of both; scalars multiply."""
+    a, b = convert_to_tensor(x1), convert_to_tensor(x2)
+    return tensordot(a, b, (-1, -1)) if a.shape and b.shape else tensordot(a, b, 0)
+
+
+def kron(x1: Any, x2: Any) -> Any:
+    """Every element of x1 times all of x2, as blocks."""
+    a, b = convert_to_tensor(x1), convert_to_tensor(x2)
+    rank = max(len(a.shape), len(b.shape))
+    m, n = ((1,) * (rank - len(x.shape)) + x.shape for x in (a, b))
+    blocks = _product(lambda p, q: lnp.tensordot(p, q, 0), lnp.reshape(a, m), lnp.reshape(b, n))
+    order = [d for pair in zip(range(rank), range(rank, 2 * rank)) for d in pair]
+    return lnp.reshape(lnp.transpose(blocks, order), [p * q for p, q in zip(m, n)])
+
+
+def cross(x1: Any, x2: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
+    """The vector product along an axis of 3, or of 2, whose third component is 0; of two of 2, that component alone."""
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    a, b = promoted(convert_to_tensor(x1), convert_to_tensor(x2))
+    a, b = lnp.moveaxis(a, axisa, -1), lnp.moveaxis(b, axisb, -1)
+    if not {a.shape[-1], b.shape[-1]} <= {2, 3}:
+        raise ValueError(f"`x1`'s dim on `axisa` and `x2`'s on `axisb` must be 2 or 3. Received: {a.shape[-1]} and {b.shape[-1]}")
+    both = [[x[..., n] if n < x.shape[-1] else lnp.zeros_like(x[..., 0]) for n in range(3)] for x in (a, b)]
+    (a0, a1, a2), (b0, b1, b2) = both
+    third = lnp.subtract(lnp.multiply(a0, b1), lnp.multiply(a1, b0))
+    if a.shape[-1] == b.shape[-1] == 2:
+        return third
+    first, second = (lnp.subtract(lnp.multiply(p, q), lnp.multiply(r, s)) for p, q, r, s in ((a1, b2, a2, b1), (a2, b0, a0, b2)))
+    return lnp.stack([first, second, third], axisc)
+
+
+def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> Any:
+    """NumPy's, ellipses and repeated letters included; the options of ``kwargs``, which concern the order, are not needed."""
+    terms, result = _parsed(subscripts.replace(" ", ""))
+    xs = [convert_to_tensor(x) for x in operands]
+    if len(terms) != len(xs):
+        raise ValueError(f"einsum: {subscripts!r} has {len(terms)} terms for {len(xs)} operands")
+    terms, result, xs = _without_ellipses(terms, result, xs)
+    pairs = [_without_repeats(term, x) for term, x in zip(terms, xs)]
+    text = ",".join(term for term, _ in pairs) + "->" + result
+    return _product(lambda *found: lnp.einsum(text, *found), *(x for _, x in pairs))
+
+
+def _parsed(text: str) -> tuple[list[str], str]:
+    """Terms and result; without an arrow, the result's letters are those that stand once, in order, behind an ellipsis."""
+    left, arrow, result = text.partition("->")
+    if not arrow:
+        letters = left.replace(",", "").replace(".", "")
+        result = "..." * ("..." in left) + "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
+    return left.split(","), result
+
+
+def _without_ellipses(terms: list[str], result: str, xs: list[Any]) -> tuple[list[str], str, list[Any]]:
+    """Letters for the axes that ellipses stand for, which broadcast: an axis of 1 against a longer one is dropped."""
+    free = [c for c in string.ascii_letters if c not in "".join(terms) + result]
+    hidden = [len(x.shape) - len(term.replace("...", "")) if "..." in term else 0 for term, x in zip(terms, xs)]
+    rank = max(hidden, default=0)
+    names = free[:rank]
+    found, kept = [], []
+    longest = _hidden_extents(terms, xs, hidden, rank)
+    for term, x, count in zip(terms, xs, hidden):
+        at = term.find("...")
+        full = term.replace("...", "".join(names[rank - count:]))
+        drop = [at + n for n in range(count) if x.shape[at + n] == 1 and longest[rank - count + n] != 1]
+        found.append("".join(c for d, c in enumerate(full) if d not in drop))
+        kept.append(lnp.squeeze(x, tuple(drop)) if drop else x)
+    return found, result.replace("...", "".join(names)), kept
+
+
+def _hidden_extents(terms: list[str], xs: list[Any], hidden: list[int], rank: int) -> tuple[int, ...]:
+    shapes = [x.shape[term.find("..."):term.find("...") + count] for term, x, count in zip(terms, xs, hidden) if count]
+    return np.broadcast_shapes((1,) * rank, *shapes)
+
+
+def _without_repeats(term: str, x: Any) -> tuple[str, Any]:
+    """A letter that stands twice means the diagonal of its two axes."""
+    for letter in dict.fromkeys(term):
+        while term.count(letter) > 1:
+            first = term.index(letter)
+            second = term.index(letter, first + 1)
+            n = x.shape[first]
+            moved = lnp.moveaxis(x, (first, second), (-2, -1))
+            x = lnp.reshape(moved, (*moved.shape[:-2], n * n))[..., ::n + 1]
+            term = "".join(c for d, c in enumerate(term) if d not in (first, second)) + letter
+    return term, x
+
+
+def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+    """The integral by the trapezoidal rule along an axis."""
+    y = lnp.moveaxis(as_float(y), axis, -1)
+    if x is None:
+        width = convert_to_tensor(dx, y.dtype)
+    else:
+        x = convert_to_tensor(x, y.dtype)
+        x = x if len(x.shape) == 1 else lnp.moveaxis(x, axis, -1)
+        width = lnp.subtract(x[..., 1:], x[..., :-1])
+    return lnp.sum(lnp.multiply(width, lnp.multiply(lnp.add(y[..., 1:], y[..., :-1]), 0.5)), -1)
+
+
+def correlate(x1: Any, x2: Any, mode: str = "valid") -> Any:
+    """Sums of products of x1 with x2 at every shift: where they overlap in full ("valid"), at all, or as many as the longer has."""
+    if mode not in ("valid", "same", "full"):
+        raise ValueError(f"`mode` must be 'valid', 'same' or 'full'. Received: mode={mode}")
+    a, b = promoted(convert_to_tensor(x1), convert_to_tensor(x2), also="float32")
+    if a.shape[0] < b.shape[0]:
+        return lnp.flip(_correlated(b, a, mode), 0)
+    return _correlated(a, b, mode)
+
+
+def _correlated(long: Any, short: Any, mode: str) -> Any:
+    n = short.shape[0]
+    low, high = {"valid": (0, 0), "same": (n // 2, n - 1 - n // 2), "full": (n - 1, n - 1)}[mode]
+    padded = lnp.pad(long, (low, high))
+    windows = np.arange(padded.shape[0] - n + 1)[:, None] + np.arange(n)
+    return lnp.matmul(lnp.take(padded, windows, 0), short)
+
+
+def corrcoef(x: Any) -> Any:
+    """Correlations of the rows of x with each other."""
+    x = as_float(x)
+    rows = lnp.reshape(x, (1, -1)) if len(x.shape) < 2 else x
+    off = lnp.subtract(rows, lnp.mean(rows, -1, keepdims=True))
+    length = lnp.sqrt(lnp.sum(lnp.square(off), -1, keepdims=True))
+    unit = lnp.divide(off, length)
+    found = lnp.clip(lnp.matmul(unit, lnp.swapaxes(unit, 0, 1)), -1, 1)
+    return found if len(x.shape) > 1 else lnp.reshape(found, ())
+
+
+slogdet = missing("slogdet", "LU decomposition")
+
+
+__all__ = [
+    "corrcoef", "correlate", "cross", "dot", "einsum", "inner", "kron", "matmul", "outer", "slogdet", "tensordot", "trapezoid",
+    "vdot",
+]

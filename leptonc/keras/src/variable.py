@@ -60,6 +60,10 @@ class Variable(KerasVariable):
             self._lent = False
         return self._value
 
+    def read(self) -> np.ndarray:
+        """The array itself, for a step that only reads it."""
+        return self._value
+
     def put(self, array: np.ndarray) -> None:
         """``array``, which is nobody else's, becomes the variable's."""
         self._value = array

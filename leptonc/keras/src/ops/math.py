@@ -1,1 +1,114 @@
-"""keras.ops: math."""
+"""keras.ops: what NumPy has no name for. Fourier transforms and sorting wait for leptonc's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from leptonc import lax, nn
+from leptonc import numpy as lnp
+from leptonc.keras.src.missing import missing
+from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor, promoted
+from leptonc.trace import Tracer
+
+
+def _segments(data: Any, segment_ids: Any, num_segments: int | None) -> tuple[Any, Any, int]:
+    """Raises ValueError where the number of segments, an extent of the result, is not known."""
+    ids = convert_to_tensor(segment_ids)
+    if num_segments is None and isinstance(ids, Tracer):
+        raise ValueError("Argument `num_segments` must be set where `segment_ids` is traced: it is an extent of the result")
+    count = int(np.max(ids, initial=-1)) + 1 if num_segments is None else int(num_segments)
+    return convert_to_tensor(data), ids, count
+
+
+def segment_sum(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
+    data, ids, count = _segments(data, segment_ids, num_segments)
+    return lax.scatter_add(lnp.zeros((count, *data.shape[1:]), data.dtype), ids, data)
+
+
+def _segment_reduction(reduced: Callable[..., Any], neutral: Callable[[np.dtype], Any]) -> Callable[..., Any]:
+    """Every row compared with every segment: a reduction over a mask that is never stored."""
+
+    def reduction(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
+        data, ids, count = _segments(data, segment_ids, num_segments)
+        mine = lnp.equal(lnp.expand_dims(ids, 0), lnp.expand_dims(lnp.arange(count, dtype=ids.dtype), 1))
+        mine = lnp.reshape(mine, (*mine.shape, *(1 for _ in data.shape[1:])))
+        empty = lnp.full((), neutral(data.dtype), data.dtype)
+        if not ids.shape[0]:
+            return lnp.full((count, *data.shape[1:]), neutral(data.dtype), data.dtype)
+        return lnp.astype(reduced(lnp.where(mine, lnp.expand_dims(data, 0), empty), axis=1), data.dtype)
+
+    return reduction
+
+
+def _least(dtype: np.dtype) -> Any:
+    return -np.inf if dtype.kind == "f" else False if dtype.kind == "b" else np.iinfo(dtype).min
+
+
+def _greatest(dtype: np.dtype) -> Any:
+    return np.inf if dtype.kind == "f" else True if dtype.kind == "b" else np.iinfo(dtype).max
+
+
+segment_max = _segment_reduction(lnp.max, _least)
+segment_min = _segment_reduction(lnp.min, _greatest)
+segment_prod = _segment_reduction(lnp.prod, lambda dtype: 1)
+top_k = missing("top_k", "sort")
+
+
+def in_top_k(targets: Any, predictions: Any, k: int) -> Any:
+    """Whether fewer than ``k`` predictions are greater than the target's, ties with it aside. Never for a target of NaN or that is
+    out of range."""
+    labels, scores = convert_to_tensor(targets), convert_to_tensor(predictions)
+    classes = scores.shape[-1]
+    mine = lnp.equal(lnp.expand_dims(labels, -1), lnp.arange(classes, dtype="int64"))
+    score = lnp.sum(lnp.where(mine, scores, lnp.zeros_like(scores)), axis=-1, keepdims=True)
+    above = lnp.sum(lnp.astype(lnp.greater(scores, score), "int32"), axis=-1)
+    valid = lnp.logical_and(lnp.any(mine, axis=-1), lnp.equal(score, score)[..., 0])
+    return lnp.logical_and(valid, lnp.less(above, k))
+
+
+def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    x = as_float(x)
+    rank = len(x.shape)
+    axes = tuple(range(rank)) if axis is None else tuple(a % rank for a in ((axis,) if isinstance(axis, int) else axis))
+    others = [a for a in range(rank) if a not in axes]
+    rows = lnp.reshape(lnp.permute_dims(x, (*others, *axes)), (*(x.shape[a] for a in others), prod(x.shape[a] for a in axes)))
+    found = nn.logsumexp(rows, -1)
+    return lnp.reshape(found, [1 if a in axes else n for a, n in enumerate(x.shape)]) if keepdims else found
+
+
+def cdist(x: Any, y: Any) -> Any:
+    x, y = promoted(x, y, also=float)
+    if len(x.shape) < 2 or len(y.shape) < 2:
+        raise ValueError("`cdist` inputs must have rank >= 2")
+    if x.shape[-1] != y.shape[-1]:
+        raise ValueError("Last dimension of inputs to `cdist` must match")
+    difference = lnp.expand_dims(x, -2) - lnp.expand_dims(y, -3)
+    return lnp.sqrt(lnp.sum(lnp.square(difference), axis=-1))
+
+
+def extract_sequences(x: Any, sequence_length: int, sequence_stride: int) -> Any:
+    x = convert_to_tensor(x)
+    starts = np.arange(0, x.shape[-1] - sequence_length + 1, sequence_stride)
+    return lnp.take(x, starts[:, None] + np.arange(sequence_length), axis=-1)
+
+
+fft, fft2, ifft2, rfft, irfft, stft, istft = (missing(name, "Fourier transform") for name in (
+    "fft", "fft2", "ifft2", "rfft", "irfft", "stft", "istft"))
+_get_complex_tensor_from_tuple = missing("view_as_complex", "complex dtype")
+
+
+def rsqrt(x: Any) -> Any:
+    return lax.rsqrt(as_float(x))
+
+
+def erf(x: Any) -> Any:
+    return lax.erf(as_float(x))
+
+
+erfc = missing("erfc", "lax.erfc")
+erfinv = missing("erfinv", "lax.erf_inv")
+logdet = missing("logdet", "LU decomposition")

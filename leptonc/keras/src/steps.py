@@ -1,0 +1,116 @@
+"""Steps: a model's train, test and predict functions as leptonc runs them, over variables that are written in place."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from keras.src.backend.common.stateless_scope import StatelessScope
+
+import leptonc
+from leptonc.jit import Jitted
+from leptonc.keras.src.variable import Variable
+from leptonc.tree import map as map_tree
+
+Groups = Sequence[Sequence[Variable]]
+Function = Callable[[Any, Any], tuple[Any, Any]]  # (state, data) -> (result, state)
+
+
+class Step:
+    """``function(state, data)``, which returns (result, state), over the variables it was bound to last.
+
+    The state goes out first: results and arguments of one type are then matched in order, and each variable is written where it
+    is. Groups that a step only reads are not given away, and come back unlooked at.
+    """
+
+    def __init__(self, function: Function, compiled: bool, reads_only: int = 0):
+        self._function, self._compiled, self._reads_only = function, compiled, reads_only
+        self._layout: tuple[tuple[int, ...], ...] = ()
+        self._run: Callable[..., Any] = self._fresh()
+        self._read: list[Sequence[Variable]] = []
+        self._written: list[Sequence[Variable]] = []
+
+    def _fresh(self) -> Callable[..., Any]:
+        """The function as it is run, traced for no arguments yet."""
+        def step(read: Any, written: Any, data: Any) -> Any:
+            result, state = self._function((*read, *written), data)
+            return tuple(state[len(read):]), result
+
+        step.__name__ = getattr(self._function, "__name__", "step")
+        return leptonc.jit(step, donate_argnums=1) if self._compiled else step
+
+    def bind(self, groups: Groups) -> Step:
+        """To these variables. What was traced stands for their order: it is traced again if they are others."""
+        layout = tuple(tuple(id(v) for v in group) for group in groups)
+        if layout != self._layout:
+            self._layout, self._run = layout, self._fresh()
+        self._read, self._written = [*groups[:self._reads_only]], [*groups[self._reads_only:]]
+        return self
+
+    def __call__(self, data: Any) -> Any:
+        """Run on one batch; the variables are what it made of them."""
+        written = tuple([v.taken() for v in group] for group in self._written)
+        state, result = self._run(tuple([v.read() for v in group] for group in self._read), written, data)
+        self._keep(state)
+        return result
+
+    def repeat(self, batches: Sequence[Any]) -> Any:
+        """Run on several batches of one shape, natively one after the other; returns their results, stacked."""
+        if not self._compiled:
+            return map_tree(lambda *parts: np.stack(parts), *[self(batch) for batch in batches])
+        run, state = self._carrying(), self._state()
+        stacked = map_tree(lambda *parts: np.stack(parts), *batches)
+        (_, written), results = leptonc.lax.scan(run, state, stacked)
+        self._keep(written)
+        return results
+
+    def _state(self) -> Any:
+        return (tuple([v.read() for v in group] for group in self._read),
+                tuple([v.taken() for v in group] for group in self._written))
+
+    def _carrying(self) -> Callable[..., Any]:
+        return _as_scanned(self._run)
+
+    def _keep(self, state: Any) -> None:
+        for group, arrays in zip(self._written, state):
+            for variable, array in zip(group, arrays):
+                if array is not variable._value:
+                    variable.put(array) if self._compiled else variable._direct_assign(array)
+
+    @property
+    def compiles(self) -> int:
+        """How many programs were compiled for it."""
+        return self._run.compiles if isinstance(self._run, Jitted) else 0
+
+
+@functools.lru_cache(64)
+def _as_scanned(run: Callable[..., Any]) -> Callable[..., Any]:
+    """The step as ``lax.scan`` takes it, one object for each step: scan keeps what it compiled by it."""
+    def carried(carry: Any, batch: Any) -> Any:
+        read, written = carry
+        state, result = run(read, written, batch)
+        return (read, state), result
+
+    return carried
+
+
+def stateless(step: Callable[..., Any], groups: Callable[[], Groups]) -> Function:
+    """A step function as (state, data) -> (result, state), from one of that form or a plain one of ``data`` alone.
+
+    A plain one reads and assigns variables as it likes; what it leaves is the state.
+    """
+    if len(inspect.signature(step).parameters) != 1:
+        return step
+
+    @functools.wraps(step)
+    def function(state: Any, data: Any) -> tuple[Any, Any]:
+        variables = groups()
+        mapping = [(v, value) for group, values in zip(variables, state) for v, value in zip(group, values)]
+        with StatelessScope(state_mapping=mapping) as scope:
+            result = step(data)
+        return result, tuple([scope.get_current_value(v) for v in group] for group in variables)
+
+    return function

@@ -1,0 +1,36 @@
+"""Runs the tests of some folders, and prints a table of them."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDERS = ("layers/activations", "layers/convolutional", "layers/core", "layers/merging", "layers/normalization", "layers/pooling",
+           "layers/regularization", "layers/reshaping", "layers/layer_test.py", "layers/input_spec_test.py", "losses", "metrics",
+           "optimizers", "models", "trainers", "callbacks", "saving", "initializers", "regularizers", "constraints", "activations",
+           "backend/common")
+
+
+def source() -> Path:
+    """The folder ``keras/src`` of the installed Keras, which is not imported for that."""
+    spec = importlib.util.find_spec("keras")
+    if spec is None or spec.origin is None:
+        raise SystemExit("Keras is not installed; fix: make keras-tests, or pip install leptonc[keras]")
+    return Path(spec.origin).parent / "src"
+
+
+def main(arguments: list[str]) -> int:
+    options = [a for a in arguments if a.startswith("-")]
+    folders = [a for a in arguments if not a.startswith("-")] or FOLDERS
+    os.environ["KERAS_BACKEND"] = "leptonc"
+    paths = [str(path) for path in (source() / folder for folder in folders) if path.exists()]
+    return pytest.main(["-q", "-p", "tests.keras_suite.plugin", "-p", "no:cacheprovider", "-c", os.devnull, "--tb=short",
+                        "--rootdir", str(source()), "--import-mode=importlib", "--continue-on-collection-errors", *options, *paths])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

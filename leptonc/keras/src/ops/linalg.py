@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from numpy.lib.array_utils import normalize_axis_tuple
+
 import leptonc
 from leptonc import numpy as lnp
 from leptonc.keras.src.missing import MissingOpError, missing
@@ -39,10 +41,10 @@ def _norm_axes(rank: int, ord: Any, axis: Any) -> tuple[int, ...]:
         if ord is not None and rank not in (1, 2):
             raise ValueError(f"Improper number of dimensions to norm: ord={ord} of an array of {rank} axes; give `axis`")
         return tuple(range(rank))
-    given = (axis,) if isinstance(axis, int) else tuple(axis)
-    if not 1 <= len(given) <= 2 or len({a % rank for a in given}) != len(given):
-        raise ValueError(f"Invalid axis={axis}: one axis, or two that differ")
-    return tuple(a % rank for a in given)
+    axes = normalize_axis_tuple(axis, rank)
+    if not 1 <= len(axes) <= 2 or (isinstance(axis, tuple) and len(axes) == 1):
+        raise ValueError(f"Invalid axis={axis}: an int, or two axes that differ")
+    return axes
 
 
 def _vector_norm(x: Any, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:

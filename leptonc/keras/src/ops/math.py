@@ -12,6 +12,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from leptonc import lax, nn
 from leptonc import numpy as lnp
 from leptonc.keras.src.missing import missing
+from leptonc.keras.src.ops.linalg import logdet  # noqa: F401
 from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor, promoted
 from leptonc.trace import Tracer
 
@@ -114,4 +115,3 @@ def erf(x: Any) -> Any:
 
 erfc = missing("erfc", "lax.erfc")
 erfinv = missing("erfinv", "lax.erf_inv")
-logdet = missing("logdet", "LU decomposition")

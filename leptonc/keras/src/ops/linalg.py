@@ -107,6 +107,17 @@ def pinv(x: Any, rcond: Any = None) -> Any:
     return np.linalg.pinv(x, rcond=rcond)
 
 
+def matrix_power(x: Any, n: int) -> Any:
+    """By squaring; of the inverse if ``n`` is negative."""
+    x = as_float(x)
+    base = inv(x) if n < 0 else x
+    found = lnp.broadcast_to(lnp.eye(x.shape[-1], dtype=x.dtype), x.shape)
+    for bit in bin(abs(n))[2:]:
+        found = lnp.matmul(found, found)
+        found = lnp.matmul(found, base) if bit == "1" else found
+    return found
+
+
 eig = missing("eig", "complex dtype")
 lu_factor = missing("lu_factor", "LU decomposition")
 

@@ -115,3 +115,4 @@ def erf(x: Any) -> Any:
 
 erfc = missing("erfc", "lax.erfc")
 erfinv = missing("erfinv", "lax.erf_inv")
+gammainc = missing("gammainc", "lax.igamma")

@@ -181,15 +181,20 @@ def scan(f: Callable[..., Any], init: Any, xs: Any = None, length: int | None = 
         raise ValueError(f"`unroll` must be an positive integer or boolean. Received: unroll={unroll}")
     if xs is None and length is None:
         raise ValueError("Got no `xs` to scan over and `length` not provided.")
-    xs = tree.map_structure(convert_to_tensor, xs)
+    xs = _each(convert_to_tensor, xs)
     count = int(length) if xs is None or length is not None else tree.flatten(xs)[0].shape[0]
     carry, ys = tree.map_structure(convert_to_tensor, init), []
     for n in range(count - 1, -1, -1) if reverse else range(count):
-        carry, y = f(carry, tree.map_structure(lambda x, n=n: x[n], xs))
+        carry, y = f(carry, _each(lambda x, n=n: x[n], xs))
         ys.append(y)
     if not ys:
         raise MissingOpError("keras.ops.scan of no steps: leptonc has no lax.scan of unknown results yet")
-    return carry, tree.map_structure(lambda *parts: lnp.stack(parts), *(ys[::-1] if reverse else ys))
+    return carry, _each(lambda *parts: lnp.stack(parts), *(ys[::-1] if reverse else ys))
+
+
+def _each(run: Callable[..., Any], *trees: Any) -> Any:
+    """``run`` on the leaves of trees of one structure; None stays None."""
+    return tree.map_structure(lambda *leaves: None if leaves[0] is None else run(*leaves), *trees)
 
 
 def map(f: Callable[..., Any], xs: Any) -> Any:

@@ -1,7 +1,5 @@
 """The backend's names as Keras 3.15 takes them, all in one module."""
 
-from keras.src.backend.common.name_scope import name_scope
-
 from leptonc.keras.src import ops, random
 from leptonc.keras.src.ops import core, image, linalg, math, nn, numpy
 from leptonc.keras.src.ops.core import (
@@ -23,6 +21,7 @@ from leptonc.keras.src.ops.core import (
     vectorized_map,
 )
 from leptonc.keras.src.rnn import bidirectional_gru, bidirectional_lstm, cudnn_ok, gru, lstm, rnn
+from leptonc.keras.src.scopes import name_scope
 from leptonc.keras.src.variable import Variable
 
 __all__ = [

@@ -59,8 +59,8 @@ def _is_users(module: str, file: str) -> bool:
 
 
 def is_users(frame: FrameType) -> bool:
-    """Whether the frame runs code of neither leptonc, nor NumPy, nor Keras, nor the standard library. Code that leptonc generates counts as
-    its own: what matters is the module whose globals it has."""
+    """Whether the frame runs code of neither leptonc, nor NumPy, nor Keras, nor the standard library. Code that leptonc generates
+    counts as its own: what matters is the module whose globals it has."""
     return _is_users(str(frame.f_globals.get("__name__", "")), frame.f_code.co_filename)
 
 

@@ -20,8 +20,8 @@ MOST = 8  # images of a batch that are drawn
 def saliency(model: Any, image: Any, target: Any = None, *, names: Any = None, path: str | os.PathLike[str] | None = None) -> Any:
     """How strongly each pixel moves the score of a class: the largest |gradient| over its channels (Simonyan et al. 2013).
 
-    ``image``: one or a batch (the first 8 are drawn), as ``model.predict`` takes them; ``target``: the class, or one for each image;
-    None: what the model predicts. ``names``: of the classes. The score is that before a final softmax or sigmoid. Returns a Figure.
+    ``image``: one or a batch (the first 8 are drawn), as ``model.predict`` takes them; ``target``: the class, or one for each
+    image; None: what the model predicts. ``names``: of the classes. The score is that before a final softmax or sigmoid. Returns a Figure.
     Raises ArgumentError, ShapeError or RangeError for what does not fit the model.
     """
     x, chain = _prepared("saliency", model, image)
@@ -33,7 +33,7 @@ def saliency(model: Any, image: Any, target: Any = None, *, names: Any = None, p
 
 def grad_cam(model: Any, image: Any, layer: Any = None, target: Any = None, *, names: Any = None,
              path: str | os.PathLike[str] | None = None) -> Any:
-    """Where a class is seen: Grad-CAM (Selvaraju et al. 2017), the maps of a layer weighted by the mean gradient of the class's score.
+    """Where a class is seen: the maps of a layer, weighted by the mean gradient of its score (Grad-CAM, Selvaraju et al. 2017).
 
     ``layer``: a layer that gives maps, its name, or its number; None: the last one. Other arguments, result and errors as those of
     ``saliency``.
@@ -109,7 +109,8 @@ def _gradient(model: Any, x: np.ndarray, classes: np.ndarray, chain: list[Call],
         return lnp.sum(out * np.eye(out.shape[1], dtype=np.float32)[classes]), seen[0]
 
     if layer is None or any(layer is item for item in layers_of(model)):
-        (_, seen), gradient = leptonc.jit(leptonc.value_and_grad(score, has_aux=True))(np.zeros(shape, np.float32), variables(model), x)
+        both = leptonc.jit(leptonc.value_and_grad(score, has_aux=True))
+        (_, seen), gradient = both(np.zeros(shape, np.float32), variables(model), x)
         return np.asarray(seen), np.asarray(gradient)
     raise ArgumentError(f"plot.grad_cam: {layer.name} is a model of its own; fix: one of its layers")
 
@@ -143,7 +144,8 @@ def _drawn(x: np.ndarray, heat: np.ndarray, classes: np.ndarray, sure: np.ndarra
         show(first, image, title)
         show(second, heat[n], what if not n else "", cmap="inferno")
         if not heat[n].any():
-            second.text(0.5, 0.5, "nothing here speaks for it", transform=second.transAxes, color="white", fontsize=SMALL + 1, ha="center")
+            second.text(0.5, 0.5, "nothing here speaks for it", transform=second.transAxes, color="white", fontsize=SMALL + 1,
+                        ha="center")
         show(third, _grey(image), "both" if not n else "")
         third.imshow(heat[n], cmap="inferno", vmin=0, vmax=1, alpha=0.25 + 0.45 * np.sqrt(np.nan_to_num(heat[n])).clip(0, 1))
         for cell in (first, second, third):

@@ -17,8 +17,8 @@ Curve = tuple[np.ndarray, np.ndarray]  # epochs, values
 def history(history: Any, *, title: str = "", path: str | os.PathLike[str] | None = None) -> Any:
     """Curves of training, one panel for each metric, validation beside it where there is some.
 
-    ``history``: the History that ``fit`` returns, its ``.history`` (a dict of a list per metric), or a list with a dict of metrics for
-    each epoch. The best epoch of the validation loss is marked; epochs without a finite value are named. Returns a Figure. Raises
+    ``history``: the History that ``fit`` returns, its ``.history`` (a dict of a list per metric), or a list with a dict of metrics
+    for each epoch. The best epoch of the validation loss is marked; epochs without a finite value are named. Returns a Figure. Raises
     ArgumentError for what is none of that, or has no epochs.
     """
     values, epochs = _values(history)
@@ -41,8 +41,8 @@ def _values(history: Any) -> tuple[dict[str, list[Any]], list[int]]:
         names = dict.fromkeys(name for logs in found for name in logs)
         found = {name: [logs.get(name, np.nan) for logs in found] for name in names}
     if not isinstance(found, Mapping):
-        raise op_error("plot.history", "history must be what fit returns, a dict of lists, or a list of dicts", {"history": history},
-                       kind=ArgumentError)
+        raise op_error("plot.history", "history must be what fit returns, a dict of lists, or a list of dicts",
+                       {"history": history}, kind=ArgumentError)
     values = {str(name): list(np.atleast_1d(np.asarray(column, np.float64))) for name, column in found.items()}
     values = {name: column for name, column in values.items() if column}
     if not values:

@@ -36,8 +36,8 @@ def batch(what: str, x: Any, count: int | None = None) -> np.ndarray:
     if array.ndim == 4 and array.shape[-1] not in CHANNELS and array.shape[1] in CHANNELS:
         array = np.moveaxis(array, 1, -1)
     if array.ndim != 4 or array.shape[-1] not in CHANNELS:
-        raise op_error(f"plot.{what}", "images must be [height, width], [height, width, channels] or a batch of them, with 1, 3 or 4 "
-                       "channels", {"images": np.asarray(x)})
+        raise op_error(f"plot.{what}", "images must be [height, width], [height, width, channels] or a batch of them, with 1, 3 or "
+                       "4 channels", {"images": np.asarray(x)})
     return array
 
 

@@ -21,8 +21,8 @@ LAYERS = 8
 def filters(model_or_layer: Any, *, path: str | os.PathLike[str] | None = None) -> Any:
     """The filters of a convolution, up to 64: of a model the first that has any, or of a layer.
 
-    Three input channels are shown as colours (grey is 0), one as a map (blue negative, red positive), more as a row of maps for each
-    filter. A Dense layer on square pictures is shown as pictures. Returns a Figure. Raises ArgumentError if there are no filters.
+    Three input channels are shown as colours (grey is 0), one as a map (blue negative, red positive), more as a row of maps for
+    each filter. A Dense layer on square pictures is shown as pictures. Returns a Figure. Raises ArgumentError if there are no filters.
     """
     layer, kernel = _kernel(model_or_layer)
     largest = float(np.abs(kernel[np.isfinite(kernel)]).max(initial=0)) or 1.0
@@ -87,8 +87,8 @@ def _grid(maps: list[np.ndarray], title: str, scale: str = "", columns: int = 0,
 def feature_maps(model: Any, image: Any, layer: Any = None, *, path: str | os.PathLike[str] | None = None) -> Any:
     """What layers make of an image (the first, of a batch): maps of their channels.
 
-    ``layer`` (a layer, its name, or its number): its first 64 channels, on one scale. None: a row for each layer that gives maps, with
-    its 8 channels of the largest mean. Values are those of inference. Returns a Figure. Raises ArgumentError or ShapeError if
+    ``layer`` (a layer, its name, or its number): its first 64 channels, on one scale. None: a row for each layer that gives maps,
+    with its 8 channels of the largest mean. Values are those of inference. Returns a Figure. Raises ArgumentError or ShapeError if
     the model takes no such image, or the layer gives no maps.
     """
     check("feature_maps", model)
@@ -108,7 +108,7 @@ def feature_maps(model: Any, image: Any, layer: Any = None, *, path: str | os.Pa
 
 def _one_layer(layer: Any, maps: np.ndarray) -> Any:
     count = maps.shape[-1]
-    title = f"{layer.name}: {maps.shape[0]}×{maps.shape[1]}, " + (f"{count} channels" if count <= MOST else f"{MOST} of {count} channels")
+    title = f"{layer.name}: {maps.shape[0]}×{maps.shape[1]}, {count if count <= MOST else f'{MOST} of {count}'} channels"
     low, high = limits(maps)
     return _grid([maps[..., n] for n in range(min(count, MOST))], title, "activation", cmap="viridis", vmin=low, vmax=high)
 

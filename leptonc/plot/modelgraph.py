@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from matplotlib.patches import FancyBboxPatch, PathPatch
@@ -41,8 +43,8 @@ def graph(model: Any, *, path: str | os.PathLike[str] | None = None) -> Any:
     """The model's layers with their kind, shape and number of weights, joined as data goes; a nested model is one box.
 
     A model that is a class of its own, whose ``call`` only Python knows, has its layers in the order of ``model.layers``, joined by
-    dots. Wants no graphviz. Returns a Figure, as high as the model is deep. Raises ArgumentError for what is no model, or one without
-    layers.
+    dots. Wants no graphviz. Returns a Figure, as high as the model is deep. Raises ArgumentError for what is no model, or one
+    without layers.
     """
     if not hasattr(model, "layers"):
         raise op_error("plot.graph", "model must be a Keras model", {"model": model}, kind=ArgumentError)
@@ -73,7 +75,7 @@ def _boxes(model: Any) -> tuple[list[Box], bool]:
     nodes = getattr(inner, "_nodes", None)
     if not nodes:
         boxes = [Box(layer, _shape(layer)) for layer in model.layers]
-        for upper, lower in zip(boxes, boxes[1:]):
+        for upper, lower in pairwise(boxes):
             lower.above = [upper]
         return boxes, type(model).__name__ == "Sequential"
     found: dict[int, Box] = {}
@@ -205,18 +207,10 @@ def _draw_box(axes: Any, box: Box) -> None:
     activation = getattr(getattr(box.layer, "activation", None), "__name__", "linear")
     heading = kind if activation in ("linear", kind.lower()) else f"{kind}, {activation}"
     axes.text(box.x, _top(box) - HIGH * 0.3, shortened(heading, 34), fontsize=SMALL + 1, ha="center", va="center", weight="bold")
-    count = sum(int(v.shape.num_elements()) if hasattr(v.shape, "num_elements") else _product(v.shape) for v in
-                getattr(box.layer, "weights", ()))
+    count = sum(math.prod(v.shape) for v in getattr(box.layer, "weights", ()))
     texts = [shortened(box.layer.name, 20), box.shape, f"{_thousands(count)} w" if count else ""]
     axes.text(box.x, _top(box) - HIGH * 0.72, "   ".join(text for text in texts if text), fontsize=SMALL, ha="center", va="center",
               color="#333333")
-
-
-def _product(shape: Any) -> int:
-    total = 1
-    for extent in shape:
-        total *= int(extent)
-    return total
 
 
 def _thousands(count: int) -> str:

@@ -33,7 +33,8 @@ def predictions(images: Any, predicted: Any, true: Any = None, names: Any = None
     columns = min(columns, count)
     size = side(columns)
     shape = drawn[0].shape
-    figure = new(size * columns, -(-count // columns) * (size * min(1.5, shape[0] / shape[1]) + (0.34 if right is not None else 0.2)))
+    row = size * min(1.5, shape[0] / shape[1]) + (0.2 if right is None else 0.34)
+    figure = new(size * columns, -(-count // columns) * row)
     most = int(size * 9)
     for n, axes in enumerate(cells(figure, count, columns)):
         title = shortened(named(names, int(found[n])), most) + ("" if sure is None else f" {100 * sure[n]:.0f} %")
@@ -57,7 +58,7 @@ def confusion_matrix(true: Any, predicted: Any, names: Any = None, *, path: str 
     labels = [shortened(named(names, n), 16) for n in range(size)]
     inches = 6.5 if size > NUMBERED else max(2.4, 0.36 * size + 0.4)
     margin = 0.075 * max(map(len, labels))
-    turned = 0.08 * max(map(len, labels)) > inches / size
+    turned = 0.08 * max(map(len, labels)) > inches / size * (1 if size <= LABELLED else size // 20)
     figure = new(inches + 1.15 + margin, inches + 0.75 + (margin * 0.8 if turned else 0))
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)

@@ -51,7 +51,8 @@ def inputs(what: str, model: Any, image: Any) -> np.ndarray:
         array = array[None]
     fits = array.ndim == rank and (not wanted or all(w in (None, n) for w, n in zip(wanted[1:], array.shape[1:])))
     if not fits:
-        raise op_error(f"plot.{what}", f"the model takes {list(wanted) if wanted else 'a batch of images'}", {"image": np.asarray(image)})
+        takes = list(wanted) if wanted else "a batch of images"
+        raise op_error(f"plot.{what}", f"the model takes {takes}", {"image": np.asarray(image)})
     return array
 
 

@@ -1,7 +1,7 @@
 """Keras's TensorBoard callback without TensorFlow: what it writes goes through tensorboardX (extra ``tensorboard``).
 
-Written are scalars of epochs and batches, histograms and images of weights, the model as Keras describes it, the ops of the compiled
-step in their layers, embeddings, and a trace of the batches of ``profile_batch`` (a Chrome trace, as TensorBoard's profile plugin
+Written are scalars of epochs and batches, histograms and images of weights, the model as Keras describes it, the ops of the
+compiled step in their layers, embeddings, and a trace of the batches of ``profile_batch`` (a Chrome trace, as TensorBoard's profile plugin
 takes it). What a model writes by itself with ``tf.summary`` needs TensorFlow.
 """
 
@@ -64,7 +64,7 @@ class Writer:
 
 
 class Summary:
-    """What the callback uses of ``tensorflow.summary``. Nothing is written without a default writer, or where ``record_if`` says no."""
+    """What the callback uses of ``tensorflow.summary``. Nothing is written without a default writer, or if ``record_if`` says no."""
 
     def __init__(self) -> None:
         self.writers: list[Writer] = []
@@ -99,7 +99,7 @@ class Summary:
             events.add_histogram(name, values, _step(step))
 
     def image(self, name: str, data: Any, step: Any = None) -> None:
-        """The first of a batch [n, height, width, channels], its range stretched to black and white: weights are small and signed."""
+        """The first of a batch [n, height, width, channels], its range stretched to black and white: weights are small."""
         events, images = self._events(), np.nan_to_num(np.asarray(data, np.float32), posinf=0, neginf=0)[:IMAGES]
         if events is None or not images.size:
             return

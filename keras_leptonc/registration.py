@@ -26,8 +26,13 @@ BRANCHES = {
                          "distribution_lib = None",
     "keras.src.layers.layer": "from leptonc.keras.src.layer import LeptoncLayer as BackendLayer",
     "keras.src.models.model": "from leptonc.keras.src.trainer import LeptoncTrainer as Trainer",
-    "keras.src.export.saved_model": "from leptonc.keras.src.export import LeptoncExportArchive as BackendExportArchive",
+    "keras.src.export.saved_model": "from leptonc.keras.src.export import LeptoncExportArchive as BackendSavedModelExportArchive",
     "keras.src.optimizers.optimizer": "from leptonc.keras.src.optimizer import LeptoncOptimizer as BackendOptimizer",
+}
+# What is put behind a module: one of its classes asks for TensorFlow whatever the backend.
+ENDINGS = {
+    "keras.src.callbacks.tensorboard": "from leptonc.keras.src.tensorboard import without_tensorflow\n"
+                                       "TensorBoard = without_tensorflow(TensorBoard)",
 }
 DYNAMIC = "keras.src.utils.backend_utils"
 DYNAMIC_BRANCH = f"if self._backend == {NAME!r}:\n    return getattr(importlib.import_module('leptonc.keras.src.flat'), name)"
@@ -50,7 +55,7 @@ class Finder(MetaPathFinder):
     """Finds the modules to change, and leaves all others to those behind it."""
 
     def find_spec(self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if (fullname not in BRANCHES and fullname != DYNAMIC) or not is_chosen():
+        if not (fullname in BRANCHES or fullname in ENDINGS or fullname == DYNAMIC) or not is_chosen():
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is None or not isinstance(spec.loader, SourceFileLoader):
@@ -82,6 +87,8 @@ def with_branch(module: str, tree: ast.Module) -> ast.Module:
         return tree
     if module == DYNAMIC:
         _extend_dynamic(module, tree)
+    elif module in ENDINGS:
+        tree.body += ast.parse(ENDINGS[module]).body
     else:
         _extend_chain(module, tree)
     return ast.fix_missing_locations(tree)

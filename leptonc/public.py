@@ -8,6 +8,7 @@ them.
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 from collections.abc import Callable, Iterable
 from types import FunctionType, TracebackType
@@ -107,8 +108,11 @@ _UNWRAPPED = frozenset({"__init__", "__new__", "__repr__", "__copy__", "__deepco
 _PUBLISHED: dict[str, dict[str, Any]] = {}
 
 
-def publish(namespace: dict[str, Any], names: Iterable[str]) -> None:
-    """Wrap the functions ``names`` of a module, given as its globals, and say for what it lacks what there is instead."""
+def publish(namespace: dict[str, Any], names: Iterable[str], when_asked: Iterable[str] = ()) -> None:
+    """Wrap the functions ``names`` of a module, given as its globals, and say for what it lacks what there is instead.
+
+    ``when_asked``: submodules that are imported when they are first asked for, because what they need is seldom there or slow.
+    """
     module = namespace["__name__"]
     _PUBLISHED[module] = namespace
     for name in names:
@@ -116,10 +120,12 @@ def publish(namespace: dict[str, Any], names: Iterable[str]) -> None:
         if isinstance(value, FunctionType):
             namespace[name] = public(value)
             namespace[name].__module__ = module  # where it can be found, for pickling
-    namespace["__getattr__"] = functools.partial(public(_missing), module)
+    namespace["__getattr__"] = functools.partial(public(_missing), module, frozenset(when_asked))
 
 
-def _missing(module: str, name: str) -> Any:
+def _missing(module: str, when_asked: frozenset[str], name: str) -> Any:
+    if name in when_asked:
+        return importlib.import_module(f"{module}.{name}")
     if name.startswith("__"):  # Python asks modules for those
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
     raise MissingNameError(f"{module} has no {name}" + f"; {advice(module, name)}".removesuffix("; "))

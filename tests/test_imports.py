@@ -9,7 +9,8 @@ from pathlib import Path
 
 import leptonc
 
-ROOT = Path(leptonc.__file__).parent
+ROOT = Path(leptonc.__file__).parent.parent
+PACKAGES = ("leptonc", "keras_leptonc")
 
 # What a part may import of the others. The rest of the package (trace, jit, numpy, nn ...) is "api".
 ALLOWED = {
@@ -27,16 +28,20 @@ ALLOWED = {
     "top": {"leaf", "tree", "ir", "ops", "driver", "api", "front"},  # leptonc/__init__
     "cli": {"leaf", "tree", "ir", "validation", "driver", "api", "front", "top", "bench"},
     "bench": {"leaf", "tree", "ir", "codegen", "runtime", "driver", "api", "front", "top"},
+    "keras": {"leaf", "tree", "api", "front", "top", "registration"},  # the backend; nothing imports it
+    "registration": set(),  # keras_leptonc, which must cost nothing before Keras is imported
 }
 LEAVES = {"errors", "frames", "public", "substitutes", "config", "cpus", "target", "abi", "cache", "memory",
           "lazy", "exclusive", "programs"}
-PARTS = {"ir", "validation", "ops", "passes", "codegen", "runtime", "driver", "tree", "cli", "bench"}
+PARTS = {"ir", "validation", "ops", "passes", "codegen", "runtime", "driver", "tree", "cli", "bench", "keras"}
 PEERS = {"torch", "onnx", "onnxruntime", "jax", "tensorflow", "matplotlib"}
 FRONT = {"numpy", "lax", "scan", "nn", "optim", "random"}
 
 
 def part_of(module: str) -> str:
     names = module.split(".")
+    if names[0] == "keras_leptonc":
+        return "registration"
     if len(names) == 1:
         return "top"
     if names[1] in LEAVES:
@@ -47,8 +52,8 @@ def part_of(module: str) -> str:
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
-    for path in sorted(ROOT.rglob("*.py")):
-        names = ["leptonc", *path.relative_to(ROOT).with_suffix("").parts]
+    for path in sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+        names = path.relative_to(ROOT).with_suffix("").parts
         yield ".".join(n for n in names if n != "__init__"), ast.parse(path.read_text())
 
 
@@ -74,7 +79,7 @@ def test_imports_run_one_way():
         skipped = typing_only(tree)
         for node in ast.walk(tree):
             for name in imported(node) if node not in skipped else ():
-                if name.split(".")[0] != "leptonc":
+                if name.split(".")[0] not in PACKAGES:
                     continue
                 source, target = part_of(module), part_of(name)
                 if source != target and target not in ALLOWED[source]:
@@ -90,6 +95,11 @@ def test_llvmlite_is_imported_by_codegen_alone():
 def test_networkx_is_imported_by_passes_alone():
     users = {m for m, tree in modules() for n in ast.walk(tree) for name in imported(n) if name.split(".")[0] == "networkx"}
     assert all(part_of(m) == "passes" for m in users), users
+
+
+def test_keras_is_imported_by_the_backend_alone():
+    users = {m for m, tree in modules() for n in ast.walk(tree) for name in imported(n) if name.split(".")[0] == "keras"}
+    assert users and all(part_of(m) == "keras" for m in users), users
 
 
 def test_no_circles_of_imports():

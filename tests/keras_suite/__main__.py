@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     os.environ["KERAS_BACKEND"] = "leptonc"
     paths = [str(path) for path in (source() / folder for folder in folders) if path.exists()]
     return pytest.main(["-q", "-p", "tests.keras_suite.plugin", "-p", "no:cacheprovider", "-c", os.devnull, "--tb=short",
-                        "--rootdir", str(source()), "--import-mode=importlib", "--continue-on-collection-errors", *options, *paths])
+                        "--rootdir", str(source()), "--continue-on-collection-errors", *options, *paths])
 
 
 if __name__ == "__main__":

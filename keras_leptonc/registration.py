@@ -45,8 +45,8 @@ def register() -> None:
     """
     keras = sys.modules.get("keras.src.backend")
     if keras is not None and keras.backend() != NAME:
-        raise ImportError(f"Keras is imported already, with backend {keras.backend()!r}; fix: import leptonc.keras before keras, or "
-                          f"set KERAS_BACKEND={NAME} in the environment")
+        raise ImportError(f"Keras is imported already, with backend {keras.backend()!r}; fix: import leptonc.keras before keras, "
+                          f"or set KERAS_BACKEND={NAME} in the environment")
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, Finder())
 
@@ -128,5 +128,5 @@ def _compared(test: ast.expr) -> Any:
 
 def _unknown(module: str, what: str) -> ImportError:
     version = sys.modules.get("keras.src.version")
-    return ImportError(f"leptonc cannot become the backend of Keras {getattr(version, '__version__', '')}: {module} has {what}; fix: "
-                       "a Keras that leptonc was tested with (pip install 'keras>=3.15,<3.17'), or a newer leptonc")
+    return ImportError(f"leptonc cannot become the backend of Keras {getattr(version, '__version__', '')}: {module} has {what}; "
+                       "fix: a Keras that leptonc was tested with (pip install 'keras>=3.15,<3.17'), or a newer leptonc")

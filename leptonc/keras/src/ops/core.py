@@ -182,7 +182,7 @@ def scan(f: Callable[..., Any], init: Any, xs: Any = None, length: int | None = 
     if xs is None and length is None:
         raise ValueError("Got no `xs` to scan over and `length` not provided.")
     xs = _each(convert_to_tensor, xs)
-    count = int(length) if xs is None or length is not None else tree.flatten(xs)[0].shape[0]
+    count = tree.flatten(xs)[0].shape[0] if length is None else int(length)
     carry, ys = tree.map_structure(convert_to_tensor, init), []
     for n in range(count - 1, -1, -1) if reverse else range(count):
         carry, y = f(carry, _each(lambda x, n=n: x[n], xs))

@@ -79,14 +79,14 @@ def eigh(x: Any) -> Any:
 
 
 @_decomposition("QR decomposition")
-def qr(x: Any, mode: str = "reduced") -> Any:
+def qr(x: Any, mode: Any = "reduced") -> Any:
     if mode not in ("reduced", "complete"):
         raise ValueError(f"`mode` argument value not supported. Expected one of {{'reduced', 'complete'}}. Received: mode={mode}")
     return np.linalg.qr(x, mode=mode)
 
 
 @_decomposition("singular value decomposition")
-def svd(x: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+def svd(x: Any, full_matrices: bool = True, compute_uv: Any = True) -> Any:
     return np.linalg.svd(x, full_matrices=full_matrices, compute_uv=compute_uv)
 
 

@@ -11,7 +11,7 @@ EXTRA = "fix: pip install 'leptonc[examples]'"
 
 
 def load_data(part: str, size: int = SIZE) -> tuple[np.ndarray, np.ndarray]:
-    """(f32[n, size, size, 3] in [0, 1], f32[n, 2] one-hot labels) of part "train" (160) or "validation" (40), half of each faces."""
+    """(f32[n, size, size, 3] in [0, 1], f32[n, 2] one-hot) of part "train" (160) or "validation" (40), half of them faces."""
     try:
         from skimage.data import lfw_subset
         from skimage.transform import resize

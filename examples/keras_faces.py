@@ -3,10 +3,11 @@
     python examples/keras_faces.py
 """
 
-import leptonc as tf  # was: import tensorflow as tf
 import matplotlib.pyplot as plt
 import numpy as np
 from faces_data import NAMES, load_data
+
+import leptonc as tf  # was: import tensorflow as tf
 
 tf.keras.utils.set_random_seed(0)
 train_images, train_labels = load_data('train')
@@ -36,4 +37,4 @@ for i in range(25):
     plt.yticks([])
     plt.imshow(validation_images[i])
     plt.xlabel(NAMES[predicted_labels[i]])
-plt.savefig('keras_faces.png')
+plt.savefig('out/keras_faces.png')

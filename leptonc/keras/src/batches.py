@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -90,44 +91,48 @@ class Batches(EpochIterator):
 
 
 class Ahead:
-    """An iterator's items, made on a thread while the caller works. An exception of the iterator's comes where its item would."""
+    """An iterator's items, made on a thread while the caller works; an exception of the iterator's comes where its item would.
+
+    Two queues and no lock: the thread takes a permit for each item, ``AHEAD`` of which are out at once, and ends at None. It holds
+    no reference to this object, whose end is its own.
+    """
 
     def __init__(self, items: Any):
-        self._ready: queue.Queue[tuple[str, Any]] = queue.Queue(AHEAD)
-        self._gone = threading.Event()
-        self._thread = threading.Thread(target=_fill, args=(iter(items), self._ready, self._gone), name="leptonc-batches", daemon=True)
-        self._thread.start()
+        self._ready: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self._permits: queue.SimpleQueue[bool | None] = queue.SimpleQueue()
+        self._process = os.getpid()
+        self._done = False
+        for _ in range(AHEAD):
+            self._permits.put(True)
+        threading.Thread(target=_fill, args=(iter(items), self._ready, self._permits), name="leptonc-batches", daemon=True).start()
 
     def __iter__(self) -> Ahead:
         return self
 
     def __next__(self) -> Any:
-        if self._gone.is_set():
+        if self._done:
             raise StopIteration
+        if os.getpid() != self._process:
+            raise RuntimeError("this process was forked while batches were read: the thread that reads them is the parent's")
         kind, value = self._ready.get()
         if kind == "item":
+            self._permits.put(True)
             return value
-        self._gone.set()
+        self._done = True
         raise StopIteration if kind == "end" else value
 
     def __del__(self) -> None:
-        self._gone.set()
+        self._permits.put(None)
 
 
-def _fill(items: Iterator[Any], ready: queue.Queue[tuple[str, Any]], gone: threading.Event) -> None:
-    """What the thread does, until there is nothing more or nobody left who takes it. It holds no reference to the taker."""
-    while not gone.is_set():
+def _fill(items: Iterator[Any], ready: queue.SimpleQueue[tuple[str, Any]], permits: queue.SimpleQueue[bool | None]) -> None:
+    """What the thread does, until there is nothing more or nobody left who takes it."""
+    kind = "item"
+    while kind == "item" and permits.get():
         try:
-            entry = ("item", next(items))
+            kind, value = "item", next(items)
         except StopIteration:
-            entry = ("end", None)
+            kind, value = "end", None
         except BaseException as error:
-            entry = ("error", error)
-        while not gone.is_set():
-            try:
-                ready.put(entry, timeout=0.1)
-                break
-            except queue.Full:
-                continue
-        if entry[0] != "item":
-            return
+            kind, value = "error", error
+        ready.put((kind, value))

@@ -26,7 +26,8 @@ from leptonc.keras.src.variable import Variable
 
 __all__ = [
     "IS_THREAD_SAFE", "SUPPORTS_COMPLEX_DTYPES", "SUPPORTS_RAGGED_TENSORS", "SUPPORTS_SPARSE_TENSORS", "Variable",
-    "bidirectional_gru", "bidirectional_lstm", "cast", "compute_output_spec", "cond", "convert_to_numpy", "convert_to_tensor", "core",
-    "cudnn_ok", "device_scope", "gru", "image", "is_tensor", "linalg", "lstm", "math", "name_scope", "nn", "numpy", "ops", "random",
-    "random_seed_dtype", "rnn", "scatter", "shape", "stop_gradient", "tensorboard", "vectorized_map",
+    "bidirectional_gru", "bidirectional_lstm", "cast", "compute_output_spec", "cond", "convert_to_numpy",
+    "convert_to_tensor", "core", "cudnn_ok", "device_scope", "gru", "image", "is_tensor", "linalg", "lstm", "math",
+    "name_scope", "nn", "numpy", "ops", "random", "random_seed_dtype", "rnn", "scatter", "shape", "stop_gradient",
+    "tensorboard", "vectorized_map",
 ]

@@ -40,11 +40,13 @@ class LeptoncTrainer(base_trainer.Trainer):
     def __init__(self) -> None:
         super().__init__()
         self.train_function = self.test_function = self.predict_function = None
+        self._eval_epoch_iterator: Batches | None = None
 
     # What a step computes.
 
-    def compute_loss_and_updates(self, trainable_variables: Any, non_trainable_variables: Any, metrics_variables: Any, x: Any, y: Any,
-                                 sample_weight: Any, training: bool = False, optimizer_variables: Any = None) -> tuple[Any, Any]:
+    def compute_loss_and_updates(self, trainable_variables: Any, non_trainable_variables: Any, metrics_variables: Any,
+                                 x: Any, y: Any, sample_weight: Any, training: bool = False,
+                                 optimizer_variables: Any = None) -> tuple[Any, Any]:
         """(loss, (loss before scaling, predictions, non-trainable variables, metrics' variables)), for ``value_and_grad``."""
         y_pred, non_trainable_variables, losses = self.stateless_call(
             trainable_variables, non_trainable_variables, x, return_losses=True, **self._training(training))
@@ -66,7 +68,8 @@ class LeptoncTrainer(base_trainer.Trainer):
         """One step of the optimizer. ``state``: trainable, non-trainable, optimizer's and metrics' variables."""
         trainable, non_trainable, optimizer_variables, metrics = state
         x, y, sample_weight = unpack(data)
-        (_, (loss, y_pred, non_trainable, metrics)), gradients = leptonc.value_and_grad(self.compute_loss_and_updates, has_aux=True)(
+        differentiated = leptonc.value_and_grad(self.compute_loss_and_updates, has_aux=True)
+        (_, (loss, y_pred, non_trainable, metrics)), gradients = differentiated(
             trainable, non_trainable, metrics, x, y, sample_weight, training=True, optimizer_variables=optimizer_variables)
         trainable, optimizer_variables = self.optimizer.stateless_apply(optimizer_variables, gradients, trainable)
         logs, metrics = self._with_metrics(metrics, loss, x, y, y_pred, sample_weight)
@@ -144,8 +147,8 @@ class LeptoncTrainer(base_trainer.Trainer):
     def _callbacks(self, callbacks: Any, verbose: Any, epochs: int, steps: int | None, history: bool = False) -> Any:
         if isinstance(callbacks, callbacks_module.CallbackList):
             return callbacks
-        return callbacks_module.CallbackList(callbacks, add_history=history, add_progbar=verbose != 0, verbose=verbose, epochs=epochs,
-                                             steps=steps, model=self)
+        return callbacks_module.CallbackList(callbacks, add_history=history, add_progbar=verbose != 0, verbose=verbose,
+                                             epochs=epochs, steps=steps, model=self)
 
     # Keras's methods.
 
@@ -239,13 +242,14 @@ class LeptoncTrainer(base_trainer.Trainer):
         return results[-1] if not whole or len(results) == 1 else tree.map_structure(lambda *parts: np.concatenate(parts), *results)
 
     @traceback_utils.filter_traceback
-    def evaluate(self, x: Any = None, y: Any = None, batch_size: int | None = None, verbose: Any = "auto", sample_weight: Any = None,
-                 steps: int | None = None, callbacks: Any = None, return_dict: bool = False, **kwargs: Any) -> Any:
+    def evaluate(self, x: Any = None, y: Any = None, batch_size: int | None = None, verbose: Any = "auto",
+                 sample_weight: Any = None, steps: int | None = None, callbacks: Any = None, return_dict: bool = False,
+                 **kwargs: Any) -> Any:
         self._assert_compile_called("evaluate")
         cached = kwargs.pop("_use_cached_eval_dataset", False)
         if kwargs:
             raise ValueError(f"Arguments not recognized: {kwargs}")
-        batches = self._eval_epoch_iterator if cached else self._batches(
+        batches: Any = self._eval_epoch_iterator if cached else self._batches(
             x=x, y=y, sample_weight=sample_weight, batch_size=batch_size, steps_per_epoch=steps, shuffle=False)
         self._symbolic_build(iterator=batches)
         batches.reset()

@@ -14,7 +14,7 @@ from leptonc.memory import copied
 
 
 class Variable(KerasVariable):
-    """A variable of Keras whose array is its own: nobody else's array becomes it, and it is nobody else's while a step may write it.
+    """A variable of Keras whose array is its own: nobody else's becomes it, and it is nobody else's while a step may write it.
 
     Reading ``value`` lends the array, read-only, to whoever asks; ``taken`` gives it to a step, and puts a copy in its place first
     if it is lent. So what a user holds stays what it was, and nothing is copied where nobody looks.

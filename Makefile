@@ -5,7 +5,11 @@ BIN := $(VENV)/bin
 .PHONY: demo test bench lint clean
 
 demo: $(VENV)/.examples
-	$(BIN)/python examples/face_recognition.py
+	@echo "== Keras on leptonc: examples/keras_faces.py"
+	$(BIN)/python examples/keras_faces.py
+	@echo "== The step alone, compiled and op by op: examples/face_recognition.py"
+	$(BIN)/python examples/face_recognition.py --out out
+	@echo "== Pictures and texts of every stage of the compilation are in out/"
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -q

@@ -1,4 +1,4 @@
-"""A Keras program on real face images. Under TensorFlow the first line reads ``import tensorflow as tf``; nothing else differs.
+"""A Keras program on real face images. Under TensorFlow the line of leptonc reads ``import tensorflow as tf``; nothing else differs.
 
     python examples/keras_faces.py
 """
@@ -6,6 +6,8 @@
 import matplotlib.pyplot as plt
 import numpy as np
 from faces_data import NAMES, load_data
+
+import os
 
 import leptonc as tf  # was: import tensorflow as tf
 
@@ -37,4 +39,6 @@ for i in range(25):
     plt.yticks([])
     plt.imshow(validation_images[i])
     plt.xlabel(NAMES[predicted_labels[i]])
+os.makedirs('out', exist_ok=True)
 plt.savefig('out/keras_faces.png')
+print('picture: out/keras_faces.png')

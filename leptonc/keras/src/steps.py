@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,8 +12,11 @@ import numpy as np
 from keras.src.backend.common.stateless_scope import StatelessScope
 
 import leptonc
+from leptonc.errors import ArgumentError
 from leptonc.jit import Jitted
 from leptonc.keras.src.variable import Variable
+from leptonc.stages import Compiled
+from leptonc.tree import flatten
 from leptonc.tree import map as map_tree
 
 Groups = Sequence[Sequence[Variable]]
@@ -32,10 +36,13 @@ class Step:
         self._run: Callable[..., Any] = self._fresh()
         self._read: list[Sequence[Variable]] = []
         self._written: list[Sequence[Variable]] = []
+        self._seen: list[Any] = []
 
     def _fresh(self) -> Callable[..., Any]:
         """The function as it is run, traced for no arguments yet."""
         def step(read: Any, written: Any, data: Any) -> Any:
+            if self._compiled:  # this is traced then, and run once for each shape of a batch
+                self._seen.append(map_tree(lambda x: leptonc.ShapeDtypeStruct(x.shape, x.dtype), data))
             result, state = self._function((*read, *written), data)
             return tuple(state[len(read):]), result
 
@@ -84,6 +91,36 @@ class Step:
     def compiles(self) -> int:
         """How many programs were compiled for it."""
         return self._run.compiles if isinstance(self._run, Jitted) else 0
+
+    def compiled_for(self, data: Any = None) -> Compiled:
+        """The program that runs on such a batch, compiled if it is not there yet; it is not run.
+
+        ``data``: a batch as the step takes it, ``(x, y)`` to train on and ``(x,)`` to predict, arrays or ShapeDtypeStructs; without
+        it, the largest so far. Raises ArgumentError where there is no program.
+        """
+        if not isinstance(self._run, Jitted):
+            raise ArgumentError("this step runs op by op, so there is no program; fix: compile(jit_compile=True), without run_eagerly")
+        if data is None and not self._seen:
+            raise ArgumentError("this step has seen no batch yet; fix: fit, evaluate or predict first")
+        read, written = (tuple([v.read() for v in group] for group in groups) for groups in (self._read, self._written))
+        data = max(self._seen, key=_size) if data is None else data
+        return self._run.compiled_for(read, written, map_tree(lambda x: np.zeros(x.shape, x.dtype), data))
+
+    def as_text(self, stage: str = "optimized", data: Any = None) -> str:
+        """The program's text at stage "traced", "optimized", "kernels", "step", "llvm" or "asm"."""
+        return self.compiled_for(data).as_text(stage)
+
+    def cost_analysis(self, data: Any = None) -> dict[str, Any]:
+        """What a step costs, by count."""
+        return self.compiled_for(data).cost_analysis()
+
+    def memory_analysis(self, data: Any = None) -> Any:
+        """How much memory a step uses."""
+        return self.compiled_for(data).memory_analysis()
+
+
+def _size(data: Any) -> int:
+    return sum(math.prod(leaf.shape) for leaf in flatten(data)[0])
 
 
 @functools.lru_cache(64)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -147,6 +149,8 @@ class LeptoncTrainer(base_trainer.Trainer):
     def _callbacks(self, callbacks: Any, verbose: Any, epochs: int, steps: int | None, history: bool = False) -> Any:
         if isinstance(callbacks, callbacks_module.CallbackList):
             return callbacks
+        if verbose == "auto":
+            verbose = 1 if _is_watched() else 2
         return callbacks_module.CallbackList(callbacks, add_history=history, add_progbar=verbose != 0, verbose=verbose,
                                              epochs=epochs, steps=steps, model=self)
 
@@ -321,6 +325,11 @@ class LeptoncTrainer(base_trainer.Trainer):
             with backend.StatelessScope():
                 self(x)
         return tree.map_structure(convert_to_numpy, self._bound_predict_step()((x,)))
+
+
+def _is_watched() -> bool:
+    """Whether there is a terminal or a notebook, where a bar can be drawn over itself; a file gets a line for each epoch."""
+    return sys.stdout.isatty() or "ipykernel" in sys.modules or "PYCHARM_HOSTED" in os.environ
 
 
 def _capped(epochs: int) -> int:

@@ -1,0 +1,73 @@
+"""The examples in Keras run, learn, and see what they say: each with fewer pictures or epochs than it has by itself."""
+
+from __future__ import annotations
+
+import functools
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+if find_spec("keras") is None:
+    pytest.skip("Keras is not installed", allow_module_level=True)
+
+import leptonc.keras  # noqa: F401  # before what imports keras by its own name
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.mark.filterwarnings("ignore:Do not pass an `input_shape`:UserWarning")  # Keras's, of the program as people write it
+def test_faces(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("matplotlib").use("Agg")
+    faces_data = pytest.importorskip("faces_data")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(faces_data, "load_data", functools.partial(faces_data.load_data, size=40))
+    text = (EXAMPLES / "keras_faces.py").read_text()
+    smaller = text.replace("(224, 224, 3)", "(40, 40, 3)")
+    assert smaller != text and text.count("leptonc") == 1 + text.split('"""')[1].count("leptonc")
+    found: dict[str, object] = {}
+    exec(compile(smaller, "keras_faces.py", "exec"), found)
+    assert found["test_accuracy"] >= 0.85
+    assert "Test accuracy: 0." in capsys.readouterr().out
+    assert (tmp_path / "out/keras_faces.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_digits(tmp_path, capsys):
+    keras_digits = pytest.importorskip("keras_digits")
+    assert keras_digits.main(["--epochs", "6", "--out", str(tmp_path)]) > 0.6
+    written = capsys.readouterr().out.rpartition("written: ")[2].strip().split(", ")
+    assert len(written) == 4 and all(Path(path).stat().st_size > 1000 for path in written)
+
+
+def test_two_inputs_and_two_outputs(capsys):
+    keras_two_inputs = pytest.importorskip("keras_two_inputs")
+    sums = keras_two_inputs.pairs("train", 2000)[1]["sum"]
+    weights = keras_two_inputs.weights(sums)
+    np.testing.assert_allclose(np.bincount(sums, weights), 2000 / 19, rtol=1e-4)
+    found = keras_two_inputs.main(["--epochs", "2", "--pairs", "1920"])
+    assert found["larger_accuracy"] > 0.65 and found["sum_accuracy"] > 0.09
+    assert found["loss"] == pytest.approx(found["sum_loss"] + 0.5 * found["larger_loss"], rel=1e-3)
+    assert max(map(len, capsys.readouterr().out.partition("Epoch")[0].splitlines())) <= 80
+
+
+def test_a_layer_a_step_and_a_loop_of_ones_own(tmp_path):
+    keras_custom = pytest.importorskip("keras_custom")
+    assert min(keras_custom.main(["--epochs", "2"])) > 0.6
+
+
+def test_a_layer_of_ones_own_is_saved_and_loaded(tmp_path, rng):
+    keras_custom = pytest.importorskip("keras_custom")
+    from leptonc import keras
+    x = rng.random((3, 8, 8, 1), np.float32)
+    inputs = keras.Input((8, 8, 1))
+    model = keras.Model(inputs, keras_custom.through(inputs))
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "model.keras")(x), model(x))
+
+
+def test_transfer(capsys):
+    keras_transfer = pytest.importorskip("keras_transfer")
+    found = keras_transfer.main(["--epochs", "3"])
+    assert min(found.values()) > 0.5
+    assert "frozen base: 5,125 parameters trained" in capsys.readouterr().out

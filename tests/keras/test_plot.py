@@ -170,9 +170,11 @@ def test_confusion_matrix_counts():
 
 WRONG = {
     "five axes": lambda: predictions(np.zeros((1, 2, 3, 4, 5)), [0]), "nothing": lambda: predictions([], []),
-    "two channels": lambda: predictions(np.zeros((1, 5, 5, 2)), [0]), "lengths": lambda: predictions(np.zeros((2, 8, 8)), [0, 1, 2]),
+    "two channels": lambda: predictions(np.zeros((1, 5, 5, 2)), [0]),
+    "lengths": lambda: predictions(np.zeros((2, 8, 8)), [0, 1, 2]),
     "words": lambda: predictions(np.zeros((2, 8, 8)), ["a", "b"]), "rows": lambda: predictions(np.zeros((8, 8)), [0], rows=0),
-    "logits in a column": lambda: predictions(np.zeros((2, 8, 8)), [[-3.0], [2.5]]), "ragged": lambda: predictions([[1], [1, 2]], [0]),
+    "logits in a column": lambda: predictions(np.zeros((2, 8, 8)), [[-3.0], [2.5]]),
+    "ragged": lambda: predictions([[1], [1, 2]], [0]),
     "NaN labels": lambda: confusion_matrix([np.nan, 1], [0, 1]), "negative": lambda: confusion_matrix([0, -1], [0, 1]),
     "huge": lambda: confusion_matrix([0, 10**9], [0, 1]), "true's length": lambda: confusion_matrix([0, 1, 1], [0, 1]),
     "no model": lambda: grad_cam(3, np.zeros((8, 8))), "no graph": lambda: graph("model"), "no layer": lambda: filters(None),

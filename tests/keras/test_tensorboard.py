@@ -12,12 +12,13 @@ import pytest
 
 pytest.importorskip("leptonc.keras", exc_type=ImportError)
 
-from leptonc.keras import Input, Sequential, callbacks, layers
+from leptonc.keras import Input, Sequential, callbacks, layers, optimizers
 
 
 def classifier() -> Sequential:
-    model = Sequential([Input((6, 6, 1)), layers.Conv2D(4, 3, name="conv"), layers.Flatten(), layers.Dense(3, name="out")], name="net")
-    model.compile("adam", "mse")
+    model = Sequential([Input((6, 6, 1)), layers.Conv2D(4, 3, name="conv"), layers.Flatten(), layers.Dense(3, name="out")],
+                       name="net")
+    model.compile(optimizers.Adam(name="adam"), "mse")
     return model
 
 

@@ -64,7 +64,7 @@ class Writer:
 
 
 class Summary:
-    """What the callback uses of ``tensorflow.summary``. Without a default writer nothing is written, nor if ``record_if`` says no."""
+    """What the callback uses of ``tensorflow.summary``. Writes nothing without a default writer, nor if ``record_if`` says no."""
 
     def __init__(self) -> None:
         self.writers: list[Writer] = []

@@ -13,7 +13,6 @@ from leptonc.eager import plain
 from leptonc.keras.src.ops.tensors import convert_to_tensor
 from leptonc.memory import ALIGN, copied
 
-
 ONE = 2  # references to an array that only one name and the call that counts them know
 
 

@@ -24,7 +24,7 @@ def asarray(x: Any, what: str = "value", dtype: Any = None) -> np.ndarray:
     """``x`` as an ndarray of a supported dtype and native byte order; Python floats are f64, ints i64, as NumPy has it.
 
     Not a copy where none is needed. Raises DtypeError naming ``what`` for anything without a supported dtype: complex,
-    object, i8, f16, strings, ints beyond 64 bits, ragged lists; and for a Python number that ``dtype`` cannot hold.
+    object, f16, strings, ints beyond 64 bits, ragged lists; and for a Python number that ``dtype`` cannot hold.
     """
     if type(x) is np.ndarray and dtype is None and x.dtype in SUPPORTED:
         return x

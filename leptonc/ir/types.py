@@ -50,16 +50,17 @@ class DType:
 
 bool_ = DType("bool", "b", 8)
 u8 = DType("u8", "u", 8)
+u16 = DType("u16", "u", 16)
 u32 = DType("u32", "u", 32)
+u64 = DType("u64", "u", 64)
+i8 = DType("i8", "i", 8)
+i16 = DType("i16", "i", 16)
 i32 = DType("i32", "i", 32)
 i64 = DType("i64", "i", 64)
 f32 = DType("f32", "f", 32)
 f64 = DType("f64", "f", 64)
 
-DTYPES = {t.name: t for t in (bool_, u8, u32, i32, i64, f32, f64)}
-FLOATS = (f32, f64)
-INTS = (u8, u32, i32, i64)
-NUMBERS = INTS + FLOATS
+DTYPES = {t.name: t for t in (bool_, u8, u16, u32, u64, i8, i16, i32, i64, f32, f64)}
 _BY_NUMPY = {t.numpy: t for t in DTYPES.values()}
 
 

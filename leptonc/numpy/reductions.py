@@ -34,21 +34,21 @@ def _reduce(name: str, op: str, x: Any, axis: Any, keepdims: bool) -> Any:
 
 
 def _summed_dtype(name: str, x: Any, dtype: Any) -> Any:
-    """NumPy adds up bools and small ints in i64."""
+    """NumPy adds up bools and ints in i64, unsigned ones in u64."""
     (operand,) = promote(array(name, "x", x))
     if dtype is not None:
         return cast(operand, dtype)
-    small = operand.dtype.kind in "bi" or (operand.dtype.kind == "u" and operand.dtype.itemsize < 8)
-    return cast(operand, np.int64) if small and operand.dtype != np.int64 else operand
+    wide = {"b": np.int64, "i": np.int64, "u": np.uint64}.get(operand.dtype.kind)
+    return operand if wide is None or operand.dtype == wide else cast(operand, wide)
 
 
 def sum(x: Any, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Any:
-    """The sum over ``axis`` (all of them for None); bools and ints add up in i64."""
+    """The sum over ``axis`` (all of them for None); bools and ints add up in i64, unsigned ints in u64."""
     return _reduce("sum", "sum", _summed_dtype("sum", x, dtype), axis, keepdims)
 
 
 def prod(x: Any, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Any:
-    """The product over ``axis``; bools and ints multiply in i64."""
+    """The product over ``axis``; bools and ints multiply in i64, unsigned ints in u64."""
     return _reduce("prod", "prod", _summed_dtype("prod", x, dtype), axis, keepdims)
 
 
@@ -124,7 +124,7 @@ argmin = _position("argmin", "Position (i64) of the first least element along ``
 
 
 def cumsum(x: Any, axis: int | None = None, *, dtype: Any = None) -> Any:
-    """Sums of all elements up to each; bools and ints add up in i64."""
+    """Sums of all elements up to each; bools and ints add up in i64, unsigned ints in u64."""
     operand = _summed_dtype("cumsum", x, dtype)
     if axis is None:
         operand = bind("reshape", operand, shape=(int(np.prod(operand.shape, dtype=np.int64)),))

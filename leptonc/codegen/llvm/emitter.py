@@ -12,7 +12,8 @@ from contextlib import contextmanager
 
 from leptonc.ir.types import DType
 
-SCALAR_TYPES = {"bool": "i1", "u8": "i8", "u32": "i32", "i32": "i32", "i64": "i64", "f32": "float", "f64": "double"}
+SCALAR_TYPES = {"bool": "i1", **{f"{kind}{bits}": f"i{bits}" for kind in "ui" for bits in (8, 16, 32, 64)},
+                "f32": "float", "f64": "double"}
 
 
 def llvm_type(dtype: DType, lanes: int = 1) -> str:

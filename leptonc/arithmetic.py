@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from leptonc.bfloat16 import kind_of
 from leptonc.eager import EagerArray
 from leptonc.errors import DtypeError, LeptonError, describe, op_error
 from leptonc.operators import ArrayMethods, install
@@ -66,7 +67,7 @@ def subtract(x: Any, y: Any) -> Any:
 @named_operands
 def divide(x: Any, y: Any) -> Any:
     """x / y in floats; ints and bools divide as f64."""
-    if result_dtype((x, y)).kind == "f":
+    if kind_of(result_dtype((x, y))) == "f":
         return _apply("divide", "div", x, y)
     return _apply("divide", "div", cast(x, np.float64), cast(y, np.float64))
 
@@ -114,7 +115,7 @@ def _bools(x: Any, y: Any) -> bool:
 
 
 def _only_bits(name: str, x: Any, y: Any) -> None:
-    if result_dtype((x, y)).kind == "f":
+    if kind_of(result_dtype((x, y))) == "f":
         raise _fail(name, "takes ints and bools only", {"x": x, "y": y})
 
 
@@ -195,7 +196,7 @@ def _of_two_signs(name: str, op: str, x: Any, y: Any) -> Any:
 
 def _comparison(name: str, op: str) -> Callable[[Any, Any], Any]:
     def compare(x: Any, y: Any) -> Any:
-        if {_kind(x), _kind(y)} == {"i", "u"} and result_dtype((x, y)).kind == "f":
+        if {_kind(x), _kind(y)} == {"i", "u"} and kind_of(result_dtype((x, y))) == "f":
             return _of_two_signs(name, op, x, y)
         return _apply(name, op, *_comparable(x, y))
 
@@ -241,7 +242,7 @@ def absolute(x: Any) -> Any:
 def invert(x: Any) -> Any:
     """~x of ints or bools."""
     (operand,) = promote(x)
-    if operand.dtype.kind == "f":
+    if kind_of(operand.dtype) == "f":
         raise _fail("invert", "takes ints and bools only", {"x": x})
     return bind("not", operand)
 

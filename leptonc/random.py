@@ -14,6 +14,7 @@ import numpy as np
 from leptonc import numpy as lnp
 from leptonc.arguments import array, floats, integer, scalar
 from leptonc.arguments import shape as shape_of
+from leptonc.bfloat16 import is_narrow
 from leptonc.eager import plain
 from leptonc.errors import ArgumentError, DtypeError, op_error
 from leptonc.memory import placed
@@ -21,6 +22,7 @@ from leptonc.promotion import is_weak
 from leptonc.public import publish
 from leptonc.trace import Tracer, bind, known
 
+_DIGITS = {"float16": 11, "bfloat16": 8}
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
 
@@ -91,17 +93,19 @@ def bits(key: Any, shape: Sequence[int] = ()) -> Any:
 
 
 def uniform(key: Any, shape: Sequence[int] = (), dtype: Any = np.float32, minval: float = 0.0, maxval: float = 1.0) -> Any:
-    """Uniform in [minval, maxval), in steps of 2^-24 (f32) or 2^-32 (f64)."""
+    """Uniform in [minval, maxval), in steps of 2^-24 (f32), 2^-32 (f64), 2^-11 (f16) or 2^-8 (bf16)."""
     kind = floats("uniform", "dtype", dtype)
     raw = bits(key, shape)
     scalar("uniform", "minval", minval)
     scalar("uniform", "maxval", maxval)
-    if kind == np.float32:
-        unit = lnp.multiply(lnp.astype(lnp.right_shift(raw, np.uint32(8)), np.float32), np.float32(2.0**-24))
-    else:
+    if kind == np.float64:
         unit = lnp.multiply(lnp.astype(raw, np.float64), 2.0**-32)
+    else:
+        digits = _DIGITS.get(kind.name, 24)  # so many that the greatest number is less than 1 in the dtype asked for
+        unit = lnp.multiply(lnp.astype(lnp.right_shift(raw, np.uint32(32 - digits)), np.float32), np.float32(2.0**-digits))
     whole = all(type(v) in (int, float) for v in (minval, maxval)) and (minval, maxval) == (0, 1)
-    return _placed(unit if whole else unit * (maxval - minval) + minval)
+    scaled = unit if whole else unit * (maxval - minval) + minval
+    return _placed(lnp.astype(scaled, kind) if is_narrow(kind) else scaled)
 
 
 def _placed(x: Any) -> Any:
@@ -111,6 +115,8 @@ def _placed(x: Any) -> Any:
 def normal(key: Any, shape: Sequence[int] = (), dtype: Any = np.float32) -> Any:
     """Standard normal (Box and Muller 1958)."""
     kind = floats("normal", "dtype", dtype)
+    if is_narrow(kind):
+        return _placed(lnp.astype(normal(key, shape), kind))
     first, second = (uniform(k, shape, kind) for k in _pair(key))
     radius = lnp.sqrt(-2 * lnp.log1p(-first))
     return _placed(radius * lnp.cos(second * (2 * np.pi)))
@@ -140,6 +146,9 @@ def randint(key: Any, shape: Sequence[int], minval: int, maxval: int) -> Any:
 
 def exponential(key: Any, shape: Sequence[int] = (), dtype: Any = np.float32) -> Any:
     """Exponential with mean 1."""
+    kind = floats("exponential", "dtype", dtype)
+    if is_narrow(kind):
+        return _placed(lnp.astype(exponential(key, shape), kind))
     return bind("neg", lnp.log1p(-uniform(key, shape, dtype)))
 
 

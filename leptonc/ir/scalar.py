@@ -29,6 +29,8 @@ class ScalarOp:
 def _saturating_cast(x: np.ndarray, dtype: DType) -> np.ndarray:
     """Float to integer saturates and takes NaN to 0, as llvm.fptosi.sat; every other cast is NumPy's."""
     x = np.asarray(x)
+    if dtype_of(x.dtype).is_narrow and not dtype.is_narrow:
+        x = x.astype(np.float32)  # exact
     if not (x.dtype.kind == "f" and dtype.is_int):
         return x.astype(dtype.numpy)
     info = np.iinfo(dtype.numpy)

@@ -11,6 +11,7 @@ from leptonc.arguments import array, flag, number
 from leptonc.arguments import axes as axes_of
 from leptonc.arguments import axis as axis_of
 from leptonc.arithmetic import divide, multiply, subtract
+from leptonc.bfloat16 import is_narrow
 from leptonc.numpy.elementwise import as_bool, as_float, sqrt
 from leptonc.trace import bind, cast, promote
 
@@ -84,8 +85,10 @@ def _count(x: Any, axes: tuple[int, ...]) -> int:
 
 
 def mean(x: Any, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Any:
-    """The mean over ``axis``; ints and bools as f64. NaN for no elements."""
+    """The mean over ``axis``; ints and bools as f64, floats of 16 bits by way of f32. NaN for no elements."""
     operand = as_float(array("mean", "x", x)) if dtype is None else cast(array("mean", "x", x), dtype)
+    if is_narrow(operand.dtype):
+        return cast(mean(operand, axis, dtype=np.float32, keepdims=keepdims), operand.dtype)
     axes = sorted_axes("mean", operand, axis)
     return divide(sum(operand, axes, keepdims=keepdims), float(_count(operand, axes)))
 
@@ -93,6 +96,8 @@ def mean(x: Any, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False
 def var(x: Any, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
     """The variance over ``axis``, in two passes; ``ddof`` is taken off the count."""
     operand = as_float(array("var", "x", x))
+    if is_narrow(operand.dtype):
+        return cast(var(cast(operand, np.float32), axis, ddof=ddof, keepdims=keepdims), operand.dtype)
     axes = sorted_axes("var", operand, axis)
     number("var", "ddof", ddof)
     off = subtract(operand, mean(operand, axes, keepdims=True))

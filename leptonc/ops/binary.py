@@ -222,6 +222,7 @@ class select_(Elementwise):
     """``a`` where the condition (bool, same shape) holds, else ``b``."""
 
     name, operand_names = "select", ("condition", "a", "b")
+    stores = True
 
     def body(self, s: Any, condition: Any, a: Any, b: Any) -> Any:
         return s.select(condition, a, b)

@@ -392,7 +392,7 @@ class isnan(Elementwise):
 class cast(Elementwise):
     """Another element type. Floats out of an integer type's range saturate, NaN becomes 0."""
 
-    name = "cast"
+    name, stores = "cast", True
 
     def body(self, s: Any, x: Any, dtype: DType) -> Any:
         return s.cast(x, dtype)
@@ -423,7 +423,7 @@ class cast(Elementwise):
 class stop_gradient(Elementwise):
     """The identity, with no gradient."""
 
-    name = "stop_gradient"
+    name, stores = "stop_gradient", True
 
     def body(self, s: Any, x: Any) -> Any:
         return x

@@ -20,7 +20,6 @@ from leptonc.memory import empty
 
 AHEAD = 2  # batches that wait ready
 CONVERTED_WHOLE = 1 << 30  # bytes of an array up to which all of it is converted at once
-WIDER = {"int8": "int32", "int16": "int32", "uint16": "int32", "float16": "float32", "bfloat16": "float32"}
 NARROWER = {"float64": "float32", "int64": "int32", "uint64": "uint32"}
 READY = frozenset(np.dtype(name) for name in SUPPORTED if name not in NARROWER and name != "bfloat16")
 
@@ -38,7 +37,7 @@ def as_array(x: Any) -> np.ndarray:
     if array.dtype in READY:
         return array
     name = array.dtype.name
-    wanted = WIDER.get(name) or NARROWER.get(name)
+    wanted = NARROWER.get(name)
     if wanted is None:
         if name not in SUPPORTED:
             raise ValueError(f"data of dtype {array.dtype} can't be trained on; fix: an array of numbers")

@@ -1,4 +1,4 @@
-"""Real handwritten digits for the examples: ``sklearn.datasets.load_digits()``, 1,797 pictures of 8x8, which come with the package."""
+"""Real handwritten digits for the examples: ``sklearn.datasets.load_digits()``, 1,797 pictures of 8x8."""
 
 from __future__ import annotations
 

@@ -31,8 +31,9 @@ class Maxout(layers.Layer):
         self.units, self.pieces = units, pieces
 
     def build(self, input_shape: Any) -> None:
-        self.kernel = self.add_weight(shape=(input_shape[-1], self.units * self.pieces), initializer="glorot_uniform", name="kernel")
-        self.bias = self.add_weight(shape=(self.units * self.pieces,), initializer="zeros", name="bias")
+        width = self.units * self.pieces
+        self.kernel = self.add_weight(shape=(input_shape[-1], width), initializer="glorot_uniform", name="kernel")
+        self.bias = self.add_weight(shape=(width,), initializer="zeros", name="bias")
 
     def call(self, x: Any) -> Any:
         linear = ops.matmul(x, self.kernel) + self.bias

@@ -1,13 +1,13 @@
-"""A Keras program on real face images. Under TensorFlow the line of leptonc reads ``import tensorflow as tf``; nothing else differs.
+"""A Keras program on real face images. Under TensorFlow one line differs: ``import tensorflow as tf``.
 
     python examples/keras_faces.py
 """
 
+import os
+
 import matplotlib.pyplot as plt
 import numpy as np
 from faces_data import NAMES, load_data
-
-import os
 
 import leptonc as tf  # was: import tensorflow as tf
 

@@ -30,7 +30,7 @@ def base() -> keras.Model:
 
 
 def with_head(features: keras.Model, normalizes: bool = True) -> keras.Model:
-    """Five classes on top of the base. ``normalizes=False``: its normalization keeps to what it has seen, also while it is trained on."""
+    """Five classes on top of the base. ``normalizes=False``: its normalization keeps to the statistics of its first task."""
     inputs = keras.Input((8, 8, 1))
     hidden = features(inputs, training=None if normalizes else False)
     return keras.Model(inputs, layers.Dense(5, activation="softmax", name="head")(layers.Dropout(0.2)(hidden)))
@@ -49,7 +49,7 @@ def few_of_each(y: np.ndarray, count: int) -> np.ndarray:
 def main(arguments: list[str] | None = None) -> dict[str, float]:
     """Returns the validation accuracies on the new digits: of a frozen base, of one trained on, and of one that starts fresh."""
     parser = argparse.ArgumentParser(description="Transfer learning from some handwritten digits to others.")
-    parser.add_argument("--epochs", type=int, default=10, help="on the first digits; twice as many on the few new ones (default 10)")
+    parser.add_argument("--epochs", type=int, default=10, help="on the old digits; twice as many on the few new ones (default 10)")
     options = parser.parse_args(arguments)
     keras.utils.set_random_seed(0)
     (x, y), (test_x, test_y) = load_data("train"), load_data("validation")

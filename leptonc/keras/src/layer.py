@@ -6,7 +6,6 @@ from typing import Any
 
 from leptonc.frames import Loc, users_line
 
-
 # A model with one of these would run op by op, for Keras says that they can't be compiled: XLA on TensorFlow can't.
 COMPILED = {"RandomTranslation", "RandomRotation", "RandomZoom", "RandomShear", "RandomPerspective"}
 

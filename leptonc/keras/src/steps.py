@@ -99,7 +99,7 @@ class Step:
         it, the largest so far. Raises ArgumentError where there is no program.
         """
         if not isinstance(self._run, Jitted):
-            raise ArgumentError("this step runs op by op, so there is no program; fix: compile(jit_compile=True), without run_eagerly")
+            raise ArgumentError("this step runs op by op, so there is no program; fix: compile(..., run_eagerly=False)")
         if data is None and not self._seen:
             raise ArgumentError("this step has seen no batch yet; fix: fit, evaluate or predict first")
         read, written = (tuple([v.read() for v in group] for group in groups) for groups in (self._read, self._written))
@@ -134,12 +134,26 @@ def _as_scanned(run: Callable[..., Any]) -> Callable[..., Any]:
     return carried
 
 
+def is_plain(step: Callable[..., Any]) -> bool:
+    """Whether a step takes ``data`` alone."""
+    return len(inspect.signature(step).parameters) == 1
+
+
+def plainly(groups: Groups, step: Function, data: Any) -> Any:
+    """A stateless step on the variables themselves, as they are in the scope around; returns its result."""
+    result, state = step(tuple([v.value for v in group] for group in groups), data)
+    for group, values in zip(groups, state):
+        for variable, value in zip(group, values):
+            variable.assign(value)
+    return result
+
+
 def stateless(step: Callable[..., Any], groups: Callable[[], Groups]) -> Function:
     """A step function as (state, data) -> (result, state), from one of that form or a plain one of ``data`` alone.
 
     A plain one reads and assigns variables as it likes; what it leaves is the state.
     """
-    if len(inspect.signature(step).parameters) != 1:
+    if not is_plain(step):
         return step
 
     @functools.wraps(step)

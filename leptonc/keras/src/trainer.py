@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,6 +20,7 @@ from keras.src.utils.python_utils import pythonify_logs
 import leptonc
 from leptonc.keras.src.batches import Batches, as_batch
 from leptonc.keras.src.ops.core import convert_to_numpy
+from leptonc.keras.src.progress import Progress, is_watched
 from leptonc.keras.src.steps import Function, Groups, Step, is_plain, plainly, stateless
 from leptonc.keras.src.variable import Variable
 
@@ -164,13 +163,16 @@ class LeptoncTrainer(base_trainer.Trainer):
     def _batches(self, **kwargs: Any) -> Batches:
         return Batches(**kwargs, steps_per_execution=self.steps_per_execution, reuse=self._compiled)
 
-    def _callbacks(self, callbacks: Any, verbose: Any, epochs: int, steps: int | None, history: bool = False) -> Any:
+    def _callbacks(self, callbacks: Any, verbose: Any, epochs: int, batches: Batches, history: bool = False) -> Any:
         if isinstance(callbacks, callbacks_module.CallbackList):
             return callbacks
         if verbose == "auto":
-            verbose = 1 if _is_watched() else 2
+            verbose = 1 if is_watched() else 2
+        callbacks = tree.flatten(callbacks) if callbacks else []
+        if verbose and not any(isinstance(callback, callbacks_module.ProgbarLogger) for callback in callbacks):
+            callbacks.append(Progress(batches.data_adapter.batch_size))
         return callbacks_module.CallbackList(callbacks, add_history=history, add_progbar=verbose != 0, verbose=verbose,
-                                             epochs=epochs, steps=steps, model=self)
+                                             epochs=epochs, steps=batches.num_batches, model=self)
 
     # Keras's methods.
 
@@ -189,7 +191,7 @@ class LeptoncTrainer(base_trainer.Trainer):
                                 shuffle=shuffle, class_weight=class_weight)
         self._symbolic_build(iterator=batches)
         batches.reset()
-        callbacks = self._callbacks(callbacks, verbose, epochs, batches.num_batches, history=True)
+        callbacks = self._callbacks(callbacks, verbose, epochs, batches, history=True)
         validation = None if validation_data is None else {
             "data": validation_data, "batch_size": validation_batch_size or batch_size, "steps": validation_steps,
             "freq": validation_freq}
@@ -275,7 +277,7 @@ class LeptoncTrainer(base_trainer.Trainer):
             x=x, y=y, sample_weight=sample_weight, batch_size=batch_size, steps_per_epoch=steps, shuffle=False)
         self._symbolic_build(iterator=batches)
         batches.reset()
-        callbacks = self._callbacks(callbacks, verbose, 1, batches.num_batches)
+        callbacks = self._callbacks(callbacks, verbose, 1, batches)
         self.make_test_function()
         self.stop_evaluating = False
         callbacks.on_test_begin()
@@ -291,7 +293,7 @@ class LeptoncTrainer(base_trainer.Trainer):
                 callbacks: Any = None) -> Any:
         batches = self._batches(x=x, batch_size=batch_size, steps_per_epoch=steps, shuffle=False)
         self._built_on(batches)
-        callbacks = self._callbacks(callbacks, verbose, 1, batches.num_batches)
+        callbacks = self._callbacks(callbacks, verbose, 1, batches)
         step = self._bound_predict_step()
         self.stop_predicting = False
         callbacks.on_predict_begin()
@@ -343,11 +345,6 @@ class LeptoncTrainer(base_trainer.Trainer):
             with backend.StatelessScope():
                 self(x)
         return tree.map_structure(convert_to_numpy, self._bound_predict_step()((x,)))
-
-
-def _is_watched() -> bool:
-    """Whether there is a terminal or a notebook, where a bar can be drawn over itself; a file gets a line for each epoch."""
-    return sys.stdout.isatty() or "ipykernel" in sys.modules or "PYCHARM_HOSTED" in os.environ
 
 
 def _capped(epochs: int) -> int:

@@ -1,0 +1,75 @@
+"""docs/keras.md: its programs run, its lists are those of the code, and what it says of what is missing is so."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+if find_spec("keras") is None:
+    pytest.skip("Keras is not installed", allow_module_level=True)
+
+import leptonc
+from leptonc.keras import backend, layers, ops, random
+from leptonc.keras.src.missing import MissingOpError
+from tests.keras.missing_ops import table
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs/keras.md"
+X = np.ones((4, 4), "float32")
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_programs(number, tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    done = subprocess.run([sys.executable, "-W", "error", "-c", blocks[number]], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name, known_only", [("missing", False), ("traced", True)])
+def test_lists_of_what_is_missing(name, known_only, request):
+    pattern = re.compile(rf"(<!-- {name}: .*? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+    text, rows = PAGE.read_text(), table(known_only)
+    if request.config.getoption("--update-golden"):
+        PAGE.write_text(pattern.sub(lambda found: found[1] + rows + found[3], text))
+        text = PAGE.read_text()
+    assert pattern.search(text)[2] == rows, "docs/keras.md lists other functions; --update-golden"
+
+
+def in_a_step(f):
+    return lambda: leptonc.jit(f)(X)
+
+
+MISSING = {
+    "cond": in_a_step(lambda x: ops.cond(x[0, 0] > 0, lambda: x, lambda: -x)),
+    "switch": in_a_step(lambda x: ops.switch(ops.cast(x[0, 0], "int32"), [lambda: x, lambda: -x])),
+    "while_loop": in_a_step(lambda x: ops.while_loop(lambda x: x[0, 0] > 0, lambda x: x - 1, x)),
+    "fori_loop": in_a_step(lambda x: ops.fori_loop(0, ops.cast(x[0, 0], "int32"), lambda n, x: x + 1, x)),
+    "custom_gradient": in_a_step(lambda x: ops.custom_gradient(lambda x: (x, lambda g: g))(x)),
+    "random.shuffle": in_a_step(lambda x: random.shuffle(x, seed=0)),
+    "scatter_update": in_a_step(lambda x: ops.scatter_update(x, [[0, 0]], x[0, :1], "max")),
+    "sparsemax": lambda: layers.Activation("sparsemax")(X),
+    "SpectralNormalization": in_a_step(lambda x: layers.SpectralNormalization(layers.Dense(2)).call(x, training=True)),
+}
+
+
+@pytest.mark.parametrize("name", MISSING)
+def test_what_is_said_to_be_missing_is(name):
+    """A failure is good news, and the page needs a change."""
+    assert f"`{name}`" in PAGE.read_text()
+    with pytest.raises(MissingOpError):
+        MISSING[name]()
+
+
+def test_four_ways_to_one_keras():
+    import keras
+
+    from leptonc import keras as attribute
+    assert attribute.layers is keras.layers is leptonc.keras.layers and layers.Dense is keras.layers.Dense
+    assert backend.backend() == "leptonc"

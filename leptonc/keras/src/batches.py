@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import threading
@@ -60,18 +61,29 @@ class Batches(EpochIterator):
         self._reuse = reuse and self.steps_per_execution == 1
         self._buffers: dict[int, np.ndarray] = {}
         self._arrays: Any = None
+        self._ahead: Ahead | None = None
 
     def __next__(self) -> Any:
         return next(self._epoch_iterator)
 
     def _get_iterator(self) -> Iterator[Any]:
         adapter = self.data_adapter
+        if getattr(adapter, "enqueuer", None) is not None:  # a PyDataset's own workers are ahead, and belong to one epoch
+            return self._timed(adapter.get_numpy_iterator())
         if not isinstance(adapter, ArrayDataAdapter):
-            return self._timed(Ahead(adapter.get_numpy_iterator()))
+            self._ahead = Ahead(adapter.get_numpy_iterator())
+            return self._timed(self._ahead)
         if self._arrays is None:
             whole = array_slicing.convert_to_sliceable(adapter._inputs, target_backend="numpy")
             self._arrays = tree.lists_to_tuples(tree.map_structure(_prepared, whole))
         return self._rows_of(self._arrays, adapter)
+
+    def reset(self) -> None:
+        """For an epoch from the start. What reads ahead stops first: the next one may read the same generator."""
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
+        super().reset()
 
     def _rows_of(self, structure: Any, adapter: ArrayDataAdapter) -> Iterator[Any]:
         """Batches of the arrays, in the order that Keras's adapter gives them: one permutation, or one within each batch."""
@@ -128,6 +140,8 @@ def _packed(structure: Any, leaves: list[Any]) -> Any:
 class Ahead:
     """An iterator's items, made on a thread while the caller works; an exception of the iterator's comes where its item would.
 
+    The thread starts when the first item is asked for: Keras makes an epoch's iterator before the last epoch has ended.
+
     Two queues and no lock: the thread takes a permit for each item, ``AHEAD`` of which are out at once, and ends at None. It holds
     no reference to this object, whose end is its own.
     """
@@ -139,7 +153,8 @@ class Ahead:
         self._done = False
         for _ in range(AHEAD):
             self._permits.put(True)
-        threading.Thread(target=_fill, args=(iter(items), self._ready, self._permits), name="leptonc-batches", daemon=True).start()
+        given = iter(items), self._ready, self._permits
+        self._thread = threading.Thread(target=_fill, args=given, name="leptonc-batches", daemon=True)
 
     def __iter__(self) -> Ahead:
         return self
@@ -149,12 +164,24 @@ class Ahead:
             raise StopIteration
         if os.getpid() != self._process:
             raise RuntimeError("this process was forked while batches were read: the thread that reads them is the parent's")
+        if self._thread.ident is None:
+            self._thread.start()
         kind, value = self._ready.get()
         if kind == "item":
             self._permits.put(True)
             return value
         self._done = True
         raise StopIteration if kind == "end" else value
+
+    def close(self) -> None:
+        """End after the item that is being made."""
+        self._done = True
+        for _ in range(AHEAD):
+            with contextlib.suppress(queue.Empty):
+                self._permits.get_nowait()
+        self._permits.put(None)
+        if self._thread.is_alive() and os.getpid() == self._process:
+            self._thread.join()
 
     def __del__(self) -> None:
         self._permits.put(None)

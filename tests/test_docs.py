@@ -6,6 +6,7 @@ import doctest
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,8 @@ def test_readme_programs_run(tmp_path):
     blocks = BLOCK.findall((ROOT / "README.md").read_text())
     assert blocks
     for block in blocks:
+        if "keras" in block and find_spec("keras") is None:
+            continue
         done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
 

@@ -28,7 +28,8 @@ X = np.ones((4, 4), "float32")
 def test_programs(number, tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(blocks) == 2
-    done = subprocess.run([sys.executable, "-W", "error", "-c", blocks[number]], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    command = [sys.executable, "-W", "error", "-c", blocks[number]]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
 
 

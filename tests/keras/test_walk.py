@@ -68,7 +68,7 @@ def test_a_new_users_walk(tmp_path):
     lines = re.split(r"[\r\n]+", plain)
     assert max(map(len, lines)) <= COLUMNS, [line for line in lines if len(line) > COLUMNS]
     assert not re.search("Traceback|[Ww]arning|Error", plain), plain
-    assert "Epoch 8/8" in plain and "6/6 ━" in plain and "val_loss:" in plain
+    assert "Epoch 10/10" in plain and "6/6 ━" in plain and "val_loss:" in plain
     assert float(re.search(r"validation accuracy (\S+)", plain)[1]) >= 0.8
     pictures = sorted(out.glob("*.png"))
     assert len(pictures) == 8

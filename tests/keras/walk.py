@@ -55,9 +55,9 @@ model = keras.Sequential([
     layers.Dense(len(names), activation="softmax", name="classes"),
 ])
 model.summary()
-model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+model.compile(optimizer=keras.optimizers.Adam(3e-3), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
 training, validation = Pictures(files[held_out:]), Pictures(files[:held_out])
-history = model.fit(training, validation_data=validation, epochs=8)
+history = model.fit(training, validation_data=validation, epochs=10)
 loss, accuracy = model.evaluate(validation)
 print(f"validation accuracy {accuracy:.2f}")
 
@@ -75,4 +75,4 @@ plot.feature_maps(loaded, x[0], path=out / "feature_maps.png")
 plot.saliency(loaded, x[0], names=names, path=out / "saliency.png")
 plot.grad_cam(loaded, x[0], names=names, path=out / "grad_cam.png")
 plot.graph(loaded, path=out / "graph.png")
-print("pictures:", ", ".join(sorted(path.name for path in out.glob("*.png"))))
+print("pictures:", *sorted(path.name for path in out.glob("*.png")), sep="\n    ")

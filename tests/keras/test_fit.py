@@ -1,0 +1,79 @@
+"""Models that Keras takes for ones that can't be compiled, and data that several threads read."""
+
+from __future__ import annotations
+
+import threading
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+if find_spec("keras") is None:
+    pytest.skip("Keras is not installed", allow_module_level=True)
+
+from leptonc import errors
+from leptonc.keras import Sequential, callbacks, layers, losses, utils
+
+X = np.random.default_rng(0).random((8, 6, 6, 1), np.float32)
+Y = np.arange(8) % 3
+
+
+def trained(*varied, eager=False):
+    utils.set_random_seed(1)
+    model = Sequential([layers.Input((6, 6, 1)), *(kind(*args, **options) for kind, args, options in varied), layers.Flatten(),
+                        layers.Dense(3)])
+    model.compile("sgd", losses.SparseCategoricalCrossentropy(from_logits=True), run_eagerly=eager)
+    return model, model.fit(X, Y, batch_size=8, epochs=3, verbose=0).history["loss"]
+
+
+def test_geometric_augmentation_is_compiled_and_the_same_as_op_by_op():
+    varied = [(layers.RandomTranslation, (0.2, 0.2), {"fill_mode": "constant"}), (layers.RandomRotation, (0.1,), {}),
+              (layers.RandomZoom, (0.2,), {}), (layers.RandomShear, (0.1, 0.1), {})]
+    model, found = trained(*varied)
+    assert model.jit_compile and model.train_function.compiles == 1
+    np.testing.assert_allclose(found, trained(*varied, eager=True)[1], rtol=1e-4)
+
+
+def test_a_layer_that_does_not_compile_makes_the_model_run_op_by_op():
+    model, _ = trained((layers.RandomCrop, (6, 6), {}))
+    assert not model.jit_compile and model.train_function.compiles == 0
+    with pytest.raises(errors.ArgumentError, match="op by op"):
+        model.train_function.as_text()
+
+
+def test_programs_of_a_model():
+    model, _ = trained()
+    step = model.train_function
+    assert "graph @train_step" in step.as_text() and step.cost_analysis()["flops"] > 0 and step.compiles == 1
+    model.train_on_batch(X[:2], Y[:2])
+    assert step.compiles == 2 and "f32[8,6,6,1]" in step.as_text("traced")  # the larger one
+    assert step.compiled_for((X[:2], Y[:2].astype("i4"))) is not step.compiled_for()
+    with pytest.raises(errors.ArgumentError, match="no batch yet"):
+        model.make_test_function(force=True).as_text()
+
+
+class Pictures(utils.PyDataset):
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, batch):
+        return X[2 * batch:2 * batch + 2], Y[2 * batch:2 * batch + 2]
+
+
+class Seen(callbacks.Callback):
+    batches = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.batches += 1
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_every_epoch_reads_its_own_batches(workers):
+    """Also those of the validation, between epochs; nothing hangs, nothing is left running."""
+    model, _ = trained()
+    model.compile("sgd", losses.SparseCategoricalCrossentropy(from_logits=True), run_eagerly=True)
+    seen = Seen()
+    model.fit(Pictures(workers=workers), validation_data=Pictures(workers=workers), epochs=6, verbose=0, callbacks=[seen])
+    assert seen.batches == 24
+    model.evaluate(Pictures(workers=workers), verbose=0)
+    assert not [thread for thread in threading.enumerate() if thread.name == "leptonc-batches" and thread.is_alive()]

@@ -15,7 +15,7 @@ if find_spec("keras") is None:
     pytest.skip("Keras is not installed", allow_module_level=True)
 
 import leptonc
-from leptonc.keras import backend, layers, ops, random
+from leptonc.keras import Sequential, backend, layers, ops, random
 from leptonc.keras.src.missing import MissingOpError
 from tests.keras.missing_ops import table
 
@@ -47,16 +47,23 @@ def in_a_step(f):
     return lambda: leptonc.jit(f)(X)
 
 
+def fitted(*given):
+    model = Sequential([layers.Input((4,)), *given])
+    model.compile("sgd", "mse")
+    model.fit(X, X[:, :1], verbose=0)
+
+
 MISSING = {
     "cond": in_a_step(lambda x: ops.cond(x[0, 0] > 0, lambda: x, lambda: -x)),
     "switch": in_a_step(lambda x: ops.switch(ops.cast(x[0, 0], "int32"), [lambda: x, lambda: -x])),
     "while_loop": in_a_step(lambda x: ops.while_loop(lambda x: x[0, 0] > 0, lambda x: x - 1, x)),
     "fori_loop": in_a_step(lambda x: ops.fori_loop(0, ops.cast(x[0, 0], "int32"), lambda n, x: x + 1, x)),
     "custom_gradient": in_a_step(lambda x: ops.custom_gradient(lambda x: (x, lambda g: g))(x)),
-    "random.shuffle": in_a_step(lambda x: random.shuffle(x, seed=0)),
+    "random.shuffle": in_a_step(lambda x: random.shuffle(x, seed=ops.cast(x[0, :2], "uint32"))),
     "scatter_update": in_a_step(lambda x: ops.scatter_update(x, [[0, 0]], x[0, :1], "max")),
     "sparsemax": lambda: layers.Activation("sparsemax")(X),
-    "SpectralNormalization": in_a_step(lambda x: layers.SpectralNormalization(layers.Dense(2)).call(x, training=True)),
+    "SpectralNormalization": lambda: fitted(layers.SpectralNormalization(layers.Dense(1))),
+    "MixUp": lambda: fitted(layers.Reshape((2, 2, 1)), layers.MixUp(), layers.Flatten(), layers.Dense(1)),
 }
 
 

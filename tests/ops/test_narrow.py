@@ -172,7 +172,7 @@ def test_donation_and_random_numbers(narrow):
 @pytest.mark.parametrize("target", RUNNING)
 @pytest.mark.parametrize("length", [1, 5, 33])
 def test_two_roundings_one_behind_the_other_stay_two(monkeypatch, target, length):
-    """f64 -> f32 -> f16, written so or within a function that is computed in f64: LLVM would make one of them, and a library call."""
+    """f64 -> f32 -> f16, written so or within a function computed in f64: LLVM would make one of them, and a library call."""
     monkeypatch.setenv("LEPTONC_TARGET", target)
     x = np.linspace(-3, 2, length).astype(np.float16)
 

@@ -142,7 +142,10 @@ class Checkpoint(keras.callbacks.Callback):
         known = {"epoch", "batch", "passed", "stopped", "steps", "logs", "position", "callbacks", "variables"}
         if not isinstance(state, dict) or not known <= state.keys():
             raise CheckpointError(f"{self.path} is no checkpoint of a run")
-        differences = [*self._differences(state)]
+        try:
+            differences = [*self._differences(state)]
+        except (TypeError, KeyError, AttributeError) as error:
+            raise CheckpointError(f"{self.path} is no checkpoint of a run: {error}") from error
         if differences:
             more = f"\n  and {len(differences) - 8} more" if len(differences) > 8 else ""
             raise CheckpointError(f"{self.path} is of another run:\n  " + "\n  ".join(differences[:8]) + more +

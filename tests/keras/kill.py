@@ -26,7 +26,7 @@ from leptonc.callbacks import archive
 from tests.keras import training
 
 EVERY: tuple[Any, ...] = (1, 2, 5, "epoch")
-EPOCHS = 6
+EPOCHS = 4
 PATIENCE = 120.0  # seconds; a run that takes longer hangs
 
 

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from leptonc.callbacks import archive
-
 from tests.keras import training
 
 EVERY: tuple[Any, ...] = (1, 2, 5, "epoch")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -14,11 +15,10 @@ import pytest
 
 pytest.importorskip("leptonc.keras", reason="Keras is not installed", exc_type=ImportError)
 
-from leptonc.callbacks import Checkpoint, ModelCheckpoint, archive, atomic  # noqa: E402
-from leptonc.callbacks.archive import CheckpointError  # noqa: E402
-from leptonc.errors import ArgumentError  # noqa: E402
-
-from tests.keras import training  # noqa: E402
+from leptonc.callbacks import Checkpoint, ModelCheckpoint, archive, atomic
+from leptonc.callbacks.archive import CheckpointError
+from leptonc.errors import ArgumentError
+from tests.keras import training
 
 keras = training.keras
 
@@ -62,18 +62,19 @@ def resumed(path: Path, every: Any, stop: Stop) -> str:
     return training.digest(made, training.fit(made, path, every))
 
 
-@pytest.mark.parametrize("every, stop", [
-    ("epoch", Stop(4)), ("epoch", Stop(12)), (1, Stop(3)), (3, Stop(15)), (5, Stop(epoch=1)), (8, Stop(17))])
+@pytest.mark.parametrize("every, stop", [("epoch", Stop(12)), (3, Stop(15))])
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path, expected, every, stop):
     assert resumed(tmp_path / "run.ckpt", every, stop) == expected
 
 
-def test_a_run_that_ended_is_not_run_again_and_goes_on_to_more_epochs(tmp_path, expected):
-    path = tmp_path / "run.ckpt"
-    training.fit(training.model(), path, epochs=2)
-    for _ in range(2):
-        made = training.model()
-        assert training.digest(made, training.fit(made, path)) == expected
+def test_a_run_that_ended_is_not_run_again_and_goes_on_to_more_epochs(tmp_path):
+    def run(epochs: int, *callbacks: Any) -> str:
+        made = linear()
+        return training.digest(made, made.fit(X, Y, epochs=epochs, verbose=0, callbacks=callbacks))
+
+    wanted = run(3)
+    run(2, Checkpoint(tmp_path / "run.ckpt"))
+    assert [run(3, Checkpoint(tmp_path / "run.ckpt")) for _ in range(2)] == [wanted] * 2
 
 
 def test_a_second_fit_of_the_same_callback_goes_on_from_the_model(tmp_path):
@@ -112,15 +113,13 @@ def rows() -> Any:
 
 
 @pytest.mark.parametrize("options", [
-    lambda: {"x": X, "y": Y, "batch_size": 4},
     lambda: {"x": X, "y": Y, "batch_size": 4, "shuffle": "batch"},
     lambda: {"x": X, "y": Y, "batch_size": 4, "steps_per_epoch": 4},
     lambda: {"x": Rows(), "shuffle": True},
     lambda: {"x": rows(), "steps_per_epoch": 6, "shuffle": False},
-], ids=["arrays", "within batches", "part of the arrays", "PyDataset", "generator"])
-@pytest.mark.parametrize("stop", [3, 5])
+], ids=["within batches", "part of the arrays", "PyDataset", "generator"])
 @pytest.mark.filterwarnings("ignore:.*PyDataset.*super", "ignore:Your input ran out of data")
-def test_the_order_of_the_data_goes_on(tmp_path, options, stop):
+def test_the_order_of_the_data_goes_on(tmp_path, options):
     def run(*callbacks: Any) -> Any:
         made = linear()
         history = made.fit(**options(), epochs=2, verbose=0, callbacks=callbacks)
@@ -128,7 +127,7 @@ def test_the_order_of_the_data_goes_on(tmp_path, options, stop):
 
     wanted = run()
     with pytest.raises(Stopped):
-        run(Checkpoint(tmp_path / "run.ckpt", 2), Stop(stop))
+        run(Checkpoint(tmp_path / "run.ckpt", 2), Stop(3))
     assert run(Checkpoint(tmp_path / "run.ckpt", 2)) == wanted
 
 
@@ -164,7 +163,7 @@ def test_an_archive_gives_back_what_it_got(tmp_path):
     np.testing.assert_array_equal(found["a"][0], TREE["a"][0])
     assert found["a"][1:] == TREE["a"][1:] and found["b"]["c"].dtype == np.uint32 and found["b"]["nan"] != found["b"]["nan"]
     with pytest.raises(CheckpointError, match="type function can't be kept"):
-        archive.save(str(tmp_path / "y"), {"f": len.__class__.__call__ and (lambda: 0)})
+        archive.save(str(tmp_path / "y"), {"f": lambda: 0})
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
 
 
@@ -186,8 +185,8 @@ def test_damaged_files_are_refused_and_kept(tmp_path):
     {"array:": "float32", "shape": [1], "offset": 1 << 70}, {"array:": "float32", "shape": "x", "offset": 0},
     {"array:": "float32", "shape": [1], "offset": -4}, {"array:": "float32"}, {"array:": ["float32"]}])
 def test_hostile_headers_are_refused(tmp_path, header):
-    import json
     text = json.dumps(header).encode()
+    text += b" " * (-(archive.HEAD + len(text)) % archive.ALIGNED)
     atomic.write(str(tmp_path / "x"), archive._summed(text, [], archive.HEAD + len(text) + archive.SUM))
     with pytest.raises(CheckpointError, match="no checkpoint"):
         archive.load(str(tmp_path / "x"))
@@ -255,7 +254,7 @@ def test_arguments(tmp_path):
     for every in ("batch", 0, -1, 1.5, True):
         with pytest.raises(ArgumentError, match="'epoch', or a number of batches"):
             Checkpoint(tmp_path / "x", every)
-    with pytest.raises(IsADirectoryError, match="is a directory"):
+    with pytest.raises(IsADirectoryError, match="Is a directory"):
         linear().fit(X, Y, verbose=0, callbacks=[Checkpoint(tmp_path)])
 
 

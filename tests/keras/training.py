@@ -6,8 +6,9 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-import leptonc.keras
 import numpy as np
+
+import leptonc.keras
 from leptonc.callbacks import Checkpoint
 
 keras: Any = leptonc.keras
@@ -28,8 +29,8 @@ def model() -> Any:
     keras.utils.set_random_seed(1)
     layers = keras.layers
     made = keras.Sequential([
-        keras.Input((8, 8, 1)), layers.Conv2D(4, 3, activation="relu"), layers.BatchNormalization(), layers.Flatten(),
-        layers.Dropout(0.3), layers.Dense(2, activation="softmax")])
+        keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(6, activation="relu"), layers.BatchNormalization(), layers.Dropout(0.3),
+        layers.Dense(2, activation="softmax")])
     made.compile(keras.optimizers.Adam(1e-2, use_ema=True, ema_momentum=0.9), "sparse_categorical_crossentropy", metrics=["accuracy"])
     return made
 

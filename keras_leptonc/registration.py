@@ -26,8 +26,13 @@ BRANCHES = {
                          "distribution_lib = None",
     "keras.src.layers.layer": "from leptonc.keras.src.layer import LeptoncLayer as BackendLayer",
     "keras.src.models.model": "from leptonc.keras.src.trainer import LeptoncTrainer as Trainer",
-    "keras.src.export.saved_model": "from leptonc.keras.src.export import LeptoncExportArchive as BackendExportArchive",
+    "keras.src.export.saved_model": "from leptonc.keras.src.export import LeptoncExportArchive as BackendSavedModelExportArchive",
     "keras.src.optimizers.optimizer": "from leptonc.keras.src.optimizer import LeptoncOptimizer as BackendOptimizer",
+}
+# What is put behind a module: one of its classes asks for TensorFlow whatever the backend.
+ENDINGS = {
+    "keras.src.callbacks.tensorboard": "from leptonc.keras.src.tensorboard import without_tensorflow\n"
+                                       "TensorBoard = without_tensorflow(TensorBoard)",
 }
 DYNAMIC = "keras.src.utils.backend_utils"
 DYNAMIC_BRANCH = f"if self._backend == {NAME!r}:\n    return getattr(importlib.import_module('leptonc.keras.src.flat'), name)"
@@ -40,8 +45,8 @@ def register() -> None:
     """
     keras = sys.modules.get("keras.src.backend")
     if keras is not None and keras.backend() != NAME:
-        raise ImportError(f"Keras is imported already, with backend {keras.backend()!r}; fix: import leptonc.keras before keras, or "
-                          f"set KERAS_BACKEND={NAME} in the environment")
+        raise ImportError(f"Keras is imported already, with backend {keras.backend()!r}; fix: import leptonc.keras before keras, "
+                          f"or set KERAS_BACKEND={NAME} in the environment")
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, Finder())
 
@@ -50,7 +55,7 @@ class Finder(MetaPathFinder):
     """Finds the modules to change, and leaves all others to those behind it."""
 
     def find_spec(self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if (fullname not in BRANCHES and fullname != DYNAMIC) or not is_chosen():
+        if not (fullname in BRANCHES or fullname in ENDINGS or fullname == DYNAMIC) or not is_chosen():
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is None or not isinstance(spec.loader, SourceFileLoader):
@@ -82,6 +87,8 @@ def with_branch(module: str, tree: ast.Module) -> ast.Module:
         return tree
     if module == DYNAMIC:
         _extend_dynamic(module, tree)
+    elif module in ENDINGS:
+        tree.body += ast.parse(ENDINGS[module]).body
     else:
         _extend_chain(module, tree)
     return ast.fix_missing_locations(tree)
@@ -121,5 +128,5 @@ def _compared(test: ast.expr) -> Any:
 
 def _unknown(module: str, what: str) -> ImportError:
     version = sys.modules.get("keras.src.version")
-    return ImportError(f"leptonc cannot become the backend of Keras {getattr(version, '__version__', '')}: {module} has {what}; fix: "
-                       "a Keras that leptonc was tested with (pip install 'keras>=3.15,<3.17'), or a newer leptonc")
+    return ImportError(f"leptonc cannot become the backend of Keras {getattr(version, '__version__', '')}: {module} has {what}; "
+                       "fix: a Keras that leptonc was tested with (pip install 'keras>=3.15,<3.17'), or a newer leptonc")

@@ -5,11 +5,14 @@ Errors, nodes of graphs and tracebacks all ask here, so that the line they name 
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import os
 import sys
 import sysconfig
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
@@ -17,18 +20,33 @@ OWN = __name__.partition(".")[0]
 PROGRAMS = f"{OWN}.bench"  # uses the package as users do
 COMMANDS = f"{OWN}.cli"  # whoever called the command line is no user of the library
 LIBRARY = (sysconfig.get_path("stdlib") + os.sep, "<frozen")
-BORROWED = sys.stdlib_module_names | {"numpy"}  # what may stand between the user's code and leptonc's
+BETWEEN = {"numpy", "keras"}  # packages that may stand between the user's code and leptonc's
+BORROWED = sys.stdlib_module_names | BETWEEN
+
+_scope: contextvars.ContextVar[str] = contextvars.ContextVar("scope", default="")
 
 
 @dataclass(frozen=True)
 class Loc:
-    """A line of the user's program."""
+    """A line of the user's program. ``scope``: the part of a model that was running, such as "model/dense"; see ``named_scope``."""
 
     file: str
     line: int
+    scope: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.file.rsplit('/', 1)[-1]}:{self.line}"
+
+
+@contextmanager
+def named_scope(name: str) -> Iterator[None]:
+    """Nodes of graphs that are made inside belong to this part of a model; it takes the place of the scope around it."""
+    before = _scope.get()
+    _scope.set(name)
+    try:
+        yield
+    finally:
+        _scope.set(before)
 
 
 @functools.lru_cache(4096)
@@ -37,12 +55,12 @@ def _is_users(module: str, file: str) -> bool:
     if root == OWN:
         return module.startswith(PROGRAMS)
     # A user's file may have the name of a library's, and generated code has no file; site-packages are users.
-    return not (root in BORROWED and (root == "numpy" or (file.startswith(LIBRARY) and "-packages" not in file)))
+    return not (root in BORROWED and (root in BETWEEN or (file.startswith(LIBRARY) and "-packages" not in file)))
 
 
 def is_users(frame: FrameType) -> bool:
-    """Whether the frame runs code of neither leptonc, nor NumPy, nor the standard library. Code that leptonc generates counts as
-    its own: what matters is the module whose globals it has."""
+    """Whether the frame runs code of neither leptonc, nor NumPy, nor Keras, nor the standard library. Code that leptonc generates
+    counts as its own: what matters is the module whose globals it has."""
     return _is_users(str(frame.f_globals.get("__name__", "")), frame.f_code.co_filename)
 
 
@@ -67,6 +85,6 @@ def users_line(programs: bool = True) -> Loc | None:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__") != COMMANDS:
         if is_users(frame) and (programs or not str(frame.f_globals.get("__name__")).startswith(PROGRAMS)):
-            return Loc(frame.f_code.co_filename, frame.f_lineno)
+            return Loc(frame.f_code.co_filename, frame.f_lineno, _scope.get())
         frame = frame.f_back
     return None

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import leptonc
 
-ROOT = Path(leptonc.__file__).parent
+ROOT = Path(leptonc.__file__).parent.parent
+PACKAGES = ("leptonc", "keras_leptonc")
 
 # What a part may import of the others. The rest of the package (trace, jit, numpy, nn ...) is "api".
 ALLOWED = {
@@ -27,28 +28,35 @@ ALLOWED = {
     "top": {"leaf", "tree", "ir", "ops", "driver", "api", "front"},  # leptonc/__init__
     "cli": {"leaf", "tree", "ir", "validation", "driver", "api", "front", "top", "bench"},
     "bench": {"leaf", "tree", "ir", "codegen", "runtime", "driver", "api", "front", "top"},
+    "keras": {"leaf", "tree", "ir", "api", "front", "top", "registration"},  # the backend and callbacks; nothing imports them
+    "plot": {"leaf", "tree", "api", "front", "top"},  # knows models by what they can do, and imports no Keras
+    "registration": set(),  # keras_leptonc, which must cost nothing before Keras is imported
 }
-LEAVES = {"errors", "frames", "public", "substitutes", "config", "cpus", "target", "abi", "cache", "memory",
+LEAVES = {"bfloat16", "errors", "frames", "public", "substitutes", "config", "cpus", "target", "abi", "cache", "memory",
           "lazy", "exclusive", "programs"}
-PARTS = {"ir", "validation", "ops", "passes", "codegen", "runtime", "driver", "tree", "cli", "bench"}
+PARTS = {"ir", "validation", "ops", "passes", "codegen", "runtime", "driver", "tree", "cli", "bench", "keras", "plot"}
 PEERS = {"torch", "onnx", "onnxruntime", "jax", "tensorflow", "matplotlib"}
 FRONT = {"numpy", "lax", "scan", "nn", "optim", "random"}
 
 
 def part_of(module: str) -> str:
     names = module.split(".")
+    if names[0] == "keras_leptonc":
+        return "registration"
     if len(names) == 1:
         return "top"
     if names[1] in LEAVES:
         return "leaf"
     if names[1] in FRONT:
         return "front"
+    if names[1] == "callbacks":
+        return "keras"
     return "cli" if names[1] in ("__main__", "check") else names[1] if names[1] in PARTS else "api"
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
-    for path in sorted(ROOT.rglob("*.py")):
-        names = ["leptonc", *path.relative_to(ROOT).with_suffix("").parts]
+    for path in sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+        names = path.relative_to(ROOT).with_suffix("").parts
         yield ".".join(n for n in names if n != "__init__"), ast.parse(path.read_text())
 
 
@@ -74,7 +82,7 @@ def test_imports_run_one_way():
         skipped = typing_only(tree)
         for node in ast.walk(tree):
             for name in imported(node) if node not in skipped else ():
-                if name.split(".")[0] != "leptonc":
+                if name.split(".")[0] not in PACKAGES:
                     continue
                 source, target = part_of(module), part_of(name)
                 if source != target and target not in ALLOWED[source]:
@@ -90,6 +98,16 @@ def test_llvmlite_is_imported_by_codegen_alone():
 def test_networkx_is_imported_by_passes_alone():
     users = {m for m, tree in modules() for n in ast.walk(tree) for name in imported(n) if name.split(".")[0] == "networkx"}
     assert all(part_of(m) == "passes" for m in users), users
+
+
+def test_keras_is_imported_by_the_backend_alone():
+    users = {m for m, tree in modules() for n in ast.walk(tree) for name in imported(n) if name.split(".")[0] == "keras"}
+    assert users and all(part_of(m) == "keras" for m in users), users
+
+
+def test_matplotlib_is_imported_by_plot_alone():
+    users = {m for m, tree in modules() for n in ast.walk(tree) for name in imported(n) if name.split(".")[0] == "matplotlib"}
+    assert users and all(part_of(m) in ("plot", "bench") for m in users), users
 
 
 def test_no_circles_of_imports():
@@ -129,7 +147,7 @@ SELDOM = ("leptonc.codegen.", "leptonc.passes.graph.network.", "leptonc.validati
 
 def test_function_level_imports_are_the_ones_allowed():
     """By the driver: codegen (a cached program starts without LLVM) and networkx, which both take long to import. And
-    the benchmarks by the command line, peers by the benchmarks."""
+    the benchmarks by the command line, peers by the benchmarks, ml_dtypes where bfloat16 is used."""
     found = set()
     for module, tree in modules():
         for function in ast.walk(tree):
@@ -141,6 +159,7 @@ def test_function_level_imports_are_the_ones_allowed():
             (module == "leptonc.driver" and name.startswith(SELDOM))
             or (module == "leptonc.cli" and name.startswith("leptonc.bench."))
             or (part_of(module) == "bench" and name.split(".")[0] in PEERS)
+            or (module, name) == ("leptonc.bfloat16", "ml_dtypes.bfloat16")
         )
         assert allowed, f"{module} imports {name} in a function"
 

@@ -3,7 +3,7 @@
     mark, 8 bytes; length of the whole file, u64; length of the header, u64; header, JSON; arrays, each at a multiple of 64;
     SHA-256 of all that is before it
 
-An array stands in the header as its dtype, shape and offset. Reading checks the length and the sum before it looks at anything else,
+An array stands in the header as its dtype, shape and offset. Reading checks the length and the sum before anything else,
 takes memory for no more than the file holds, and runs nothing.
 """
 
@@ -57,8 +57,8 @@ def _packed(value: Any, arrays: list[np.ndarray], end: list[int]) -> Any:
         return entry
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise CheckpointError(f"a value of type {type(value).__name__} can't be kept in a checkpoint; fix: arrays, numbers, strings, or "
-                          "dicts and lists of them")
+    raise CheckpointError(f"a value of type {type(value).__name__} can't be kept in a checkpoint; fix: arrays, numbers, strings, "
+                          "or dicts and lists of them")
 
 
 def _summed(header: bytes, arrays: list[np.ndarray], size: int) -> Iterator[bytes | memoryview]:
@@ -78,7 +78,8 @@ def load(path: str) -> Any:
     with open(path, "rb") as file:
         head = file.read(HEAD)
         if head[:len(MARK)] != MARK:
-            raise CheckpointError(f"{path} is no checkpoint of leptonc" + (", or of another version" if head[:7] == MARK[:7] else ""))
+            other = ", or of another version" if head[:7] == MARK[:7] else ""
+            raise CheckpointError(f"{path} is no checkpoint of leptonc{other}")
         size = int.from_bytes(head[len(MARK):len(MARK) + 8], "little")
         found = os.fstat(file.fileno()).st_size
         if found != size or len(head) < HEAD:

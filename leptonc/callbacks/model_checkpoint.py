@@ -11,7 +11,7 @@ keras: Any = leptonc.keras
 
 
 class ModelCheckpoint(keras.callbacks.ModelCheckpoint):
-    """``keras.callbacks.ModelCheckpoint``, which writes over its file in place, made safe: a kill leaves the old file or the new."""
+    """``keras.callbacks.ModelCheckpoint``, which writes over its file in place, made safe: a kill leaves the old or the new."""
 
     def _save_model(self, *args: Any, **kwargs: Any) -> None:
         model = self._model

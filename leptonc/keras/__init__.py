@@ -25,7 +25,8 @@ def _imported() -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != "keras":
             raise
-        raise ImportError("leptonc.keras is Keras 3 on leptonc, and Keras is not installed; fix: pip install leptonc[keras]") from None
+        raise ImportError("leptonc.keras is Keras 3 on leptonc, and Keras is not installed; fix: pip install leptonc[keras]"
+                          ) from None
 
 
 class _Alias(MetaPathFinder, Loader):

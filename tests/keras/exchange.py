@@ -26,8 +26,9 @@ CLOSE = 1e-5
 def convolutional() -> Any:
     layers = keras.layers
     return keras.Sequential([
-        keras.Input((12, 12, 3)), layers.Rescaling(1 / 2), layers.Conv2D(8, 3, padding="same", activation="relu"), layers.BatchNormalization(),
-        layers.MaxPooling2D(), layers.DepthwiseConv2D(3, activation="gelu"), layers.SeparableConv2D(6, 2, strides=2), layers.Flatten(),
+        keras.Input((12, 12, 3)), layers.Rescaling(1 / 2), layers.Conv2D(8, 3, padding="same", activation="relu"),
+        layers.BatchNormalization(), layers.MaxPooling2D(), layers.DepthwiseConv2D(3, activation="gelu"),
+        layers.SeparableConv2D(6, 2, strides=2), layers.Flatten(),
         layers.Dropout(0.3), layers.Dense(5, activation="softmax", kernel_regularizer="l2")])
 
 
@@ -43,7 +44,8 @@ def functional() -> Any:
 
 def sequence() -> Any:
     layers = keras.layers
-    return keras.Sequential([keras.Input((7,), dtype="int32"), layers.Embedding(20, 6), layers.LSTM(5, return_sequences=True, recurrent_initializer="he_normal"),
+    return keras.Sequential([keras.Input((7,), dtype="int32"), layers.Embedding(20, 6),
+                             layers.LSTM(5, return_sequences=True, recurrent_initializer="he_normal"),
                              layers.GRU(4, recurrent_initializer="he_normal"), layers.Dense(2, activation="softmax")])
 
 

@@ -65,7 +65,7 @@ DATA: dict[str, tuple[Callable[[], Any], str]] = {
     "negative batch": (lambda: fit(batch_size=-1), "a batch_size from 1 up"),
     "no batch from a generator": (lambda: model().fit(iter_of(), **GIVEN), "must yield at least one batch"),
     "a generator of arrays": (lambda: model().fit(iter_of(X), **GIVEN), "must return a tuple"),
-    "a generator whose batches change": (lambda: model().fit(iter_of((X, Y), (X[:, :3], Y)), **GIVEN), "to have value 4, but received"),
+    "a generator whose batches change": (lambda: model().fit(iter_of((X, Y), (X[:, :3], Y)), **GIVEN), "to have value 4, but"),
     "an unknown kind of data": (lambda: fit("data"), "Unrecognized data type: x=data"),
     "few sample weights": (lambda: fit(sample_weight=np.ones(3)), "cardinality is ambiguous"),
     "both weights": (lambda: fit(sample_weight=np.ones(10), class_weight={0: 1.0}), "at the same time"),
@@ -76,7 +76,7 @@ DATA: dict[str, tuple[Callable[[], Any], str]] = {
     "optimizer": (lambda: model(optimizer="nosuch"), "Could not interpret optimizer identifier: nosuch"),
     "metric": (lambda: model(metrics=["nosuch"]).fit(X, Y, verbose=0), "Could not interpret metric identifier: nosuch"),
     "activation": (lambda: layers.Dense(3, activation="nosuch"), "Could not interpret activation function identifier: nosuch"),
-    "initializer": (lambda: layers.Dense(3, "relu", kernel_initializer="nosuch"), "Could not interpret initializer identifier: nosuch"),
+    "initializer": (lambda: layers.Dense(3, kernel_initializer="nosuch"), "not interpret initializer identifier: nosuch"),
     "regularizer": (lambda: layers.Dense(3, kernel_regularizer="nosuch"), "Could not interpret regularizer identifier: nosuch"),
     "padding": (lambda: layers.Conv2D(3, 3, padding="nosuch"), "`padding` argument must be .* Received: nosuch"),
     "dtype": (lambda: layers.Dense(3, dtype="nosuch"), "Cannot convert 'nosuch' to a mixed precision DTypePolicy"),
@@ -97,8 +97,8 @@ def test_wrong_data_and_names(case):
 
 
 def test_dtypes_that_are_missing_are_named():
-    with pytest.raises(MissingOpError, match="no dtype float16 yet"):
-        layers.Dense(3, dtype="float16")(X)
+    with pytest.raises(MissingOpError, match="no dtype (complex64|float8_e4m3fn) yet"):
+        keras.ops.cast(X, "complex64")
 
 
 @pytest.mark.parametrize("labels", [Y + 1, Y - 1, np.where(Y == 1, np.nan, Y)], ids=["above", "below", "NaN"])
@@ -157,7 +157,8 @@ def saved(tmp_path_factory) -> Path:
     return path
 
 
-def changed(saved: Path, folder: Path, change: Callable[[str, bytes], bytes | None] = lambda name, data: data, **extra: bytes) -> Path:
+def changed(saved: Path, folder: Path, change: Callable[[str, bytes], bytes | None] = lambda name, data: data,
+            **extra: bytes) -> Path:
     """A copy of a model's file with members changed, left out and added."""
     path = folder / "changed.keras"
     with zipfile.ZipFile(saved) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
@@ -238,7 +239,7 @@ def test_paths_that_lead_out_of_the_archive_are_not_written(saved, tmp_path):
 
 
 def test_bombs_are_not_unpacked(saved, tmp_path, monkeypatch):
-    monkeypatch.setattr("keras.src.saving.saving_lib._ZIP_EXTRACT_BOMB_FLOOR_BYTES", 1 << 20)  # of 256 MiB, which take seconds to make
+    monkeypatch.setattr("keras.src.saving.saving_lib._ZIP_EXTRACT_BOMB_FLOOR_BYTES", 1 << 20)  # of 256 MiB
     with pytest.raises(ValueError, match=r"(?s)decompression.*bomb"):
         load(changed(saved, tmp_path, **{"assets/zeros": bytes(2 << 20)}))
     for options in ({"shape": (1 << 20, 1 << 14), "chunks": (1024, 1024)}, {"shape": (4, 3), "external": [("/etc/passwd", 0, 48)]}):

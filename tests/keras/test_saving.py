@@ -1,4 +1,4 @@
-"""Models as files, made and read here and by other backends. ``tests/keras/saved`` was made by ``tests.keras.exchange`` with JAX."""
+"""Models as files, by this backend and others. ``tests/keras/saved`` was made by ``tests.keras.exchange`` with JAX."""
 
 from __future__ import annotations
 

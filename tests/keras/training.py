@@ -29,9 +29,10 @@ def model() -> Any:
     keras.utils.set_random_seed(1)
     layers = keras.layers
     made = keras.Sequential([
-        keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(6, activation="relu"), layers.BatchNormalization(), layers.Dropout(0.3),
-        layers.Dense(2, activation="softmax")])
-    made.compile(keras.optimizers.Adam(1e-2, use_ema=True, ema_momentum=0.9), "sparse_categorical_crossentropy", metrics=["accuracy"])
+        keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(6, activation="relu"), layers.BatchNormalization(),
+        layers.Dropout(0.3), layers.Dense(2, activation="softmax")])
+    adam = keras.optimizers.Adam(1e-2, use_ema=True, ema_momentum=0.9)
+    made.compile(adam, "sparse_categorical_crossentropy", metrics=["accuracy"])
     return made
 
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import fnmatch
+import sys
 from collections import Counter, defaultdict
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import keras_leptonc  # noqa: F401  # registers the backend, before any test imports Keras
 import pytest
+
+from keras_leptonc.registration import BRANCHES, register
+
+# A test that compares names as well.
+BRANCHES["keras.src.trainers.trainer_test"] = "from leptonc.keras.src.trainer import LeptoncTrainer as Trainer"
+register()  # before any test imports Keras
 
 EXCLUDED = Path(__file__).with_name("excluded.txt")
 _counts: dict[str, Counter[str]] = defaultdict(Counter)
@@ -21,7 +28,13 @@ def excluded() -> list[tuple[str, str]]:
     return [(pattern.strip(), reason.strip()) for pattern, reason in pairs]
 
 
+def skip_if_backend(name: str, reason: str) -> Any:
+    return pytest.mark.skipif(name == "leptonc", reason=reason)
+
+
 def pytest_configure(config: Any) -> None:
+    sys.modules["conftest"] = conftest = ModuleType("conftest")  # some tests import it
+    conftest.skip_if_backend = skip_if_backend  # type: ignore[attr-defined]
     for mark in ("requires_trainable_backend: a backend with gradients", "multi_device: several devices"):
         config.addinivalue_line("markers", mark)
 

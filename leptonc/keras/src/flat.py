@@ -1,8 +1,6 @@
 """The backend's names as Keras 3.15 takes them, all in one module."""
 
-from keras.src.backend.common.name_scope import name_scope
-
-from leptonc.keras.src import ops, random
+from leptonc.keras.src import ops, random, tensorboard
 from leptonc.keras.src.ops import core, image, linalg, math, nn, numpy
 from leptonc.keras.src.ops.core import (
     IS_THREAD_SAFE,
@@ -23,11 +21,13 @@ from leptonc.keras.src.ops.core import (
     vectorized_map,
 )
 from leptonc.keras.src.rnn import bidirectional_gru, bidirectional_lstm, cudnn_ok, gru, lstm, rnn
+from leptonc.keras.src.scopes import name_scope
 from leptonc.keras.src.variable import Variable
 
 __all__ = [
     "IS_THREAD_SAFE", "SUPPORTS_COMPLEX_DTYPES", "SUPPORTS_RAGGED_TENSORS", "SUPPORTS_SPARSE_TENSORS", "Variable",
-    "bidirectional_gru", "bidirectional_lstm", "cast", "compute_output_spec", "cond", "convert_to_numpy", "convert_to_tensor", "core",
-    "cudnn_ok", "device_scope", "gru", "image", "is_tensor", "linalg", "lstm", "math", "name_scope", "nn", "numpy", "ops", "random",
-    "random_seed_dtype", "rnn", "scatter", "shape", "stop_gradient", "vectorized_map",
+    "bidirectional_gru", "bidirectional_lstm", "cast", "compute_output_spec", "cond", "convert_to_numpy",
+    "convert_to_tensor", "core", "cudnn_ok", "device_scope", "gru", "image", "is_tensor", "linalg", "lstm", "math",
+    "name_scope", "nn", "numpy", "ops", "random", "random_seed_dtype", "rnn", "scatter", "shape", "stop_gradient",
+    "tensorboard", "vectorized_map",
 ]

@@ -20,6 +20,7 @@ __all__ = ["SeedGenerator", "beta", "binomial", "categorical", "draw_seed", "dro
            "randint", "shuffle", "truncated_normal", "uniform"]
 
 WITHIN_TWO = 0.9544997361036416  # of a standard normal: erf(sqrt 2)
+FEW = 16  # trials, of which a binomial draw waits for each success
 # The inverse error function where w = -log(1 - x^2) < 5 (Giles 2010, "Approximating the erfinv function"): powers of w - 2.5
 ERFINV = (2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164,
           0.246640727, 1.50140941)
@@ -136,25 +137,51 @@ def _split(key: Any, num: int = 2) -> tuple[Any, ...]:
 
 
 def beta(shape: Any, alpha: Any, beta: Any, dtype: Any = None, seed: Any = None) -> Any:
+    kind = _float(dtype)
+    return _beta(_key(seed), tuple(shape), convert_to_tensor(alpha, kind), convert_to_tensor(beta, kind))
+
+
+def _beta(key: Any, shape: tuple[int, ...], alpha: Any, beta: Any) -> Any:
     """a / (a + b) of two gamma draws, by their logarithms, which do not vanish for small parameters."""
-    logs = []
-    for key, parameter in zip(_split(_key(seed)), (alpha, beta)):
-        above, boost = _gamma_above_one(key, tuple(shape), convert_to_tensor(parameter, _float(dtype)))
-        logs.append(lnp.log(above) + boost)
-    return nn.sigmoid(logs[0] - logs[1])
+    (a, more), (b, much) = (_gamma_above_one(k, shape, v) for k, v in zip(_split(key), (alpha, beta)))
+    return nn.sigmoid(lnp.log(a) + more - lnp.log(b) - much)
 
 
 def binomial(shape: Any, counts: Any, probabilities: Any, dtype: Any = None, seed: Any = None) -> Any:
-    """Successes among ``counts`` trials, by the waiting times between those of the rarer outcome (Devroye 1986, X.4)."""
-    n, p = (lnp.broadcast_to(convert_to_tensor(v, _float(dtype)), tuple(shape)) for v in (counts, probabilities))
+    """Successes among ``counts`` trials, exactly (Devroye 1986, chapter X, 4.3 and 4.4)."""
+    n, p = (lnp.broadcast_to(convert_to_tensor(v, "float64"), tuple(shape)) for v in (counts, probabilities))
+    first, second = _split(_key(seed))
+    found, n, p = _halved(first, n, p)
+    return convert_to_tensor(found + _by_waiting(second, n, p), _float(dtype))
+
+
+def _halved(key: Any, n: Any, p: Any) -> tuple[Any, Any, Any]:
+    """Successes that are settled, and the trials that are not, FEW or less, with their probabilities.
+
+    Trials are uniform numbers; the middle one by size is a beta draw, and shows what half of them, below it or above it, are.
+    """
+    def halve(key: Any, found: Any, n: Any, p: Any) -> tuple[Any, Any, Any, Any]:
+        following, own = _split(key)
+        many, middle = n > FEW, lnp.floor((n + 1) / 2)
+        x = _beta(own, n.shape, middle, n + 1 - middle)
+        below = x <= p
+        fewer = lnp.where(below, n - middle, middle - 1)
+        share = lnp.where(below, (p - x) / (1 - x), p / x)
+        return (following, lnp.where(many & below, found + middle, found), lnp.where(many, fewer, n),
+                lnp.where(many, lnp.clip(share, 0.0, 1.0), p))
+
+    return while_loop(lambda key, found, n, p: lnp.any(n > FEW), halve, (key, lnp.zeros_like(n), n, p))[1:]
+
+
+def _by_waiting(key: Any, n: Any, p: Any) -> Any:
+    """By the waiting times between those of the rarer outcome."""
     rarer = lnp.log1p(-lnp.minimum(p, 1 - p))
 
     def wait(key: Any, trial: Any, found: Any) -> tuple[Any, Any, Any]:
         following, own = _split(key)
-        u = lrandom.uniform(own, tuple(shape), n.dtype)
-        trial = trial + lnp.floor(lnp.log1p(-u) / rarer) + 1
+        trial = trial + lnp.floor(lnp.log1p(-lrandom.uniform(own, n.shape, n.dtype)) / rarer) + 1
         return following, trial, found + lnp.astype(trial <= n, n.dtype)
 
     none = lnp.zeros_like(n)
-    _, _, found = while_loop(lambda key, trial, found: lnp.any(trial <= n), wait, (_key(seed), none, none))
+    found = while_loop(lambda key, trial, found: lnp.any(trial <= n), wait, (key, none, none))[2]
     return lnp.where(p > 0.5, n - found, found)

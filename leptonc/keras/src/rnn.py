@@ -23,7 +23,8 @@ def rnn(step_function: Callable[..., Any], inputs: Any, initial_states: Any, go_
     if not steps:
         raise ValueError("a recurrent layer wants at least one time step")
     masks = None if mask is None else _time_first(mask, time_major)
-    states, outputs = tree.map_structure(convert_to_tensor, tuple(initial_states)), []
+    states = tree.map_structure(convert_to_tensor, tuple(initial_states))
+    outputs: list[Any] = []
     for n in range(steps - 1, -1, -1) if go_backwards else range(steps):
         output, new = step_function(tree.map_structure(lambda x, n=n: x[n], inputs), (*states, *(constants or ())))
         new = tree.pack_sequence_as(states, tree.flatten(new))

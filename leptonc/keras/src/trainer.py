@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,11 +20,12 @@ from keras.src.utils.python_utils import pythonify_logs
 import leptonc
 from leptonc.keras.src.batches import Batches, as_batch
 from leptonc.keras.src.ops.core import convert_to_numpy
-from leptonc.keras.src.steps import Groups, Step, stateless
+from leptonc.keras.src.steps import Function, Groups, Step, is_plain, plainly, stateless
 from leptonc.keras.src.variable import Variable
 
 Logs = dict[str, Any]
 unpack = data_adapter_utils.unpack_x_y_sample_weight
+GIVEN_ALONE = object()  # in the place of data: the step was called with data alone
 
 
 class LeptoncTrainer(base_trainer.Trainer):
@@ -40,11 +42,13 @@ class LeptoncTrainer(base_trainer.Trainer):
     def __init__(self) -> None:
         super().__init__()
         self.train_function = self.test_function = self.predict_function = None
+        self._eval_epoch_iterator: Batches | None = None
 
     # What a step computes.
 
-    def compute_loss_and_updates(self, trainable_variables: Any, non_trainable_variables: Any, metrics_variables: Any, x: Any, y: Any,
-                                 sample_weight: Any, training: bool = False, optimizer_variables: Any = None) -> tuple[Any, Any]:
+    def compute_loss_and_updates(self, trainable_variables: Any, non_trainable_variables: Any, metrics_variables: Any,
+                                 x: Any, y: Any, sample_weight: Any, training: bool = False,
+                                 optimizer_variables: Any = None) -> tuple[Any, Any]:
         """(loss, (loss before scaling, predictions, non-trainable variables, metrics' variables)), for ``value_and_grad``."""
         y_pred, non_trainable_variables, losses = self.stateless_call(
             trainable_variables, non_trainable_variables, x, return_losses=True, **self._training(training))
@@ -62,18 +66,26 @@ class LeptoncTrainer(base_trainer.Trainer):
     def _training(self, training: bool) -> dict[str, bool]:
         return {"training": training} if self._call_has_training_arg else {}
 
-    def train_step(self, state: Any, data: Any) -> tuple[Logs, Any]:
-        """One step of the optimizer. ``state``: trainable, non-trainable, optimizer's and metrics' variables."""
+    def train_step(self, state: Any, data: Any = GIVEN_ALONE) -> Any:
+        """One step of the optimizer. ``state``: trainable, non-trainable, optimizer's and metrics' variables.
+
+        With ``data`` alone, from a plain ``train_step``: reads and assigns the variables, and returns the logs.
+        """
+        if data is GIVEN_ALONE:
+            return plainly(self._train_groups(), functools.partial(LeptoncTrainer.train_step, self), state)
         trainable, non_trainable, optimizer_variables, metrics = state
         x, y, sample_weight = unpack(data)
-        (_, (loss, y_pred, non_trainable, metrics)), gradients = leptonc.value_and_grad(self.compute_loss_and_updates, has_aux=True)(
+        differentiated = leptonc.value_and_grad(self.compute_loss_and_updates, has_aux=True)
+        (_, (loss, y_pred, non_trainable, metrics)), gradients = differentiated(
             trainable, non_trainable, metrics, x, y, sample_weight, training=True, optimizer_variables=optimizer_variables)
         trainable, optimizer_variables = self.optimizer.stateless_apply(optimizer_variables, gradients, trainable)
         logs, metrics = self._with_metrics(metrics, loss, x, y, y_pred, sample_weight)
         return logs, (trainable, non_trainable, optimizer_variables, metrics)
 
-    def test_step(self, state: Any, data: Any) -> tuple[Logs, Any]:
-        """Loss and metrics of a batch. ``state``: trainable, non-trainable and metrics' variables."""
+    def test_step(self, state: Any, data: Any = GIVEN_ALONE) -> Any:
+        """Loss and metrics of a batch. ``state``: trainable, non-trainable and metrics' variables; ``data`` alone as above."""
+        if data is GIVEN_ALONE:
+            return plainly(self._test_groups(), functools.partial(LeptoncTrainer.test_step, self), state)
         trainable, non_trainable, metrics = state
         x, y, sample_weight = unpack(data)
         _, (loss, y_pred, non_trainable, metrics) = self.compute_loss_and_updates(
@@ -81,8 +93,10 @@ class LeptoncTrainer(base_trainer.Trainer):
         logs, metrics = self._with_metrics(metrics, loss, x, y, y_pred, sample_weight)
         return logs, (trainable, non_trainable, metrics)
 
-    def predict_step(self, state: Any, data: Any) -> tuple[Any, Any]:
+    def predict_step(self, state: Any, data: Any = GIVEN_ALONE) -> Any:
         """The predictions of a batch. ``state``: trainable and non-trainable variables; returns (predictions, the latter)."""
+        if data is GIVEN_ALONE:
+            return self(unpack(state)[0], **self._training(False))
         trainable, non_trainable = state
         return self.stateless_call(trainable, non_trainable, unpack(data)[0], **self._training(False))
 
@@ -122,12 +136,19 @@ class LeptoncTrainer(base_trainer.Trainer):
 
     def make_predict_function(self, force: bool = False) -> Step:
         if self.predict_function is None or force:
-            def predict(state: Any, data: Any) -> tuple[Any, Any]:
-                outputs, non_trainable = self.predict_step(state, data)
-                return outputs, (state[0], non_trainable)
-
-            self.predict_function = Step(predict, self._compiled, reads_only=1)
+            self.predict_function = Step(self._predicting(), self._compiled, reads_only=1)
         return self.predict_function
+
+    def _predicting(self) -> Function:
+        step = self.predict_step
+        if is_plain(step):
+            return stateless(step, self._predict_groups)
+
+        def predict(state: Any, data: Any) -> tuple[Any, Any]:
+            outputs, non_trainable = step(state, data)
+            return outputs, (state[0], non_trainable)
+
+        return predict
 
     def _bound_train_step(self) -> Step:
         return self.make_train_function().bind(self._train_groups())
@@ -144,8 +165,8 @@ class LeptoncTrainer(base_trainer.Trainer):
     def _callbacks(self, callbacks: Any, verbose: Any, epochs: int, steps: int | None, history: bool = False) -> Any:
         if isinstance(callbacks, callbacks_module.CallbackList):
             return callbacks
-        return callbacks_module.CallbackList(callbacks, add_history=history, add_progbar=verbose != 0, verbose=verbose, epochs=epochs,
-                                             steps=steps, model=self)
+        return callbacks_module.CallbackList(callbacks, add_history=history, add_progbar=verbose != 0, verbose=verbose,
+                                             epochs=epochs, steps=steps, model=self)
 
     # Keras's methods.
 
@@ -247,15 +268,16 @@ class LeptoncTrainer(base_trainer.Trainer):
         return results[-1] if not whole or len(results) == 1 else tree.map_structure(lambda *parts: np.concatenate(parts), *results)
 
     @traceback_utils.filter_traceback
-    def evaluate(self, x: Any = None, y: Any = None, batch_size: int | None = None, verbose: Any = "auto", sample_weight: Any = None,
-                 steps: int | None = None, callbacks: Any = None, return_dict: bool = False, **kwargs: Any) -> Any:
+    def evaluate(self, x: Any = None, y: Any = None, batch_size: int | None = None, verbose: Any = "auto",
+                 sample_weight: Any = None, steps: int | None = None, callbacks: Any = None, return_dict: bool = False,
+                 **kwargs: Any) -> Any:
         self._assert_compile_called("evaluate")
         cached = kwargs.pop("_use_cached_eval_dataset", False)
         if kwargs:
             raise ValueError(f"Arguments not recognized: {kwargs}")
         if not cached:
             _given(x, "evaluate")
-        batches = self._eval_epoch_iterator if cached else self._batches(
+        batches: Any = self._eval_epoch_iterator if cached else self._batches(
             x=x, y=y, sample_weight=sample_weight, batch_size=batch_size, steps_per_epoch=steps, shuffle=False)
         self._symbolic_build(iterator=batches)
         batches.reset()

@@ -85,12 +85,18 @@ def threshold(x: Any, threshold: float, default_value: float) -> Any:
     return lnp.where(x > threshold, x, default_value)
 
 
-def softmax(x: Any, axis: int = -1) -> Any:
-    return nn.softmax(as_float(x), axis)
+def softmax(x: Any, axis: int | None = -1) -> Any:
+    return _along(nn.softmax, x, axis)
 
 
-def log_softmax(x: Any, axis: int = -1) -> Any:
-    return nn.log_softmax(as_float(x), axis)
+def log_softmax(x: Any, axis: int | None = -1) -> Any:
+    return _along(nn.log_softmax, x, axis)
+
+
+def _along(function: Callable[..., Any], x: Any, axis: int | None) -> Any:
+    """Along one axis, or over all elements."""
+    x = as_float(x)
+    return function(x, axis) if axis is not None else lnp.reshape(function(lnp.ravel(x)), x.shape)
 
 
 sigmoid = _of_floats("sigmoid", nn.sigmoid)

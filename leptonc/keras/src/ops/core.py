@@ -16,6 +16,7 @@ from keras.src.backend.common.symbolic_scope import SymbolicScope
 import leptonc
 from leptonc import lax
 from leptonc import numpy as lnp
+from leptonc.indexing import IndexedUpdate
 from leptonc.keras.src.missing import MissingOpError, missing
 from leptonc.keras.src.ops.tensors import convert_to_tensor, dtype_name, is_tensor
 from leptonc.trace import Tracer, tracing
@@ -23,7 +24,7 @@ from leptonc.trace import Tracer, tracing
 SUPPORTS_SPARSE_TENSORS = False
 SUPPORTS_RAGGED_TENSORS = False
 SUPPORTS_COMPLEX_DTYPES = False
-IS_THREAD_SAFE = True
+IS_THREAD_SAFE = False  # callbacks see the state that belongs to their batch
 
 STANDINS = (83, 89)  # extents for None: two runs show which extents of the results depend on it
 
@@ -56,9 +57,9 @@ def device_scope(device_name: str) -> Iterator[None]:
 def compute_output_spec(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Shapes and dtypes of ``fn``'s results for KerasTensors, by tracing; extents of None come out as None."""
     symbolic = [x for x in tree.flatten((args, kwargs)) if isinstance(x, KerasTensor)]
-    with StatelessScope(), SymbolicScope():
-        first, second = (_traced(fn, args, kwargs, extent) for extent in STANDINS) if any(
-            None in x.shape for x in symbolic) else [_traced(fn, args, kwargs, STANDINS[0])] * 2
+    first = second = _traced(fn, args, kwargs, STANDINS[0])
+    if any(None in x.shape for x in symbolic):
+        second = _traced(fn, args, kwargs, STANDINS[1])
     return tree.map_structure(_merged, first, second)
 
 
@@ -73,7 +74,8 @@ def _traced(fn: Callable[..., Any], args: Any, kwargs: Any, extent: int) -> Any:
         for n, tensor in zip(numbers, tensors):
             filled[n] = tensor
         given, named = tree.pack_sequence_as((args, kwargs), filled)
-        results.append(tree.map_structure(_spec, fn(*given, **named)))
+        with StatelessScope(), SymbolicScope():  # of its own: what is assigned inside belongs to this trace
+            results.append(tree.map_structure(_spec, fn(*given, **named)))
 
     leptonc.eval_shape(run, *(_standin(leaves[n], extent) for n in numbers))
     return results[0]
@@ -107,11 +109,11 @@ def scatter(indices: Any, values: Any, shape: Any) -> Any:
 def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | None = None) -> Any:
     x = convert_to_tensor(inputs)
     at = convert_to_tensor(indices)
-    place = lnp.asarray(x).at[tuple(at[..., axis] for axis in range(at.shape[-1]))]
+    place = IndexedUpdate(x)[tuple(at[..., axis] for axis in range(at.shape[-1]))]
     method = {None: "set", "add": "add", "max": "max", "min": "min", "mul": "multiply"}.get(reduction)
     if method is None:
         raise ValueError(f"Unsupported reduction: {reduction}")
-    if not hasattr(place, method):
+    if method not in ("set", "add"):
         raise MissingOpError(f"keras.ops.scatter_update: leptonc has no .at[...].{method} yet")
     return getattr(place, method)(convert_to_tensor(updates, x.dtype))
 
@@ -179,15 +181,20 @@ def scan(f: Callable[..., Any], init: Any, xs: Any = None, length: int | None = 
         raise ValueError(f"`unroll` must be an positive integer or boolean. Received: unroll={unroll}")
     if xs is None and length is None:
         raise ValueError("Got no `xs` to scan over and `length` not provided.")
-    xs = tree.map_structure(convert_to_tensor, xs)
-    count = int(length) if xs is None or length is not None else tree.flatten(xs)[0].shape[0]
+    xs = _each(convert_to_tensor, xs)
+    count = tree.flatten(xs)[0].shape[0] if length is None else int(length)
     carry, ys = tree.map_structure(convert_to_tensor, init), []
     for n in range(count - 1, -1, -1) if reverse else range(count):
-        carry, y = f(carry, tree.map_structure(lambda x, n=n: x[n], xs))
+        carry, y = f(carry, _each(lambda x, n=n: x[n], xs))
         ys.append(y)
     if not ys:
         raise MissingOpError("keras.ops.scan of no steps: leptonc has no lax.scan of unknown results yet")
-    return carry, tree.map_structure(lambda *parts: lnp.stack(parts), *(ys[::-1] if reverse else ys))
+    return carry, _each(lambda *parts: lnp.stack(parts), *(ys[::-1] if reverse else ys))
+
+
+def _each(run: Callable[..., Any], *trees: Any) -> Any:
+    """``run`` on the leaves of trees of one structure; None stays None."""
+    return tree.map_structure(lambda *leaves: None if leaves[0] is None else run(*leaves), *trees)
 
 
 def map(f: Callable[..., Any], xs: Any) -> Any:

@@ -137,7 +137,7 @@ def round(x: Any, decimals: int = 0) -> Any:
     """Halves to even, in x's dtype."""
     x = convert_to_tensor(x)
     if x.dtype.kind != "f" and decimals >= 0:
-        return numeric(x)
+        return x
     return lnp.astype(lnp.round(x, decimals), x.dtype)
 
 
@@ -212,8 +212,8 @@ def arccos(x: Any) -> Any:
 
 
 def _cathetus(x: Any) -> Any:
-    """sqrt(1 - x**2), accurate near 1."""
-    return lnp.sqrt(lnp.multiply(lnp.subtract(1, x), lnp.add(1, x)))
+    """sqrt(1 - x**2), accurate near 1; as two roots its derivative is infinite there, and not NaN."""
+    return lnp.multiply(lnp.sqrt(lnp.subtract(1, x)), lnp.sqrt(lnp.add(1, x)))
 
 
 def arctanh(x: Any) -> Any:
@@ -232,7 +232,7 @@ def arcsinh(x: Any) -> Any:
     m = lnp.where(huge, 1, size)
     squared = lnp.square(m)
     moderate = lnp.log1p(lnp.add(m, lnp.divide(squared, lnp.add(1, lnp.sqrt(lnp.add(1, squared))))))
-    found = lnp.where(huge, lnp.add(lnp.log(size), math.log(2)), moderate)
+    found = lnp.where(huge, _log_of_double(size, huge), moderate)
     return lnp.where(below, lnp.negative(found), found)
 
 
@@ -240,8 +240,13 @@ def arccosh(x: Any) -> Any:
     x = as_float(x)
     huge = lnp.greater(x, _HUGE)
     t = lnp.subtract(lnp.where(huge, 1, x), 1)
-    moderate = lnp.log1p(lnp.add(t, lnp.sqrt(lnp.multiply(t, lnp.add(t, 2)))))
-    return lnp.where(huge, lnp.add(lnp.log(x), math.log(2)), moderate)
+    moderate = lnp.log1p(lnp.add(t, lnp.multiply(lnp.sqrt(t), lnp.sqrt(lnp.add(t, 2)))))
+    return lnp.where(huge, _log_of_double(x, huge), moderate)
+
+
+def _log_of_double(x: Any, huge: Any) -> Any:
+    """log(2x) of huge elements; nothing of the others reaches a gradient."""
+    return lnp.add(lnp.log(lnp.where(huge, x, 1)), math.log(2))
 
 
 def cbrt(x: Any) -> Any:
@@ -252,13 +257,14 @@ def cbrt(x: Any) -> Any:
 
 
 def hypot(x1: Any, x2: Any) -> Any:
-    """sqrt(x1**2 + x2**2) without overflow."""
+    """sqrt(x1**2 + x2**2) without overflow; infinite if either is, even beside NaN."""
     a, b = promoted(x1, x2, also=float)
     a, b = lnp.absolute(a), lnp.absolute(b)
     long, short = lnp.maximum(a, b), lnp.minimum(a, b)
-    edge = lnp.logical_or(lnp.equal(long, 0), lnp.isinf(long))
+    infinite = lnp.logical_or(lnp.isinf(a), lnp.isinf(b))
+    edge = lnp.logical_or(lnp.equal(long, 0), infinite)
     ratio = lnp.divide(lnp.where(edge, 0, short), lnp.where(edge, 1, long))
-    return lnp.multiply(long, lnp.sqrt(lnp.add(1, lnp.square(ratio))))
+    return lnp.where(infinite, math.inf, lnp.multiply(long, lnp.sqrt(lnp.add(1, lnp.square(ratio)))))
 
 
 def sinc(x: Any) -> Any:

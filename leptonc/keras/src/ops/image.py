@@ -237,7 +237,7 @@ def _neighbours(coordinate: Any, extent: int, order: int, mode: str) -> list[tup
 
 def _sampled(rows: Any, start: Any, extents: Sequence[int], coordinates: Sequence[Any], order: int, mode: str, fill: Any) -> Any:
     """Rows [positions, channels] at coordinates of one shape: [..., channels]. Positions count from ``start`` over ``extents``."""
-    terms = [(start, None, None)]
+    terms: list[tuple[Any, Any, Any]] = [(start, None, None)]
     for coordinate, extent in zip(coordinates, extents):
         terms = [(position * extent + index, _both(lnp.logical_and, valid, inside), _both(lnp.multiply, share, weight))
                  for position, valid, share in terms for index, inside, weight in _neighbours(coordinate, extent, order, mode)]

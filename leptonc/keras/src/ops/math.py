@@ -7,10 +7,12 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from leptonc import lax, nn
 from leptonc import numpy as lnp
 from leptonc.keras.src.missing import missing
+from leptonc.keras.src.ops.linalg import logdet  # noqa: F401
 from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor, promoted
 from leptonc.trace import Tracer
 
@@ -25,7 +27,9 @@ def _segments(data: Any, segment_ids: Any, num_segments: int | None) -> tuple[An
 
 
 def segment_sum(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
+    """Rows of a segment that is negative or too high take no part."""
     data, ids, count = _segments(data, segment_ids, num_segments)
+    ids = lnp.where(lnp.less(ids, 0), count, ids)  # scatters count negative ones from the end
     return lax.scatter_add(lnp.zeros((count, *data.shape[1:]), data.dtype), ids, data)
 
 
@@ -73,7 +77,7 @@ def in_top_k(targets: Any, predictions: Any, k: int) -> Any:
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     x = as_float(x)
     rank = len(x.shape)
-    axes = tuple(range(rank)) if axis is None else tuple(a % rank for a in ((axis,) if isinstance(axis, int) else axis))
+    axes = tuple(range(rank)) if axis is None else normalize_axis_tuple(axis, rank)
     others = [a for a in range(rank) if a not in axes]
     rows = lnp.reshape(lnp.permute_dims(x, (*others, *axes)), (*(x.shape[a] for a in others), prod(x.shape[a] for a in axes)))
     found = nn.logsumexp(rows, -1)
@@ -111,4 +115,4 @@ def erf(x: Any) -> Any:
 
 erfc = missing("erfc", "lax.erfc")
 erfinv = missing("erfinv", "lax.erf_inv")
-logdet = missing("logdet", "LU decomposition")
+gammainc = missing("gammainc", "lax.igamma")

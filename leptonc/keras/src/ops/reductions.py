@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from leptonc import lax
 from leptonc import numpy as lnp
 from leptonc.keras.src.missing import missing
 from leptonc.keras.src.ops.elementwise import known, numeric
@@ -210,10 +211,9 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = Fal
     x = lnp.astype(known(x, "bincount"), "int32")
     values = lnp.ones_like(x) if weights is None else convert_to_tensor(weights)
     length = builtins.max(int(np.max(x, initial=-1)) + 1, minlength)
-    zeros = lnp.zeros((*x.shape[:-1], length), values.dtype)
-    rows = [lnp.reshape(lnp.arange(n), [-1 if d == axis else 1 for d in range(len(x.shape))])
-            for axis, n in enumerate(x.shape[:-1])]
-    return lnp.asarray(zeros).at[(*rows, x)].add(values)
+    rows = np.arange(int(np.prod(x.shape[:-1]))).reshape(*x.shape[:-1], 1)
+    flat = lax.scatter_add(lnp.zeros(rows.size * length, values.dtype), lnp.ravel(x + rows * length), lnp.ravel(values))
+    return lnp.reshape(flat, (*x.shape[:-1], length))
 
 
 median = missing("median", "sort")

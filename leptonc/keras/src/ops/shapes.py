@@ -153,7 +153,10 @@ def roll(x: Any, shift: Any, axis: Any = None) -> Any:
     return x
 
 
-def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Any:
+COPYING_MODES = ("reflect", "symmetric", "edge", "wrap")
+
+
+def pad(x: Any, pad_width: Any, mode: Any = "constant", constant_values: Any = None) -> Any:
     """Elements added at the edges: of one value, or those that NumPy's ``mode`` takes from x."""
     x = convert_to_tensor(x)
     if mode == "constant":
@@ -161,6 +164,8 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = N
         return lnp.pad(x, known(pad_width, "pad"), constant_values=value)
     if constant_values is not None:
         raise ValueError(f"Argument `constant_values` can only be provided when `mode == 'constant'`. Received: mode={mode}")
+    if mode not in COPYING_MODES:
+        raise ValueError(f"`mode` must be 'constant' or one of {COPYING_MODES}. Received: mode={mode}")
     widths = np.broadcast_to(known(pad_width, "pad"), (len(x.shape), 2)).tolist()
     for axis, width in enumerate(widths):
         if any(width):

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from leptonc.bfloat16 import bfloat16, is_bfloat16
 from leptonc.callbacks import atomic
 from leptonc.errors import LeptonError
 
@@ -25,7 +26,8 @@ HEAD = len(MARK) + 16
 SUM = 32
 ALIGNED = 64
 ARRAY = "array:"  # the key of an array's entry
-DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64")
+DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+          "float16", "bfloat16", "float32", "float64")
 
 
 class CheckpointError(LeptonError, ValueError):
@@ -66,11 +68,16 @@ def _summed(header: bytes, arrays: list[np.ndarray], size: int) -> Iterator[byte
     hasher = hashlib.sha256()
     start = MARK + size.to_bytes(8, "little") + len(header).to_bytes(8, "little") + header
     for array in (np.frombuffer(start, np.uint8), *arrays):
-        flat = array.astype(array.dtype.newbyteorder("<"), copy=False).reshape(-1).view(np.uint8)
+        flat = _little(array).reshape(-1).view(np.uint8)
         for piece in (flat.data, bytes(-flat.size % ALIGNED)):
             hasher.update(piece)
             yield piece
     yield hasher.digest()
+
+
+def _little(array: np.ndarray) -> np.ndarray:
+    bits = array.view(np.uint16) if is_bfloat16(array.dtype) else array
+    return bits.astype(bits.dtype.newbyteorder("<"), copy=False)
 
 
 def load(path: str) -> Any:
@@ -109,8 +116,9 @@ def _unpacked(value: Any, arrays: memoryview) -> Any:
         return {key: _unpacked(item, arrays) for key, item in value.items()}
     if value[ARRAY] not in DTYPES:
         raise ValueError(f"dtype {value[ARRAY]!r:.30}")
-    dtype = np.dtype(value[ARRAY]).newbyteorder("<")
+    narrow = value[ARRAY] == "bfloat16"
+    dtype = np.dtype("uint16" if narrow else value[ARRAY]).newbyteorder("<")
     shape = tuple(value["shape"])
     count = int(np.prod(shape, dtype=object))  # an empty product is 1
     found = np.frombuffer(arrays, dtype, count, value["offset"]) if count else np.empty(0, dtype)
-    return found.reshape(shape)
+    return (found.view(bfloat16()) if narrow else found).reshape(shape)

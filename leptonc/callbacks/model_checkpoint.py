@@ -13,6 +13,8 @@ keras: Any = leptonc.keras
 class ModelCheckpoint(keras.callbacks.ModelCheckpoint):
     """``keras.callbacks.ModelCheckpoint``, which writes over its file in place, made safe: a kill leaves the old or the new."""
 
+    _model: Any
+
     def _save_model(self, *args: Any, **kwargs: Any) -> None:
         model = self._model
         self._model = _Whole(model)

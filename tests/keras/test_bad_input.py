@@ -97,7 +97,7 @@ def test_wrong_data_and_names(case):
 
 
 def test_dtypes_that_are_missing_are_named():
-    with pytest.raises(MissingOpError, match="no dtype (complex64|float8_e4m3fn) yet"):
+    with pytest.raises(MissingOpError, match="no dtype complex64 yet"):
         keras.ops.cast(X, "complex64")
 
 

@@ -162,6 +162,9 @@ def test_an_archive_gives_back_what_it_got(tmp_path):
     found = archive.load(str(tmp_path / "x"))
     np.testing.assert_array_equal(found["a"][0], TREE["a"][0])
     assert found["a"][1:] == TREE["a"][1:] and found["b"]["c"].dtype == np.uint32 and found["b"]["nan"] != found["b"]["nan"]
+    narrow = np.arange(4).astype(pytest.importorskip("ml_dtypes").bfloat16)
+    archive.save(str(tmp_path / "x"), {"narrow": narrow})
+    assert archive.load(str(tmp_path / "x"))["narrow"].tobytes() == narrow.tobytes()
     with pytest.raises(CheckpointError, match="type function can't be kept"):
         archive.save(str(tmp_path / "y"), {"f": lambda: 0})
     assert [p.name for p in tmp_path.iterdir()] == ["x"]

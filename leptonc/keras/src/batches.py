@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import os
 import queue
 import threading
@@ -155,7 +156,7 @@ class Batches(EpochIterator):
     def _rows_of(self, structure: Any, adapter: ArrayDataAdapter) -> Iterator[Any]:
         """Batches of the arrays, in the order that Keras's adapter gives them: one permutation, or one within each batch."""
         sources = [leaf for leaf in tree.flatten(structure) if leaf is not None]
-        flat = type(structure) is tuple and len(sources) == len(structure)
+        flat = type(structure) is tuple and len(sources) == len(structure) and all(map(operator.is_, sources, structure))
         count, size, shuffle = adapter._num_samples, adapter.batch_size, adapter._shuffle
         order = np.random.permutation(count) if shuffle and shuffle != "batch" else None
         for start in range(0, count, size):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from keras.src.backend.config import epsilon
 
 from leptonc import nn
 from leptonc import numpy as lnp
+from leptonc.errors import RangeError
 from leptonc.keras.src.logits import logits_of
 from leptonc.keras.src.ops.classes import one_hot
 from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor
@@ -24,14 +26,22 @@ def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False
 
 
 def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
-    """``target``: ints of the shape of ``output`` without its last axis, or with one element there."""
-    target, output = convert_to_tensor(target, "int32"), as_float(output)
+    """``target``: ints of the shape of ``output`` without its last axis, or with one element there.
+
+    The loss of a label that is no class is NaN; outside of a trace it is an error.
+    """
+    target, output = convert_to_tensor(target), as_float(output)
     if len(target.shape) == len(output.shape) and target.shape[-1:] == (1,):
         target = lnp.squeeze(target, -1)
     _check("sparse_categorical_crossentropy", output.shape and target.shape == output.shape[:-1], target, output,
            "the same shape up to the last axis of output")
-    chosen = one_hot(target, output.shape[axis], axis, output.dtype)
-    return -lnp.sum(chosen * _log_probabilities(output, from_logits, axis), axis)
+    classes = output.shape[axis]
+    known = (target >= 0) & (target < classes)  # of the labels as they came: as ints, NaN would be 0
+    if isinstance(known, np.ndarray) and not known.all():
+        raise RangeError(f"sparse_categorical_crossentropy: label {target[~known].flat[0]:g} is none of {classes} classes, 0 to "
+                         f"{classes - 1}; fix: the labels, or as many outputs as there are classes")
+    chosen = one_hot(lnp.astype(target, "int32"), classes, axis, output.dtype)
+    return lnp.where(known, -lnp.sum(chosen * _log_probabilities(output, from_logits, axis), axis), float("nan"))
 
 
 def _log_probabilities(output: Any, from_logits: bool, axis: int) -> Any:

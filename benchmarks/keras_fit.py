@@ -20,6 +20,7 @@ from statistics import median
 from typing import Any
 
 BACKENDS = ("leptonc", "tensorflow", "jax", "torch")
+PAUSE = 0.5  # seconds before a turn: threads of the one before may spin as long as that
 CASES = {"program": (224, 32, 8), "lenet": (28, 32, 60), "lenet-b1": (28, 1, 1000)}  # size of a picture, batch, batches in an epoch
 
 
@@ -92,6 +93,7 @@ class Peer:
         return ""
 
     def run(self, what: str) -> float:
+        time.sleep(PAUSE)
         assert self._process.stdin is not None
         self._process.stdin.write(what + "\n")
         self._process.stdin.flush()

@@ -39,4 +39,4 @@ __all__ = [
     "TracerError", "IRError", "TreeError", "DonationError", "CompileError",
 ]
 
-_publish(globals(), __all__, when_asked=("keras", "plot", "callbacks"))
+_publish(globals(), __all__, when_asked=("keras", "plot", "callbacks", "profile"))

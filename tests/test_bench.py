@@ -16,10 +16,10 @@ import leptonc
 from leptonc import cli, driver
 from leptonc.bench import profile, run, systems
 from leptonc.bench.cases import CASES, TINY, TINY_FORWARD
-from leptonc.bench.machine import fma_text
 from leptonc.bench.systems import TENSORFLOW, check_systems, make, modes, worker_command
 from leptonc.codegen.llvm.assemble import compile_object
 from leptonc.errors import LeptonError
+from leptonc.profile.machine import fma_text
 from leptonc.target import TARGETS
 
 

@@ -28,12 +28,13 @@ ALLOWED = {
     "top": {"leaf", "tree", "ir", "ops", "driver", "api", "front"},  # leptonc/__init__
     "cli": {"leaf", "tree", "ir", "validation", "driver", "api", "front", "top", "bench"},
     "bench": {"leaf", "tree", "ir", "codegen", "runtime", "driver", "api", "front", "top"},
-    "keras": {"leaf", "tree", "api", "front", "top", "registration"},  # the backend; nothing imports it
+    "keras": {"leaf", "tree", "ir", "api", "front", "top", "registration"},  # the backend and callbacks; nothing imports them
+    "plot": {"leaf", "tree", "api", "front", "top"},  # knows models by what they can do, and imports no Keras
     "registration": set(),  # keras_leptonc, which must cost nothing before Keras is imported
 }
 LEAVES = {"errors", "frames", "public", "substitutes", "config", "cpus", "target", "abi", "cache", "memory",
           "lazy", "exclusive", "programs"}
-PARTS = {"ir", "validation", "ops", "passes", "codegen", "runtime", "driver", "tree", "cli", "bench", "keras"}
+PARTS = {"ir", "validation", "ops", "passes", "codegen", "runtime", "driver", "tree", "cli", "bench", "keras", "plot"}
 PEERS = {"torch", "onnx", "onnxruntime", "jax", "tensorflow", "matplotlib"}
 FRONT = {"numpy", "lax", "scan", "nn", "optim", "random"}
 
@@ -48,6 +49,8 @@ def part_of(module: str) -> str:
         return "leaf"
     if names[1] in FRONT:
         return "front"
+    if names[1] == "callbacks":
+        return "keras"
     return "cli" if names[1] in ("__main__", "check") else names[1] if names[1] in PARTS else "api"
 
 
@@ -100,6 +103,11 @@ def test_networkx_is_imported_by_passes_alone():
 def test_keras_is_imported_by_the_backend_alone():
     users = {m for m, tree in modules() for n in ast.walk(tree) for name in imported(n) if name.split(".")[0] == "keras"}
     assert users and all(part_of(m) == "keras" for m in users), users
+
+
+def test_matplotlib_is_imported_by_plot_alone():
+    users = {m for m, tree in modules() for n in ast.walk(tree) for name in imported(n) if name.split(".")[0] == "matplotlib"}
+    assert users and all(part_of(m) in ("plot", "bench") for m in users), users
 
 
 def test_no_circles_of_imports():

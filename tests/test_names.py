@@ -26,7 +26,11 @@ def exists(dotted: str) -> bool:
     module, *names = leptonc, *dotted.split(".")[1:]
     found = module
     for name in names:
-        if not hasattr(found, name):
+        try:
+            is_attribute = hasattr(found, name)
+        except ImportError:  # of an extra that is not installed
+            return True
+        if not is_attribute:
             try:
                 found = importlib.import_module(f"{found.__name__}.{name}")
             except (ImportError, AttributeError):

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import leptonc
+from leptonc import numpy as lnp
 from leptonc.errors import DtypeError, ShapeError, TracerError
+from leptonc.frames import named_scope
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.types import TensorType, f32, f64, i32
 from leptonc.trace import Tracer, bind, call_graph, cast, promote, trace_to_graph
@@ -460,3 +462,20 @@ def test_methods_delegate_to_leptonc_numpy():
               lambda x: x.ravel(), lambda x: x.flatten(), lambda x: x.astype(np.int32), lambda x: x[0] @ x[1].T,
               lambda x: X[0] @ x[1].T):
         assert_same(f, X)
+
+
+def test_nodes_know_the_scope_they_were_made_in():
+    """Through a gradient as well; a scope takes the place of the one around it, and ends with its block however that ends."""
+    def loss(x):
+        with named_scope("model/first"):
+            y = lnp.sin(x)
+            with pytest.raises(ZeroDivisionError), named_scope("model/second"):
+                y = lnp.exp(y) * (1 // 0)
+            y = lnp.exp(y)
+        return lnp.sum(y)
+
+    graph = leptonc.make_graph(leptonc.grad(loss))(np.ones(3))
+    scopes = {node.op: node.loc.scope for node in graph.nodes}
+    assert scopes["sin"] == scopes["cos"] == scopes["exp"] == "model/first"
+    assert leptonc.make_graph(lambda x: lnp.sum(x))(np.ones(3)).nodes[0].loc.scope == ""
+    assert str(graph) == str(leptonc.ir.parse(str(graph)))

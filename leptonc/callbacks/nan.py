@@ -106,8 +106,8 @@ class GuardedStep(Step):
 
     def _named(self, data: Any, loss_is_finite: bool) -> str:
         groups = [*self._read, *self._written]
-        *state, metrics = ([v.read() for v in group] for group in groups)
-        state = (*state, [np.zeros_like(v) if not np.isfinite(v).all() else v for v in metrics])  # those after the batch
+        *kept, metrics = ([v.read() for v in group] for group in groups)
+        state = (*kept, [v if np.isfinite(v).all() else np.zeros_like(v) for v in metrics])  # the batch has been counted
 
         def step(state: Any, data: Any) -> Any:
             logs, new = self._plain(state, data)

@@ -21,8 +21,8 @@ def saliency(model: Any, image: Any, target: Any = None, *, names: Any = None, p
     """How strongly each pixel moves the score of a class: the largest |gradient| over its channels (Simonyan et al. 2013).
 
     ``image``: one or a batch (the first 8 are drawn), as ``model.predict`` takes them; ``target``: the class, or one for each
-    image; None: what the model predicts. ``names``: of the classes. The score is that before a final softmax or sigmoid. Returns a Figure.
-    Raises ArgumentError, ShapeError or RangeError for what does not fit the model.
+    image; None: what the model predicts. ``names``: of the classes. The score is that before a final softmax or sigmoid. Returns a
+    Figure. Raises ArgumentError, ShapeError or RangeError for what does not fit the model.
     """
     x, chain = _prepared("saliency", model, image)
     classes, sure = _targets("saliency", model, x, target)

@@ -18,8 +18,8 @@ def history(history: Any, *, title: str = "", path: str | os.PathLike[str] | Non
     """Curves of training, one panel for each metric, validation beside it where there is some.
 
     ``history``: the History that ``fit`` returns, its ``.history`` (a dict of a list per metric), or a list with a dict of metrics
-    for each epoch. The best epoch of the validation loss is marked; epochs without a finite value are named. Returns a Figure. Raises
-    ArgumentError for what is none of that, or has no epochs.
+    for each epoch. The best epoch of the validation loss is marked; epochs without a finite value are named. Returns a Figure.
+    Raises ArgumentError for what is none of that, or has no epochs.
     """
     values, epochs = _values(history)
     panels = _panels(values)

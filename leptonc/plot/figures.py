@@ -37,7 +37,7 @@ def new(width: float, height: float, title: str = "") -> Any:
     """An empty figure of so many inches."""
     size: dict[str, Any] = {"figsize": (width, height), "dpi": DPI, "layout": "constrained"}
     pyplot = sys.modules.get("matplotlib.pyplot")
-    figure = pyplot.figure(FigureClass=Picture, **size) if pyplot is not None and _has_windows() else Picture(**size)
+    figure: Any = pyplot.figure(FigureClass=Picture, **size) if pyplot is not None and _has_windows() else Picture(**size)
     figure.get_layout_engine().set(w_pad=0.04, h_pad=0.04, wspace=0.02, hspace=0.02)
     if title:
         figure.suptitle(title, fontsize=LARGE)

@@ -22,7 +22,8 @@ def filters(model_or_layer: Any, *, path: str | os.PathLike[str] | None = None) 
     """The filters of a convolution, up to 64: of a model the first that has any, or of a layer.
 
     Three input channels are shown as colours (grey is 0), one as a map (blue negative, red positive), more as a row of maps for
-    each filter. A Dense layer on square pictures is shown as pictures. Returns a Figure. Raises ArgumentError if there are no filters.
+    each filter. A Dense layer on square pictures is shown as pictures. Returns a Figure. Raises ArgumentError if there are
+    no filters.
     """
     layer, kernel = _kernel(model_or_layer)
     largest = float(np.abs(kernel[np.isfinite(kernel)]).max(initial=0)) or 1.0

@@ -143,7 +143,11 @@ def calls(model: Any, x: np.ndarray) -> list[Call]:
         made.append(run(model, values, x))
         return made[0]
 
-    with watched(layers, lambda layer, result: found.append((layer, result)) or result):
+    def note(layer: Any, result: Any) -> Any:
+        found.append((layer, result))
+        return result
+
+    with watched(layers, note):
         leptonc.eval_shape(forward, variables(model), x)
     return [Call(layer, tuple(result.shape), result is made[0]) for layer, result in found if hasattr(result, "shape")]
 

@@ -1,8 +1,8 @@
 """Keras's TensorBoard callback without TensorFlow: what it writes goes through tensorboardX (extra ``tensorboard``).
 
 Written are scalars of epochs and batches, histograms and images of weights, the model as Keras describes it, the ops of the
-compiled step in their layers, embeddings, and a trace of the batches of ``profile_batch`` (a Chrome trace, as TensorBoard's profile plugin
-takes it). What a model writes by itself with ``tf.summary`` needs TensorFlow.
+compiled step in their layers, embeddings, and a trace of the batches of ``profile_batch`` (a Chrome trace, as TensorBoard's profile
+plugin takes it). What a model writes by itself with ``tf.summary`` needs TensorFlow.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Writer:
 
 
 class Summary:
-    """What the callback uses of ``tensorflow.summary``. Nothing is written without a default writer, or if ``record_if`` says no."""
+    """What the callback uses of ``tensorflow.summary``. Writes nothing without a default writer, nor if ``record_if`` says no."""
 
     def __init__(self) -> None:
         self.writers: list[Writer] = []
@@ -120,6 +120,12 @@ def _step(step: Any) -> int | None:
 
 class WithoutTensorFlow:
     """Mixin before Keras's callback: the places where that imports TensorFlow."""
+
+    model: Any  # and the others are Keras's
+    embeddings_metadata: Any
+    _train_writer: Any
+    _log_write_dir: str
+    _init_profile_batch: Callable[[Any], None]
 
     def __init__(self, log_dir: Any = "logs", histogram_freq: int = 0, write_graph: bool = True, write_images: bool = False,
                  write_steps_per_second: bool = False, update_freq: Any = "epoch", profile_batch: Any = 0, embeddings_freq: int = 0,

@@ -3,9 +3,9 @@
     function    of any function; ``leptonc profile FILE.py:FUNCTION`` prints it
     model       of a Keras model's training or prediction
 
-Both return a Profile, which prints as tables: compile time, step time, memory, then each layer and each kernel with its share of the
-time and of what the machine could do (measured once, which takes a second or two and half a GB), and the user's line it came from.
-Arrays, variables and random states that are passed, or that the model has, stay as they are.
+Both return a Profile, which prints as tables: compile time, step time, memory, then each layer and each kernel with its share of
+the time and of what the machine could do (measured once, which takes a second or two and half a GB), and the user's line it came
+from. What is passed, and what the model has, stays as it is.
 """
 
 from __future__ import annotations
@@ -38,21 +38,23 @@ def function(f: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Profile:
     A ShapeDtypeStruct stands for an array: floats of it are random in 0..1, integers 0 or 1. Raises the errors of tracing.
     """
     jitted = f if isinstance(f, Jitted) else jit(f)
-    machine = _machine(config.num_threads())  # first: what loading LLVM takes is no compile time
-    times = [time.perf_counter()]
-    traced = jitted.trace(*args, **kwargs)
-    times.append(time.perf_counter())
-    lowered = traced.lower()
-    times.append(time.perf_counter())
-    compiled = lowered.compile()
-    times.append(time.perf_counter())
-    stages = {name: end - start for name, start, end in zip(("trace", "passes", "code"), times, times[1:])}
+    seconds, traced = _timed(lambda: jitted.trace(*args, **kwargs))
+    machine = _machine(config.num_threads())  # before code is made: what loading LLVM takes is no compile time
+    stages = {"trace": seconds}
+    stages["passes"], lowered = _timed(traced.lower)
+    stages["code"], compiled = _timed(lowered.compile)
     arrays = _arrays(traced.interface, jitted.options.split(args, kwargs, traced.interface.name)[0])
     code = compiled.executable
     step = step_seconds(code, arrays)
     threads = code.executable.threads  # one where others keep the cores busy
     return Profile(traced.interface.name, machine, stages, step, threads, code.memory_analysis(),
                    tuple(kernel_times(code, arrays, threads)))
+
+
+def _timed(stage: Callable[[], Any]) -> tuple[float, Any]:
+    start = time.perf_counter()
+    result = stage()
+    return time.perf_counter() - start, result
 
 
 @functools.lru_cache(4)

@@ -27,8 +27,10 @@ GRADIENT = "gradient"
 
 @dataclass(frozen=True)
 class KernelTime:
-    """One kernel, or the packing or filling before it. ``flops`` and ``bytes`` are what it has to compute and move; ``layers`` the
-    parts of a model that are joined in it, the main one first; ``part``: of a step, such as "gradient"; "" where that is unknown."""
+    """One kernel, or the packing or filling before it. ``flops`` and ``bytes`` are what it has to compute and move.
+
+    ``layers``: the parts of a model that are joined in it, the main one first; ``part``: of a step, such as "gradient", or "".
+    """
 
     function: str
     layers: tuple[str, ...]

@@ -33,8 +33,8 @@ class Profile:
     """Where the time of a compiled step goes. Prints as tables.
 
     ``compile_seconds``: of tracing, the passes, and machine code, the cache left out. ``step_seconds``: the median of calls.
-    ``kernels`` are timed each on its own, on so many ``threads`` as the last call had; their sum may be more. ``machine``: what it is,
-    with ``fma_gflops`` and ``copy_gbs``, the f32 multiply-adds (two operations each) and the memory traffic that all its threads reach.
+    ``kernels`` are timed each on its own, on as many ``threads`` as the last call had; their sum may be more. ``machine``: what
+    it is, with ``fma_gflops`` and ``copy_gbs``, the f32 operations (a multiply-add is two) and the bytes of all threads together.
     """
 
     name: str
@@ -104,11 +104,12 @@ class Profile:
         stages = ", ".join(f"{name} {seconds * 1e3:.0f}" for name, seconds in compiling.items())
         kept = {"arena": memory.arena_bytes, "arguments": memory.argument_bytes, "constants": memory.constant_bytes,
                 "results": memory.output_bytes - memory.donated_bytes}
+        each = f"{self.kernel_seconds * 1e3:.3f} ms"
         return "\n".join([
             f"{self.name}: {self.threads} of {machine['threads']} threads, {machine['cpu']}; "
             f"limits of this run: {machine['fma_gflops']} GFLOP/s, {machine['copy_gbs']} GB/s",
             f"compile  {sum(compiling.values()) * 1e3:.0f} ms ({stages})",
-            f"step     {self.step_seconds * 1e3:.3f} ms ({len(self.kernels)} kernels, one by one {self.kernel_seconds * 1e3:.3f} ms)",
+            f"step     {self.step_seconds * 1e3:.3f} ms ({len(self.kernels)} kernels; one by one {each})",
             f"memory   {_size(memory.total_bytes)} ({', '.join(f'{name} {_size(count)}' for name, count in kept.items())})"])
 
     def _layer_table(self) -> str:

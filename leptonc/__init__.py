@@ -18,6 +18,7 @@ from leptonc.errors import (
 from leptonc.freeze import Frozen, freeze
 from leptonc.jit import explain_recompiles, jit
 from leptonc.public import publish as _publish
+from leptonc.public import submodules as _submodules
 from leptonc.transforms import (
     Array,
     ShapeDtypeStruct,
@@ -39,4 +40,4 @@ __all__ = [
     "TracerError", "IRError", "TreeError", "DonationError", "CompileError",
 ]
 
-_publish(globals(), __all__, when_asked=("keras", "plot", "callbacks", "profile"))
+_publish(globals(), __all__, later=_submodules(__name__, "keras", "plot", "callbacks", "profile"))

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from leptonc.bfloat16 import kind_of
 from leptonc.errors import ArgumentError, DtypeError, LeptonError, ShapeError, near_names, op_error
 from leptonc.ir.types import MOST_BYTES, MOST_DIMENSIONS
 from leptonc.promotion import PYTHON_SCALARS, asarray, numpy_dtype
@@ -101,7 +102,7 @@ def number(name: str, what: str, value: Any, operands: Mapping[str, object] = _N
         value.__float__()  # raises
     known: Any = value
     is_one_number = isinstance(known, (*PYTHON_SCALARS, np.generic, np.ndarray)) and not np.shape(known)
-    if not is_one_number or np.asarray(known).dtype.kind not in "biuf":
+    if not is_one_number or kind_of(np.asarray(known).dtype) not in "biuf":
         raise _wrong(name, what, value, "a number", operands)
     bounds = ((least, operator.ge, "at least"), (most, operator.le, "at most"), (below, operator.lt, "less than"))
     for bound, holds, words in bounds:
@@ -162,6 +163,6 @@ def arrays(name: str, what: str, value: Any) -> list[Any]:
 def floats(name: str, what: str, dtype: Any) -> np.dtype:
     """A float dtype. Raises DtypeError for another."""
     found = numpy_dtype(dtype, name)
-    if found.kind != "f":
+    if kind_of(found) != "f":
         raise op_error(name, f"{what} must be a float, got {found}", {}, kind=DtypeError)
     return found

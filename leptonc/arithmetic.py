@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from leptonc.bfloat16 import kind_of
 from leptonc.eager import EagerArray
 from leptonc.errors import DtypeError, LeptonError, describe, op_error
 from leptonc.operators import ArrayMethods, install
@@ -66,28 +67,28 @@ def subtract(x: Any, y: Any) -> Any:
 @named_operands
 def divide(x: Any, y: Any) -> Any:
     """x / y in floats; ints and bools divide as f64."""
-    if result_dtype((x, y)).kind == "f":
+    if kind_of(result_dtype((x, y))) == "f":
         return _apply("divide", "div", x, y)
     return _apply("divide", "div", cast(x, np.float64), cast(y, np.float64))
 
 
-def _no_bools(name: str, op: str, x: Any, y: Any) -> Any:
+def _as_numbers(name: str, op: str, x: Any, y: Any) -> Any:
+    """Two bools are i8, as in NumPy."""
     if _bools(x, y):
-        raise _fail(name, "NumPy's result of two bools is int8, which is not supported", {"x": x, "y": y},
-                    "cast one with .astype('i32')")
+        x, y = cast(x, np.int8), cast(y, np.int8)
     return _apply(name, op, x, y)
 
 
 @named_operands
 def floor_divide(x: Any, y: Any) -> Any:
-    """floor(x / y). Raises DtypeError for two bools."""
-    return _no_bools("floor_divide", "floordiv", x, y)
+    """floor(x / y); of two bools in i8."""
+    return _as_numbers("floor_divide", "floordiv", x, y)
 
 
 @named_operands
 def remainder(x: Any, y: Any) -> Any:
-    """x - floor(x / y) * y, which has the sign of y. Raises DtypeError for two bools."""
-    return _no_bools("remainder", "mod", x, y)
+    """x - floor(x / y) * y, which has the sign of y; of two bools in i8."""
+    return _as_numbers("remainder", "mod", x, y)
 
 
 @named_operands
@@ -98,7 +99,7 @@ def divmod(x: Any, y: Any) -> tuple[Any, Any]:
 
 @named_operands
 def power(x: Any, y: Any) -> Any:
-    """x ** y. Raises DtypeError for two bools, and for ints to a negative power known while tracing, as NumPy does."""
+    """x ** y; of two bools in i8. Raises DtypeError for ints to a negative power known while tracing, as NumPy does."""
     if not isinstance(y, Tracer):
         if type(y) is int and y == 2 and not _bools(x, x):
             return multiply(x, x)  # NumPy squares here too; exact, and so is its derivative
@@ -106,18 +107,26 @@ def power(x: Any, y: Any) -> Any:
             return bind("sqrt", cast(x, result_dtype((x, y))))  # as NumPy, whose powers of -0.0 and -inf are its roots
         if result_dtype((x, y)).kind in "iu" and np.less(y, 0).any():
             raise _fail("power", "an int to a negative power is no int", {"x": x, "y": y}, "cast x to a float")
-    return _no_bools("power", "pow", x, y)
+    return _as_numbers("power", "pow", x, y)
 
 
 def _bools(x: Any, y: Any) -> bool:
     return result_dtype((x, y)).kind == "b"
 
 
-def _bitwise(name: str, op: str, x: Any, y: Any, bools: bool = True) -> Any:
-    kind = result_dtype((x, y)).kind
-    if kind == "f" or (kind == "b" and not bools):
-        raise _fail(name, f"takes ints{' and bools' if bools else ''} only", {"x": x, "y": y})
+def _only_bits(name: str, x: Any, y: Any) -> None:
+    if kind_of(result_dtype((x, y))) == "f":
+        raise _fail(name, "takes ints and bools only", {"x": x, "y": y})
+
+
+def _bitwise(name: str, op: str, x: Any, y: Any) -> Any:
+    _only_bits(name, x, y)
     return _apply(name, op, x, y)
+
+
+def _shift(name: str, op: str, x: Any, y: Any) -> Any:
+    _only_bits(name, x, y)
+    return _as_numbers(name, op, x, y)
 
 
 @named_operands
@@ -140,28 +149,55 @@ def bitwise_xor(x: Any, y: Any) -> Any:
 
 @named_operands
 def left_shift(x: Any, y: Any) -> Any:
-    """x << y of ints; a shift by the width or more gives 0."""
-    return _bitwise("left_shift", "shl", x, y, bools=False)
+    """x << y of ints, bools as i8; a shift by the width or more gives 0."""
+    return _shift("left_shift", "shl", x, y)
 
 
 @named_operands
 def right_shift(x: Any, y: Any) -> Any:
-    """x >> y of ints, keeping the sign; a shift by the width or more gives 0 or -1."""
-    return _bitwise("right_shift", "shr", x, y, bools=False)
+    """x >> y of ints, bools as i8, keeping the sign; a shift by the width or more gives 0 or -1."""
+    return _shift("right_shift", "shr", x, y)
 
 
 def _comparable(x: Any, y: Any) -> tuple[Any, Any]:
-    """A Python int that the other side's dtype cannot hold still compares, in NumPy too: both as i64."""
+    """A Python int that the other side's dtype cannot hold still compares, in NumPy too: both as i64, or, where that has no room
+    for one of them, by the int's sign."""
     dtype = result_dtype((x, y))
-    if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        if any(type(v) is int and not limits.min <= v <= limits.max for v in (x, y)):
-            return cast(x, np.int64), cast(y, np.int64)
-    return x, y
+    if dtype.kind not in "iu" or all(type(v) is not int or _holds(dtype, v) for v in (x, y)):
+        return x, y
+    if dtype != np.uint64 and all(type(v) is not int or _holds(np.dtype(np.int64), v) for v in (x, y)):
+        return cast(x, np.int64), cast(y, np.int64)
+    return _sign_of_int(x), _sign_of_int(y)
+
+
+def _holds(dtype: np.dtype, number: int) -> bool:
+    limits = np.iinfo(dtype)
+    return bool(limits.min <= number <= limits.max)
+
+
+def _sign_of_int(x: Any) -> Any:
+    """-1 or 1 for a Python int, 0 for the elements of an array."""
+    return np.int64(1 if x > 0 else -1) if type(x) is int else cast(_apply("bitwise_and", "and", x, 0), np.int64)
+
+
+def _kind(x: Any) -> str:
+    """NumPy's letter; of a weak operand none."""
+    return "" if is_weak(x) else str(x.dtype.kind)
+
+
+def _of_two_signs(name: str, op: str, x: Any, y: Any) -> Any:
+    """u64 beside signed ints, which f64, their common dtype, does not tell apart: as u64, but where one is negative."""
+    negative = _apply(name, "lt", x if _kind(x) == "i" else y, 0)
+    others = _apply(name, op, cast(x, np.uint64), cast(y, np.uint64))
+    if op in ("ne", *(("lt", "le") if _kind(x) == "i" else ("gt", "ge"))):  # holds where one is negative
+        return _apply(name, "or", negative, others)
+    return _apply(name, "and", bind("not", negative), others)
 
 
 def _comparison(name: str, op: str) -> Callable[[Any, Any], Any]:
     def compare(x: Any, y: Any) -> Any:
+        if {_kind(x), _kind(y)} == {"i", "u"} and kind_of(result_dtype((x, y))) == "f":
+            return _of_two_signs(name, op, x, y)
         return _apply(name, op, *_comparable(x, y))
 
     compare.__name__ = name
@@ -206,7 +242,7 @@ def absolute(x: Any) -> Any:
 def invert(x: Any) -> Any:
     """~x of ints or bools."""
     (operand,) = promote(x)
-    if operand.dtype.kind == "f":
+    if kind_of(operand.dtype) == "f":
         raise _fail("invert", "takes ints and bools only", {"x": x})
     return bind("not", operand)
 

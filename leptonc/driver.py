@@ -35,6 +35,7 @@ from leptonc.passes.graph.fold import Fold
 from leptonc.passes.graph.frozen import split_graph
 from leptonc.passes.graph.route import RouteGradients
 from leptonc.passes.graph.sink_relu import SinkRelu
+from leptonc.passes.graph.widen import Widen
 from leptonc.passes.loops.frozen import split_frozen
 from leptonc.passes.loops.fuse import Fuse
 from leptonc.passes.loops.halo import Halo
@@ -64,6 +65,7 @@ GRAPH_PASSES: tuple[Pass, ...] = (
     Dce(),
     SinkRelu(),
     RouteGradients(),
+    Widen(),
     Expand(),
     Canonicalize(drop_stop_gradient=True),
     Fold(),
@@ -153,8 +155,8 @@ def lower(graph: Graph, donated: dict[int, int] | None = None, options: Options 
 
     ``donated`` maps an output's position to that of the input whose memory it takes.
     """
-    # A pass that was switched off may have left ops that are defined by others.
-    program = _lowered(Expand()(graph), donated or {}, options=options)
+    # A pass that was switched off may have left ops that are defined by others, or on floats of 16 bits.
+    program = _lowered(Expand()(Widen()(graph)), donated or {}, options=options)
     skipped = len(_manager(GRAPH_PASSES, options).selected)
     done: Program = _manager(PROGRAM_PASSES, options, skipped)(program)
     return done

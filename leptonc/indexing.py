@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from leptonc.arithmetic import add, bitwise_and, equal, greater_equal, less, multiply
+from leptonc.bfloat16 import kind_of
 from leptonc.eager import is_given, plain
 from leptonc.errors import (
     ArgumentError,
@@ -154,7 +155,7 @@ def _item(x: Any, item: Any) -> Any:
         if not array.ndim:
             raise _fail("a mask of 0 axes", x)
         return array
-    if array.dtype.kind == "f":
+    if kind_of(array.dtype) == "f":
         raise _fail(f"an index must be ints or bools, got {item!r}", x, kind=DtypeError)
     # A 0-d array is an int to NumPy as well.
     return int(array) if array.ndim == 0 else array.astype(np.int64)
@@ -164,7 +165,7 @@ def _traced_item(x: Any, item: Any) -> Any:
     if item.dtype.kind == "b":
         raise _fail("a traced bool mask gives a shape that depends on data", x,
                     "use leptonc.numpy.where(mask, x, other)", TracerError)
-    if item.dtype.kind == "f":
+    if kind_of(item.dtype) == "f":
         raise _fail(f"an index must be ints, got {item.origin}", x, kind=DtypeError)
     return cast(item, np.int64)
 

@@ -11,6 +11,7 @@ import numpy as np
 from leptonc.arguments import array, choice, integer, integers, items, number
 from leptonc.arguments import axis as axis_of
 from leptonc.arguments import shape as shape_of
+from leptonc.bfloat16 import kind_of
 from leptonc.errors import ArgumentError, DtypeError, ShapeError, op_error
 from leptonc.ir.types import dtype_of
 from leptonc.nn import windows
@@ -161,7 +162,7 @@ def dynamic_update_slice(operand: Any, update: Any, start_indices: Sequence[Any]
     """operand with a window replaced; starts are clamped so that it lies inside. Raises DtypeError for floats into ints."""
     x = array("dynamic_update_slice", "operand", operand)
     new = update if type(update) in (bool, int, float) else array("dynamic_update_slice", "update", update)
-    if "biuf".index(result_dtype((x, new)).kind) > "biuf".index(x.dtype.kind):
+    if "biuf".index(kind_of(result_dtype((x, new)))) > "biuf".index(kind_of(x.dtype)):
         raise op_error("dynamic_update_slice", "operand cannot hold update", {"x": x, "update": new}, "cast one", DtypeError)
     return bind("dynamic_update_slice", x, cast(new, x.dtype), *_starts("dynamic_update_slice", x, start_indices))
 

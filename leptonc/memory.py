@@ -21,9 +21,18 @@ def aligned(nbytes: int) -> int:
 
 def uninitialized_bytes(nbytes: int) -> np.ndarray:
     """Bytes at a multiple of 64 with any contents, from NumPy's allocator: it gives memory freed lately out again."""
-    raw = np.empty(nbytes + ALIGN, np.uint8)
+    return _lying_well(np.empty(nbytes + ALIGN, np.uint8), nbytes)
+
+
+def _lying_well(raw: np.ndarray, nbytes: int) -> np.ndarray:
     start = -raw.__array_interface__["data"][0] % ALIGN
     return raw[start:start + nbytes]
+
+
+def zeros(shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
+    """Zeros at a multiple of 64 bytes. Pages of a large array come from the system when they are first touched."""
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    return _lying_well(np.zeros(size + ALIGN, np.uint8), size).view(dtype).reshape(shape)
 
 
 def empty(shape: Sequence[int], dtype: np.dtype) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Concrete values as arrays, and NumPy's (NEP 50) promotion among the dtypes leptonc has.
+"""Concrete values as arrays, and NumPy's (NEP 50) promotion among the dtypes leptonc has (of bfloat16, JAX's).
 
 A Python bool, int or float is weak: beside an array it takes the array's dtype unless its kind is higher
 (``f32 * 2.0`` is f32, ``i32 * 2.0`` is f64, ``bool + 1`` is i64). A traced Python scalar is as weak as the scalar.
@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from leptonc.bfloat16 import bfloat16, is_bfloat16, kind_of
 from leptonc.errors import DtypeError, LeptonError, describe
-from leptonc.ir.types import DTYPES, DType, dtype_of
+from leptonc.ir.types import DTYPES, DType, bf16, dtype_of
 
-SUPPORTED = frozenset(t.numpy for t in DTYPES.values())
+SUPPORTED = frozenset(t.numpy for t in DTYPES.values() if t != bf16)  # bfloat16 beside them, of which NumPy may never have heard
 PYTHON_SCALARS = (bool, int, float)
 _SCALAR_OF_KIND: dict[str, Any] = {"b": False, "u": 0, "i": 0, "f": 0.0}
 
@@ -24,7 +25,7 @@ def asarray(x: Any, what: str = "value", dtype: Any = None) -> np.ndarray:
     """``x`` as an ndarray of a supported dtype and native byte order; Python floats are f64, ints i64, as NumPy has it.
 
     Not a copy where none is needed. Raises DtypeError naming ``what`` for anything without a supported dtype: complex,
-    object, i8, f16, strings, ints beyond 64 bits, ragged lists; and for a Python number that ``dtype`` cannot hold.
+    object, strings, ints beyond 64 bits, ragged lists; and for a Python number that ``dtype`` cannot hold.
     """
     if type(x) is np.ndarray and dtype is None and x.dtype in SUPPORTED:
         return x
@@ -55,16 +56,23 @@ def numpy_dtype(dtype: Any, what: str = "") -> np.dtype:
         return dtype.numpy
     if isinstance(dtype, str) and dtype in DTYPES:
         return DTYPES[dtype].numpy
+    if isinstance(dtype, str) and dtype == "bfloat16":
+        return bfloat16()
     try:
         is_array = hasattr(dtype, "dtype") and not isinstance(dtype, type)  # NumPy would take a traced one's own
         found = None if dtype is None or is_array else np.dtype(dtype).newbyteorder("=")
     except (TypeError, ValueError):  # NumPy's, for text it cannot read, and for byte order of what has none
         found = None
-    if found is None or found not in SUPPORTED:
+    if found is None or not is_supported(found):
         prefix = f"{what}: " if what else ""
         shown = (repr(dtype) if isinstance(dtype, str) else describe(dtype)) if found is None else found
         raise DtypeError(f"{prefix}dtype {shown} is not supported; fix: cast to one of {', '.join(DTYPES)}")
     return dtype_of(found).numpy  # the one object that NumPy uses itself
+
+
+def is_supported(dtype: np.dtype) -> bool:
+    """Whether leptonc has code for a NumPy dtype of native byte order."""
+    return dtype in SUPPORTED or is_bfloat16(dtype)
 
 
 def is_weak(x: Any) -> bool:
@@ -74,8 +82,16 @@ def is_weak(x: Any) -> bool:
 
 def result_dtype(operands: Iterable[Any]) -> np.dtype:
     """The dtype NumPy computes in for these arrays, tracers and Python scalars. Raises DtypeError if unsupported."""
-    found = np.result_type(*(_promotable(x) for x in operands))
-    return numpy_dtype(found, "promotion")
+    given = [_promotable(x) for x in operands]
+    if any(isinstance(x, np.dtype) and is_bfloat16(x) for x in given):
+        return _beside_bfloat16(given)
+    return numpy_dtype(np.result_type(*given), "promotion")
+
+
+def _beside_bfloat16(given: list[Any]) -> np.dtype:
+    """NumPy knows nothing of it, so as JAX: ints, bools and Python numbers take it on, other floats meet it in f32 or their own."""
+    floats = {x for x in given if isinstance(x, np.dtype) and x.kind == "f"}
+    return np.result_type(np.float32, *floats) if floats else bfloat16()
 
 
 def _promotable(x: Any) -> Any:
@@ -86,4 +102,4 @@ def _promotable(x: Any) -> Any:
     dtype = getattr(x, "dtype", None)
     if dtype is None:
         return asarray(x, "operand").dtype
-    return _SCALAR_OF_KIND[dtype.kind] if is_weak(x) else numpy_dtype(dtype, describe(x))
+    return _SCALAR_OF_KIND[kind_of(dtype)] if is_weak(x) else numpy_dtype(dtype, describe(x))

@@ -10,8 +10,8 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Iterable
-from types import FunctionType, TracebackType
+from collections.abc import Callable, Iterable, Mapping
+from types import FunctionType, MappingProxyType, TracebackType
 from typing import Any, TypeVar
 
 from leptonc import config
@@ -108,11 +108,9 @@ _UNWRAPPED = frozenset({"__init__", "__new__", "__repr__", "__copy__", "__deepco
 _PUBLISHED: dict[str, dict[str, Any]] = {}
 
 
-def publish(namespace: dict[str, Any], names: Iterable[str], when_asked: Iterable[str] = ()) -> None:
-    """Wrap the functions ``names`` of a module, given as its globals, and say for what it lacks what there is instead.
-
-    ``when_asked``: submodules that are imported when they are first asked for, because what they need is seldom there or slow.
-    """
+def publish(namespace: dict[str, Any], names: Iterable[str], later: Mapping[str, Callable[[], Any]] = MappingProxyType({})) -> None:
+    """Wrap the functions ``names`` of a module, given as its globals, and say for what it lacks what there is instead. ``later``:
+    what is made when it is first asked for."""
     module = namespace["__name__"]
     _PUBLISHED[module] = namespace
     for name in names:
@@ -120,12 +118,17 @@ def publish(namespace: dict[str, Any], names: Iterable[str], when_asked: Iterabl
         if isinstance(value, FunctionType):
             namespace[name] = public(value)
             namespace[name].__module__ = module  # where it can be found, for pickling
-    namespace["__getattr__"] = functools.partial(public(_missing), module, frozenset(when_asked))
+    namespace["__getattr__"] = functools.partial(public(_missing), module, later)
 
 
-def _missing(module: str, when_asked: frozenset[str], name: str) -> Any:
-    if name in when_asked:
-        return importlib.import_module(f"{module}.{name}")
+def submodules(package: str, *names: str) -> dict[str, Callable[[], Any]]:
+    """For ``later``: modules that are imported when they are first asked for, because what they need is seldom there or slow."""
+    return {name: functools.partial(importlib.import_module, f"{package}.{name}") for name in names}
+
+
+def _missing(module: str, later: Mapping[str, Callable[[], Any]], name: str) -> Any:
+    if name in later:
+        return later[name]()
     if name.startswith("__"):  # Python asks modules for those
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
     raise MissingNameError(f"{module} has no {name}" + f"; {advice(module, name)}".removesuffix("; "))

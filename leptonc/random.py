@@ -5,6 +5,7 @@ Threefry-2x32 with 20 rounds (Salmon et al. 2011). A key is two u32.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from math import prod
 from typing import Any
@@ -14,15 +15,20 @@ import numpy as np
 from leptonc import numpy as lnp
 from leptonc.arguments import array, floats, integer, scalar
 from leptonc.arguments import shape as shape_of
-from leptonc.eager import plain
+from leptonc.bfloat16 import is_narrow
+from leptonc.eager import jit_disabled, plain
 from leptonc.errors import ArgumentError, DtypeError, op_error
-from leptonc.memory import placed
+from leptonc.jit import jit
+from leptonc.memory import empty, placed
 from leptonc.promotion import is_weak
 from leptonc.public import publish
-from leptonc.trace import Tracer, bind, known
+from leptonc.trace import Tracer, bind, known, tracing
 
+_DIGITS = {"float16": 11, "bfloat16": 8}
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
+BLOCK = 1 << 16  # counters in a call of compiled code
+LARGE = 2 * BLOCK  # pairs of numbers from which it is worth compiling
 
 
 def key(seed: int) -> Any:
@@ -82,26 +88,62 @@ def _check(key: Any, name: str) -> None:
 
 def bits(key: Any, shape: Sequence[int] = ()) -> Any:
     """Uniform u32 of a shape."""
-    _check(key, "bits")
-    extents = shape_of("bits", shape)
+    return _drawn("bits", key, shape, np.dtype(np.uint32))
+
+
+def _drawn(name: str, key: Any, shape: Sequence[int], kind: np.dtype, digits: int = 24) -> Any:
+    """u32 of all bits, or f64 or f32 in [0, 1), the latter in steps of 2^-``digits``."""
+    _check(key, name)
+    extents = shape_of(name, shape)
     size = prod(extents)
     half = -(-size // 2)
+    if half >= LARGE and not isinstance(key, Tracer) and not tracing() and not jit_disabled():
+        return known(_in_blocks(plain(key), half, kind, digits)[:size].reshape(extents))
     pair = lnp.concatenate(threefry(key, _counters(half), np.arange(half, 2 * half, dtype=np.uint32)), 0)
-    return lnp.reshape(pair[:size], extents)
+    return _placed(_unit(lnp.reshape(pair[:size], extents), kind, digits))
+
+
+def _unit(raw: Any, kind: np.dtype, digits: int) -> Any:
+    """u32 as it is, or as a float in [0, 1)."""
+    if kind == np.float32:
+        return lnp.multiply(lnp.astype(lnp.right_shift(raw, np.uint32(32 - digits)), np.float32), np.float32(2.0**-digits))
+    return raw if kind == np.uint32 else lnp.multiply(lnp.astype(raw, np.float64), 2.0**-32)
+
+
+def _in_blocks(key: np.ndarray, half: int, kind: np.dtype, digits: int) -> np.ndarray:
+    """What 2 * half counters give, by compiled code: one program for every size."""
+    out = empty((2 * half,), kind)
+    block = _block(kind, digits)
+    for start in range(0, half, BLOCK):
+        first, second = block(key, np.uint32(start), np.uint32(half))
+        stop = min(start + BLOCK, half)
+        out[start:stop] = first[:stop - start]
+        out[half + start:half + stop] = second[:stop - start]
+    return out
+
+
+@functools.cache
+def _block(kind: np.dtype, digits: int) -> Any:
+    @jit
+    def block(key: Any, start: Any, half: Any) -> Any:
+        places = lnp.add(_counters(BLOCK), start)
+        return [_unit(x, kind, digits) for x in threefry(key, places, lnp.add(places, half))]
+
+    return block
 
 
 def uniform(key: Any, shape: Sequence[int] = (), dtype: Any = np.float32, minval: float = 0.0, maxval: float = 1.0) -> Any:
-    """Uniform in [minval, maxval), in steps of 2^-24 (f32) or 2^-32 (f64)."""
+    """Uniform in [minval, maxval), in steps of 2^-24 (f32), 2^-32 (f64), 2^-11 (f16) or 2^-8 (bf16)."""
     kind = floats("uniform", "dtype", dtype)
-    raw = bits(key, shape)
     scalar("uniform", "minval", minval)
     scalar("uniform", "maxval", maxval)
-    if kind == np.float32:
-        unit = lnp.multiply(lnp.astype(lnp.right_shift(raw, np.uint32(8)), np.float32), np.float32(2.0**-24))
-    else:
-        unit = lnp.multiply(lnp.astype(raw, np.float64), 2.0**-32)
     whole = all(type(v) in (int, float) for v in (minval, maxval)) and (minval, maxval) == (0, 1)
-    return _placed(unit if whole else unit * (maxval - minval) + minval)
+    # So many digits that the greatest number is less than 1 in the dtype asked for.
+    unit = _drawn("uniform", key, shape, np.dtype(np.float32) if is_narrow(kind) else kind, _DIGITS.get(kind.name, 24))
+    scaled = unit if whole else unit * (maxval - minval) + minval
+    if is_narrow(kind):
+        scaled = lnp.astype(scaled, kind)
+    return scaled if whole and not is_narrow(kind) else _placed(scaled)
 
 
 def _placed(x: Any) -> Any:
@@ -111,6 +153,8 @@ def _placed(x: Any) -> Any:
 def normal(key: Any, shape: Sequence[int] = (), dtype: Any = np.float32) -> Any:
     """Standard normal (Box and Muller 1958)."""
     kind = floats("normal", "dtype", dtype)
+    if is_narrow(kind):
+        return _placed(lnp.astype(normal(key, shape), kind))
     first, second = (uniform(k, shape, kind) for k in _pair(key))
     radius = lnp.sqrt(-2 * lnp.log1p(-first))
     return _placed(radius * lnp.cos(second * (2 * np.pi)))
@@ -140,6 +184,9 @@ def randint(key: Any, shape: Sequence[int], minval: int, maxval: int) -> Any:
 
 def exponential(key: Any, shape: Sequence[int] = (), dtype: Any = np.float32) -> Any:
     """Exponential with mean 1."""
+    kind = floats("exponential", "dtype", dtype)
+    if is_narrow(kind):
+        return _placed(lnp.astype(exponential(key, shape), kind))
     return bind("neg", lnp.log1p(-uniform(key, shape, dtype)))
 
 

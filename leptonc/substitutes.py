@@ -5,7 +5,7 @@ Near names and names of other modules are found without it. ``tests/test_names.p
 
 from __future__ import annotations
 
-_DTYPES = "one of leptonc.numpy.bool_, uint8, uint32, int32, int64, float32, float64, which are all there are"
+_DTYPES = "one of leptonc.numpy.bool_, uint8 ... uint64, int8 ... int64, float16 ... float64, bfloat16, which are all there are"
 _KNOWN_SHAPE = "leptonc.numpy.where: a traced value's shape cannot depend on its elements"
 _SCAN = "leptonc.lax.scan over a known number of steps"
 _WHERE = "leptonc.numpy.where or leptonc.lax.select, which compute both sides; a Python if on a static argument chooses one"
@@ -25,7 +25,7 @@ SUBSTITUTES: dict[str, dict[str, str]] = {
         "set_default_device": "leptonc.set_num_threads", "cond": _WHERE,
     },
     "leptonc.numpy": {
-        **dict.fromkeys(("float16", "bfloat16", "int8", "int16", "uint16", "uint64", "complex64", "complex128", "half", "single",
+        **dict.fromkeys(("complex64", "complex128", "half", "single",
                          "double", "int_", "float_"), _DTYPES),
         "linalg": "leptonc.numpy.matmul; leptonc.numpy.sqrt(leptonc.numpy.sum(x * x)) is the norm",
         "norm": "leptonc.numpy.sqrt(leptonc.numpy.sum(x * x))", "random": "leptonc.random",

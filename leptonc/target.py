@@ -18,7 +18,7 @@ class Target:
     ``vector_bytes`` is the width of a vector register; ``rows`` x ``vectors`` the register tile of a contraction
     (accumulators), chosen so that accumulators, the vectors of B and a broadcast fit the register file.
     Cache sizes are bytes per core. ``compress``: there is an instruction that moves the chosen lanes of a register together.
-    ``permute``: one that picks, for each of 16 lanes of 32 bits, any lane of two registers.
+    ``halves``: instructions convert f16. ``permute``: one that picks, for each of 16 lanes of 32 bits, any lane of two registers.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Target:
     l1_bytes: int = 32 * 1024
     l2_bytes: int = 512 * 1024
     fma: bool = True
+    halves: bool = True
     compress: bool = False
     permute: bool = False
     registers: int = 16
@@ -42,7 +43,7 @@ class Target:
 
 _ELF_X86 = "x86_64-unknown-linux-gnu"
 
-SSE = Target("sse", "x86-64", "+sse4.2", _ELF_X86, 16, 4, 2, fma=False)
+SSE = Target("sse", "x86-64", "+sse4.2", _ELF_X86, 16, 4, 2, fma=False, halves=False)
 AVX2 = Target("avx2", "haswell", "+avx2,+fma", _ELF_X86, 32, 6, 2)
 AVX512 = Target("avx512", "skylake-avx512", "+avx512f,+avx512bw,+avx512dq,+avx512vl,+fma,-prefer-256-bit", _ELF_X86,
                 64, 14, 2, l2_bytes=1024 * 1024, compress=True, permute=True, registers=32)

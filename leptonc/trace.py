@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from leptonc import tree
+from leptonc.bfloat16 import kind_of
 from leptonc.eager import as_eager, is_given, jit_disabled
 from leptonc.errors import DtypeError, TracerError, describe, op_error
 from leptonc.frames import Loc, is_own_code, users_line
@@ -141,7 +142,7 @@ def bind(op_name: str, *args: Any, regions: tuple[Graph, ...] = (), **attrs: Any
         attrs["regions"] = regions
     op, arrays = get_op(op_name), [asarray(x, "operand") for x in args]
     op.infer(*map(type_of_array, arrays), **attrs)  # eager mode gives the errors that tracing gives
-    out = op.eager(*arrays, **attrs)
+    out = op.run(*arrays, **attrs)
     return tuple(known(np.asarray(x), args) for x in out) if isinstance(out, tuple) else known(np.asarray(out), args)
 
 
@@ -168,7 +169,7 @@ def cast(x: Any, dtype: Any) -> Any:
     Python int out of ``dtype``'s range."""
     target = dtype_of(numpy_dtype(dtype))
     if not isinstance(x, Tracer):
-        rounds = target.is_int and getattr(x, "dtype", np.dtype(type(x) if is_weak(x) else int)).kind == "f"
+        rounds = target.is_int and kind_of(getattr(x, "dtype", np.dtype(type(x) if is_weak(x) else int))) == "f"
         return known(get_op("cast").eager(asarray(x, "operand"), dtype=target) if rounds else asarray(x, "operand", dtype), (x,))
     if x.type.dtype == target:
         return Tracer(x.trace, x.value, x.loc, False, x.label) if x.weak else x

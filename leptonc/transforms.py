@@ -18,6 +18,7 @@ import numpy as np
 from leptonc import tree
 from leptonc.arguments import flag, function, integers, is_one
 from leptonc.arguments import shape as shape_of
+from leptonc.bfloat16 import kind_of
 from leptonc.driver import differentiate
 from leptonc.eager import jit_disabled, set_jit_disabled
 from leptonc.errors import ArgumentError, DtypeError, ShapeError, TreeError, describe, op_error
@@ -263,7 +264,7 @@ def _check_value(name: str, has_aux: bool, out: Any) -> Any:
 
 
 def _stopped(leaf: Any) -> Any:
-    return bind("stop_gradient", leaf) if isinstance(leaf, Tracer) and leaf.dtype.kind == "f" else leaf
+    return bind("stop_gradient", leaf) if isinstance(leaf, Tracer) and kind_of(leaf.dtype) == "f" else leaf
 
 
 def _scalar(name: str, value: Any) -> Any:

@@ -34,7 +34,8 @@ TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[A-Za-z_][A-Za-z0-9_.]*|%?\d+(?:\.\d+)?
 NUMBERS = ("0", "1", "-1", "2", "3", "7", "64", "255", "256", "2147483648", "4611686018427387904", "9223372036854775807",
            "9999999999999999999", "99999999999999999999", "-9223372036854775808", "inf", "-inf", "nan", "1.5", "-0.0",
            "1e999", "1e-400", "true", "false", "\u0663", "0x10")
-WORDS = ("f32", "f64", "i32", "i64", "u8", "u32", "bool", "pad", "masked", "reduce", "init", "in", "out", "inout", "local",
+WORDS = ("f32", "f64", "i32", "i64", "u8", "u32", "bool", "i8", "u16", "u64",
+         "pad", "masked", "reduce", "init", "in", "out", "inout", "local",
          "frozen", "donated", "at", "outer", "locals", "sum", "argmax", "add", "mul", "select", "cast", "exp", "and", "load",
          "const", "index", "store", "stage", "regions", "none", "temp", "input", "output", "constant")
 CHARACTERS = "%@\"()[]{}<>,:=+-*/0123456789 \n\\\x00\t\u00b2\ud800é"

@@ -65,8 +65,8 @@ PASSES = (
           "route-gradients", "routed", "the padding not cut off at the low end"),
     Plant("route-pool-padding", ROUTE, "all(pair == (0, 0) for pair in attrs[\"padding\"]) and ", "", "route-gradients", "routed_padded",
           "windows that begin outside of the image"),
-    Plant("fold-broadcast", "passes/graph/fold.py", "get_op(node.op).eager(*known, **node.attributes)",
-          "get_op(node.op).eager(*known[::-1], **node.attributes)", "fold", "mlp", "operands reversed"),
+    Plant("fold-broadcast", "passes/graph/fold.py", "get_op(node.op).run(*known, **node.attributes)",
+          "get_op(node.op).run(*known[::-1], **node.attributes)", "fold", "mlp", "operands reversed"),
     Plant("cumsum-shift", REDUCE, "shift *= 2", "shift += 2", "expand", "scans", "strides of a scan that add instead of double"),
     # lowering
     Plant("conv-low", CONV, "* dilation - low for d, stride", "* dilation + low for d, stride", LOWER, "halo", "the sign of the padding"),

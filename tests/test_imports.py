@@ -33,7 +33,7 @@ ALLOWED = {
     "plot": {"leaf", "tree", "api", "front", "top"},  # knows models by what they can do, and imports no Keras
     "registration": set(),  # keras_leptonc, which must cost nothing before Keras is imported
 }
-LEAVES = {"errors", "frames", "public", "substitutes", "config", "cpus", "target", "abi", "cache", "memory",
+LEAVES = {"bfloat16", "errors", "frames", "public", "substitutes", "config", "cpus", "target", "abi", "cache", "memory",
           "lazy", "exclusive", "programs"}
 PARTS = {"ir", "validation", "ops", "passes", "codegen", "runtime", "driver", "tree", "cli", "profile", "bench", "keras", "plot"}
 PEERS = {"torch", "onnx", "onnxruntime", "jax", "tensorflow", "matplotlib"}
@@ -148,7 +148,8 @@ SELDOM = ("leptonc.codegen.", "leptonc.passes.graph.network.", "leptonc.validati
 
 def test_function_level_imports_are_the_ones_allowed():
     """By the driver: codegen (a cached program starts without LLVM) and networkx, which both take long to import. And
-    benchmarks and profiles, which have code of their own compiled, by the command line, peers by the benchmarks."""
+    benchmarks and profiles, which have code of their own compiled, by the command line, peers by the benchmarks, ml_dtypes where
+    bfloat16 is used."""
     found = set()
     for module, tree in modules():
         for function in ast.walk(tree):
@@ -160,6 +161,7 @@ def test_function_level_imports_are_the_ones_allowed():
             (module == "leptonc.driver" and name.startswith(SELDOM))
             or (module == "leptonc.cli" and name.startswith(("leptonc.bench.", "leptonc.profile.")))
             or (part_of(module) == "bench" and name.split(".")[0] in PEERS)
+            or (module, name) == ("leptonc.bfloat16", "ml_dtypes.bfloat16")
         )
         assert allowed, f"{module} imports {name} in a function"
 

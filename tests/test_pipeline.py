@@ -144,9 +144,15 @@ def test_a_donation_that_is_not_safe_is_copied():
     assert "donate" in {n for n, change in _every_pass(leptonc.make_graph(_swapped)(x, y), [x, y], {0: 0, 1: 1}) if change}
 
 
+def test_floats_of_16_bits_keep_their_meaning():
+    x, y = (a.astype(np.float16) for a in _normal((6, 8), (8, 5)))
+    graph = leptonc.make_graph(lambda x, y: nn.softmax(x @ y) + 1)(x, y)
+    assert "widen" in {n for n, change in _every_pass(graph, [x, y], {}) if change}
+
+
 def test_every_pass_is_reached():
     """No pass is left out above."""
-    reached = set[str]().union(*(names for *_, names in PROGRAMS.values())) | {"unpool-in-tiles", "donate"}
+    reached = set[str]().union(*(names for *_, names in PROGRAMS.values())) | {"unpool-in-tiles", "donate", "widen"}
     assert reached == set(driver.pipeline_names())
 
 

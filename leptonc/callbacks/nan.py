@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from keras.src.utils import io_utils
 
 import leptonc
 from leptonc import numpy as lnp
@@ -64,7 +65,7 @@ class NamedNaN(callbacks.TerminateOnNaN):
         if self.raise_error:
             self.model.train_function = self._before
             raise RuntimeError(self.report)
-        print(f"\n{self.report}")
+        io_utils.print_msg(f"\n{self.report}")
         self.model.stop_training = True
 
 
@@ -96,7 +97,7 @@ class GuardedStep(Step):
         logs, finite = super().__call__(data)
         self.batch += 1
         if not bool(np.asarray(finite)) and not self.report:
-            print(f"\nbatch {self.batch}: not finite; looking for where it came up, op by op ...", flush=True)
+            io_utils.print_msg(f"\nbatch {self.batch}: not finite; looking for where it came up, op by op ...")
             self.report = self._named(data, all(np.isfinite(np.asarray(x)).all() for x in _losses(logs)))
         return logs
 

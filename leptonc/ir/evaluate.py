@@ -18,7 +18,7 @@ def evaluate(graph: Graph, arrays: Sequence[np.ndarray], perturb: Callable[[np.n
     left = dict(graph.use_counts)
     for node in graph.nodes:
         extra = {"regions": node.regions} if node.regions else {}
-        out = get_op(node.op).eager(*(env[i] for i in node.operands), **node.attributes, **extra)
+        out = get_op(node.op).run(*(env[i] for i in node.operands), **node.attributes, **extra)
         for value, array in zip(node.results, out if isinstance(out, tuple) else (out,), strict=True):
             env[value] = perturb(np.asarray(array))
         for value in node.operands:

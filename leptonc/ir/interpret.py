@@ -172,10 +172,10 @@ class _Stage:
                 return (self._number(inst.index) // inst.index.div).astype(inst.dtype.numpy)
             case Load():
                 return self._load(inst)
-            case Apply() if inst.op == "cast":
-                return NUMPY.cast(self.values[inst.args[0]], inst.dtype)
             case Apply():
-                value = np.asarray(getattr(NUMPY, inst.op)(*(self.values[n] for n in inst.args)))
+                operands = [self.values[n] for n in inst.args]
+                value = (NUMPY.cast(operands[0], inst.dtype) if inst.op == "cast"
+                         else np.asarray(getattr(NUMPY, inst.op)(*operands)))
                 return value if self.perturb is None or not inst.dtype.is_float else self.perturb(inst, value, None)
             case Reduce():
                 return self._reduce(inst)

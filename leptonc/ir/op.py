@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from leptonc.bfloat16 import is_narrow
 from leptonc.errors import IRError
 from leptonc.ir.kernel import Kernel
-from leptonc.ir.types import TensorType
+from leptonc.ir.types import TensorType, type_of_array
 from leptonc.ir.value import Value
 
 
@@ -33,6 +34,7 @@ class Op:
 
     name: str = ""
     results: int = 1
+    stores: bool = False  # it makes, moves or converts elements: floats of 16 bits are as good as any
     operand_names: tuple[str, ...] = ("x", "y", "z")
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType | tuple[TensorType, ...]:
@@ -42,6 +44,18 @@ class Op:
     def eager(self, *arrays: np.ndarray, **attrs: Any) -> Any:
         """The meaning of the op, in NumPy: an ndarray, or a tuple of them for several results."""
         raise IRError(f"op {self.name} has no eager rule")
+
+    def run(self, *arrays: Any, **attrs: Any) -> Any:
+        """``eager`` on arrays of any dtype: an op on floats of 16 bits is that on f32, its results rounded."""
+        if self.stores or not any(is_narrow(np.asarray(a).dtype) for a in arrays):
+            return self.eager(*arrays, **attrs)
+        given = [np.asarray(a) for a in arrays]
+        inferred = self.infer(*map(type_of_array, given), **attrs)
+        out = self.eager(*(a.astype(np.float32) if is_narrow(a.dtype) else a for a in given), **attrs)
+        with np.errstate(over="ignore"):
+            if not isinstance(inferred, tuple):
+                return np.asarray(out).astype(inferred.dtype.numpy)
+            return tuple(np.asarray(a).astype(t.dtype.numpy) for a, t in zip(out, inferred, strict=True))
 
     def vjp(self, g: Any, y: Any, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
         """Cotangents of the operands from that of the result. ``g`` and ``y`` are tuples for several results
@@ -76,7 +90,7 @@ class Op:
         """Emit a node when any operand is a graph Value (arrays beside it become constants), else run eagerly."""
         builder = next((b for b in (getattr(x, "builder", None) for x in operands) if b is not None), None)
         if builder is None:
-            return self.eager(*operands, **attrs)
+            return self.run(*operands, **attrs)
         return builder.emit(self, operands, attrs)
 
 

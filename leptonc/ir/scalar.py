@@ -29,14 +29,17 @@ class ScalarOp:
 def _saturating_cast(x: np.ndarray, dtype: DType) -> np.ndarray:
     """Float to integer saturates and takes NaN to 0, as llvm.fptosi.sat; every other cast is NumPy's."""
     x = np.asarray(x)
+    if dtype_of(x.dtype).is_narrow and not dtype.is_narrow:
+        x = x.astype(np.float32)  # exact
     if not (x.dtype.kind == "f" and dtype.is_int):
         return x.astype(dtype.numpy)
     info = np.iinfo(dtype.numpy)
     wide = np.trunc(np.nan_to_num(x, nan=0.0, posinf=np.inf, neginf=-np.inf))
     inside = (wide > float(info.min)) & (wide < float(info.max))
     out = np.where(inside, wide, 0).astype(dtype.numpy)
-    beyond = np.where(wide >= float(info.max), info.max, np.where(wide <= float(info.min), info.min, 0))
-    return np.where(inside, out, beyond).astype(dtype.numpy)
+    low, zero, high = np.array([info.min, 0, info.max], dtype.numpy)
+    beyond = np.where(wide >= float(info.max), high, np.where(wide <= float(info.min), low, zero))
+    return np.where(inside, out, beyond)
 
 
 def _erf(x: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from leptonc.bfloat16 import is_bfloat16
 from leptonc.errors import IRError
 from leptonc.ir.graph import Graph, Literal, Loc, Node
 from leptonc.ir.kernel import (
@@ -90,6 +91,8 @@ def _listed(literal: Literal) -> str | None:
 
 
 def _element_text(x: Any) -> str:
+    if is_bfloat16(x.dtype):
+        x = np.float32(x)
     if x.dtype.kind == "f":
         return str(float(x)) if not math.isfinite(x) else np.format_float_scientific(x, unique=True, trim="0", exp_digits=1) \
             if x and not 1e-4 <= abs(x) < 1e7 else np.format_float_positional(x, unique=True, trim="0")

@@ -8,6 +8,7 @@ from math import isfinite, prod
 
 import numpy as np
 
+from leptonc.bfloat16 import GREATEST, bfloat16, is_bfloat16
 from leptonc.errors import IRError, LeptonError
 from leptonc.lazy import cached_property
 
@@ -23,6 +24,8 @@ class DType:
     @cached_property
     def numpy(self) -> np.dtype:
         """The NumPy dtype of the same values; a bool is one byte."""
+        if self.name == "bf16":
+            return bfloat16()
         return np.dtype("bool" if self.kind == "b" else f"{self.kind}{self.bits // 8}")
 
     @property
@@ -33,6 +36,16 @@ class DType:
     @property
     def is_float(self) -> bool:
         return self.kind == "f"
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether it is a float of 16 bits: one that is stored, and computed with as f32."""
+        return self.kind == "f" and self.bits == 16
+
+    @property
+    def greatest(self) -> float:
+        """The greatest finite number of a float type."""
+        return GREATEST if self.name == "bf16" else float(np.finfo(self.numpy).max)
 
     @property
     def is_int(self) -> bool:
@@ -50,31 +63,37 @@ class DType:
 
 bool_ = DType("bool", "b", 8)
 u8 = DType("u8", "u", 8)
+u16 = DType("u16", "u", 16)
 u32 = DType("u32", "u", 32)
+u64 = DType("u64", "u", 64)
+i8 = DType("i8", "i", 8)
+i16 = DType("i16", "i", 16)
 i32 = DType("i32", "i", 32)
 i64 = DType("i64", "i", 64)
+f16 = DType("f16", "f", 16)
+bf16 = DType("bf16", "f", 16)
 f32 = DType("f32", "f", 32)
 f64 = DType("f64", "f", 64)
 
-DTYPES = {t.name: t for t in (bool_, u8, u32, i32, i64, f32, f64)}
-FLOATS = (f32, f64)
-INTS = (u8, u32, i32, i64)
-NUMBERS = INTS + FLOATS
-_BY_NUMPY = {t.numpy: t for t in DTYPES.values()}
+DTYPES = {t.name: t for t in (bool_, u8, u16, u32, u64, i8, i16, i32, i64, f16, bf16, f32, f64)}
+_BY_NUMPY = {t.numpy: t for t in DTYPES.values() if t != bf16}
 
 
 def dtype_of(dtype: object) -> DType:
     """The DType for a DType, its name, or anything ``np.dtype`` takes.
 
-    Raises LeptonError for a dtype that leptonc has no code for (complex, object, f16 ...).
+    Raises LeptonError for a dtype that leptonc has no code for (complex, object ...).
     """
     if isinstance(dtype, DType):
         return dtype
     if isinstance(dtype, str) and dtype in DTYPES:
         return DTYPES[dtype]
-    found = _BY_NUMPY.get(np.dtype(dtype).newbyteorder("="))  # type: ignore[call-overload]
+    if isinstance(dtype, str) and dtype == "bfloat16":
+        return bf16
+    given: np.dtype = np.dtype(dtype)  # type: ignore[call-overload]
+    found = bf16 if is_bfloat16(given) else _BY_NUMPY.get(given.newbyteorder("="))
     if found is None:
-        raise LeptonError(f"dtype {np.dtype(dtype)} is not supported; use one of {', '.join(DTYPES)}")  # type: ignore[call-overload]
+        raise LeptonError(f"dtype {given} is not supported; use one of {', '.join(DTYPES)}")
     return found
 
 
@@ -130,7 +149,7 @@ def is_element(number: object, dtype: DType) -> bool:
         return isinstance(number, int) and int(info.min) <= number <= int(info.max)
     if not isinstance(number, int | float):
         return False
-    return not isfinite(number) or abs(number) <= float(np.finfo(dtype.numpy).max)
+    return not isfinite(number) or abs(number) <= dtype.greatest
 
 
 _TYPE_TEXT = re.compile(r"([a-z0-9]+)\[((?:[0-9]{1,18}(?:, *[0-9]{1,18})*)?)\]\Z")

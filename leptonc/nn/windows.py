@@ -9,6 +9,7 @@ import numpy as np
 
 from leptonc.arguments import array, flag, integer, integers, items
 from leptonc.arithmetic import divide
+from leptonc.bfloat16 import kind_of
 from leptonc.errors import DtypeError, op_error
 from leptonc.numpy.creation import ones
 from leptonc.trace import bind, promote
@@ -53,7 +54,7 @@ def conv(x: Any, w: Any, *, stride: int | Sequence[int] = 1, padding: Padding = 
     rank = len(a.shape) - 2
     if rank < 1 or len(b.shape) != len(a.shape):
         raise op_error("conv", "x must be [n, spatial..., c] and w [window..., c / groups, o]", {"x": a, "w": b})
-    if a.dtype.kind != "f":
+    if kind_of(a.dtype) != "f":
         raise op_error("conv", "takes floats", {"x": a, "w": b}, kind=DtypeError)
     strides, dilations = _per_axis("conv", "stride", stride, rank, a), _per_axis("conv", "dilation", dilation, rank, a)
     pads = pads_of("conv", padding, a.shape[1:-1], b.shape[:-2], strides, dilations, a)
@@ -83,7 +84,7 @@ def avg_pool(x: Any, window: int | Sequence[int], *, stride: int | Sequence[int]
     """The mean of each window of x [n, spatial..., c]; padding counts only with ``count_include_pad``."""
     operand = array("avg_pool", "x", x)
     flag("avg_pool", "count_include_pad", count_include_pad)
-    if operand.dtype.kind != "f":
+    if kind_of(operand.dtype) != "f":
         raise op_error("avg_pool", "takes floats", {"x": operand}, kind=DtypeError)
     attrs = _pool_attrs("avg_pool", operand, window, stride, padding)
     total = bind("window_sum", operand, **attrs)

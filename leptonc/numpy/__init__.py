@@ -33,6 +33,7 @@ from leptonc.arithmetic import (
     right_shift,
     subtract,
 )
+from leptonc.bfloat16 import bfloat16 as _bfloat16
 from leptonc.numpy.creation import (
     arange,
     array,
@@ -122,8 +123,10 @@ bitwise_not = invert
 bitwise_invert = invert
 newaxis = None
 ndarray = _np.ndarray
-bool_, uint8, uint32 = _np.bool_, _np.uint8, _np.uint32
-int32, int64, float32, float64 = _np.int32, _np.int64, _np.float32, _np.float64
+bool_ = _np.bool_
+uint8, uint16, uint32, uint64 = _np.uint8, _np.uint16, _np.uint32, _np.uint64
+int8, int16, int32, int64 = _np.int8, _np.int16, _np.int32, _np.int64
+float16, float32, float64 = _np.float16, _np.float32, _np.float64
 
 __all__ = [
     "asarray", "array", "astype", "arange", "empty", "eye", "full", "full_like", "linspace", "ones", "ones_like", "stack",
@@ -139,10 +142,11 @@ __all__ = [
     "moveaxis", "pad", "permute_dims", "ravel", "repeat", "reshape", "split", "squeeze", "swapaxes", "take", "tile",
     "transpose", "vstack",
     "dot", "einsum", "matmul", "outer", "tensordot", "vdot",
-    "e", "inf", "nan", "newaxis", "pi", "ndarray", "bool_", "uint8", "uint32", "int32", "int64", "float32", "float64",
+    "e", "inf", "nan", "newaxis", "pi", "ndarray", "bool_", "uint8", "uint16", "uint32", "uint64",
+    "int8", "int16", "int32", "int64", "float16", "float32", "float64",
 ]
 
-_publish(globals(), __all__)
+_publish(globals(), __all__, later={"bfloat16": lambda: _bfloat16().type})
 _install({
     "matmul": matmul, "matrix_transpose": matrix_transpose, "transpose": transpose, "reshape": reshape,
     "sum": sum, "prod": prod, "mean": mean, "var": var, "std": std, "max": max, "min": min,

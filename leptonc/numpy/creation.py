@@ -13,6 +13,7 @@ from leptonc.arguments import shape as shape_of
 from leptonc.errors import ArgumentError, op_error
 from leptonc.ir.types import dtype_of
 from leptonc.memory import copied
+from leptonc.memory import zeros as all_zero
 from leptonc.promotion import PYTHON_SCALARS, numpy_dtype
 from leptonc.promotion import asarray as _concrete
 from leptonc.trace import Tracer, bind, broadcast, cast, current_trace, known, promote
@@ -75,7 +76,8 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
         stretched = np.broadcast_to(value, extents)
     except ValueError:
         raise op_error("full", f"fill_value does not stretch to {extents}", {"fill_value": value}) from None
-    return known(copied(stretched))
+    empty_bits = value.shape == () and not any(value.tobytes())  # -0.0 has one
+    return known(all_zero(extents, value.dtype) if empty_bits else copied(stretched))
 
 
 def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Any:

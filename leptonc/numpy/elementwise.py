@@ -21,7 +21,9 @@ from leptonc.arithmetic import (
     named_operands,
     not_equal,
 )
+from leptonc.bfloat16 import kind_of
 from leptonc.errors import DtypeError, op_error
+from leptonc.ir.types import dtype_of
 from leptonc.trace import (
     Tracer,
     align,
@@ -39,7 +41,7 @@ from leptonc.trace import result_dtype as _result_dtype
 def as_float(x: Any) -> Any:
     """x as a float array: ints and bools become f64, as in NumPy."""
     (operand,) = promote(x)
-    return operand if operand.dtype.kind == "f" else cast(operand, np.float64)
+    return operand if kind_of(operand.dtype) == "f" else cast(operand, np.float64)
 
 
 def _float_function(name: str, op: str, doc: str) -> Callable[[Any], Any]:
@@ -96,7 +98,7 @@ def sign(x: Any) -> Any:
 def _rounding(name: str, op: str, doc: str) -> Callable[[Any], Any]:
     def function(x: Any) -> Any:
         (operand,) = promote(x)
-        return bind(op, operand) if operand.dtype.kind == "f" else operand
+        return bind(op, operand) if kind_of(operand.dtype) == "f" else operand
 
     function.__name__ = name
     function.__doc__ = doc
@@ -158,7 +160,7 @@ def where(condition: Any, x: Any, y: Any) -> Any:
 def isnan(x: Any) -> Any:
     """Whether each element is NaN."""
     (operand,) = promote(x)
-    return bind("isnan", operand) if operand.dtype.kind == "f" else not_equal(operand, operand)
+    return bind("isnan", operand) if kind_of(operand.dtype) == "f" else not_equal(operand, operand)
 
 
 @named_operands
@@ -207,8 +209,8 @@ def nan_to_num(x: Any, nan: float = 0.0) -> Any:
     """NaN replaced; infinities become the dtype's greatest and lowest numbers."""
     operand = as_float(x)
     number("nan_to_num", "nan", nan, {"x": x})
-    info = np.finfo(operand.dtype)
-    bounded = clip(operand, float(info.min), float(info.max))
+    greatest = dtype_of(operand.dtype).greatest
+    bounded = clip(operand, -greatest, greatest)
     return where(isnan(operand), nan, bounded)
 
 

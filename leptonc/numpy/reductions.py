@@ -11,6 +11,7 @@ from leptonc.arguments import array, flag, number
 from leptonc.arguments import axes as axes_of
 from leptonc.arguments import axis as axis_of
 from leptonc.arithmetic import divide, multiply, subtract
+from leptonc.bfloat16 import is_narrow
 from leptonc.numpy.elementwise import as_bool, as_float, sqrt
 from leptonc.trace import bind, cast, promote
 
@@ -34,21 +35,21 @@ def _reduce(name: str, op: str, x: Any, axis: Any, keepdims: bool) -> Any:
 
 
 def _summed_dtype(name: str, x: Any, dtype: Any) -> Any:
-    """NumPy adds up bools and small ints in i64."""
+    """NumPy adds up bools and ints in i64, unsigned ones in u64."""
     (operand,) = promote(array(name, "x", x))
     if dtype is not None:
         return cast(operand, dtype)
-    small = operand.dtype.kind in "bi" or (operand.dtype.kind == "u" and operand.dtype.itemsize < 8)
-    return cast(operand, np.int64) if small and operand.dtype != np.int64 else operand
+    wide = {"b": np.int64, "i": np.int64, "u": np.uint64}.get(operand.dtype.kind)
+    return operand if wide is None or operand.dtype == wide else cast(operand, wide)
 
 
 def sum(x: Any, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Any:
-    """The sum over ``axis`` (all of them for None); bools and ints add up in i64."""
+    """The sum over ``axis`` (all of them for None); bools and ints add up in i64, unsigned ints in u64."""
     return _reduce("sum", "sum", _summed_dtype("sum", x, dtype), axis, keepdims)
 
 
 def prod(x: Any, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Any:
-    """The product over ``axis``; bools and ints multiply in i64."""
+    """The product over ``axis``; bools and ints multiply in i64, unsigned ints in u64."""
     return _reduce("prod", "prod", _summed_dtype("prod", x, dtype), axis, keepdims)
 
 
@@ -84,8 +85,10 @@ def _count(x: Any, axes: tuple[int, ...]) -> int:
 
 
 def mean(x: Any, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Any:
-    """The mean over ``axis``; ints and bools as f64. NaN for no elements."""
+    """The mean over ``axis``; ints and bools as f64, floats of 16 bits by way of f32. NaN for no elements."""
     operand = as_float(array("mean", "x", x)) if dtype is None else cast(array("mean", "x", x), dtype)
+    if is_narrow(operand.dtype):
+        return cast(mean(operand, axis, dtype=np.float32, keepdims=keepdims), operand.dtype)
     axes = sorted_axes("mean", operand, axis)
     return divide(sum(operand, axes, keepdims=keepdims), float(_count(operand, axes)))
 
@@ -93,6 +96,8 @@ def mean(x: Any, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False
 def var(x: Any, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
     """The variance over ``axis``, in two passes; ``ddof`` is taken off the count."""
     operand = as_float(array("var", "x", x))
+    if is_narrow(operand.dtype):
+        return cast(var(cast(operand, np.float32), axis, ddof=ddof, keepdims=keepdims), operand.dtype)
     axes = sorted_axes("var", operand, axis)
     number("var", "ddof", ddof)
     off = subtract(operand, mean(operand, axes, keepdims=True))
@@ -124,7 +129,7 @@ argmin = _position("argmin", "Position (i64) of the first least element along ``
 
 
 def cumsum(x: Any, axis: int | None = None, *, dtype: Any = None) -> Any:
-    """Sums of all elements up to each; bools and ints add up in i64."""
+    """Sums of all elements up to each; bools and ints add up in i64, unsigned ints in u64."""
     operand = _summed_dtype("cumsum", x, dtype)
     if axis is None:
         operand = bind("reshape", operand, shape=(int(np.prod(operand.shape, dtype=np.int64)),))

@@ -11,7 +11,7 @@ from leptonc.errors import DtypeError, op_error
 from leptonc.ir.op import Op, Sample, get_op, register, register_op
 from leptonc.ir.types import TensorType
 from leptonc.ir.value import Value
-from leptonc.ops.elementwise import BITS, FLOATS, NUMBERS, Elementwise, compare, numeric_samples, select, zeros
+from leptonc.ops.elementwise import BITS, FLOATS, INT_NAMES, NUMBERS, Elementwise, compare, numeric_samples, select, zeros
 
 
 class Binary(Elementwise):
@@ -189,13 +189,13 @@ class Shift(Binary):
     def samples(self) -> Sequence[Sample]:
         def ints(rng: np.random.Generator, dtype: str) -> list[np.ndarray]:
             info = np.iinfo(dtype)
-            numbers = np.concatenate([rng.integers(0, 100, 60), [info.min, info.max] * 35]).astype(dtype)
+            numbers = np.concatenate([rng.integers(0, 100, 60).astype(dtype), np.array([info.min, info.max] * 35, dtype)])
             return [numbers, np.concatenate([rng.integers(0, 70, 60), np.repeat(np.arange(35) * 2, 2)]).astype(dtype)]
 
         def make(dtype: str) -> Sample:
             return Sample(lambda rng: ints(rng, dtype), differentiable=False, name=dtype)
 
-        return [make(d) for d in ("int32", "int64", "uint8", "uint32")]
+        return [make(d) for d in INT_NAMES]
 
 
 class Comparison(Binary):
@@ -222,6 +222,7 @@ class select_(Elementwise):
     """``a`` where the condition (bool, same shape) holds, else ``b``."""
 
     name, operand_names = "select", ("condition", "a", "b")
+    stores = True
 
     def body(self, s: Any, condition: Any, a: Any, b: Any) -> Any:
         return s.select(condition, a, b)

@@ -15,7 +15,7 @@ from leptonc.ir.kernel import Kernel
 from leptonc.ir.kernelbuilder import KernelBuilder
 from leptonc.ir.op import Op, Sample, get_op, register, register_op
 from leptonc.ir.scalar import NUMPY
-from leptonc.ir.types import DType, TensorType, bool_, dtype_of
+from leptonc.ir.types import DTYPES, DType, TensorType, bool_, dtype_of
 from leptonc.ir.value import Value
 
 FLOATS, NUMBERS, BITS, ANY = "f", "uif", "bui", "buif"
@@ -80,6 +80,7 @@ def _kind_names(kinds: str) -> str:
     return ", ".join(names[k] for k in kinds)
 
 
+INT_NAMES = tuple(str(t.numpy) for t in DTYPES.values() if t.is_int)
 SHAPES = ((), (3,), (67,), (2, 1, 5), (0, 4))
 SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 0.5, -2.5, 3.5, 1e30, -1e-30])
 
@@ -105,7 +106,7 @@ def numeric_samples(arity: int, kinds: str, domain: Callable[[np.ndarray], np.nd
         out += [Sample(floats(shape), name=f"shape{shape}") for shape in SHAPES]
         out.append(Sample(specials, differentiable=False, name="special"))
     if "i" in kinds:
-        out += [Sample(ints(d), differentiable=False, name=d) for d in ("int32", "int64", "uint8", "uint32")]
+        out += [Sample(ints(d), differentiable=False, name=d) for d in INT_NAMES]
     if "b" in kinds:
         out.append(Sample(bools, differentiable=False, name="bool"))
     return out
@@ -391,7 +392,7 @@ class isnan(Elementwise):
 class cast(Elementwise):
     """Another element type. Floats out of an integer type's range saturate, NaN becomes 0."""
 
-    name = "cast"
+    name, stores = "cast", True
 
     def body(self, s: Any, x: Any, dtype: DType) -> Any:
         return s.cast(x, dtype)
@@ -411,10 +412,9 @@ class cast(Elementwise):
         def ints(rng: np.random.Generator) -> list[np.ndarray]:
             return [rng.integers(-300, 300, (4, 9))]
 
-        names = ("bool", "u8", "u32", "i32", "i64", "f32", "f64")
-        out = [Sample(numbers, {"dtype": dtype_of(n)}, False, f"float to {n}") for n in names]
-        out += [Sample(ints, {"dtype": dtype_of(n)}, False, f"i64 to {n}") for n in names]
-        out += [Sample(lambda rng: [rng.random(9) < 0.5], {"dtype": dtype_of(n)}, False, f"bool to {n}") for n in names]
+        out = [Sample(numbers, {"dtype": t}, False, f"float to {t}") for t in DTYPES.values()]
+        out += [Sample(ints, {"dtype": t}, False, f"i64 to {t}") for t in DTYPES.values()]
+        out += [Sample(lambda rng: [rng.random(9) < 0.5], {"dtype": t}, False, f"bool to {t}") for t in DTYPES.values()]
         smooth = Sample(lambda rng: [rng.standard_normal((2, 3))], {"dtype": dtype_of("f64")}, True, "to f64")
         return [*out, smooth]
 
@@ -423,7 +423,7 @@ class cast(Elementwise):
 class stop_gradient(Elementwise):
     """The identity, with no gradient."""
 
-    name = "stop_gradient"
+    name, stores = "stop_gradient", True
 
     def body(self, s: Any, x: Any) -> Any:
         return x

@@ -40,6 +40,7 @@ class dynamic_slice(Op):
     """A window of fixed ``size`` at run-time ``starts``, which are clamped so that it lies inside (as lax)."""
 
     name, operand_names = "dynamic_slice", ("x", "start", "start1", "start2", "start3")
+    stores = True
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         x, size = types[0], attrs["size"]
@@ -81,6 +82,7 @@ class dynamic_update_slice(Op):
     """x with a window replaced by ``update``; starts are clamped so that it lies inside (as lax)."""
 
     name, operand_names = "dynamic_update_slice", ("x", "update", "start", "start1", "start2", "start3")
+    stores = True
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         x, update = types[:2]
@@ -138,6 +140,7 @@ class take(Op):
     """
 
     name, operand_names = "take", ("x", "indices")
+    stores = True
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         x, indices, axis = types[0], types[1], attrs["axis"]

@@ -37,6 +37,7 @@ def copying_kernel(name: str, source: TensorType, result: TensorType, place: Any
 @register
 class constant(Op):
     name, operand_names = "constant", ()
+    stores = True
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         literal: Literal = attrs["value"]
@@ -69,6 +70,7 @@ class iota(Op):
     """0, 1, 2 ... along one axis."""
 
     name, operand_names = "iota", ()
+    stores = True
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         shape, axis, dtype = attrs["shape"], attrs["axis"], attrs["dtype"]
@@ -106,6 +108,7 @@ class broadcast(Op):
     """``dims[i]`` is the result dimension of x's dimension i; x's extent there is the result's, or 1."""
 
     name = "broadcast"
+    stores = True
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         x, shape, dims = types[0], attrs["shape"], attrs["dims"]
@@ -145,6 +148,7 @@ class reshape(Op):
     """The same elements in row-major order under another shape."""
 
     name = "reshape"
+    stores = True
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         x, shape = types[0], attrs["shape"]
@@ -172,6 +176,7 @@ class transpose(Op):
     """``result.shape[i] == x.shape[perm[i]]``."""
 
     name = "transpose"
+    stores = True
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         x, perm = types[0], attrs["perm"]
@@ -198,6 +203,7 @@ class transpose(Op):
 @register
 class concatenate(Op):
     name, operand_names = "concatenate", tuple(f"x{n}" for n in range(64))
+    stores = True
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         axis = attrs["axis"]
@@ -248,6 +254,7 @@ class slice_(Op):
     """``result[i] = x[start + i * step]`` in every dimension; steps may be negative, indices must be in range."""
 
     name = "slice"
+    stores = True
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         x, start, size, step = types[0], attrs["start"], attrs["size"], attrs["step"]
@@ -297,6 +304,7 @@ class pad(Op):
     """lax.pad: ``interior`` gaps between elements, then ``low``/``high`` added (negative: cropped) at the edges."""
 
     name = "pad"
+    stores = True
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         x, low, high, interior = types[0], attrs["low"], attrs["high"], attrs["interior"]

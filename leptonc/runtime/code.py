@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from leptonc.bfloat16 import bfloat16, is_bfloat16
 from leptonc.lazy import cached_property
 
 DIGEST_BYTES = 32
 MAX_BYTES = 1 << 47  # of an address space
-DTYPES = frozenset(np.dtype(name).str for name in (
-    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"))
+BFLOAT16 = "bfloat16"
+DTYPES = frozenset((BFLOAT16, *(np.dtype(name).str for name in (
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"))))
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def to_bytes(code: Code) -> bytes:
         "entry": code.entry,
         "inputs": [_slot(s) for s in code.inputs],
         "outputs": [_slot(s) for s in code.outputs],
-        "constants": [{"shape": c.shape, "dtype": c.dtype.str} for c in code.constants],
+        "constants": [{"shape": c.shape, "dtype": _dtype_text(c.dtype)} for c in code.constants],
         "object": len(code.data),
         **{key: getattr(code, key) for key in ("arena_bytes", "local_bytes", "parallel")},
     }
@@ -68,7 +70,11 @@ def to_bytes(code: Code) -> bytes:
 
 
 def _slot(slot: Slot) -> dict[str, Any]:
-    return {**asdict(slot), "dtype": slot.dtype.str}
+    return {**asdict(slot), "dtype": _dtype_text(slot.dtype)}
+
+
+def _dtype_text(dtype: np.dtype) -> str:
+    return BFLOAT16 if is_bfloat16(dtype) else dtype.str
 
 
 def from_bytes(data: bytes) -> Code:
@@ -115,7 +121,7 @@ def _shape(found: dict[str, Any]) -> tuple[int, ...]:
 def _dtype(found: dict[str, Any]) -> np.dtype:
     if found["dtype"] not in DTYPES:
         raise ValueError(f"dtype {found['dtype']!r}")
-    return np.dtype(found["dtype"])
+    return bfloat16() if found["dtype"] == BFLOAT16 else np.dtype(found["dtype"])
 
 
 def _nbytes(found: dict[str, Any]) -> int:

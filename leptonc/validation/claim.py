@@ -16,12 +16,12 @@ from leptonc.ir.types import TensorType, f32
 from leptonc.validation.compare import Difference, difference
 from leptonc.validation.execution import Runner, wide_arrays
 from leptonc.validation.inputs import Kind
-from leptonc.validation.rounding import tolerance, types_of, unit_of
+from leptonc.validation.rounding import F64, precision_of, tolerance, types_of
 from leptonc.validation.slices import slices
 
 Arrays = Sequence[np.ndarray]
 ROUNDING, SPECIAL_VALUES = "rounding", "special values"
-FINE = 2.0 ** -50  # rounding in f64, between orders of one sum
+FINE = replace(F64, unit=2.0 ** -50)  # rounding in f64, between orders of one sum
 SQUARED = 1e18  # of numbers up to it, squares are numbers in f32
 BREAKS = (LeptonError, IndexError, KeyError, ValueError, TypeError, ZeroDivisionError, AttributeError, AssertionError)
 """What running a wrong program, or a pass on a part of one, may raise."""
@@ -68,27 +68,30 @@ def check(runner: Runner, claim: Claim, before: Any, after: Any, kind: Kind, arr
     found = difference(want, have, signs=claim.signs and kind.special)
     if found is None or kind.ties or (kind.special and ROUNDING not in claim.changes):
         return found
-    unit = unit_of(types_of(before)) if ROUNDING in claim.changes else FINE
-    if unit != FINE and _overflows(runner, before, arrays):
+    kept = precision_of(types_of(before)) if ROUNDING in claim.changes else FINE
+    if kept != FINE and _overflows(runner, before, arrays):
         return None
-    return difference(want, have, tolerance(runner, before, arrays, want, unit))
+    return difference(want, have, tolerance(runner, before, arrays, want, kept))
 
 
 def _overflows(runner: Runner, ir: Any, arrays: Arrays) -> bool:
-    """Whether what a program in f32 computes may be too large for it: f64 has room for values and squares that f32 has not."""
-    if not any(t.dtype == f32 for t in types_of(ir)):
+    """Whether what a program in f32 computes may be too large for it: f64 has room for values and squares that f32 has not. Of f16,
+    all that is stored is looked at."""
+    greatest = precision_of(types_of(ir)).greatest
+    if greatest >= F64.greatest:
         return False
     with np.errstate(all="ignore"):
         floats = [v for v in runner.values(ir, arrays).values() if v.dtype.kind == "f"]
-        return any(bool((np.isfinite(v) & (np.abs(v) > SQUARED)).any()) for v in floats)
+        return any(bool((np.isfinite(v) & (np.abs(v) > min(greatest, SQUARED))).any()) for v in floats)
 
 
 def is_exact(runner: Runner, ir: Any, arrays: Arrays) -> bool:
-    """Whether every value has so few digits that nothing can have been rounded, in f32 or in f64: then the order of sums does not
-    matter, and a tie is one for everybody."""
+    """Whether every value has so few digits that nothing can have been rounded, in f64 or in its own type: then the order of sums
+    does not matter, and a tie is one for everybody."""
     values = runner.values(ir, arrays).values()
+    kinds = [f32.numpy, *{t.dtype.numpy for t in types_of(ir) if t.dtype.is_narrow}]
     with np.errstate(all="ignore"):
-        return all(np.array_equal(v.astype(np.float32), v) for v in values if v.dtype.kind == "f")
+        return all(np.array_equal(v.astype(kind).astype(v.dtype), v) for v in values if v.dtype.kind == "f" for kind in kinds)
 
 
 def _both_exact(runner: Runner, before: Any, after: Any, arrays: Arrays) -> bool:

@@ -7,6 +7,7 @@ claimed of that element.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.graph import Graph
 from leptonc.ir.kernel import Apply, Inst, Program
-from leptonc.ir.types import TensorType, f32
+from leptonc.ir.types import TensorType, bf16, f16, f32, f64
 from leptonc.validation.compare import default_tolerance
 from leptonc.validation.execution import Runner
 
@@ -26,16 +27,32 @@ EXACT = frozenset({"neg", "abs", "max", "min", "select", "floor", "ceil", "round
 WHOLE = 1 << 24  # integers up to it are floats
 
 
+@dataclass(frozen=True)
+class Precision:
+    """``unit`` of roundoff, the ``greatest`` number, and a ``tiny`` one: results below it may be flushed, or lose digits."""
+
+    unit: float
+    greatest: float
+    tiny: float
+
+
+F64 = Precision(2.0 ** -52, f64.greatest, TINY)
+F32 = Precision(2.0 ** -24, f32.greatest, TINY)
+PRECISIONS = {f64: F64, f32: F32, f16: Precision(2.0 ** -11, f16.greatest, 2.0 ** -24),
+              bf16: Precision(2.0 ** -8, bf16.greatest, TINY)}
+
+
 class Noise:
     """Each float result but those of exact instructions is off by up to ``unit`` of itself, a sum of its magnitudes."""
 
     def __init__(self, unit: float, seed: int):
         self.unit, self.rng = unit, np.random.default_rng(seed)
+        self.casts = unit > F32.unit  # to floats of 16 bits
 
     def __call__(self, inst: Inst, value: np.ndarray, size: np.ndarray | None) -> np.ndarray:
         if isinstance(inst, Apply) and inst.op in EXACT:
             return value
-        if isinstance(inst, Apply) and inst.op == "cast":
+        if isinstance(inst, Apply) and inst.op == "cast" and not self.casts:
             size = np.where(np.abs(value) > WHOLE, value, 0.0)
         with np.errstate(all="ignore"):
             return np.asarray(value + self.unit * self.rng.uniform(-1, 1, value.shape) * (value if size is None else 2 * size))
@@ -49,9 +66,10 @@ class Noise:
             return np.asarray(value + self.unit * self.rng.uniform(-1, 1, value.shape) * value)
 
 
-def unit_of(types: Sequence[TensorType]) -> float:
-    """Of the coarsest float among them."""
-    return 2.0 ** -24 if any(t.dtype == f32 for t in types) else 2.0 ** -52
+def precision_of(types: Sequence[TensorType]) -> Precision:
+    """That of the coarsest float among them, of whichever has the least range."""
+    found = [PRECISIONS[dtype] for dtype in {t.dtype for t in types} & PRECISIONS.keys()] or [F64]
+    return Precision(max(p.unit for p in found), min(p.greatest for p in found), max(p.tiny for p in found))
 
 
 def types_of(ir: Any) -> list[TensorType]:
@@ -62,12 +80,11 @@ def types_of(ir: Any) -> list[TensorType]:
     return [*(b.type for b in ir.buffers), *(TensorType((), dtype) for dtype in insts)]
 
 
-def tolerance(runner: Runner, ir: Any, arrays: Sequence[np.ndarray], expected: Sequence[np.ndarray], unit: float,
+def tolerance(runner: Runner, ir: Any, arrays: Sequence[np.ndarray], expected: Sequence[np.ndarray], kept: Precision,
               ) -> list[np.ndarray]:
-    """How far each element of the results may be off, for rounding of ``unit``. ``arrays`` are in f64."""
-    runs = [_run(runner, ir, arrays, unit, seed) for seed in range(RUNS)]
-    largest = np.finfo(np.float32).max if unit == unit_of([TensorType((), f32)]) else np.finfo(np.float64).max
-    return [_limit(want, [run[n] for run in runs], float(largest)) for n, want in enumerate(expected)]
+    """How far each element of the results may be off, for such rounding. ``arrays`` are in f64."""
+    runs = [_run(runner, ir, arrays, kept.unit, seed) for seed in range(RUNS)]
+    return [_limit(want, [run[n] for run in runs], kept) for n, want in enumerate(expected)]
 
 
 def _run(runner: Runner, ir: Any, arrays: Sequence[np.ndarray], unit: float, seed: int) -> list[np.ndarray]:
@@ -80,13 +97,13 @@ def _run(runner: Runner, ir: Any, arrays: Sequence[np.ndarray], unit: float, see
         return evaluate(wide, [noise.of(a) for a in arrays], noise.of)
 
 
-def _limit(want: np.ndarray, runs: list[np.ndarray], largest: float) -> np.ndarray:
+def _limit(want: np.ndarray, runs: list[np.ndarray], kept: Precision) -> np.ndarray:
     """Infinite where nothing is claimed: a run is not finite, or the result itself is none of the floats there are."""
     if want.dtype.kind != "f":
         return np.zeros(())
     with np.errstate(all="ignore"):
         off = np.max([np.where(np.isfinite(run), np.abs(run - want), np.inf) for run in runs], 0)
-        off = np.where(np.isfinite(want) & (np.abs(want) > largest / 2), np.inf, off)
+        off = np.where(np.isfinite(want) & (np.abs(want) > kept.greatest / 2), np.inf, off)
     finite = off[np.isfinite(off)]
     usual = np.quantile(finite, USUAL) if finite.size else 0.0
-    return np.asarray(MARGIN * np.maximum(off, usual) + TINY + default_tolerance(want))
+    return np.asarray(MARGIN * np.maximum(off, usual) + kept.tiny + default_tolerance(want))

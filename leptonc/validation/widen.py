@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from leptonc.bfloat16 import is_narrow
 from leptonc.ir.graph import Graph, Literal, Node
 from leptonc.ir.kernel import Apply, AxisIndex, Buffer, Call, Const, Inst, Kernel, Load, Param, Program, Reduce, Stage
-from leptonc.ir.types import DType, TensorType, f32, f64
+from leptonc.ir.types import DType, TensorType, bf16, f16, f32, f64
+
+NARROWER = (f32, f16, bf16)
 
 
 def wide_type(type: TensorType) -> TensorType:
@@ -17,15 +20,15 @@ def wide_type(type: TensorType) -> TensorType:
 
 
 def wide_dtype(dtype: DType) -> DType:
-    return f64 if dtype == f32 else dtype
+    return f64 if dtype in NARROWER else dtype
 
 
 def wide_array(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.float64) if array.dtype == np.float32 else array
+    return array.astype(np.float64) if array.dtype == np.float32 or is_narrow(array.dtype) else array
 
 
 def widen_graph(graph: Graph) -> Graph:
-    """Every f32 an f64, in types, constants and attributes."""
+    """Every narrower float an f64, in types, constants and attributes."""
     return replace(graph, input_types=tuple(map(wide_type, graph.input_types)), nodes=tuple(map(_node, graph.nodes)))
 
 
@@ -43,12 +46,13 @@ def _attr(value: Any) -> Any:
 
 
 def _literal(literal: Literal) -> Literal:
-    return Literal.of(wide_array(literal.array)) if literal.type.dtype == f32 else literal
+    return Literal.of(wide_array(literal.array)) if literal.type.dtype in NARROWER else literal
 
 
 def widen_program(program: Program, kernels: dict[int, tuple[Kernel, Kernel]]) -> Program:
-    """Every f32 an f64. Places in the arena move apart by a factor of two. ``kernels``: those widened so far, by identity."""
-    scale = 2 if any(b.type.dtype == f32 for b in program.buffers) else 1
+    """Every narrower float an f64. Places in the arena move apart as much as any grows. ``kernels``: those widened so far, by
+    identity."""
+    scale = max((f64.bits // b.type.dtype.bits for b in program.buffers if b.type.dtype in NARROWER), default=1)
     calls = tuple(Call(_widened(call.kernel, kernels), call.args, call.loc) for call in program.calls)
     return replace(program, buffers=tuple(_buffer(b, scale) for b in program.buffers), calls=calls,
                    arena_bytes=program.arena_bytes * scale)
@@ -68,7 +72,7 @@ def _widened(kernel: Kernel, kernels: dict[int, tuple[Kernel, Kernel]]) -> Kerne
 
 
 def widen_kernel(kernel: Kernel) -> Kernel:
-    """Every f32 an f64."""
+    """Every narrower float an f64."""
     return replace(kernel, params=tuple(map(_param, kernel.params)), locals=tuple(map(_param, kernel.locals)),
                    stages=tuple(Stage(s.axes, tuple(map(_inst, s.insts)), s.stores) for s in kernel.stages))
 
@@ -78,7 +82,7 @@ def _param(param: Param) -> Param:
 
 
 def _inst(inst: Inst) -> Inst:
-    if inst.dtype != f32:
+    if inst.dtype not in NARROWER:
         return inst
     match inst:
         case Load():

@@ -73,7 +73,7 @@ def _few_inputs(g: Draw) -> None:
         if g.chance(0.75):
             g.input(shape)
         else:
-            g.input(shape, g.choose("i4", "i8", "i4", "u1", "u4", "?", "f8", "f4"))
+            g.input(shape, g.choose("i4", "i8", "i1", "i2", "u1", "u2", "u4", "u8", "?", "f8", "f4"))
 
 
 MODES = {"forward": 5.0, "grad": 5.0, "aux": 0.7, "second": 1.0, "vjp": 1.5, "nested": 0.3, "train": 2.0, "scan": 0.8}

@@ -28,7 +28,8 @@ def main(arguments: list[str]) -> int:
     folders = [a for a in arguments if not a.startswith("-")] or FOLDERS
     os.environ["KERAS_BACKEND"] = "leptonc"
     paths = [str(path) for path in (source() / folder for folder in folders) if path.exists()]
-    return pytest.main(["-q", "--assert=plain", "-p", "tests.keras_suite.plugin", "-p", "no:cacheprovider", "-c", os.devnull, "--tb=short",
+    return pytest.main(["-q", "--assert=plain", "-p", "tests.keras_suite.plugin",
+                        "-p", "no:cacheprovider", "-c", os.devnull, "--tb=short",
                         "--rootdir", str(source()), "--continue-on-collection-errors", *options, *paths])
 
 

@@ -24,7 +24,7 @@ reciprocal rint sign sin sinh sqrt square tan tanh trunc""".split()
 BINARY = """add arctan2 bitwise_and bitwise_or bitwise_xor divide equal floor_divide greater greater_equal left_shift less
 less_equal logaddexp logical_and logical_or logical_xor maximum minimum multiply not_equal power remainder right_shift
 subtract""".split()
-DTYPES = ("float32", "float64", "int32", "int64", "uint8", "uint32", "bool")
+DTYPES = ("float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool")
 # Units of the last place; logaddexp may cancel
 LIMITS = {"expm1": 2.5, "log1p": 2, "tanh": 2.5, "logaddexp": 20, "arctan2": 2.5}
 ULPS = 1.1

@@ -10,9 +10,12 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
+
 from leptonc.ir.types import DType
 
-SCALAR_TYPES = {"bool": "i1", "u8": "i8", "u32": "i32", "i32": "i32", "i64": "i64", "f32": "float", "f64": "double"}
+SCALAR_TYPES = {"bool": "i1", **{f"{kind}{bits}": f"i{bits}" for kind in "ui" for bits in (8, 16, 32, 64)},
+                "f16": "i16", "bf16": "i16", "f32": "float", "f64": "double"}
 
 
 def llvm_type(dtype: DType, lanes: int = 1) -> str:
@@ -28,7 +31,9 @@ def memory_type(dtype: DType, lanes: int = 1) -> str:
 
 def emit_const(number: float | int | bool, dtype: DType, lanes: int) -> str:
     """An LLVM literal, exact to the bit; a vector literal for several lanes."""
-    if dtype.is_float:
+    if dtype.is_narrow:
+        text = str(int(np.asarray(number, dtype.numpy).view(np.uint16)))
+    elif dtype.is_float:
         # LLVM writes floats as the hexadecimal bits of the double of equal value
         text = f"0x{struct.unpack('<Q', struct.pack('<d', float(dtype.numpy.type(number))))[0]:016X}"
     elif dtype.is_bool:
@@ -43,8 +48,9 @@ def emit_const(number: float | int | bool, dtype: DType, lanes: int) -> str:
 class Emitter:
     """One LLVM function body under construction."""
 
-    def __init__(self, fma: bool = True) -> None:
+    def __init__(self, fma: bool = True, halves: bool = False) -> None:
         self.fma = fma
+        self.halves = halves
         self.lines: list[str] = []
         self.declarations: set[str] = set()
         self.globals: dict[str, str] = {}

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from leptonc.codegen.llvm import hyperbolic, powers, trigonometry, vectormath
+from leptonc.codegen.llvm import hyperbolic, narrow, powers, trigonometry, vectormath
 from leptonc.codegen.llvm.emitter import Emitter, emit_const, llvm_type
 from leptonc.codegen.llvm.lanes import Lanes
-from leptonc.ir.types import DType, bool_
+from leptonc.ir.types import DType, bool_, f16, f32, f64
 
 FLOAT_OPS = {"add": "fadd contract", "sub": "fsub contract", "mul": "fmul contract", "div": "fdiv"}
 INT_OPS = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor"}
@@ -281,6 +281,12 @@ _INT: dict[str, Callable[..., str]] = {
 def _cast(e: Emitter, x: str, source: DType, target: DType, lanes: int) -> str:
     if source == target:
         return x
+    if source.is_narrow:
+        return _cast(e, narrow.from_narrow(e, x, source, lanes), f32, target, lanes)
+    if target.is_narrow:
+        odd = source == f64 and target == f16  # NumPy rounds once; ml_dtypes rounds an f64 to f32, then to bf16
+        wide = narrow.f64_to_odd_f32(e, x, lanes) if odd else _cast(e, x, source, f32, lanes)
+        return narrow.to_narrow(e, wide, target, lanes)
     from_, to = llvm_type(source, lanes), llvm_type(target, lanes)
     if target.is_bool:
         zero = emit_const(0, source, lanes)

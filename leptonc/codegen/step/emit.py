@@ -75,7 +75,7 @@ class Functions:
     helpers: dict[str, str] = field(default_factory=dict)
 
     def emitter(self) -> Emitter:
-        e = Emitter(fma=self.target.fma)
+        e = Emitter(self.target.fma, self.target.halves)
         e.declarations, e.globals, e.functions = self.declarations, self.globals, self.helpers
         e.reserve("ctx", "panels", "local", "begin", "end")
         return e

@@ -219,7 +219,7 @@ def _apply_fault(inst: Apply, dtypes: list[DType]) -> str | None:
 
 def _takes(op: str, dtype: DType) -> bool:
     if dtype.is_float:
-        return op not in NOT_ON_FLOATS
+        return op == "select" if dtype.is_narrow else op not in NOT_ON_FLOATS
     return op in (ON_BOOLS if dtype.is_bool else ON_INTEGERS)
 
 
@@ -227,6 +227,8 @@ def _reduce_fault(inst: Reduce, dtype: DType) -> str | None:
     if inst.kind not in REDUCTIONS:
         return f"there is no reduction {inst.kind}"
     number = not dtype.is_bool
+    if dtype.is_narrow:
+        return f"{dtype} is stored, not computed with"
     taken = {"any": dtype.is_bool, "all": dtype.is_bool, "argmax": number, "argmin": number, "or": dtype.is_int}
     if not taken.get(inst.kind, True):
         return f"{inst.kind} does not take {dtype}"

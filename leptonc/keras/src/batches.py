@@ -16,22 +16,28 @@ from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 from keras.src.trainers.epoch_iterator import EpochIterator
 
 from leptonc.keras.src.ops.tensors import SUPPORTED
+from leptonc.memory import empty
 
 AHEAD = 2  # batches that wait ready
-WIDER = {"int8": "int32", "int16": "int32", "uint16": "int32", "float16": "float32", "bfloat16": "float32"}
+CONVERTED_WHOLE = 1 << 30  # bytes of an array up to which all of it is converted at once
 NARROWER = {"float64": "float32", "int64": "int32", "uint64": "uint32"}
+READY = frozenset(np.dtype(name) for name in SUPPORTED if name not in NARROWER and name != "bfloat16")
 
 
 def as_batch(data: Any) -> Any:
     """A batch as a step takes it: tuples of arrays in dtypes that leptonc has, those of 64 bits as 32."""
+    if type(data) is tuple and all(type(x) is np.ndarray and x.dtype in READY for x in data):
+        return data
     return tree.map_structure(as_array, tree.lists_to_tuples(data), none_is_leaf=False)
 
 
 def as_array(x: Any) -> np.ndarray:
     """Raises ValueError for what is no number, and for integers beyond 32 bits."""
     array = np.asarray(x)
+    if array.dtype in READY:
+        return array
     name = array.dtype.name
-    wanted = WIDER.get(name) or NARROWER.get(name)
+    wanted = NARROWER.get(name)
     if wanted is None:
         if name not in SUPPORTED:
             raise ValueError(f"data of dtype {array.dtype} can't be trained on; fix: an array of numbers")
@@ -63,20 +69,35 @@ class Batches(EpochIterator):
         if not isinstance(adapter, ArrayDataAdapter):
             return self._timed(Ahead(adapter.get_numpy_iterator()))
         if self._arrays is None:
-            self._arrays = array_slicing.convert_to_sliceable(adapter._inputs, target_backend="numpy")
-        return adapter._get_iterator(self._rows, self._arrays)
+            whole = array_slicing.convert_to_sliceable(adapter._inputs, target_backend="numpy")
+            self._arrays = tree.lists_to_tuples(tree.map_structure(_prepared, whole))
+        return self._rows_of(self._arrays, adapter)
 
-    def _rows(self, source: Any, indices: Any) -> np.ndarray:
+    def _rows_of(self, structure: Any, adapter: ArrayDataAdapter) -> Iterator[Any]:
+        """Batches of the arrays, in the order that Keras's adapter gives them: one permutation, or one within each batch."""
+        sources = [leaf for leaf in tree.flatten(structure) if leaf is not None]
+        flat = type(structure) is tuple and len(sources) == len(structure)
+        count, size, shuffle = adapter._num_samples, adapter.batch_size, adapter._shuffle
+        order = np.random.permutation(count) if shuffle and shuffle != "batch" else None
+        for start in range(0, count, size):
+            stop = min(start + size, count)
+            rows = slice(start, stop) if order is None else order[start:stop]
+            if shuffle == "batch":
+                rows = np.random.permutation(stop - start) + start
+            leaves = [self._rows(n, source, rows) for n, source in enumerate(sources)]
+            yield tuple(leaves) if flat else _packed(structure, leaves)
+
+    def _rows(self, number: int, source: Any, rows: Any) -> np.ndarray:
         """Some rows of an array: in place where they lie together, else gathered, into memory that was used before if it may be."""
         array = source.array
-        if type(array) is not np.ndarray or isinstance(indices, slice):
-            return as_array(source.convert_to_numpy(source[indices]))
-        if not self._reuse or array.dtype.name not in SUPPORTED or array.dtype.name in NARROWER:
-            return as_array(array[indices])
-        buffer = self._buffers.get(id(source))
-        if buffer is None or len(buffer) < len(indices):
-            buffer = self._buffers[id(source)] = np.empty((len(indices), *array.shape[1:]), array.dtype)
-        return np.take(array, indices, 0, out=buffer[:len(indices)], mode="clip")
+        if type(array) is not np.ndarray or isinstance(rows, slice):
+            return as_array(source.convert_to_numpy(source[rows]))
+        if not self._reuse or array.dtype not in READY:
+            return as_array(array[rows])
+        buffer = self._buffers.get(number)
+        if buffer is None or len(buffer) < len(rows):
+            buffer = self._buffers[number] = empty((len(rows), *array.shape[1:]), array.dtype)
+        return np.take(array, rows, 0, out=buffer[:len(rows)], mode="clip")
 
     def _timed(self, batches: Iterator[Any]) -> Iterator[Any]:
         while True:
@@ -88,6 +109,20 @@ class Batches(EpochIterator):
             finally:
                 self.waited += time.perf_counter() - start
             yield as_batch(batch)
+
+
+def _prepared(source: Any) -> Any:
+    """An array in memory, converted once rather than batch by batch."""
+    array = getattr(source, "array", None)
+    if type(source) is not array_slicing.NumpySliceable or type(array) is not np.ndarray or array.dtype in READY:
+        return source
+    return array_slicing.NumpySliceable(as_array(array)) if array.nbytes <= CONVERTED_WHOLE else source
+
+
+def _packed(structure: Any, leaves: list[Any]) -> Any:
+    """The structure with these leaves where it has some, and None where it has None."""
+    remaining = iter(leaves)
+    return tree.map_structure(lambda leaf: None if leaf is None else next(remaining), structure)
 
 
 class Ahead:

@@ -101,12 +101,26 @@ def _as_scanned(run: Callable[..., Any]) -> Callable[..., Any]:
     return carried
 
 
+def is_plain(step: Callable[..., Any]) -> bool:
+    """Whether a step takes ``data`` alone."""
+    return len(inspect.signature(step).parameters) == 1
+
+
+def plainly(groups: Groups, step: Function, data: Any) -> Any:
+    """A stateless step on the variables themselves, as they are in the scope around; returns its result."""
+    result, state = step(tuple([v.value for v in group] for group in groups), data)
+    for group, values in zip(groups, state):
+        for variable, value in zip(group, values):
+            variable.assign(value)
+    return result
+
+
 def stateless(step: Callable[..., Any], groups: Callable[[], Groups]) -> Function:
     """A step function as (state, data) -> (result, state), from one of that form or a plain one of ``data`` alone.
 
     A plain one reads and assigns variables as it likes; what it leaves is the state.
     """
-    if len(inspect.signature(step).parameters) != 1:
+    if not is_plain(step):
         return step
 
     @functools.wraps(step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,11 +21,12 @@ import leptonc
 from leptonc.frames import named_scope
 from leptonc.keras.src.batches import Batches, as_batch
 from leptonc.keras.src.ops.core import convert_to_numpy
-from leptonc.keras.src.steps import Groups, Step, stateless
+from leptonc.keras.src.steps import Function, Groups, Step, is_plain, plainly, stateless
 from leptonc.keras.src.variable import Variable
 
 Logs = dict[str, Any]
 unpack = data_adapter_utils.unpack_x_y_sample_weight
+GIVEN_ALONE = object()  # in the place of data: the step was called with data alone
 
 
 class LeptoncTrainer(base_trainer.Trainer):
@@ -65,8 +67,13 @@ class LeptoncTrainer(base_trainer.Trainer):
     def _training(self, training: bool) -> dict[str, bool]:
         return {"training": training} if self._call_has_training_arg else {}
 
-    def train_step(self, state: Any, data: Any) -> tuple[Logs, Any]:
-        """One step of the optimizer. ``state``: trainable, non-trainable, optimizer's and metrics' variables."""
+    def train_step(self, state: Any, data: Any = GIVEN_ALONE) -> Any:
+        """One step of the optimizer. ``state``: trainable, non-trainable, optimizer's and metrics' variables.
+
+        With ``data`` alone, from a plain ``train_step``: reads and assigns the variables, and returns the logs.
+        """
+        if data is GIVEN_ALONE:
+            return plainly(self._train_groups(), functools.partial(LeptoncTrainer.train_step, self), state)
         trainable, non_trainable, optimizer_variables, metrics = state
         x, y, sample_weight = unpack(data)
         differentiated = leptonc.value_and_grad(self.compute_loss_and_updates, has_aux=True)
@@ -76,8 +83,10 @@ class LeptoncTrainer(base_trainer.Trainer):
         logs, metrics = self._with_metrics(metrics, loss, x, y, y_pred, sample_weight)
         return logs, (trainable, non_trainable, optimizer_variables, metrics)
 
-    def test_step(self, state: Any, data: Any) -> tuple[Logs, Any]:
-        """Loss and metrics of a batch. ``state``: trainable, non-trainable and metrics' variables."""
+    def test_step(self, state: Any, data: Any = GIVEN_ALONE) -> Any:
+        """Loss and metrics of a batch. ``state``: trainable, non-trainable and metrics' variables; ``data`` alone as above."""
+        if data is GIVEN_ALONE:
+            return plainly(self._test_groups(), functools.partial(LeptoncTrainer.test_step, self), state)
         trainable, non_trainable, metrics = state
         x, y, sample_weight = unpack(data)
         _, (loss, y_pred, non_trainable, metrics) = self.compute_loss_and_updates(
@@ -85,8 +94,10 @@ class LeptoncTrainer(base_trainer.Trainer):
         logs, metrics = self._with_metrics(metrics, loss, x, y, y_pred, sample_weight)
         return logs, (trainable, non_trainable, metrics)
 
-    def predict_step(self, state: Any, data: Any) -> tuple[Any, Any]:
+    def predict_step(self, state: Any, data: Any = GIVEN_ALONE) -> Any:
         """The predictions of a batch. ``state``: trainable and non-trainable variables; returns (predictions, the latter)."""
+        if data is GIVEN_ALONE:
+            return self(unpack(state)[0], **self._training(False))
         trainable, non_trainable = state
         return self.stateless_call(trainable, non_trainable, unpack(data)[0], **self._training(False))
 
@@ -126,12 +137,19 @@ class LeptoncTrainer(base_trainer.Trainer):
 
     def make_predict_function(self, force: bool = False) -> Step:
         if self.predict_function is None or force:
-            def predict(state: Any, data: Any) -> tuple[Any, Any]:
-                outputs, non_trainable = self.predict_step(state, data)
-                return outputs, (state[0], non_trainable)
-
-            self.predict_function = Step(predict, self._compiled, reads_only=1)
+            self.predict_function = Step(self._predicting(), self._compiled, reads_only=1)
         return self.predict_function
+
+    def _predicting(self) -> Function:
+        step = self.predict_step
+        if is_plain(step):
+            return stateless(step, self._predict_groups)
+
+        def predict(state: Any, data: Any) -> tuple[Any, Any]:
+            outputs, non_trainable = step(state, data)
+            return outputs, (state[0], non_trainable)
+
+        return predict
 
     def _bound_train_step(self) -> Step:
         return self.make_train_function().bind(self._train_groups())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,17 @@ from keras.src.backend.common.stateless_scope import in_stateless_scope
 
 from leptonc.eager import plain
 from leptonc.keras.src.ops.tensors import convert_to_tensor
-from leptonc.memory import copied
+from leptonc.memory import ALIGN, copied
+
+ONE = 2  # references to an array that only one name and the call that counts them know
+
+
+def _is_nobody_elses(value: Any, references: int) -> bool:
+    """Whether an array was made just now and lies well, so that it need not be copied."""
+    base = getattr(value, "base", None)
+    return (type(value) is np.ndarray and references == ONE and value.flags.c_contiguous and value.flags.writeable
+            and value.__array_interface__["data"][0] % ALIGN == 0
+            and (base is None or (type(base) is np.ndarray and base.base is None and sys.getrefcount(base) <= ONE + 1)))
 
 
 class Variable(KerasVariable):
@@ -27,7 +38,11 @@ class Variable(KerasVariable):
         self._direct_assign(value)
 
     def _initialize_with_initializer(self, initializer: Any) -> None:
-        self._initialize(self._convert_to_tensor(initializer(self._shape, dtype=self._dtype)))
+        value = self._convert_to_tensor(initializer(self._shape, dtype=self._dtype))
+        if _is_nobody_elses(value, sys.getrefcount(value)):
+            self.put(value)
+        else:
+            self._initialize(value)
 
     def _direct_assign(self, value: Any) -> None:
         if not isinstance(value, np.ndarray):

@@ -35,7 +35,7 @@ class Fold:
             if node.op == "constant" or node.regions or len(known) != len(arrays) or not small:
                 r.env.update(zip(node.results, r.builder.copy_node(node, operands), strict=True))
                 continue
-            out = get_op(node.op).eager(*known, **node.attributes)
+            out = get_op(node.op).run(*known, **node.attributes)
             with r.builder.at(node.loc):
                 for value, result in zip(node.results, out if isinstance(out, tuple) else (out,), strict=True):
                     r.env[value] = r.builder.constant(np.asarray(result))

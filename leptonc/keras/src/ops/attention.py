@@ -44,6 +44,6 @@ def _of_all_heads(x: Any, heads: int) -> Any:
 def _masked(scores: Any, mask: Any, is_causal: bool) -> Any:
     seen = None if mask is None else convert_to_tensor(mask, "bool")
     if is_causal:
-        past = np.tri(*scores.shape[-2:], dtype=bool)
+        past = np.tri(*scores.shape[-2:]) > 0
         seen = past if seen is None else lnp.logical_and(seen, past)
     return scores if seen is None else lnp.where(seen, scores, MASKED)

@@ -65,8 +65,8 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
     bounds = [operand(bound) for bound in (start, stop, step) if bound is not None]
     kind = dtype_name(dtype or result_type(*map(kind_of, bounds)))
     first, last = (0, start) if stop is None else (start, stop)
-    bounds = (first, last, 1 if step is None else step)  # Python's floats stay f64, or 0.1 to 1.1 by 0.1 has 11 elements
-    numbers = [bound if isinstance(bound, int | float) else known(bound, "arange").item() for bound in bounds]
+    given = (first, last, 1 if step is None else step)  # Python's floats stay f64, or 0.1 to 1.1 by 0.1 has 11 elements
+    numbers = [bound if isinstance(bound, int | float) else known(bound, "arange").item() for bound in given]
     return convert_to_tensor(lnp.arange(*numbers), kind)
 
 

@@ -15,9 +15,10 @@ from keras.src.backend.config import floatx
 
 from leptonc import numpy as lnp
 from leptonc.keras.src.missing import MissingOpError
+from leptonc.promotion import SUPPORTED as PROMOTED
 from leptonc.trace import Tracer
 
-SUPPORTED = ("bool", "uint8", "uint32", "int32", "int64", "float32", "float64")
+SUPPORTED = (*sorted(dtype.name for dtype in PROMOTED), "bfloat16")
 NARROWED = {"int64": "int32", "float64": "float32", "uint64": "uint32"}
 
 

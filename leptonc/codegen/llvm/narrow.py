@@ -1,0 +1,93 @@
+"""Floats of 16 bits, which registers hold as words of 16 bits: conversions from and to f32.
+
+The machine converts f16 where the target says so (``Emitter.halves``); elsewhere, and for bf16, it is integer arithmetic. Neither
+depends on how f32 denormals are treated: the f16 ones are f32 numbers like others. All round to the nearest, halves to even.
+"""
+
+from __future__ import annotations
+
+from leptonc.codegen.llvm.emitter import Emitter, llvm_type
+from leptonc.codegen.llvm.lanes import Lanes
+from leptonc.ir.types import DType, f16, f32, f64
+
+SIGN = 0x8000
+QUIET = 0x40  # of a bf16: the bit that makes a NaN a quiet one
+F16_INFINITY, F16_NAN = 0x7C00, 0x7E00
+F16_LEAST = 0x38800000  # bits of 2^-14, the least normal f16, as f32
+F16_BEYOND = 0x47800000  # bits of 2^16
+REBIAS = 112 << 23  # between the exponents of f16 and f32, at f32's place
+STICKY = 1 << 29  # the last bit of an f64 that f32 keeps
+
+
+def from_narrow(e: Emitter, x: str, dtype: DType, lanes: int) -> str:
+    """A register of f32."""
+    v = Lanes(e, f32, lanes)
+    words = llvm_type(dtype, lanes)
+    if dtype == f16 and e.halves:
+        half = e.let(f"bitcast {words} {x} to {_half(lanes)}", "half")
+        return e.let(f"fpext {_half(lanes)} {half} to {v.type}", "wide")
+    wide = e.let(f"zext {words} {x} to {v.int_type}", "word")
+    if dtype == f16:
+        return _from_f16(v, wide)
+    return v.from_bits(v.int_op("shl", wide, v.int_const(16)))
+
+
+def to_narrow(e: Emitter, x: str, dtype: DType, lanes: int) -> str:
+    """A register of f32 rounded."""
+    v = Lanes(e, f32, lanes)
+    words = llvm_type(dtype, lanes)
+    if dtype == f16 and e.halves:
+        half = e.let(f"fptrunc {v.type} {x} to {_half(lanes)}", "half")
+        return e.let(f"bitcast {_half(lanes)} {half} to {words}", "word")
+    rounded = _to_f16(v, x) if dtype == f16 else _to_bf16(v, x)
+    return e.let(f"trunc {v.int_type} {rounded} to {words}", "word")
+
+
+def f64_to_odd_f32(e: Emitter, x: str, lanes: int) -> str:
+    """An f64 cut off to f32, its last bit set where that lost anything: rounded once more, it is as if it had been rounded once."""
+    v = Lanes(e, f64, lanes)
+    bits = v.to_bits(x)
+    lost = v.int_compare("ne", v.int_op("and", bits, v.int_const(STICKY - 1)), v.int_const(0))
+    kept = v.int_op("and", bits, v.int_const(-STICKY))
+    odd = v.int_select(lost, v.int_op("or", kept, v.int_const(STICKY)), kept)
+    return v.narrow(v.from_bits(odd))
+
+
+def _half(lanes: int) -> str:
+    return "half" if lanes == 1 else f"<{lanes} x half>"
+
+
+def _to_bf16(v: Lanes, x: str) -> str:
+    """The upper half of f32, after half a unit of it, less one where that bit is even, has been added; a NaN stays one."""
+    bits = v.to_bits(x)
+    upper = v.int_op("lshr", bits, v.int_const(16))
+    rounding = v.int_op("add", v.int_op("and", upper, v.int_const(1)), v.int_const(0x7FFF))
+    rounded = v.int_op("lshr", v.int_op("add", bits, rounding), v.int_const(16))
+    return v.int_select(v.compare("uno", x, x), v.int_op("or", upper, v.int_const(QUIET)), rounded)
+
+
+def _from_f16(v: Lanes, word: str) -> str:
+    magnitude = v.int_op("and", word, v.int_const(SIGN - 1))
+    moved = v.int_op("add", v.int_op("shl", magnitude, v.int_const(13)), v.int_const(REBIAS))
+    special = v.int_op("add", moved, v.int_const(REBIAS))  # infinity and NaN have f32's greatest exponent
+    small = v.to_bits(v.mul(v.int_to_float(magnitude), v.const(2.0**-24)))
+    found = v.int_select(v.int_compare("uge", magnitude, v.int_const(F16_INFINITY)), special, moved)
+    found = v.int_select(v.int_compare("ult", magnitude, v.int_const(0x400)), small, found)
+    sign = v.int_op("shl", v.int_op("and", word, v.int_const(SIGN)), v.int_const(16))
+    return v.from_bits(v.int_op("or", found, sign))
+
+
+def _to_f16(v: Lanes, x: str) -> str:
+    """Denormal results are rounded by the addition of 1/2, whose last bit counts what theirs does."""
+    bits = v.to_bits(x)
+    magnitude = v.int_op("and", bits, v.int_const(0x7FFFFFFF))
+    odd = v.int_op("and", v.int_op("lshr", magnitude, v.int_const(13)), v.int_const(1))
+    rounded = v.int_op("add", v.int_op("sub", magnitude, v.int_const(REBIAS)), v.int_op("add", odd, v.int_const(0xFFF)))
+    normal = v.int_op("lshr", rounded, v.int_const(13))
+    half = 0x3F000000
+    small = v.int_op("sub", v.to_bits(v.add(v.from_bits(magnitude), v.const(0.5))), v.int_const(half))
+    beyond = v.int_select(v.compare("uno", x, x), v.int_const(F16_NAN), v.int_const(F16_INFINITY))
+    found = v.int_select(v.int_compare("ult", magnitude, v.int_const(F16_LEAST)), small, normal)
+    found = v.int_select(v.int_compare("uge", magnitude, v.int_const(F16_BEYOND)), beyond, found)
+    sign = v.int_op("and", v.int_op("lshr", bits, v.int_const(16)), v.int_const(SIGN))
+    return v.int_op("or", found, sign)

@@ -71,15 +71,15 @@ def _arrays(interface: Interface, arguments: Any) -> list[np.ndarray]:
 
 
 def _random(rng: np.random.Generator, struct: ShapeDtypeStruct) -> np.ndarray:
-    values = rng.random(struct.shape) if struct.dtype.kind == "f" else rng.integers(0, 2, struct.shape)
+    values = rng.integers(0, 2, struct.shape) if struct.dtype.kind in "iub" else rng.random(struct.shape)
     return np.asarray(values).astype(struct.dtype)
 
 
 def model(model: Any, x: Any, y: Any = None, sample_weight: Any = None) -> Profile:
     """The profile of a compiled Keras model's training step on one batch, or of its prediction without ``y``.
 
-    Kernels are told apart as forward, backward and update; their lines are those that made the layer, or lines of the user's own
-    layers and losses. Raises ArgumentError for what is no Keras model on leptonc, is not compiled, or runs eagerly.
+    Kernels are told apart as forward, backward and update (an update that is fused behind a weight gradient is part of backward);
+    their lines are those that made the layer, or lines of the user's own layers and losses. Raises ArgumentError for what is no Keras model on leptonc, is not compiled, or runs eagerly.
     """
     step_on = getattr(model, "_step_on", None)
     if step_on is None:

@@ -4,8 +4,8 @@
                                    [--python BACKEND=INTERPRETER ...]
 
 One process for each backend that is installed; they take turns of one epoch. Prints a Markdown table: median milliseconds of a
-batch, and how many times faster leptonc is. For leptonc also the bare step on batches that lie ready, and what Python costs per batch of
-LeNet at batch 1 (time of ``fit`` less that of the bare step).
+batch, and how many times faster leptonc is. For leptonc also the bare step on batches that lie ready, and what Python costs per
+batch of LeNet at batch 1 (time of ``fit`` less that of the bare step).
 """
 
 from __future__ import annotations

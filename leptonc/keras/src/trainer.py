@@ -188,6 +188,7 @@ class LeptoncTrainer(base_trainer.Trainer):
             validation_steps: int | None = None, validation_batch_size: int | None = None, validation_freq: Any = 1) -> Any:
         self._assert_compile_called("fit")
         epochs = _capped(epochs)
+        _given(x, "fit")
         self._eval_epoch_iterator = None
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = array_slicing.train_validation_split(
@@ -200,8 +201,13 @@ class LeptoncTrainer(base_trainer.Trainer):
         validation = None if validation_data is None else {
             "data": validation_data, "batch_size": validation_batch_size or batch_size, "steps": validation_steps,
             "freq": validation_freq}
+        if validation is not None:
+            self._eval_epoch_iterator = self._validation_batches(validation)
         self.make_train_function()
         self.stop_training = False
+        for callback in [*callbacks.callbacks]:
+            if hasattr(callback, "join"):  # leptonc.callbacks.Checkpoint
+                callback.join(callbacks, batches)
         callbacks.on_train_begin()
         finished = False
         logs: Logs = {}
@@ -230,11 +236,13 @@ class LeptoncTrainer(base_trainer.Trainer):
         callbacks.on_epoch_end(epoch, logs)
         return logs
 
+    def _validation_batches(self, validation: dict[str, Any]) -> Batches:
+        x, y, sample_weight = unpack(validation["data"])
+        return self._batches(x=x, y=y, sample_weight=sample_weight, batch_size=validation["batch_size"],
+                             steps_per_epoch=validation["steps"], shuffle=False)
+
     def _validated(self, validation: dict[str, Any], callbacks: Any) -> Logs:
         x, y, sample_weight = unpack(validation["data"])
-        if self._eval_epoch_iterator is None:
-            self._eval_epoch_iterator = self._batches(x=x, y=y, sample_weight=sample_weight, batch_size=validation["batch_size"],
-                                                      steps_per_epoch=validation["steps"], shuffle=False)
         found = self.evaluate(x=x, y=y, sample_weight=sample_weight, batch_size=validation["batch_size"], steps=validation["steps"],
                               callbacks=callbacks, return_dict=True, _use_cached_eval_dataset=True)
         return {f"val_{name}": value for name, value in found.items()}
@@ -242,7 +250,7 @@ class LeptoncTrainer(base_trainer.Trainer):
     def _walk(self, batches: Batches, step: Step, begin: Callable[[int], None], end: Callable[[int, Any], None],
               stopped: Callable[[], bool], collect: Callable[[Any], None] | None = None) -> Any:
         """An epoch: one call of ``step`` for each batch, the callbacks around it; returns the last one's result."""
-        result: Any = {}
+        result: Any = batches.logs
         with batches.catch_stop_iteration():
             for first, last, iterator in batches:
                 begin(first)
@@ -278,6 +286,8 @@ class LeptoncTrainer(base_trainer.Trainer):
         cached = kwargs.pop("_use_cached_eval_dataset", False)
         if kwargs:
             raise ValueError(f"Arguments not recognized: {kwargs}")
+        if not cached:
+            _given(x, "evaluate")
         batches: Any = self._eval_epoch_iterator if cached else self._batches(
             x=x, y=y, sample_weight=sample_weight, batch_size=batch_size, steps_per_epoch=steps, shuffle=False)
         self._symbolic_build(iterator=batches)
@@ -311,11 +321,10 @@ class LeptoncTrainer(base_trainer.Trainer):
 
     def _built_on(self, batches: Batches) -> None:
         """The model's variables made, by the shapes of the first batch if there are none yet."""
-        if all(layer.built for layer in self._flatten_layers()):
-            return
-        for _, _, iterator in batches:
-            self._built_for(unpack(as_batch(next(iterator)))[0])
-            break
+        if not all(layer.built for layer in self._flatten_layers()):
+            for _, _, iterator in batches:
+                self._built_for(unpack(as_batch(next(iterator)))[0])
+                break
         batches.reset()
 
     def _built_for(self, x: Any) -> None:
@@ -359,6 +368,11 @@ def _capped(epochs: int) -> int:
         warnings.warn(f"Limiting epochs to {most}", stacklevel=3)
         return most
     return epochs
+
+
+def _given(x: Any, method: str) -> None:
+    if x is None:
+        raise ValueError(f"{method} has no data: x is None; fix: arrays, or what gives batches")
 
 
 def _of_one_shape(batches: Sequence[Any]) -> list[list[Any]]:

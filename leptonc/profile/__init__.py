@@ -79,7 +79,8 @@ def model(model: Any, x: Any, y: Any = None, sample_weight: Any = None) -> Profi
     """The profile of a compiled Keras model's training step on one batch, or of its prediction without ``y``.
 
     Kernels are told apart as forward, backward and update (an update that is fused behind a weight gradient is part of backward);
-    their lines are those that made the layer, or lines of the user's own layers and losses. Raises ArgumentError for what is no Keras model on leptonc, is not compiled, or runs eagerly.
+    their lines are those that made the layer, or lines of the user's own layers and losses. Raises ArgumentError for what is no
+    Keras model on leptonc or runs eagerly, ValueError for training that was not compiled.
     """
     step_on = getattr(model, "_step_on", None)
     if step_on is None:

@@ -18,6 +18,7 @@ from keras.src.utils import traceback_utils
 from keras.src.utils.python_utils import pythonify_logs
 
 import leptonc
+from leptonc.frames import named_scope
 from leptonc.keras.src.batches import Batches, as_batch
 from leptonc.keras.src.ops.core import convert_to_numpy
 from leptonc.keras.src.steps import Function, Groups, Step, is_plain, plainly, stateless
@@ -103,7 +104,7 @@ class LeptoncTrainer(base_trainer.Trainer):
     def _with_metrics(self, variables: Any, loss: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> tuple[Logs, list[Any]]:
         """Logs, and the metrics' variables, after this batch."""
         batch = next(leaf for leaf in tree.flatten(x) if leaf is not None).shape[0]
-        with backend.StatelessScope(state_mapping=[*zip(self.metrics_variables, variables)]) as scope:
+        with named_scope("metrics"), backend.StatelessScope(state_mapping=[*zip(self.metrics_variables, variables)]) as scope:
             self._loss_tracker.update_state(loss, sample_weight=batch)
             logs = self.compute_metrics(x, y, y_pred, sample_weight)
         return logs, [scope.get_current_value(v) for v in self.metrics_variables]
@@ -158,6 +159,16 @@ class LeptoncTrainer(base_trainer.Trainer):
 
     def _bound_predict_step(self) -> Step:
         return self.make_predict_function().bind(self._predict_groups())
+
+    def _step_on(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """The function that a batch is trained on by, or without ``y`` predicted, and what it is called with: to look at."""
+        if y is None:
+            self._built_for(x)
+            return self._bound_predict_step().call_on((as_batch(x),))
+        self._assert_compile_called("profile")
+        data = as_batch((x, y, sample_weight))
+        self._symbolic_build(data_batch=data)
+        return self._bound_train_step().call_on(data)
 
     def _batches(self, **kwargs: Any) -> Batches:
         return Batches(**kwargs, steps_per_execution=self.steps_per_execution, reuse=self._compiled)
@@ -312,11 +323,14 @@ class LeptoncTrainer(base_trainer.Trainer):
         """The model's variables made, by the shapes of the first batch if there are none yet."""
         if not all(layer.built for layer in self._flatten_layers()):
             for _, _, iterator in batches:
-                x = unpack(as_batch(next(iterator)))[0]
-                with backend.StatelessScope():
-                    self(x)
+                self._built_for(unpack(as_batch(next(iterator)))[0])
                 break
         batches.reset()
+
+    def _built_for(self, x: Any) -> None:
+        if not all(layer.built for layer in self._flatten_layers()):
+            with backend.StatelessScope():
+                self(x)
 
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None,
                        return_dict: bool = False) -> Any:
@@ -344,9 +358,7 @@ class LeptoncTrainer(base_trainer.Trainer):
 
     def predict_on_batch(self, x: Any) -> Any:
         x = as_batch(x)
-        if not all(layer.built for layer in self._flatten_layers()):
-            with backend.StatelessScope():
-                self(x)
+        self._built_for(x)
         return tree.map_structure(convert_to_numpy, self._bound_predict_step()((x,)))
 
 

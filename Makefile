@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test bench lint clean
+.PHONY: demo test bench lint keras-tests clean
 
 demo: $(VENV)/.examples
 	@echo "== Keras on leptonc: examples/keras_faces.py"
@@ -21,9 +21,18 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy leptonc
 
+# Keras's own tests, in an environment of their own: some compare with JAX or TensorFlow.
+keras-tests: $(VENV)-keras/.ready
+	$(VENV)-keras/bin/python -m tests.keras_suite
+
+$(VENV)-keras/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-keras
+	$(VENV)-keras/bin/python -m pip install -q -e '.[keras,low]' keras==3.15.1 pytest jax tensorflow-cpu grain pandas scikit-learn
+	@touch $@
+
 clean:
 	rm -rf build dist out *.egg-info .pytest_cache .mypy_cache .ruff_cache
-	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './$(VENV)*/*' -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -18,7 +18,7 @@ from turns import turn
 import leptonc
 from leptonc import nn
 from leptonc import numpy as lnp
-from leptonc.bench.machine import copy_gbs
+from leptonc.profile.machine import copy_gbs
 
 ROWS, COLUMNS = 4096, 8192
 STEPS = 3  # calls in one turn

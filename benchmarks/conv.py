@@ -19,7 +19,7 @@ from turns import turn
 import leptonc
 from leptonc import nn
 from leptonc import numpy as lnp
-from leptonc.bench.machine import fma_gflops
+from leptonc.profile.machine import fma_gflops
 from leptonc.target import host_target
 
 SECONDS = 0.1  # of one turn

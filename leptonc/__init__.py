@@ -40,4 +40,4 @@ __all__ = [
     "TracerError", "IRError", "TreeError", "DonationError", "CompileError",
 ]
 
-_publish(globals(), __all__, later=_submodules(__name__, "keras", "plot", "callbacks"))
+_publish(globals(), __all__, later=_submodules(__name__, "keras", "plot", "callbacks", "profile"))

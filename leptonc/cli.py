@@ -1,4 +1,4 @@
-"""The command line: ``leptonc dump``, ``leptonc check``, ``leptonc bench``, ``leptonc info``."""
+"""The command line: ``leptonc dump``, ``leptonc check``, ``leptonc profile``, ``leptonc bench``, ``leptonc info``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import importlib.metadata
 import importlib.util
 import inspect
+import json
 import platform
 import sys
 from collections.abc import Sequence
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     _add_dump(commands)
     add_check(commands, _trace)
+    _add_profile(commands)
     _add_bench(commands)
     info = commands.add_parser("info", help="what this machine and installation look like to leptonc")
     info.set_defaults(run=_info)
@@ -84,11 +86,15 @@ def _dump(options: argparse.Namespace) -> int:
     if options.bisect is not None and options.bisect < 0:
         raise UsageError(f"--bisect {options.bisect}: at least 0")
     text = _dump_text(_trace(options), options)
-    if options.output is None:
+    _put(text, options.output)
+    return 0
+
+
+def _put(text: str, output: Path | None) -> None:
+    if output is None:
         print(text)
     else:
-        _write(options.output, text + "\n")
-    return 0
+        _write(output, text + "\n")
 
 
 def _write(path: Path, text: str) -> None:
@@ -99,11 +105,17 @@ def _write(path: Path, text: str) -> None:
 
 
 def _trace(options: argparse.Namespace) -> Traced:
+    jitted, arguments = _call(options)
+    return jitted.trace(*arguments)
+
+
+def _call(options: argparse.Namespace) -> tuple[Jitted, tuple[Any, ...]]:
+    """The function of the command line and what it is called with: types of arguments, or its examples."""
     function = _load(options.function)
     jitted = function if isinstance(function, Jitted) else jit(function)
     arguments = tuple(_struct(text) for text in options.arg) if options.arg else jitted.examples()
     _check_count(jitted, options.function, arguments)
-    return jitted.trace(*arguments)
+    return jitted, arguments
 
 
 def _check_count(jitted: Jitted, name: str, arguments: tuple[Any, ...]) -> None:
@@ -209,6 +221,32 @@ def _execute(name: str, path: Path, locations: list[str] | None = None) -> Modul
     return module
 
 
+# profile
+
+
+def _add_profile(commands: Any) -> None:
+    profile = commands.add_parser("profile", help="compile and run a function: its times, its memory, and those of its kernels")
+    profile.add_argument("function", metavar="FILE.py:FUNCTION")
+    profile.add_argument("--arg", action="append", default=[], metavar="TYPE",
+                         help="type of an argument, such as 'f32[32,784]', in order; left out if it has example arguments")
+    profile.add_argument("--json", action="store_true", help="all that is known as JSON, instead of tables")
+    profile.add_argument("--schedule", action="store_true", help="how each kernel runs, as a last column")
+    profile.add_argument("--trace", type=Path, metavar="FILE", help="write the kernels there as a Chrome trace")
+    profile.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there instead of to standard output")
+    profile.set_defaults(run=_profile)
+
+
+def _profile(options: argparse.Namespace) -> int:
+    from leptonc.profile import function
+
+    jitted, arguments = _call(options)
+    found = function(jitted, *arguments)
+    _put(json.dumps(found.as_dict(), indent=1) if options.json else found.text(options.schedule), options.output)
+    if options.trace is not None:
+        _write(options.trace, found.trace_text())
+    return 0
+
+
 # bench
 
 
@@ -244,20 +282,21 @@ def _bench(options: argparse.Namespace) -> int:
     if options.trace is not None and (not options.profile or len(options.cases) != 1):
         raise UsageError("--trace goes with --profile and one case")
     if options.profile:
-        return _profile(options)
+        return _profile_cases(options)
     run_all(options.cases or list(CASES), options.rounds, eager=not options.no_eager, systems=options.systems,
             json_file=options.json, markdown=options.markdown, chart=options.chart)
     return 0
 
 
-def _profile(options: argparse.Namespace) -> int:
+def _profile_cases(options: argparse.Namespace) -> int:
     from leptonc.bench.cases import CASES
-    from leptonc.bench.machine import describe_machine
     from leptonc.bench.profile import profile_case
 
-    machine = describe_machine()
     for name in options.cases or list(CASES):
-        profile_case(CASES[name], machine, options.trace)
+        found = profile_case(CASES[name])
+        print(f"{name}\n{found.text(schedule=True)}\n")
+        if options.trace is not None:
+            _write(options.trace, found.trace_text())
     return 0
 
 

@@ -12,7 +12,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
 
@@ -28,14 +28,38 @@ _scope: contextvars.ContextVar[str] = contextvars.ContextVar("scope", default=""
 
 @dataclass(frozen=True)
 class Loc:
-    """A line of the user's program. ``scope``: the part of a model that was running, such as "model/dense"; see ``named_scope``."""
+    """A line of the user's program. ``scope``: the part of a model that was running, such as "model/dense"; see ``named_scope``.
+
+    ``gradient``: whether what it made is the gradient of what the line computes. ``others``: scopes of what was joined with it.
+    """
 
     file: str
     line: int
     scope: str = field(default="", compare=False)
+    gradient: bool = field(default=False, compare=False)
+    others: tuple[str, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         return f"{self.file.rsplit('/', 1)[-1]}:{self.line}"
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The parts of a model that it stands for, its own first."""
+        return (self.scope, *self.others) if self.scope else self.others
+
+
+def gradient_of(loc: Loc | None) -> Loc | None:
+    """The line of an op, for the gradient of that op."""
+    return loc if loc is None or loc.gradient else replace(loc, gradient=True)
+
+
+def joined(main: Loc | None, *others: Loc | None) -> Loc | None:
+    """The line ``main``, with the scopes of all; the first line there is, if it is None."""
+    locs = [loc for loc in (main, *others) if loc is not None]
+    if not locs:
+        return None
+    scopes = tuple(dict.fromkeys(scope for loc in locs for scope in loc.scopes if scope != locs[0].scope))
+    return locs[0] if scopes == locs[0].others else replace(locs[0], others=scopes)
 
 
 @contextmanager

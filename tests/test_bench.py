@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 import leptonc
-from leptonc import cli, driver
-from leptonc.bench import profile, run, systems
+from leptonc import cli
+from leptonc.bench import run, systems
 from leptonc.bench.cases import CASES, TINY, TINY_FORWARD
-from leptonc.bench.machine import fma_text
 from leptonc.bench.systems import TENSORFLOW, check_systems, make, modes, worker_command
 from leptonc.codegen.llvm.assemble import compile_object
 from leptonc.errors import LeptonError
+from leptonc.profile.machine import fma_text
 from leptonc.target import TARGETS
 
 
@@ -42,7 +42,7 @@ def everything(monkeypatch, tmp_path):
 def test_a_run_gives_the_documented_json(tmp_path, monkeypatch, capsys, no_compiler):
     peers = [name for name in ("torch",) if importlib.util.find_spec(name)]
     monkeypatch.setattr(run, "ROUND_SECONDS", 0.0)
-    monkeypatch.setattr(run, "describe_machine", lambda: {"cpu": "test", "threads": 1, "fma_gflops": 100.0, "copy_gbs": 10.0})
+    monkeypatch.setattr(run, "describe_machine", lambda: MACHINE)
     run.run_all(["tiny"], 2, systems=peers, json_file=tmp_path / "out.json", markdown=tmp_path / "out.md",
                 chart=tmp_path / "out.png")
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
@@ -171,25 +171,19 @@ def test_same_padding_keeps_the_extents():
     assert shapes[:4] == [(32, 32, 3), (32, 32, 32), (32, 32, 32), (16, 16, 32)] and shapes[9] == (4, 4, 128)
 
 
-MACHINE = {"fma_gflops": 100.0, "copy_gbs": 10.0}
+MACHINE = {"cpu": "test", "threads": 1, "fma_gflops": 100.0, "copy_gbs": 10.0}
 
 
-def test_a_profile_has_a_row_for_every_kernel(tmp_path, capsys):
-    rows = profile.profile_case(TINY, MACHINE, tmp_path / "trace.json")
+@pytest.mark.parametrize("case", [TINY, TINY_FORWARD], ids=lambda case: case.name)
+def test_a_case_is_profiled(monkeypatch, capsys, tmp_path, case):
+    monkeypatch.setattr(leptonc.profile, "_machine", lambda threads: MACHINE)
+    monkeypatch.setitem(CASES, case.name, case)
+    assert cli.main(["bench", case.name, "--profile", "--trace", str(tmp_path / "trace.json")]) == 0
     printed = capsys.readouterr().out
-    assert len(rows) > 5 and all(row.seconds > 0 for row in rows)
-    assert all(row.line.startswith("systems.py:") for row in rows if row.flops)
-    assert all(row.function in printed for row in rows)
-    trace = json.loads((tmp_path / "trace.json").read_text())
-    assert [event["name"] for event in trace["traceEvents"]] == [row.function for row in rows]
-
-
-def test_operations_of_a_kernel_are_counted():
-    """A product of 30 x 20 by 20 x 50, with two operations per result behind it."""
-    a, b = np.ones((30, 20), np.float32), np.ones((20, 50), np.float32)
-    graph = leptonc.make_graph(lambda a, b: np.float32(2) * (a @ b) + 1)(a, b)
-    program = driver.lower(driver.optimize(graph))
-    assert sum(profile.kernel_flops(call.kernel) for call in program.calls) == 2 * 30 * 20 * 50 + 2 * 30 * 50
+    names = [event["name"] for event in json.loads((tmp_path / "trace.json").read_text())["traceEvents"]]
+    assert printed.startswith(case.name) and all(name[:30] in printed for name in names)
+    assert printed.count(" systems.py:") >= 2 and ("gradient" in printed) == case.training
+    assert " i0:4" in printed  # the schedule
 
 
 def test_unknown_systems_are_an_error():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,22 @@ def run(capsys, *arguments):
     code = cli.main([str(a) for a in arguments])
     captured = capsys.readouterr()
     return code, captured.out, captured.err
+
+
+def test_profile(capsys, model, tmp_path, monkeypatch):
+    machine = {"cpu": "test", "threads": 1, "fma_gflops": 100.0, "copy_gbs": 10.0}
+    monkeypatch.setattr(leptonc.profile, "_machine", lambda threads: machine)
+    call = ("profile", f"{model}:layer", "--arg", "f32[4,8]", "--arg", "f32[8,2]")
+    code, out, _ = run(capsys, *call, "--schedule", "--trace", tmp_path / "trace.json")
+    assert code == 0 and out.startswith("layer: ") and "small_model.py:7" in out and " i0:4" in out
+    names = [event["name"] for event in json.loads((tmp_path / "trace.json").read_text())["traceEvents"]]
+    assert names and all(name in out for name in names)
+    code, out, _ = run(capsys, *call, "--json")
+    found = json.loads(out)
+    assert code == 0 and [kernel["kernel"] for kernel in found["kernels"]] == names and found["machine"] == machine
+    assert all(kernel["file"] == str(model) for kernel in found["kernels"])
+    assert run(capsys, *call, "-o", tmp_path / "out.txt")[:2] == (0, "")
+    assert (tmp_path / "out.txt").read_text().startswith("layer: ")
 
 
 @pytest.mark.parametrize("stage, word", [("traced", "conv_weight_grad"), ("optimized", "max_pool_index"),

@@ -26,15 +26,16 @@ ALLOWED = {
     "api": {"leaf", "tree", "ir", "driver"},
     "front": {"leaf", "tree", "ir", "api"},  # numpy, lax, nn, optim, random
     "top": {"leaf", "tree", "ir", "ops", "driver", "api", "front"},  # leptonc/__init__
-    "cli": {"leaf", "tree", "ir", "validation", "driver", "api", "front", "top", "bench"},
-    "bench": {"leaf", "tree", "ir", "codegen", "runtime", "driver", "api", "front", "top"},
+    "cli": {"leaf", "tree", "ir", "validation", "driver", "api", "front", "top", "profile", "bench"},
+    "profile": {"leaf", "tree", "ir", "codegen", "runtime", "driver", "api", "front", "top"},
+    "bench": {"leaf", "tree", "ir", "codegen", "runtime", "driver", "api", "front", "top", "profile"},
     "keras": {"leaf", "tree", "ir", "api", "front", "top", "registration"},  # the backend and callbacks; nothing imports them
     "plot": {"leaf", "tree", "api", "front", "top"},  # knows models by what they can do, and imports no Keras
     "registration": set(),  # keras_leptonc, which must cost nothing before Keras is imported
 }
 LEAVES = {"bfloat16", "errors", "frames", "public", "substitutes", "config", "cpus", "target", "abi", "cache", "memory",
           "lazy", "exclusive", "programs"}
-PARTS = {"ir", "validation", "ops", "passes", "codegen", "runtime", "driver", "tree", "cli", "bench", "keras", "plot"}
+PARTS = {"ir", "validation", "ops", "passes", "codegen", "runtime", "driver", "tree", "cli", "profile", "bench", "keras", "plot"}
 PEERS = {"torch", "onnx", "onnxruntime", "jax", "tensorflow", "matplotlib"}
 FRONT = {"numpy", "lax", "scan", "nn", "optim", "random"}
 
@@ -147,7 +148,8 @@ SELDOM = ("leptonc.codegen.", "leptonc.passes.graph.network.", "leptonc.validati
 
 def test_function_level_imports_are_the_ones_allowed():
     """By the driver: codegen (a cached program starts without LLVM) and networkx, which both take long to import. And
-    the benchmarks by the command line, peers by the benchmarks, ml_dtypes where bfloat16 is used."""
+    benchmarks and profiles, which have code of their own compiled, by the command line, peers by the benchmarks, ml_dtypes where
+    bfloat16 is used."""
     found = set()
     for module, tree in modules():
         for function in ast.walk(tree):
@@ -157,7 +159,7 @@ def test_function_level_imports_are_the_ones_allowed():
     for module, name in found:
         allowed = (
             (module == "leptonc.driver" and name.startswith(SELDOM))
-            or (module == "leptonc.cli" and name.startswith("leptonc.bench."))
+            or (module == "leptonc.cli" and name.startswith(("leptonc.bench.", "leptonc.profile.")))
             or (part_of(module) == "bench" and name.split(".")[0] in PEERS)
             or (module, name) == ("leptonc.bfloat16", "ml_dtypes.bfloat16")
         )

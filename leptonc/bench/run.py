@@ -15,9 +15,9 @@ from typing import IO, Any
 
 from leptonc.bench.cases import Case
 from leptonc.bench.chart import write_chart
-from leptonc.bench.machine import describe_machine
 from leptonc.bench.systems import check_systems, environment, find_case, modes, worker_command
 from leptonc.errors import LeptonError
+from leptonc.profile.machine import describe_machine
 
 WARM_STEPS = 10
 ROUND_SECONDS = 1.0

@@ -92,6 +92,11 @@ class Executable:
         return len(arrays) == len(self.inputs) and all(
             type(x) is np.ndarray and x.shape == slot.shape and x.dtype == slot.dtype for x, slot in zip(arrays, self.inputs))
 
+    @property
+    def threads(self) -> int:
+        """Of the next call."""
+        return self._thread_count()
+
     def _thread_count(self, wanted: int | None = None) -> int:
         """The threads of the next call: ``wanted``, or as many as there are, or one where that is faster now."""
         if not self.parallel:

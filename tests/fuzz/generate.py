@@ -12,7 +12,7 @@ from tests.fuzz.program import Program, pruned
 
 assert networks and steps_elementwise and steps_indexing and steps_products and steps_shapes  # they register what they make
 
-FLOATS = {"f4": 6, "f8": 3}
+FLOATS = {"f4": 6, "f8": 3, "f2": 1}
 RECIPES = {"normal": 6, "grid": 3, "special": 1.5, "sparse": 1}
 SCHEDULES = ("0.1", "optim.constant_schedule(0.1)", "optim.linear_schedule(0.1, 0.0, 10)", "optim.exponential_decay(0.1, 5, 0.9)",
              "optim.cosine_decay_schedule(0.1, 20)", "optim.piecewise_constant_schedule(0.1, {1: 0.5})",
@@ -73,7 +73,7 @@ def _few_inputs(g: Draw) -> None:
         if g.chance(0.75):
             g.input(shape)
         else:
-            g.input(shape, g.choose("i4", "i8", "i1", "i2", "u1", "u2", "u4", "u8", "?", "f8", "f4"))
+            g.input(shape, g.choose("i4", "i8", "i1", "i2", "u1", "u2", "u4", "u8", "?", "f8", "f4", "f2"))
 
 
 MODES = {"forward": 5.0, "grad": 5.0, "aux": 0.7, "second": 1.0, "vjp": 1.5, "nested": 0.3, "train": 2.0, "scan": 0.8}

@@ -21,7 +21,7 @@ import numpy as np
 
 from leptonc.ir.graph import Graph, Node
 from leptonc.ir.op import get_op
-from leptonc.ir.types import DType, TensorType, f32, f64
+from leptonc.ir.types import DType, TensorType, f64
 
 GRACE = 8  # units of roundoff of one op
 SQUARES = 48  # of a convolution that Winograd's algorithms may compute
@@ -101,13 +101,13 @@ class Run:
             return _convolved(node, operands, out)
         if op in SUMS:
             total = np.abs(get_op(op).eager(*map(_magnitude, operands), **{k: _widened(v) for k, v in node.attrs}))
-            return np.where(_exact(out, total, operands), 0, _grace(node, operands, out) * total)
+            return np.where(_exact(node, out, total, operands), 0, _grace(node, operands, out) * total)
         if op in ("add", "sub") and self.products.intersection(node.operands):  # perhaps one fused multiply-add
-            return np.where(_all_few(out, *operands), 0, GRACE * (np.abs(operands[0]) + np.abs(operands[1])))
+            return np.where(_all_few(node, out, *operands), 0, GRACE * (np.abs(operands[0]) + np.abs(operands[1])))
         if op in DIRECT:
-            return np.where(_all_few(out, *operands), 0, GRACE * np.abs(out))
+            return np.where(_all_few(node, out, *operands), 0, GRACE * np.abs(out))
         if op == "mod":
-            return np.where(_all_few(out, *operands), 0, GRACE * (np.abs(out) + np.abs(operands[1])))
+            return np.where(_all_few(node, out, *operands), 0, GRACE * (np.abs(out) + np.abs(operands[1])))
         if op in INEXACT:
             return GRACE * np.abs(out)
         if op in ALONG:
@@ -126,32 +126,33 @@ def _wide(array: np.ndarray) -> np.ndarray:
 
 
 def _widened(attr: Any) -> Any:
-    return f64 if isinstance(attr, DType) and attr == f32 else attr
+    return f64 if isinstance(attr, DType) and attr.is_float else attr
 
 
 def _magnitude(x: np.ndarray) -> np.ndarray:
     return np.abs(x) if x.dtype.kind == "f" else x
 
 
-def _all_few(*arrays: np.ndarray) -> np.ndarray:
+def _all_few(node: Node, *arrays: np.ndarray) -> np.ndarray:
     """Whether an element is of few digits in all arrays: a result alone may be so by chance, as 10 * 0.1 is."""
-    return np.logical_and.reduce([_few_digits(x) for x in arrays if x.dtype.kind == "f"])
+    return np.logical_and.reduce([_few_digits(x, node.types[0].dtype) for x in arrays if x.dtype.kind == "f"])
 
 
-def _exact(out: np.ndarray, total: np.ndarray, operands: list[np.ndarray]) -> np.ndarray:
+def _exact(node: Node, out: np.ndarray, total: np.ndarray, operands: list[np.ndarray]) -> np.ndarray:
     """Whether a sum is exact in any order: of the sum's and all terms' few digits."""
-    few = all(_few_digits(x).all() for x in operands if x.dtype.kind == "f")
-    return _all_few(out, total) if few else np.zeros(out.shape, bool)
+    few = all(_few_digits(x, node.types[0].dtype).all() for x in operands if x.dtype.kind == "f")
+    return _all_few(node, out, total) if few else np.zeros(out.shape, bool)
 
 
 def _finite(x: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(x), x, 0) if x.dtype.kind == "f" else x
 
 
-def _few_digits(x: np.ndarray) -> np.ndarray:
-    """Whether an element is a number of at most 20 binary digits, and far from the ends of the range."""
-    fraction = np.frexp(np.where(np.isfinite(x), x, 0.0))[0] * 2.0**20
-    return (fraction == np.floor(fraction)) & (np.abs(x) < 2.0**40) & ((np.abs(x) > 2.0**-40) | (x == 0))
+def _few_digits(x: np.ndarray, dtype: DType) -> np.ndarray:
+    """Whether an element is a number of at most 20 binary digits (7 for floats of 16 bits), and far from the ends of the range."""
+    digits, reach = (7, 10) if dtype.is_narrow else (20, 40)
+    fraction = np.frexp(np.where(np.isfinite(x), x, 0.0))[0] * 2.0**digits
+    return (fraction == np.floor(fraction)) & (np.abs(x) < 2.0**reach) & ((np.abs(x) > 2.0**-reach) | (x == 0))
 
 
 def _grace(node: Node, operands: list[np.ndarray], out: np.ndarray) -> float:
@@ -174,7 +175,7 @@ def _convolved(node: Node, operands: list[np.ndarray], out: np.ndarray) -> np.nd
     total = np.abs(get_op(node.op).eager(*map(_magnitude, operands), **attrs))
     kernel = attrs["shape"] if node.op == "conv_weight_grad" else operands[1].shape[:-2]
     if tuple(kernel) != (3, 3) or {*attrs["stride"], *attrs["dilation"]} != {1} or attrs["groups"] != 1:
-        return np.where(_exact(out, total, operands), 0, _grace(node, operands, out) * total)
+        return np.where(_exact(node, out, total, operands), 0, _grace(node, operands, out) * total)
     near = _spread(total, (0, 1), 2) if node.op == "conv_weight_grad" else _spread(total, (1, 2), 3)
     return np.where(total == 0, 0, (SQUARES + _grace(node, operands, out)) * near)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tests.fuzz.draw import Draw, Raw, Refused, Value, step
 
-DTYPES = ("f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?")
+DTYPES = ("f4", "f8", "f2", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?")
 
 # Mostly within the function's domain: NaN everywhere hides what is wrong
 FLOAT_FORMS = tuple("""
@@ -116,7 +116,7 @@ def conversion(g: Draw) -> None:
     v = g.pick()
     g.step(g.choose("lnp.astype({0}, {1})", "{0}.astype({1})", "lnp.asarray({0}, {1})"), v.ref,
            Raw(g.choose("np.float32", "lnp.float32", "np.float64", "lnp.float64", "lnp.int32", "lnp.int64", "lnp.uint8",
-                        "lnp.uint32", "lnp.int8", "lnp.int16", "lnp.uint16", "lnp.uint64", "lnp.bool_")))
+                        "lnp.uint32", "lnp.int8", "lnp.int16", "lnp.uint16", "lnp.uint64", "np.float16", "lnp.bool_")))
 
 
 @step(0.2)

@@ -167,3 +167,19 @@ def test_donation_and_random_numbers(narrow):
     normal = leptonc.random.normal(key, (9,), narrow)
     assert normal.dtype == leptonc.random.exponential(key, (9,), narrow).dtype == narrow
     np.testing.assert_array_equal(leptonc.jit(lambda k: leptonc.random.normal(k, (9,), narrow))(key), normal)
+
+
+@pytest.mark.parametrize("target", RUNNING)
+@pytest.mark.parametrize("length", [1, 5, 33])
+def test_two_roundings_one_behind_the_other_stay_two(monkeypatch, target, length):
+    """f64 -> f32 -> f16, written so or within a function computed in f64: LLVM would make one of them, and a library call."""
+    monkeypatch.setenv("LEPTONC_TARGET", target)
+    x = np.linspace(-3, 2, length).astype(np.float16)
+
+    def f(x):
+        wide = lnp.astype(x, np.float64) * 3.3
+        return lnp.astype(lnp.astype(wide, np.float32), np.float16), lnp.sum(lnp.tanh(lnp.arctan2(x, x))), lnp.arctan2(x, x * 0.3)
+
+    for got, wanted in zip(leptonc.jit(f)(x), f(x)):
+        np.testing.assert_allclose(got.astype("f4"), wanted.astype("f4"), rtol=2e-3)
+    np.testing.assert_array_equal(leptonc.jit(f)(x)[0], f(x)[0])

@@ -37,7 +37,9 @@ def to_narrow(e: Emitter, x: str, dtype: DType, lanes: int) -> str:
     v = Lanes(e, f32, lanes)
     words = llvm_type(dtype, lanes)
     if dtype == f16 and e.halves:
-        half = e.let(f"fptrunc {v.type} {x} to {_half(lanes)}", "half")
+        # LLVM would join this with a rounding from f64 before it, to one that is a call on these machines, and rounds otherwise
+        fenced = e.call(f"{v.type} @llvm.arithmetic.fence.{v.suffix}({v.type})", f"{v.type} {x}", "rounded")
+        half = e.let(f"fptrunc {v.type} {fenced} to {_half(lanes)}", "half")
         return e.let(f"bitcast {_half(lanes)} {half} to {words}", "word")
     rounded = _to_f16(v, x) if dtype == f16 else _to_bf16(v, x)
     return e.let(f"trunc {v.int_type} {rounded} to {words}", "word")

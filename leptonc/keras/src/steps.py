@@ -74,6 +74,10 @@ class Step:
         self._keep(written)
         return results
 
+    def call_on(self, data: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """What is run on a batch, and its arguments."""
+        return self._run, (*self._state(), data)
+
     def _state(self) -> Any:
         return (tuple([v.read() for v in group] for group in self._read),
                 tuple([v.taken() for v in group] for group in self._written))

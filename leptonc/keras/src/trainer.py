@@ -18,6 +18,7 @@ from keras.src.utils import traceback_utils
 from keras.src.utils.python_utils import pythonify_logs
 
 import leptonc
+from leptonc.frames import named_scope
 from leptonc.keras.src.batches import Batches, as_batch
 from leptonc.keras.src.ops.core import convert_to_numpy
 from leptonc.keras.src.progress import Progress, is_watched
@@ -104,7 +105,7 @@ class LeptoncTrainer(base_trainer.Trainer):
     def _with_metrics(self, variables: Any, loss: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> tuple[Logs, list[Any]]:
         """Logs, and the metrics' variables, after this batch."""
         batch = next(leaf for leaf in tree.flatten(x) if leaf is not None).shape[0]
-        with backend.StatelessScope(state_mapping=[*zip(self.metrics_variables, variables)]) as scope:
+        with named_scope("metrics"), backend.StatelessScope(state_mapping=[*zip(self.metrics_variables, variables)]) as scope:
             self._loss_tracker.update_state(loss, sample_weight=batch)
             logs = self.compute_metrics(x, y, y_pred, sample_weight)
         return logs, [scope.get_current_value(v) for v in self.metrics_variables]
@@ -160,6 +161,16 @@ class LeptoncTrainer(base_trainer.Trainer):
     def _bound_predict_step(self) -> Step:
         return self.make_predict_function().bind(self._predict_groups())
 
+    def _step_on(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """The function that a batch is trained on by, or without ``y`` predicted, and what it is called with: to look at."""
+        if y is None:
+            self._built_for(x)
+            return self._bound_predict_step().call_on((as_batch(x),))
+        self._assert_compile_called("profile")
+        data = as_batch((x, y, sample_weight))
+        self._symbolic_build(data_batch=data)
+        return self._bound_train_step().call_on(data)
+
     def _batches(self, **kwargs: Any) -> Batches:
         return Batches(**kwargs, steps_per_execution=self.steps_per_execution, reuse=self._compiled)
 
@@ -183,6 +194,7 @@ class LeptoncTrainer(base_trainer.Trainer):
             validation_steps: int | None = None, validation_batch_size: int | None = None, validation_freq: Any = 1) -> Any:
         self._assert_compile_called("fit")
         epochs = _capped(epochs)
+        _given(x, "fit")
         self._eval_epoch_iterator = None
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = array_slicing.train_validation_split(
@@ -195,8 +207,13 @@ class LeptoncTrainer(base_trainer.Trainer):
         validation = None if validation_data is None else {
             "data": validation_data, "batch_size": validation_batch_size or batch_size, "steps": validation_steps,
             "freq": validation_freq}
+        if validation is not None:
+            self._eval_epoch_iterator = self._validation_batches(validation)
         self.make_train_function()
         self.stop_training = False
+        for callback in [*callbacks.callbacks]:
+            if hasattr(callback, "join"):  # leptonc.callbacks.Checkpoint
+                callback.join(callbacks, batches)
         callbacks.on_train_begin()
         finished = False
         logs: Logs = {}
@@ -225,11 +242,13 @@ class LeptoncTrainer(base_trainer.Trainer):
         callbacks.on_epoch_end(epoch, logs)
         return logs
 
+    def _validation_batches(self, validation: dict[str, Any]) -> Batches:
+        x, y, sample_weight = unpack(validation["data"])
+        return self._batches(x=x, y=y, sample_weight=sample_weight, batch_size=validation["batch_size"],
+                             steps_per_epoch=validation["steps"], shuffle=False)
+
     def _validated(self, validation: dict[str, Any], callbacks: Any) -> Logs:
         x, y, sample_weight = unpack(validation["data"])
-        if self._eval_epoch_iterator is None:
-            self._eval_epoch_iterator = self._batches(x=x, y=y, sample_weight=sample_weight, batch_size=validation["batch_size"],
-                                                      steps_per_epoch=validation["steps"], shuffle=False)
         found = self.evaluate(x=x, y=y, sample_weight=sample_weight, batch_size=validation["batch_size"], steps=validation["steps"],
                               callbacks=callbacks, return_dict=True, _use_cached_eval_dataset=True)
         return {f"val_{name}": value for name, value in found.items()}
@@ -237,7 +256,7 @@ class LeptoncTrainer(base_trainer.Trainer):
     def _walk(self, batches: Batches, step: Step, begin: Callable[[int], None], end: Callable[[int, Any], None],
               stopped: Callable[[], bool], collect: Callable[[Any], None] | None = None) -> Any:
         """An epoch: one call of ``step`` for each batch, the callbacks around it; returns the last one's result."""
-        result: Any = {}
+        result: Any = batches.logs
         with batches.catch_stop_iteration():
             for first, last, iterator in batches:
                 begin(first)
@@ -273,6 +292,8 @@ class LeptoncTrainer(base_trainer.Trainer):
         cached = kwargs.pop("_use_cached_eval_dataset", False)
         if kwargs:
             raise ValueError(f"Arguments not recognized: {kwargs}")
+        if not cached:
+            _given(x, "evaluate")
         batches: Any = self._eval_epoch_iterator if cached else self._batches(
             x=x, y=y, sample_weight=sample_weight, batch_size=batch_size, steps_per_epoch=steps, shuffle=False)
         self._symbolic_build(iterator=batches)
@@ -306,14 +327,16 @@ class LeptoncTrainer(base_trainer.Trainer):
 
     def _built_on(self, batches: Batches) -> None:
         """The model's variables made, by the shapes of the first batch if there are none yet."""
-        if all(layer.built for layer in self._flatten_layers()):
-            return
-        for _, _, iterator in batches:
-            x = unpack(as_batch(next(iterator)))[0]
+        if not all(layer.built for layer in self._flatten_layers()):
+            for _, _, iterator in batches:
+                self._built_for(unpack(as_batch(next(iterator)))[0])
+                break
+        batches.reset()
+
+    def _built_for(self, x: Any) -> None:
+        if not all(layer.built for layer in self._flatten_layers()):
             with backend.StatelessScope():
                 self(x)
-            break
-        batches.reset()
 
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None,
                        return_dict: bool = False) -> Any:
@@ -341,9 +364,7 @@ class LeptoncTrainer(base_trainer.Trainer):
 
     def predict_on_batch(self, x: Any) -> Any:
         x = as_batch(x)
-        if not all(layer.built for layer in self._flatten_layers()):
-            with backend.StatelessScope():
-                self(x)
+        self._built_for(x)
         return tree.map_structure(convert_to_numpy, self._bound_predict_step()((x,)))
 
 
@@ -353,6 +374,11 @@ def _capped(epochs: int) -> int:
         warnings.warn(f"Limiting epochs to {most}", stacklevel=3)
         return most
     return epochs
+
+
+def _given(x: Any, method: str) -> None:
+    if x is None:
+        raise ValueError(f"{method} has no data: x is None; fix: arrays, or what gives batches")
 
 
 def _of_one_shape(batches: Sequence[Any]) -> list[list[Any]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from leptonc.errors import IRError, LeptonError, op_error
+from leptonc.frames import gradient_of
 from leptonc.ir.builder import Builder
 from leptonc.ir.graph import Graph, Node
 from leptonc.ir.op import Op, get_op
@@ -93,7 +94,7 @@ def _varied(graph: Graph, wrt: Sequence[int]) -> set[int]:
 
 def _pull_back(node: Node, builder: Builder, env: dict[int, Value], sums: dict[int, _Sum], varied: set[int]) -> None:
     """Add what ``node``'s results pass on to the cotangents of its operands."""
-    with builder.at(node.loc):
+    with builder.at(gradient_of(node.loc)):
         # A finished sum goes: its adds are emitted here, and nothing asks for it again.
         found = [sums.pop(i).total() if i in sums else None for i in node.results]
         if all(g is None for g in found):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import gcd, prod
 from typing import Any, ClassVar
 
+from leptonc.frames import joined
 from leptonc.ir.graph import Graph, Node
 from leptonc.ir.value import Value
 from leptonc.passes.conv.squares import TAPS
@@ -41,7 +42,7 @@ class RouteGradients:
         r = Rewriter(graph)
         for node in graph.nodes:
             source = next((routed[v] for v in node.operands if v in routed), None)
-            with r.builder.at(node.loc):
+            with r.builder.at(node.loc if source is None else joined(node.loc, source.loc)):
                 if source is not None and not _by_squares(graph, node, source):
                     r.env[node.results[0]] = _ROUTED[node.op](r, node, source)
                 else:

@@ -155,4 +155,5 @@ def _unpooled(r: Rewriter, sink: _Sink, found: _Finder, node: Node) -> Value:
     y = _result(r, sink)
     zeros = r.builder.full(g.type, 0)
     masked = r.builder.emit("select", (r.builder.emit("gt", (y, r.builder.full(y.type, 0))), g, zeros))
-    return r.builder.emit("unpool", (masked, index), unpool.attributes)
+    with r.builder.at(unpool.loc):
+        return r.builder.emit("unpool", (masked, index), unpool.attributes)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from leptonc.errors import IRError
+from leptonc.frames import joined
 from leptonc.ir.graph import Literal, Loc
 from leptonc.ir.kernel import (
     Apply,
@@ -51,6 +52,10 @@ class Task:
     def work(self) -> int:
         """Instructions that compute: what stays of a body when it is merged with another."""
         return sum(isinstance(i, Apply | Reduce) for s in self.kernel.stages for i in s.insts)
+
+    def joined_loc(self, other: Task) -> Loc | None:
+        """The line of a kernel that does what both do, above all this one; constants and copies have no name in it."""
+        return joined(self.loc, other.loc) if other.work else self.loc
 
     @property
     def stage(self) -> Stage | None:

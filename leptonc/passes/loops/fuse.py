@@ -166,7 +166,7 @@ class _Fusion:
         params = _joined_params(first, second, stage)
         if not self._fits(stage, params):
             return False
-        self._swap(n, replace(task, kernel=replace(second, params=params, stages=(stage,))))
+        self._swap(n, Task(replace(second, params=params, stages=(stage,)), task.joined_loc(made)))
         if not self.readers[buffer_number(buffer)]:
             self._unlink(p, self.tasks.pop(p))
         return True
@@ -204,8 +204,8 @@ class _Fusion:
             return False
         self._unlink(other, self.tasks.pop(other))
         self._joined(other, n)
-        self._swap(n, replace(second, kernel=replace(second.kernel, name=_named(first.kernel, second.kernel), params=params,
-                                                     stages=(stage,))))
+        self._swap(n, Task(replace(second.kernel, name=_named(first.kernel, second.kernel), params=params, stages=(stage,)),
+                           second.joined_loc(first)))
         return True
 
     # Conditions
@@ -275,7 +275,7 @@ class _Fusion:
         self._unlink(p, made)
         self._joined(p, n)
         self._swap(n, Task(replace(first, name=_named(first, second), params=params, stages=(stage,)),
-                           made.loc if _has_reduce(stage) else task.loc))
+                           made.joined_loc(task) if _has_reduce(stage) else task.joined_loc(made)))
         return True
 
     def _swap(self, n: int, task: Task) -> None:

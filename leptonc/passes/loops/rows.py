@@ -77,7 +77,7 @@ class JoinRows:
             stages = stages[::-1]
         kernel = Kernel(f"{first.kernel.name}+{second.kernel.name}",
                         tuple(sorted(params.values(), key=lambda p: p.role != "in")), stages)
-        return Task(coarsened(lifted(kernel, [axis]), axis, count)[0], second.loc)
+        return Task(coarsened(lifted(kernel, [axis]), axis, count)[0], second.joined_loc(first))
 
     def _count(self, rows: int, each: int) -> int | None:
         """Rows in a block, of ``each`` bytes."""

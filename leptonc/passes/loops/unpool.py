@@ -111,7 +111,7 @@ def _joined(made: Task, used: Task, buffer: str, tile_bytes: int) -> Task | None
     params = {p.name: p for p in (*made.kernel.inputs, *kernel.params) if p.name != buffer}
     joined = replace(kernel, name=f"{made.kernel.name}+{kernel.name}", params=tuple(params.values()), stages=stages,
                      locals=(*kernel.locals, tile))
-    return replace(used, kernel=joined)
+    return Task(joined, used.joined_loc(made))
 
 
 def _dimensions(stage: Stage, buffer: str) -> list[_Dimension] | None:

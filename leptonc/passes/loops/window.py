@@ -77,7 +77,7 @@ def _joined(made: Task, used: Task, buffer: str, local_bytes: int) -> Task | Non
     params = {p.name: p for kernel in (made.kernel, used.kernel) for p in kernel.params if p.name != buffer}
     kernel = Kernel(f"{made.kernel.name}+{used.kernel.name}", tuple(sorted(params.values(), key=lambda p: p.role != "in")),
                     (fill, use), outer, (tile,))
-    return Task(_spread(kernel, (fill.map_axes[-1], windows[-1].axis)), made.loc)
+    return Task(_spread(kernel, (fill.map_axes[-1], windows[-1].axis)), made.joined_loc(used))
 
 
 def _spread(kernel: Kernel, channels: tuple[Axis, Axis]) -> Kernel:

@@ -7,6 +7,7 @@ from typing import Any
 
 from leptonc import nn
 from leptonc import numpy as lnp
+from leptonc.keras.src.logits import remember
 from leptonc.keras.src.missing import missing
 from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor
 
@@ -86,7 +87,14 @@ def threshold(x: Any, threshold: float, default_value: float) -> Any:
 
 
 def softmax(x: Any, axis: int | None = -1) -> Any:
-    return _along(nn.softmax, x, axis)
+    x = as_float(x)
+    output = _along(nn.softmax, x, axis)
+    return output if axis is None else remember(output, x, "softmax", axis)
+
+
+def sigmoid(x: Any) -> Any:
+    x = as_float(x)
+    return remember(nn.sigmoid(x), x, "sigmoid")
 
 
 def log_softmax(x: Any, axis: int | None = -1) -> Any:
@@ -99,7 +107,6 @@ def _along(function: Callable[..., Any], x: Any, axis: int | None) -> Any:
     return function(x, axis) if axis is not None else lnp.reshape(function(lnp.ravel(x)), x.shape)
 
 
-sigmoid = _of_floats("sigmoid", nn.sigmoid)
 silu = _of_floats("silu", nn.silu)
 softplus = _of_floats("softplus", nn.softplus)
 tanh = _of_floats("tanh", lnp.tanh)

@@ -65,19 +65,16 @@ def compute_output_spec(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> An
 
 def _traced(fn: Callable[..., Any], args: Any, kwargs: Any, extent: int) -> Any:
     """The results with KerasTensors for tensors."""
-    leaves = tree.flatten((args, kwargs))
-    numbers = [n for n, leaf in enumerate(leaves) if isinstance(leaf, KerasTensor)]
+    symbolic = [leaf for leaf in tree.flatten((args, kwargs)) if isinstance(leaf, KerasTensor)]
     results: list[Any] = []
 
     def run(*tensors: Any) -> None:
-        filled = list(leaves)
-        for n, tensor in zip(numbers, tensors):
-            filled[n] = tensor
-        given, named = tree.pack_sequence_as((args, kwargs), filled)
+        remaining = iter(tensors)
+        given, named = tree.map_structure(lambda leaf: next(remaining) if isinstance(leaf, KerasTensor) else leaf, (args, kwargs))
         with StatelessScope(), SymbolicScope():  # of its own: what is assigned inside belongs to this trace
             results.append(tree.map_structure(_spec, fn(*given, **named)))
 
-    leptonc.eval_shape(run, *(_standin(leaves[n], extent) for n in numbers))
+    leptonc.eval_shape(run, *(_standin(leaf, extent) for leaf in symbolic))
     return results[0]
 
 

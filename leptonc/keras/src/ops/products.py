@@ -21,8 +21,13 @@ def _product(function: Callable[..., Any], *xs: Any, **settings: Any) -> Any:
     return lnp.not_equal(function(*(lnp.astype(x, "int32") for x in found), **settings), 0)
 
 
+def _summed_wide(xs: list[Any]) -> list[Any]:
+    """Operands that are all int8 as int32: sums of quantized products are of that dtype."""
+    return [lnp.astype(x, "int32") for x in xs] if all(x.dtype == np.int8 for x in xs) else xs
+
+
 def matmul(x1: Any, x2: Any) -> Any:
-    return _product(lnp.matmul, x1, x2)
+    return _product(lnp.matmul, *_summed_wide([convert_to_tensor(x1), convert_to_tensor(x2)]))
 
 
 def dot(x1: Any, x2: Any) -> Any:
@@ -83,7 +88,7 @@ def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> Any:
     terms, result, xs = _without_ellipses(terms, result, xs)
     pairs = [_without_repeats(term, x) for term, x in zip(terms, xs)]
     text = ",".join(term for term, _ in pairs) + "->" + result
-    return _product(lambda *found: lnp.einsum(text, *found), *(x for _, x in pairs))
+    return _product(lambda *found: lnp.einsum(text, *found), *_summed_wide([x for _, x in pairs]))
 
 
 def _parsed(text: str) -> tuple[list[str], str]:

@@ -25,6 +25,8 @@ def is_watched() -> bool:
 class Progress(ProgbarLogger):
     """Keras's callback around a bar that knows the ``batch_size``, or None."""
 
+    progbar: Any
+
     def __init__(self, batch_size: int | None = None):
         super().__init__()
         self._batch_size = batch_size
@@ -37,6 +39,8 @@ class Progress(ProgbarLogger):
 class Bar(Progbar):
     """While it moves it is no longer than a line, for a terminal can't draw over two: metrics that have no room wait for the end,
     which is broken between metrics."""
+
+    _prev_total_width: int
 
     def __init__(self, batch_size: int | None, **kwargs: Any):
         super().__init__(**kwargs)

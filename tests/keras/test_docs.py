@@ -15,7 +15,7 @@ if find_spec("keras") is None:
     pytest.skip("Keras is not installed", allow_module_level=True)
 
 import leptonc
-from leptonc.keras import Sequential, backend, layers, ops, random
+from leptonc.keras import Sequential, backend, layers, ops, optimizers, random
 from leptonc.keras.src.missing import MissingOpError
 from tests.keras.missing_ops import table
 
@@ -47,9 +47,9 @@ def in_a_step(f):
     return lambda: leptonc.jit(f)(X)
 
 
-def fitted(*given):
+def fitted(*given, optimizer="sgd"):
     model = Sequential([layers.Input((4,)), *given])
-    model.compile("sgd", "mse")
+    model.compile(optimizer, "mse")
     model.fit(X, X[:, :1], verbose=0)
 
 
@@ -63,6 +63,7 @@ MISSING = {
     "scatter_update": in_a_step(lambda x: ops.scatter_update(x, [[0, 0]], x[0, :1], "max")),
     "sparsemax": lambda: layers.Activation("sparsemax")(X),
     "SpectralNormalization": lambda: fitted(layers.SpectralNormalization(layers.Dense(1))),
+    "LossScaleOptimizer": lambda: fitted(layers.Dense(1), optimizer=optimizers.LossScaleOptimizer(optimizers.SGD())),
     "MixUp": lambda: fitted(layers.Reshape((2, 2, 1)), layers.MixUp(), layers.Flatten(), layers.Dense(1)),
 }
 

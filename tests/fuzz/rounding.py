@@ -36,6 +36,7 @@ INEXACT = frozenset({"exp", "expm1", "log", "log1p", "rsqrt", "tanh", "sinh", "c
                      "atan2",
                      "prod", "softplus"})
 ALONG = frozenset({"softmax", "log_softmax", "logsumexp", "logaddexp"})  # errors of their operands' size
+EXTREMES = {"reduce_max": 1, "reduce_min": -1}
 MOVES = frozenset({"reshape", "broadcast", "transpose", "slice", "pad", "neg", "concatenate", "take", "select"})
 EXACT = frozenset({"abs", "all", "and", "any", "argmax", "argmin", "ceil", "constant", "dynamic_slice", "dynamic_update_slice",
                    "eq",
@@ -92,6 +93,7 @@ class Run:
                     scale = self._scale(node, [_finite(x) for x in operands], out)  # a product may overflow beside an infinity
                 out = _overflowing(node, operands[0], out, scale, float(info.max), rng)
                 out = np.where((np.abs(out) < info.tiny) & (rng.random(out.shape) < 0.5), 0.0, out)
+            out = _either_zero(node, operands, out, rng)
         return np.where(np.abs(out) > info.max, np.copysign(np.inf, out), out)
 
     def _scale(self, node: Node, operands: list[np.ndarray], out: np.ndarray) -> np.ndarray | None:
@@ -186,6 +188,17 @@ def _spread(x: np.ndarray, axes: Sequence[int], reach: int) -> np.ndarray:
         whole = np.pad(x, [(reach, reach) if d == axis else (0, 0) for d in range(x.ndim)])
         x = np.max([np.take(whole, range(k, k + n), axis) for k in range(2 * reach + 1)], 0)
     return x
+
+
+def _either_zero(node: Node, operands: list[np.ndarray], out: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Which of 0.0 and -0.0 is the greatest of many depends on the order that they are looked at in. NumPy's is another in f32
+    than in f64."""
+    if node.op not in EXTREMES:
+        return out
+    extreme, (x,) = get_op(node.op).eager, operands
+    negative, positive = (extreme(np.where((x == 0) & (np.signbit(x) == sign), EXTREMES[node.op], 0), **node.attributes) != 0
+                          for sign in (True, False))
+    return np.where((out == 0) & negative & positive, rng.choice([0.0, -0.0], out.shape), out)
 
 
 def _overflowing(node: Node, x: np.ndarray, out: np.ndarray, scale: np.ndarray, largest: float,

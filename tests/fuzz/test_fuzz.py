@@ -145,6 +145,17 @@ def test_equal_values_stay_a_tie():
     assert e.check([np.array(1)]) is not None
 
 
+@pytest.mark.parametrize("extreme", [lnp.max, lnp.min])
+def test_the_greatest_of_zeros_of_both_signs_may_be_either(extreme):
+    """It depends on the order; of zeros of one sign, beside others, it is of that sign."""
+    x = np.array([[0.0, -0.0, -0.0], [-0.0, -0.0, -0.0], [0.0, 0.0, 0.0]], "f")
+    e = expected(lambda x: extreme(x, 1), x)
+    assert e.check([np.array([0.0, -0.0, 0.0], "f")]) is None
+    assert e.check([np.array([-0.0, -0.0, 0.0], "f")]) is None
+    assert e.check([np.array([0.0, 0.0, 0.0], "f")]) is not None
+    assert e.check([np.array([0.0, -0.0, -0.0], "f")]) is not None
+
+
 def test_reduction_keeps_what_fails():
     """From a program of several steps to the one that is looked for."""
     steps = (Step(("v0",), "lnp.tanh({0})", (Ref("x0"),)), Step(("v1",), "{0}[{1}]", (Ref("v0"), Index((slice(None, None, 2),)))),

@@ -49,8 +49,8 @@ def test_of_two_equal_zeros_the_second_is_taken(monkeypatch, target, dtype, leng
 def test_an_extreme_beside_its_position_is_the_extreme(monkeypatch, target, dtype, width):
     """One search finds both: the first of equals gives the position, the second the sign of zero, and a NaN stays."""
     monkeypatch.setenv("LEPTONC_TARGET", target)
-    columns = [[0.0, -0.0, -1.0], [-0.0, 0.0, -1.0], [-2.0, -0.0, 0.0], [np.nan, 0.0, -0.0], [-0.0, np.nan, 0.0], [0.0, -0.0, np.nan],
-               [np.nan, np.inf, np.nan], [-np.inf, -0.0, 0.0]]
+    columns = [[0.0, -0.0, -1.0], [-0.0, 0.0, -1.0], [-2.0, -0.0, 0.0], [np.nan, 0.0, -0.0], [-0.0, np.nan, 0.0],
+               [0.0, -0.0, np.nan], [np.nan, np.inf, np.nan], [-np.inf, -0.0, 0.0]]
     x = np.array(columns, dtype).T[:, np.arange(width) % len(columns)]
 
     def f(x):

@@ -52,7 +52,7 @@ class JoinRows:
         readers: dict[int, list[Task]] = {}
         for task in draft.tasks:
             for buffer in task.reads if _is_contraction(task) else ():
-                if draft.buffers[buffer].type.nbytes >= self.least_bytes:
+                if draft.buffers[buffer].type.nbytes >= max(self.least_bytes, 1):
                     readers.setdefault(buffer, []).append(task)
         for buffer, tasks in readers.items():
             for first, second in pairwise(tasks):

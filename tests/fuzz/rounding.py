@@ -47,11 +47,13 @@ EXACT = frozenset({"abs", "all", "and", "any", "argmax", "argmin", "ceil", "cons
 
 @dataclass
 class Run:
-    """One evaluation. ``rng`` None: undisturbed. ``lost`` are values of which nothing can be said."""
+    """One evaluation. ``rng`` None: undisturbed. ``lost`` are values of which nothing can be said. ``own``: errors are scaled by
+    what this run sums up, too: where that is but noise, f64 has less of it than f32."""
 
     graph: Graph
     rng: np.random.Generator | None
     scales: dict[int, np.ndarray | None] = field(default_factory=dict)  # by value, as the undisturbed run finds them
+    own: bool = False
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         env = dict(zip(self.graph.inputs, map(_wide, arrays), strict=True))
@@ -87,7 +89,12 @@ class Run:
         else:
             scale = self.scales[node.results[0]]
             if scale is not None:
-                error = rng.uniform(-1, 1, out.shape) * scale * float(info.eps) / 2
+                if self.own:
+                    scale = np.fmax(scale, self._scale(node, operands, out))
+                bound = scale * float(info.eps) / 2
+                error = rng.uniform(-1, 1, out.shape) * bound
+                cancelled = (np.abs(out) <= bound) & (out != 0) & (rng.random(out.shape) < 0.5)  # perhaps to nothing at all
+                error = np.where(cancelled, -out, error)
                 out = np.where(np.isfinite(out) & np.isfinite(error), out + error, out)
                 if node.op in SUMS and not all(np.isfinite(x).all() for x in operands if x.dtype.kind == "f"):
                     scale = self._scale(node, [_finite(x) for x in operands], out)  # a product may overflow beside an infinity
@@ -237,7 +244,8 @@ class Expected:
     def more(self, count: int) -> None:
         """Up to ``count`` disturbed runs."""
         while len(self.runs) < count:
-            self.runs.append(Run(self.graph, np.random.default_rng((self.seed, len(self.runs))), self.scales)(self.arrays))
+            rng = np.random.default_rng((self.seed, len(self.runs)))
+            self.runs.append(Run(self.graph, rng, self.scales, own=len(self.runs) >= RUNS)(self.arrays))
 
     def check(self, results: Sequence[np.ndarray]) -> str | None:
         """What is wrong with results, if anything; where something seems to be, it is looked at again with more runs."""

@@ -34,7 +34,7 @@ from leptonc.signature import (
 from leptonc.stages import Compiled, Interface, Shortcut, Traced
 from leptonc.trace import Tracer, function_name, known, trace_to_graph, tracing
 
-_jitted: weakref.WeakSet[Jitted] = weakref.WeakSet()
+_jitted: dict[int, weakref.ref[Jitted]] = {}  # by id; no set, whose own callbacks would lose a Ctrl-C
 
 
 class Jitted:
@@ -57,7 +57,7 @@ class Jitted:
         self._last_treedef: tree.TreeDef | None = None
         self._last_names: tuple[tree.TreeDef | None, list[str]] = (None, [])
         self._shortcut: Shortcut | None = None  # of the program that ran last
-        _jitted.add(self)
+        _jitted[id(self)] = weakref.ref(self, functools.partial(_jitted.pop, id(self)))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run compiled code for these arguments, compiling it first if they are of a new signature.
@@ -250,5 +250,6 @@ def explain_recompiles(jitted: Jitted | None = None) -> str:
         raise ArgumentError(f"explain_recompiles: jitted={describe(jitted)} must be a jitted function; fix: leave it out for all")
     if jitted is not None:
         return jitted.explain()
-    several = sorted((j for j in _jitted if j.compiles > 1), key=lambda j: j._name)
+    alive = [found for reference in list(_jitted.values()) if (found := reference()) is not None]
+    several = sorted((j for j in alive if j.compiles > 1), key=lambda j: j._name)
     return "\n".join(j.explain() for j in several) or "nothing was compiled twice"

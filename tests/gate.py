@@ -28,7 +28,8 @@ def _passes(*names: str) -> str:
 PROBABLE = {  # the longest folder that a file's name begins with counts
     "passes/graph": f"{_passes('canonicalize', 'rules', 'fold', 'route', 'pooling', 'autodiff')} tests/test_numpy.py",
     "passes/conv": _passes("zeros", "weightgrad", "winograd", "spread"),
-    "passes/loops": f"{_passes('padded_reads', 'phases', 'split', 'fuse', 'window', 'rows', 'unpool')} tests/test_freeze.py",
+    "passes/loops": f"{_passes('padded_reads', 'phases', 'split', 'fuse', 'window', 'rows', 'unpool')} tests/test_freeze.py "
+                    "tests/ops/test_extremes.py",
     "passes/memory": f"{_passes('rows', 'order')} tests/test_jit.py tests/ir",
     "ops": "tests/test_derivatives.py tests/test_nn.py tests/test_numpy.py tests/ops",
     "codegen/routed": "tests/codegen/test_routed.py",

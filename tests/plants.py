@@ -206,7 +206,7 @@ GATE_ONLY = (
           "return (get_op(\"conv_input_grad\")(g, get_op(\"neg\")(w), shape=x.shape[1:-1], **attrs),", "", "", "a sign in a gradient",
           "tests/ops"),
     Plant("vjp-extreme-ties", REDUCE, "return (hit * spread(g / count, x, axes),)", "return (hit * spread(g, x, axes),)", "", "",
-          "ties get the whole gradient each", "tests/ops tests/test_transforms.py"),
+          "ties get the whole gradient each", "tests/test_derivatives.py"),
     Plant("vjp-prod", REDUCE, "interior=(0, 0), value=1)\n    rest", "interior=(0, 0), value=0)\n    rest", "", "",
           "an odd number of factors made even by a 0", "tests/ops tests/test_derivatives.py"),
     Plant("vjp-cumsum", REDUCE, "reverse=not attrs[\"reverse\"]),)", "reverse=attrs[\"reverse\"]),)", "", "", "forward for backward", "tests/ops"),

@@ -19,6 +19,7 @@ from leptonc.codegen.llvm.assemble import compile_object
 from leptonc.codegen.step.module import emit_program
 from leptonc.driver import lower, optimize
 from leptonc.errors import CompileError, DonationError, LeptonError
+from leptonc.ir.verify.known import Known
 from leptonc.runtime import frame, pool, system
 from leptonc.runtime.elf import LoadedObject
 from leptonc.runtime.executable import Executable
@@ -352,3 +353,18 @@ def test_a_result_is_never_handed_out_twice_while_it_lives():
     double = leptonc.jit(lambda x: x + x)
     kept = [double(np.full(300_000, n, np.float32)) for n in range(8)]
     assert [float(k.min()) for k in kept] == [float(k.max()) for k in kept] == [2.0 * n for n in range(8)]
+
+
+def test_no_python_runs_where_something_dies():
+    """What is raised in a weak reference's callback is lost: a Ctrl-C that arrives in one would be swallowed."""
+    frames = []
+    known, keys = Known(), [leptonc.jit(lambda x: x + 1) for _ in range(3)]
+    for key in keys:
+        known.set(key, 1)
+    del key
+    sys.setprofile(lambda frame, event, arg: frames.append(frame.f_code.co_name) if event == "call" else None)
+    try:
+        keys.clear()
+    finally:
+        sys.setprofile(None)
+    assert not frames and not known._table

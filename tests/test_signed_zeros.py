@@ -90,3 +90,17 @@ def test_powers_by_python_numbers_are_numpys(exponent):
         np.testing.assert_allclose(got, wanted, rtol=3e-16)
         real = ~np.isnan(wanted)
         np.testing.assert_array_equal(np.signbit(got[real]), np.signbit(wanted[real]))
+
+
+@pytest.mark.parametrize("product", [
+    lambda np_, x, y: np_.outer(x, y), lambda np_, x, y: np_.outer(x, y[0]), lambda np_, x, y: np_.dot(x[0], y),
+    lambda np_, x, y: np_.dot(x, y[2]), lambda np_, x, y: np_.dot(x[0], y[0]), lambda np_, x, y: np_.einsum("i,j->ij", x, y),
+], ids=["outer", "outer of a number", "number and vector", "vector and number", "numbers", "einsum"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_products_of_which_none_are_summed(product, dtype):
+    """NumPy multiplies in ``outer`` and in ``dot`` of numbers, and begins with 0.0 in the others."""
+    x, y = np.array([0.0, -0.0, 1.0, -2.0], dtype), np.array([-1.0, 3.0, -0.0, 0.0], dtype)
+    wanted = product(np, x, y)
+    same_bits(jit(lambda x, y: product(lnp, x, y))(x, y), wanted)
+    with disable_jit():
+        same_bits(product(lnp, x, y), wanted)

@@ -12,49 +12,31 @@ from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, 
 @dataclass(frozen=True)
 class ProductSum:
     """``sum of a * b`` over a stage's reduce axes, of two loads: a contraction. Fields are numbers of instructions; what depends
-    on ``reduce`` is the epilogue, and loads besides ``a`` and ``b`` are operands of that alone."""
+    on ``reduce`` is the epilogue, and loads besides ``a`` and ``b``, which are the ``factors``, are operands of that alone."""
 
     reduce: int
-    product: int
     a: int
     b: int
-
-    def factors(self, stage: Stage) -> tuple[Load, Load]:
-        first, second = stage.insts[self.a], stage.insts[self.b]
-        assert isinstance(first, Load) and isinstance(second, Load)
-        return first, second
+    factors: tuple[Load, Load]
 
 
-def product_sum(stage: Stage) -> ProductSum | None:
-    """The stage's sum of products, if that is its only reduction."""
-    reduces = [(n, i) for n, i in enumerate(stage.insts) if isinstance(i, Reduce)]
+def product_sum(insts: Sequence[Inst]) -> ProductSum | None:
+    """The sum of products among a stage's instructions, if that is their only reduction."""
+    reduces = [(n, i) for n, i in enumerate(insts) if isinstance(i, Reduce)]
     if len(reduces) != 1 or reduces[0][1].kind != "sum":
         return None
     number, reduce = reduces[0]
-    product = stage.insts[reduce.arg]
+    product = insts[reduce.arg]
     if not isinstance(product, Apply) or product.op != "mul":
         return None
     a, b = product.args
-    if not isinstance(stage.insts[a], Load) or not isinstance(stage.insts[b], Load):
-        return None
-    return ProductSum(number, reduce.arg, a, b)
-
-
-def is_product_sum(stage: Stage) -> bool:
-    """Whether the stage is a sum of the products of two loads."""
-    return product_sum(stage) is not None
-
-
-def factors(stage: Stage) -> tuple[int, Load, Load]:
-    """The number of the Reduce of a sum of products, and the two loads that are multiplied."""
-    found = product_sum(stage)
-    assert found is not None
-    return found.reduce, *found.factors(stage)
+    first, second = insts[a], insts[b]
+    return ProductSum(number, a, b, (first, second)) if isinstance(first, Load) and isinstance(second, Load) else None
 
 
 def is_contraction(stage: Stage) -> bool:
     """A sum of products, of two loads or of a load and a one-hot factor."""
-    return is_product_sum(stage) or find_routing(stage.insts, stage.axes) is not None
+    return product_sum(stage.insts) is not None or find_routing(stage.insts, stage.axes) is not None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Products: matmul, dot, tensordot, outer, einsum, all through one op."""
+"""Products: matmul, dot, tensordot, einsum through one op; outer, which sums nothing, multiplies."""
 
 from __future__ import annotations
 
@@ -12,15 +12,25 @@ from leptonc.arguments import integer
 from leptonc.arguments import items as items_of
 from leptonc.errors import ArgumentError, DtypeError, op_error
 from leptonc.numpy.reductions import sum as _sum
-from leptonc.trace import bind, broadcast, is_weak, promote
+from leptonc.trace import align, bind, broadcast, is_weak, promote
 
 Pairs = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 def _product(name: str, x: Any, y: Any, contract: Pairs, batch: Pairs = ((), ())) -> Any:
+    _numbers(name, x, y)
+    return bind("dot_general", x, y, contract=contract, batch=batch)
+
+
+def _multiplied(name: str, x: Any, y: Any) -> Any:
+    """Element by element: a sum of one product would begin with 0.0, and lose the sign of a zero."""
+    _numbers(name, x, y)
+    return bind("mul", *align(name, x, y))
+
+
+def _numbers(name: str, x: Any, y: Any) -> None:
     if x.dtype.kind == "b":
         raise op_error(name, "does not take bools", {"x": x, "y": y}, "cast them", DtypeError)
-    return bind("dot_general", x, y, contract=contract, batch=batch)
 
 
 def _operands(name: str, x: Any, y: Any) -> tuple[Any, Any]:
@@ -63,6 +73,8 @@ def dot(x: Any, y: Any) -> Any:
     """NumPy's dot: scalars multiply; else the last axis of x against the last but one of y."""
     a, b = _operands("dot", x, y)
     ra, rb = len(a.shape), len(b.shape)
+    if not ra and not rb:
+        return _multiplied("dot", a, b)
     if not ra or not rb:
         return _product("dot", a, b, ((), ()))
     return tensordot(a, b, ((ra - 1,), (max(rb - 2, 0),)))
@@ -76,8 +88,9 @@ def vdot(x: Any, y: Any) -> Any:
 
 def outer(x: Any, y: Any) -> Any:
     """Every element of x times every element of y."""
-    a, b = (bind("reshape", v, shape=(int(np.prod(v.shape)),)) for v in _operands("outer", x, y))
-    return _product("outer", a, b, ((), ()))
+    a, b = _operands("outer", x, y)
+    column, row = (int(np.prod(a.shape)), 1), (int(np.prod(b.shape)),)
+    return _multiplied("outer", bind("reshape", a, shape=column), bind("reshape", b, shape=row))
 
 
 def tensordot(x: Any, y: Any, axes: Any = 2) -> Any:

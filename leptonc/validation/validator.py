@@ -13,7 +13,7 @@ import numpy as np
 from leptonc.errors import ValidationError
 from leptonc.ir.graph import Graph
 from leptonc.ir.kernel import Program
-from leptonc.ir.structure import factors, find_routing, is_product_sum
+from leptonc.ir.structure import find_routing, product_sum
 from leptonc.ir.verify import verify, verify_program
 from leptonc.validation.claim import BREAKS, ROUNDING, SPECIAL_VALUES, Claim, check, input_types, least, narrowed
 from leptonc.validation.execution import Runner, cost, wide_arrays
@@ -143,5 +143,5 @@ def _has_routing(program: Program) -> bool:
 
 
 def _multiplies_padding(program: Program) -> bool:
-    stages = [stage for call in program.calls for stage in call.kernel.stages if stage.has_reduce and is_product_sum(stage)]
-    return any(load.pad is not None for stage in stages for load in factors(stage)[1:])
+    sums = [product_sum(stage.insts) for call in program.calls for stage in call.kernel.stages]
+    return any(load.pad is not None for found in sums if found is not None for load in found.factors)

@@ -116,7 +116,7 @@ def conversion(g: Draw) -> None:
     v = g.pick()
     g.step(g.choose("lnp.astype({0}, {1})", "{0}.astype({1})", "lnp.asarray({0}, {1})"), v.ref,
            Raw(g.choose("np.float32", "lnp.float32", "np.float64", "lnp.float64", "lnp.int32", "lnp.int64", "lnp.uint8",
-                        "lnp.uint32", "lnp.int8", "lnp.int16", "lnp.uint16", "lnp.uint64", "np.float16", "lnp.bool_")))
+                        "lnp.uint32", "lnp.int8", "lnp.int16", "lnp.uint16", "lnp.uint64", "lnp.float16", "lnp.bool_")))
 
 
 @step(0.2)

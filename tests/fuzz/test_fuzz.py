@@ -137,12 +137,45 @@ def test_where_rounding_decides_nothing_is_claimed():
     assert far.check([np.array([1, 0, 1])]) is not None
 
 
+def test_a_sum_may_cancel_to_nothing():
+    """0.1 + 0.2 - 0.3 is 0 in one order of adding and not in another; 0.1 + 0.2 is not."""
+    x = np.array([[0.1, 0.2, -0.3], [0.1, 0.2, 0.0]])
+    e = expected(lambda x: lnp.sum(x, 1) != 0, x)
+    assert e.check([np.array([True, True])]) is None
+    assert e.check([np.array([False, True])]) is None
+    assert e.check([np.array([False, False])]) is not None
+
+
+def test_noise_of_noise_is_that_of_its_own_precision():
+    """What is left of a mean of equal numbers is 1e-8 in f32 and 1e-17 in f64, and so are sums over it."""
+    x = np.full((7, 3), 0.1, "f")
+
+    def f(x):
+        rest = x - lnp.mean(x, 0)
+        return lnp.sum(rest * lnp.array([1, 1, 1, 1, 1, 1, -6], "f")[:, None], 0)
+
+    e = expected(f, x)
+    assert e.check([np.full(3, 3e-15, "f")]) is None
+    assert e.check([np.full(3, 1e-5, "f")]) is not None
+
+
 def test_equal_values_stay_a_tie():
     """Zeros behind a ReLU are equal: the first one is the greatest."""
     x = -np.ones((1, 2, 2, 1), "f")
     e = expected(lambda x: lnp.argmax(leptonc.nn.relu(x).reshape(-1)), x)
     assert e.check([np.array(0)]) is None
     assert e.check([np.array(1)]) is not None
+
+
+@pytest.mark.parametrize("extreme", [lnp.max, lnp.min])
+def test_the_greatest_of_zeros_of_both_signs_may_be_either(extreme):
+    """It depends on the order; of zeros of one sign, beside others, it is of that sign."""
+    x = np.array([[0.0, -0.0, -0.0], [-0.0, -0.0, -0.0], [0.0, 0.0, 0.0]], "f")
+    e = expected(lambda x: extreme(x, 1), x)
+    assert e.check([np.array([0.0, -0.0, 0.0], "f")]) is None
+    assert e.check([np.array([-0.0, -0.0, 0.0], "f")]) is None
+    assert e.check([np.array([0.0, 0.0, 0.0], "f")]) is not None
+    assert e.check([np.array([0.0, -0.0, -0.0], "f")]) is not None
 
 
 def test_reduction_keeps_what_fails():

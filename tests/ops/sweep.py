@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import leptonc.ops
+from leptonc.bfloat16 import is_bfloat16
 from leptonc.ir.builder import Builder
 from leptonc.ir.graph import Graph
 from leptonc.ir.op import Op, Sample, all_ops
@@ -81,6 +82,10 @@ def assert_close(got: Any, wanted: Any, what: str = "", signs: bool = False) -> 
     got, wanted = np.asarray(got), np.asarray(wanted)
     assert got.shape == wanted.shape, (what, got.shape, wanted.shape)
     assert got.dtype == wanted.dtype, (what, got.dtype, wanted.dtype)
+    if is_bfloat16(wanted.dtype):  # of which NumPy does not see that NaN and NaN are equal here
+        got, wanted = got.astype(np.float32), wanted.astype(np.float32)
+        np.testing.assert_array_equal(got, wanted, err_msg=what)
+        return
     if wanted.dtype.kind != "f":
         np.testing.assert_array_equal(got, wanted, err_msg=what)
         return

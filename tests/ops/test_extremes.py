@@ -43,6 +43,39 @@ def test_of_two_equal_zeros_the_second_is_taken(monkeypatch, target, dtype, leng
             assert not np.any(got)
 
 
+@pytest.mark.parametrize("target", RUNNING)
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("width", [1, 5, 40])
+def test_an_extreme_beside_its_position_is_the_extreme(monkeypatch, target, dtype, width):
+    """One search finds both: the first of equals gives the position, the second the sign of zero, and a NaN stays."""
+    monkeypatch.setenv("LEPTONC_TARGET", target)
+    columns = [[0.0, -0.0, -1.0], [-0.0, 0.0, -1.0], [-2.0, -0.0, 0.0], [np.nan, 0.0, -0.0], [-0.0, np.nan, 0.0],
+               [0.0, -0.0, np.nan], [np.nan, np.inf, np.nan], [-np.inf, -0.0, 0.0]]
+    x = np.array(columns, dtype).T[:, np.arange(width) % len(columns)]
+
+    def f(x):
+        return lnp.max(x, 0), lnp.argmax(x, 0), lnp.min(-x, 0), lnp.argmin(-x, 0)
+
+    with disable_jit():
+        eager = f(x)
+    for found in (jit(f)(x), eager):
+        for got, wanted in zip(found, (x.max(0), x.argmax(0), (-x).min(0), (-x).argmin(0))):
+            np.testing.assert_array_equal(got, wanted)
+            np.testing.assert_array_equal(np.signbit(got)[~np.isnan(got)], np.signbit(wanted)[~np.isnan(wanted)])
+
+
+def test_a_pool_that_notes_where_its_maximum_was_gives_the_same_one():
+    x = np.array([0.0, -0.0, -0.0, 0.0, -1.0, -0.0, 0.0, -np.inf], "f").reshape(1, 8, 1)
+    wanted = np.array([-0.0, 0.0, -0.0, 0.0], "f").reshape(1, 4, 1)
+    for found in (jit(lambda x: nn.max_pool(x, 2))(x), jit(leptonc.value_and_grad(_pooled, has_aux=True))(x)[0][1]):
+        np.testing.assert_array_equal(np.signbit(found), np.signbit(wanted))
+
+
+def _pooled(x):
+    pooled = nn.max_pool(x, 2)
+    return lnp.sum(pooled * pooled), pooled
+
+
 @pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "i8"])
 @pytest.mark.parametrize("shape, axis", [((9_001,), 0), ((3, 8_195), 1), ((8_195, 3), 0), ((97, 89), None), ((5, 70_001), None)])
 def test_long_reductions_are_padded_with_what_changes_nothing(shape, axis, dtype):

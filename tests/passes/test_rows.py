@@ -76,6 +76,15 @@ def test_not_where_it_does_not_pay(monkeypatch, rng, change):
     assert not joined(program)
 
 
+def test_nothing_is_joined_over_no_elements(monkeypatch, rng):
+    def f(w, x, y):
+        return w @ x, w @ y
+
+    args = [np.zeros(shape, np.float32) for shape in ((96, 0), (0, 5), (0, 3))]
+    _, program = before_and_after(monkeypatch, f, args)
+    assert not joined(program)
+
+
 def test_not_where_one_needs_the_other(monkeypatch, rng):
     def f(w, x):
         y = x @ w  # [5, 40]

@@ -43,3 +43,19 @@ def test_long_sums_are_cut(shape, axis, rng):
     x = rng.standard_normal(shape).astype(np.float32)
     assert longest_fold(lowered(lambda x: x.sum(axis=axis), x)) <= 4096
     both(lambda x: (x.sum(axis=axis), lnp.max(x, axis=axis)), x, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+@pytest.mark.parametrize("extreme, sign", [(lnp.max, -1), (lnp.min, 1)])
+def test_what_lies_beyond_the_last_part_is_no_extreme(extreme, sign, dtype, rng):
+    """10,007 is prime: the last part is short, and what it lacks must not be the greatest of numbers that are all below 0."""
+    x = (sign * rng.integers(3, 100, (10_007,))).astype(dtype)
+    assert longest_fold(lowered(extreme, x)) <= 4096
+    assert leptonc.jit(extreme)(x) == 3 * sign
+
+
+@pytest.mark.parametrize("reduction", [lnp.prod, lnp.all])
+def test_what_lies_beyond_the_last_part_is_no_factor(reduction):
+    x = np.ones(10_007, np.float32)
+    assert longest_fold(lowered(reduction, x)) <= 4096
+    assert leptonc.jit(reduction)(x) == 1

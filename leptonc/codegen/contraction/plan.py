@@ -12,7 +12,8 @@ from math import ceil, gcd, prod
 
 from leptonc.codegen.loops.access import Access
 from leptonc.codegen.loops.linear import LinearStage
-from leptonc.ir.kernel import Apply, Axis, Load, Reduce
+from leptonc.ir.kernel import Axis
+from leptonc.ir.structure import product_sum
 from leptonc.ir.types import DType
 from leptonc.target import Target
 
@@ -208,21 +209,11 @@ def _packs_inside(plan: Contraction, local: frozenset[str]) -> bool:
 
 def _operands(stage: LinearStage) -> tuple[int, Side, Side] | None:
     """Matches one sum of the product of two affine loads."""
-    if len(stage.reduces) != 1 or any(s.accumulate or s.masked for s in stage.stores):
+    found = product_sum(stage.insts)
+    if found is None or stage.insts[found.reduce].dtype.is_bool or any(s.accumulate or s.masked for s in stage.stores):
         return None
-    reduce = stage.insts[stage.reduces[0]]
-    if not isinstance(reduce, Reduce) or reduce.kind != "sum" or reduce.dtype.is_bool:
-        return None
-    product = stage.insts[reduce.arg]
-    if not isinstance(product, Apply) or product.op != "mul":
-        return None
-    sides = []
-    for n in product.args:
-        inst = stage.insts[n]
-        if not isinstance(inst, Load) or not stage.loads[n].is_affine:
-            return None
-        sides.append(Side(n, stage.loads[n], inst.buffer))
-    return stage.reduces[0], sides[0], sides[1]
+    a, b = (Side(n, stage.loads[n], load.buffer) for n, load in zip((found.a, found.b), found.factors))
+    return (found.reduce, a, b) if a.access.is_affine and b.access.is_affine else None
 
 
 def _assignments(stage: LinearStage, reduce: int, a: Side, b: Side, target: Target) -> list[Contraction]:

@@ -64,11 +64,20 @@ class Accumulator:
             return [self.combine(e, state[0], x)]
         better = self._better(e, x, state[0])
         where = self._at(e, position)
-        pair = [bool_, self.dtype, self.dtype]
-        best = emit_scalar(e, "select", [better, x, state[0]], pair, self.dtype, self.lanes)
         index = emit_scalar(e, "select", [better, where, state[1]], [bool_, self.position, self.position], self.position,
                             self.lanes)
-        return [best, index]
+        return [self._extreme(e, better, x, state[0]), index]
+
+    def _extreme(self, e: Emitter, better: str, x: str, best: str) -> str:
+        """The better one; of zeros, which are equal whatever their signs, the second, as maxima and minima without a position have
+        it. The best so far stays if it is NaN."""
+        lanes, types = self.lanes, [bool_, self.dtype, self.dtype]
+        if not self.dtype.is_float:
+            return emit_scalar(e, "select", [better, x, best], types, self.dtype, lanes)
+        kept = emit_scalar(e, "gt" if self.kind == "argmax" else "lt", [best, x], types[1:], bool_, lanes)
+        extreme = emit_scalar(e, "select", [kept, best, x], types, self.dtype, lanes)
+        number = emit_scalar(e, "eq", [best, best], types[1:], bool_, lanes)
+        return emit_scalar(e, "select", [number, extreme, best], types, self.dtype, lanes)
 
     def _at(self, e: Emitter, position: str) -> str:
         """A scalar i64 as the positions of all lanes."""

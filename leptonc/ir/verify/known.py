@@ -3,6 +3,7 @@ every instruction; the same one is known by its identity."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Generic, TypeVar
 from weakref import ref
 
@@ -21,12 +22,8 @@ class Known(Generic[K, V]):
         return found[1] if found is not None and found[0]() is key else None
 
     def set(self, key: K, value: V) -> V:
+        """The entry goes with the key, before another object can have its number. No Python runs then: what is raised in there,
+        Ctrl-C included, would be lost."""
         number = id(key)
-        self._table[number] = ref(key, lambda gone: self._drop(number, gone)), value
+        self._table[number] = ref(key, partial(self._table.pop, number)), value
         return value
-
-    def _drop(self, number: int, gone: ref[K]) -> None:
-        """Another object may have taken the number since."""
-        found = self._table.get(number)
-        if found is not None and found[0] is gone:
-            self._table.pop(number, None)

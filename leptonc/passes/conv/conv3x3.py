@@ -19,7 +19,7 @@ from leptonc.ir.kernel import (
     Stage,
     Store,
 )
-from leptonc.ir.structure import factors, is_product_sum
+from leptonc.ir.structure import product_sum
 from leptonc.ir.types import TensorType, i32
 from leptonc.passes.conv.squares import APART, TAPS, ScalarCode, Square, SquareBits, at_points, transformed, with_epilogue
 from leptonc.passes.loops.coarsen import lifted
@@ -86,12 +86,13 @@ def find_conv3x3(kernel: Kernel) -> Conv3x3 | None:
     if not kernel.stages:
         return None
     stage = kernel.stages[0]
-    if not any(isinstance(i, Reduce) for i in stage.insts) or not is_product_sum(stage):
+    found = product_sum(stage.insts)
+    if found is None:
         return None
     if any(store.masked or store.accumulate for store in stage.stores) or any(isinstance(i, AxisIndex) for i in stage.insts):
         return None
-    number, one, other = factors(stage)
-    return _matched(kernel, number, one, other) or _matched(kernel, number, other, one)
+    one, other = found.factors
+    return _matched(kernel, found.reduce, one, other) or _matched(kernel, found.reduce, other, one)
 
 
 def _matched(kernel: Kernel, number: int, x: Load, w: Load) -> Conv3x3 | None:

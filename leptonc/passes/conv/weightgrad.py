@@ -30,7 +30,7 @@ from math import prod
 from typing import ClassVar
 
 from leptonc.ir.kernel import Apply, Axis, Const, Index, Kernel, Load, Param, Program, Reduce, Stage, Store
-from leptonc.ir.structure import factors, is_product_sum
+from leptonc.ir.structure import product_sum
 from leptonc.ir.types import TensorType, bool_, i32
 from leptonc.passes.conv.squares import (
     APART,
@@ -116,12 +116,13 @@ def find_weight_grad(kernel: Kernel) -> WeightGrad | None:
     if kernel.outer or len(kernel.stages) != 1:
         return None
     stage = kernel.stages[0]
-    if sum(isinstance(i, Reduce) for i in stage.insts) != 1 or len(stage.map_axes) != 4 or not is_product_sum(stage):
+    found = product_sum(stage.insts)
+    if found is None or len(stage.map_axes) != 4 or not stage.insts[found.reduce].dtype.is_float:
         return None
-    number, one, other = factors(stage)
-    if any(store.masked or store.accumulate for store in stage.stores) or not stage.insts[number].dtype.is_float:
+    if any(store.masked or store.accumulate for store in stage.stores):
         return None
-    return _matched(kernel, number, one, other) or _matched(kernel, number, other, one)
+    one, other = found.factors
+    return _matched(kernel, found.reduce, one, other) or _matched(kernel, found.reduce, other, one)
 
 
 def _matched(kernel: Kernel, number: int, x: Load, g: Load) -> WeightGrad | None:

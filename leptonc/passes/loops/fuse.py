@@ -363,8 +363,8 @@ def _hands_over(producer: Stage, consumer: Stage, shared: set[str]) -> bool:
 def _multiplies_gaps(stage: Stage) -> bool:
     """Whether a sum of products would have come to read the gaps of an interior padding. The products with gaps are left out where
     a convolution's gradient is lowered so (``phases``); in a user's own product they count, as 0 * inf does."""
-    found = product_sum(stage)
-    return found is not None and any(i.div != 1 for load in found.factors(stage) for i in load.index)
+    found = product_sum(stage.insts)
+    return found is not None and any(i.div != 1 for load in found.factors for i in load.index)
 
 
 def _joined_params(first: Kernel, second: Kernel, stage: Stage) -> tuple[Param, ...]:

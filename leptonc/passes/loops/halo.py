@@ -47,7 +47,7 @@ class Halo:
 
 def _operands(stage: Stage) -> tuple[int, ...]:
     """The loads of a contraction that are read at every point of the reduce axes; those of the epilogue are not."""
-    found = product_sum(stage)
+    found = product_sum(stage.insts)
     if found is not None:
         return tuple(dict.fromkeys((found.a, found.b)))
     return tuple(n for n, i in enumerate(stage.insts) if isinstance(i, Load)) if is_contraction(stage) else ()

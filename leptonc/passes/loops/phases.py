@@ -37,10 +37,10 @@ class SplitPhases:
 
     def _split(self, task: Task) -> Task:
         stage = task.stage
-        contraction = None if stage is None else product_sum(stage)
+        contraction = None if stage is None else product_sum(stage.insts)
         if stage is None or contraction is None:
             return task
-        gaps = [(load, i) for load in contraction.factors(stage) for i in load.index if i.div != 1]
+        gaps = [(load, i) for load in contraction.factors for i in load.index if i.div != 1]
         if any(load.pad != 0 for load, _ in gaps):
             return task  # what a gap gives counts
         cuts = [_cut(index, stage) for _, index in gaps]

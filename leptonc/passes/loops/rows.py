@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from leptonc.ir.kernel import Axis, Index, Kernel, Load, Program, Stage, Store, divisors, points
-from leptonc.ir.structure import is_product_sum
+from leptonc.ir.structure import product_sum
 from leptonc.passes.loops.coarsen import coarsened, lifted
 from leptonc.passes.loops.draft import Draft, Task, buffer_name, rename_stage
 from leptonc.passes.loops.merge import with_prefix
@@ -52,7 +52,7 @@ class JoinRows:
         readers: dict[int, list[Task]] = {}
         for task in draft.tasks:
             for buffer in task.reads if _is_contraction(task) else ():
-                if draft.buffers[buffer].type.nbytes >= self.least_bytes:
+                if draft.buffers[buffer].type.nbytes >= max(self.least_bytes, 1):
                     readers.setdefault(buffer, []).append(task)
         for buffer, tasks in readers.items():
             for first, second in pairwise(tasks):
@@ -94,7 +94,7 @@ def _stage(task: Task) -> Stage:
 def _is_contraction(task: Task) -> bool:
     """A sum of products, each result stored once."""
     stage = task.stage
-    if stage is None or not is_product_sum(stage):
+    if stage is None or product_sum(stage.insts) is None:
         return False
     return (not any(s.accumulate or s.masked for s in stage.stores)
             and all(p.init is None for p in task.kernel.params))

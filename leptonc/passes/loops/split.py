@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from math import log2, prod
 
 from leptonc.ir.kernel import Axis, Const, Index, Kernel, Load, Param, Program, Reduce, Stage, Store, reduction_identity
-from leptonc.ir.structure import is_contraction, is_product_sum
+from leptonc.ir.structure import is_contraction, product_sum
 from leptonc.ir.types import TensorType
 from leptonc.passes.conv.weightgrad import is_winograd_weight_grad
 from leptonc.passes.loops.draft import Draft, Task, buffer_name, inst_at
@@ -61,7 +61,7 @@ class SplitReductions:
 
     def _row_parts(self, stage: Stage) -> int:
         """Equal parts of a product with few results, none of them too long; 0 if it is left alone or cannot be cut so."""
-        if not is_product_sum(stage) or len(stage.reduce_axes) != 1 or prod(a.extent for a in stage.map_axes) > self.row:
+        if product_sum(stage.insts) is None or len(stage.reduce_axes) != 1 or prod(a.extent for a in stage.map_axes) > self.row:
             return 0
         extent = stage.reduce_axes[0].extent
         least = max(self.row_chunks, -(-extent // self.points))

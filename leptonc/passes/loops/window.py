@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from leptonc.ir.affine import span
 from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Stage, Store, divisors, points
-from leptonc.ir.structure import is_product_sum
+from leptonc.ir.structure import product_sum
 from leptonc.ir.types import TensorType
 from leptonc.passes.loops.draft import Draft, Task, index_at, inst_at, join_producers
 from leptonc.passes.loops.merge import stores_at_axes, with_prefix
@@ -104,7 +104,7 @@ def _spread(kernel: Kernel, channels: tuple[Axis, Axis]) -> Kernel:
 
 def _is_contraction(stage: Stage, buffer: str) -> bool:
     """Results stored once, at the map axes, into the buffer alone."""
-    if not is_product_sum(stage) or len(stage.stores) != 1:
+    if product_sum(stage.insts) is None or len(stage.stores) != 1:
         return False
     store = stage.stores[0]
     return store.buffer == buffer and stores_at_axes(stage, store) and len(store.index) == len(stage.map_axes)

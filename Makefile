@@ -27,7 +27,7 @@ keras-tests: $(VENV)-keras/.ready
 
 $(VENV)-keras/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-keras
-	$(VENV)-keras/bin/python -m pip install -q -e '.[keras,low]' keras==3.15.1 pytest jax tensorflow-cpu grain pandas scikit-learn
+	$(VENV)-keras/bin/python -m pip install -q -e '.[keras,low]' keras==3.15.1 pytest jax tensorflow-cpu grain tensorboardX pandas scikit-learn
 	@touch $@
 
 clean:

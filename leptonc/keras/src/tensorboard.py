@@ -171,10 +171,10 @@ class WithoutTensorFlow:
             self._train_writer.events.add_embedding(table, self._labels(layer, len(table)), global_step=epoch, tag=layer.name)
 
     def _labels(self, layer: Any, count: int) -> list[str] | None:
-        """Of the rows: the lines of the metadata file."""
+        """Of the rows: the lines of the metadata file; None if there is none, as Keras does not ask for it."""
         given = self.embeddings_metadata
         path = given.get(layer.name) if isinstance(given, dict) else given
-        if path is None:
+        if path is None or not os.path.exists(os.path.join(self._log_write_dir, path)):
             return None
         with open(os.path.join(self._log_write_dir, path)) as file:
             lines = file.read().splitlines()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from leptonc import nn
 from leptonc import numpy as lnp
 from leptonc.keras.src.missing import missing
@@ -26,8 +28,8 @@ def ctc_loss(target: Any, output: Any, target_length: Any, output_length: Any, m
     states = lnp.concatenate([lnp.full((batch, 1), mask_index, "int32"),
                               lnp.reshape(lnp.stack([labels, blanks], 2), (batch, 2 * longest))], 1)
     emitted = lnp.einsum("btc,bsc->tbs", scores, one_hot(states, scores.shape[-1], dtype=scores.dtype))
-    skips = lnp.logical_and(states[:, 2:] != mask_index, states[:, 2:] != states[:, :-2])
-    skips = lnp.pad(skips, ((0, 0), (2, 0)))
+    is_label = np.arange(2, 2 * longest + 1) % 2 == 1  # by place: a label may be the blank's number, as for Keras's other backends
+    skips = lnp.pad(lnp.logical_and(is_label, states[:, 2:] != states[:, :-2]), ((0, 0), (2, 0)))
 
     def step(alpha: Any, at: tuple[Any, Any]) -> tuple[Any, tuple[()]]:
         emission, t = at

@@ -122,7 +122,10 @@ def publish(namespace: dict[str, Any], names: Iterable[str], later: Mapping[str,
 
 def _missing(module: str, later: Mapping[str, Callable[[], Any]], name: str) -> Any:
     if name in later:
-        return later[name]()
+        try:
+            return later[name]()
+        except LeptonError as error:  # hasattr asks too
+            raise MissingNameError(error.message) from None
     if name.startswith("__"):  # Python asks modules for those
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
     raise MissingNameError(f"{module} has no {name}" + f"; {advice(module, name)}".removesuffix("; "))

@@ -128,7 +128,10 @@ def submodules(package: str, *names: str) -> dict[str, Callable[[], Any]]:
 
 def _missing(module: str, later: Mapping[str, Callable[[], Any]], name: str) -> Any:
     if name in later:
-        return later[name]()
+        try:
+            return later[name]()
+        except LeptonError as error:  # hasattr asks too
+            raise MissingNameError(error.message) from None
     if name.startswith("__"):  # Python asks modules for those
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
     raise MissingNameError(f"{module} has no {name}" + f"; {advice(module, name)}".removesuffix("; "))

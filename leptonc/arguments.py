@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from leptonc.bfloat16 import kind_of
+from leptonc.eager import EagerArray
 from leptonc.errors import ArgumentError, DtypeError, LeptonError, ShapeError, near_names, op_error
 from leptonc.ir.types import MOST_BYTES, MOST_DIMENSIONS
 from leptonc.promotion import PYTHON_SCALARS, asarray, numpy_dtype
@@ -147,8 +148,11 @@ def function(name: str, what: str, value: Any) -> Callable[..., Any]:
 
 
 def array(name: str, what: str, value: Any) -> Any:
-    """An array or a traced value. Raises DtypeError naming the argument."""
-    return value if isinstance(value, Tracer) else asarray(value, f"{name}: {what}")
+    """An array or a traced value. Raises DtypeError naming the argument.
+
+    An EagerArray stays one: what a function gives back as it came still depends on what it did.
+    """
+    return value if isinstance(value, Tracer | EagerArray) else asarray(value, f"{name}: {what}")
 
 
 def arrays(name: str, what: str, value: Any) -> list[Any]:

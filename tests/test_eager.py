@@ -212,3 +212,32 @@ OUT_OF_RANGE = {
 def test_indices_that_are_arguments_mean_the_same(program):
     """They are known op by op, and still read the nearest element and write nothing, as they do compiled."""
     test_compiled_and_eager_agree(program)
+
+
+NOTHING_TO_DO = [  # calls that may give back what they got
+    lambda x: lnp.asarray(x), lambda x: lnp.array(x), lambda x: lnp.astype(x, x.dtype), lambda x: lnp.broadcast_to(x, x.shape),
+    lambda x: lnp.broadcast_arrays(x, x)[1], lambda x: lnp.concatenate([x]), lambda x: lnp.stack([x])[0], lambda x: lnp.ravel(x[0]),
+    lambda x: lnp.reshape(x, x.shape), lambda x: lnp.transpose(x, (0, 1)), lambda x: lnp.permute_dims(x, (0, 1)),
+    lambda x: lnp.moveaxis(x, 0, 0), lambda x: lnp.swapaxes(x, 1, 1), lambda x: lnp.squeeze(x, ()), lambda x: lnp.expand_dims(x, ()),
+    lambda x: lnp.flip(x, ()), lambda x: lnp.pad(x, 0), lambda x: lnp.repeat(x, 1, axis=0), lambda x: lnp.tile(x, 1),
+    lambda x: lnp.split(x, 1)[0], lambda x: lnp.sum(x, axis=()), lambda x: lnp.max(x, axis=()), lambda x: lnp.positive(x),
+    lambda x: lnp.where(True, x, x), lambda x: lnp.clip(x, None, None), lambda x: lnp.round(x), lambda x: lax.pad(x, 0, [(0, 0, 0)] * 2),
+    lambda x: lax.slice(x, (0, 0), x.shape), lambda x: lax.stop_gradient(x), lambda x: lax.dynamic_slice(x, (0, 0), x.shape),
+    lambda x: x.reshape(x.shape), lambda x: x.T.T, lambda x: x[:], lambda x: +x,
+]
+
+
+@pytest.mark.parametrize("call", NOTHING_TO_DO)
+def test_what_is_given_back_as_it_came_still_depends_on_arguments(call):
+    """Else an index would be checked op by op, and clamped when compiled."""
+    x, i = np.arange(6).reshape(2, 3), np.array([5])
+
+    def f(x, i):
+        table = call(x)
+        return table[i], lnp.arange(6)[call(x)]
+
+    compiled = leptonc.jit(f)(x, i)
+    with leptonc.disable_jit():
+        eager = leptonc.jit(f)(x, i)
+    for a, b in zip(compiled, eager):
+        np.testing.assert_array_equal(a, b)

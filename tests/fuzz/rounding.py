@@ -40,7 +40,7 @@ EXTREMES = {"reduce_max": 1, "reduce_min": -1}
 MOVES = frozenset({"reshape", "broadcast", "transpose", "slice", "pad", "neg", "concatenate", "take", "select"})
 EXACT = frozenset({"abs", "all", "and", "any", "argmax", "argmin", "ceil", "constant", "dynamic_slice", "dynamic_update_slice",
                    "eq",
-                   "floor", "floordiv", "ge", "gt", "iota", "isnan", "le", "lt", "max", "max_pool", "max_pool_index", "min", "ne",
+                   "floor", "ge", "gt", "iota", "isnan", "le", "lt", "max", "max_pool", "max_pool_index", "min", "ne",
                    "not", "or", "pool_take", "reduce_max", "reduce_min", "relu", "round", "shl", "shr", "sign", "stop_gradient",
                    "trunc", "xor"}) | MOVES
 
@@ -101,6 +101,7 @@ class Run:
                 out = _overflowing(node, operands[0], out, scale, float(info.max), rng)
                 out = np.where((np.abs(out) < info.tiny) & (rng.random(out.shape) < 0.5), 0.0, out)
             out = _either_zero(node, operands, out, rng)
+        out = np.where(np.abs(out) <= float(info.smallest_subnormal) / 2, np.copysign(0.0, out), out)
         return np.where(np.abs(out) > info.max, np.copysign(np.inf, out), out)
 
     def _scale(self, node: Node, operands: list[np.ndarray], out: np.ndarray) -> np.ndarray | None:
@@ -115,6 +116,8 @@ class Run:
             return np.where(_all_few(node, out, *operands), 0, GRACE * (np.abs(operands[0]) + np.abs(operands[1])))
         if op in DIRECT:
             return np.where(_all_few(node, out, *operands), 0, GRACE * np.abs(out))
+        if op == "floordiv":  # a whole number, which has more digits than the dtype where it is great
+            return np.where(np.abs(out) * float(np.finfo(node.types[0].dtype.numpy).eps) < 1, 0, GRACE * np.abs(out))
         if op == "mod":
             return np.where(_all_few(node, out, *operands), 0, GRACE * (np.abs(out) + np.abs(operands[1])))
         if op in INEXACT:

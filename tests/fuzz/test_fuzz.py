@@ -98,7 +98,7 @@ R = np.random.default_rng(0)
 def test_every_op_is_known_to_round_or_not():
     """A new op has to be told: as it is, one that rounds would be taken for exact."""
     routed = {"conv_input_grad_routed", "conv_weight_grad_routed"}  # of passes, not of traces
-    kinds = rounding.DIRECT | rounding.SUMS | rounding.CONVOLUTIONS | rounding.INEXACT | rounding.ALONG | rounding.EXACT | {"mod"}
+    kinds = rounding.DIRECT | rounding.SUMS | rounding.CONVOLUTIONS | rounding.INEXACT | rounding.ALONG | rounding.EXACT | {"mod", "floordiv"}
     own = {name for name, op in all_ops().items() if type(op).__module__.startswith("leptonc.")}
     assert own - routed == kinds & own
 
@@ -176,6 +176,21 @@ def test_the_greatest_of_zeros_of_both_signs_may_be_either(extreme):
     assert e.check([np.array([-0.0, -0.0, 0.0], "f")]) is None
     assert e.check([np.array([0.0, 0.0, 0.0], "f")]) is not None
     assert e.check([np.array([0.0, -0.0, -0.0], "f")]) is not None
+
+
+def test_a_quotient_is_whole_and_exact_while_it_has_room():
+    x, y = np.array([1e30, 7.0, 3e6], "f"), np.array([-3.5, 2.0, 7.0], "f")
+    e, right = expected(lnp.floor_divide, x, y), np.array([-2.857143e29, 3.0, 428571.0], "f")
+    assert e.check([right]) is None
+    assert e.check([right * np.array([1 + 1e-4, 1, 1], "f")]) is not None
+    assert e.check([right + np.array([0, 1, 0], "f")]) is not None and e.check([right - np.array([0, 0, 1], "f")]) is not None
+
+
+def test_what_is_less_than_half_the_least_number_is_zero():
+    """As the second moment of a small gradient in f16, by whose root Adam then divides."""
+    e = expected(lambda x: 1 / (x * x), np.array([1e-4, 0.5], np.float16))
+    assert e.check([np.array([np.inf, 4.0], np.float16)]) is None
+    assert e.check([np.array([6e4, 4.0], np.float16)]) is not None
 
 
 def test_reduction_keeps_what_fails():

@@ -77,3 +77,22 @@ def test_every_epoch_reads_its_own_batches(workers):
     assert seen.batches == 24
     model.evaluate(Pictures(workers=workers), verbose=0)
     assert not [thread for thread in threading.enumerate() if thread.name == "leptonc-batches" and thread.is_alive()]
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_what_is_frozen_is_asked_again_at_each_fit(steps):
+    """Two layers of one shape: what was traced to train one must not be run to train the other."""
+    found = []
+    for eager in (False, True):
+        utils.set_random_seed(1)
+        model = Sequential([layers.Input((4,)), layers.Dense(4, "tanh"), layers.Dense(4)])
+        model.compile("sgd", "mse", steps_per_execution=steps, run_eagerly=eager)
+        for frozen in (0, 1):
+            for n, layer in enumerate(model.layers):
+                layer.trainable = n != frozen
+            before = model.layers[frozen].get_weights()
+            model.fit(np.ones((8, 4), "f"), np.zeros((8, 4), "f"), batch_size=2, verbose=0)
+            assert all(map(np.array_equal, before, model.layers[frozen].get_weights()))
+        found.append(model.get_weights())
+    for compiled, wanted in zip(*found):
+        np.testing.assert_allclose(compiled, wanted, rtol=1e-4, atol=1e-6)

@@ -248,6 +248,11 @@ def erf(x: Any) -> Any:
     return bind("erf", as_float(x))
 
 
+def erf_inv(x: Any) -> Any:
+    """The inverse of erf; infinite at -1 and 1, NaN beyond."""
+    return bind("erf_inv", as_float(x))
+
+
 def clamp(min: Any, x: Any, max: Any) -> Any:
     """x within [min, max]."""
     return _clip(x, min, max)
@@ -255,7 +260,7 @@ def clamp(min: Any, x: Any, max: Any) -> Any:
 
 __all__ = [
     "ConvDimensionNumbers", "broadcast_in_dim", "broadcasted_iota", "clamp", "conv_general_dilated", "dot_general", "dynamic_slice",
-    "dynamic_update_slice", "erf", "iota", "pad", "reduce_window", "rsqrt", "scan",
+    "dynamic_update_slice", "erf", "erf_inv", "iota", "pad", "reduce_window", "rsqrt", "scan",
     "scatter_add", "select", "slice", "stop_gradient",
 ]
 

@@ -12,8 +12,11 @@ from leptonc.ops import (
     routed,
     softmax,
     structural,
+    threefry,
 )
 
-__all__ = ["binary", "contraction", "conv", "elementwise", "indexing", "pool", "reduce", "routed", "softmax", "structural"]
+__all__ = [
+    "binary", "contraction", "conv", "elementwise", "indexing", "pool", "reduce", "routed", "softmax", "structural", "threefry",
+]
 
 seal()

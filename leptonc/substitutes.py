@@ -82,9 +82,7 @@ SUBSTITUTES: dict[str, dict[str, str]] = {
         "AdamW": "leptonc.optim.adamw",
     },
     "leptonc.random": {
-        "PRNGKey": "leptonc.random.key", "seed": "leptonc.random.key", "default_rng": "leptonc.random.key",
+        "seed": "leptonc.random.key", "default_rng": "leptonc.random.key",
         "rand": "leptonc.random.uniform", "randn": "leptonc.random.normal", "integers": "leptonc.random.randint",
-        "gumbel": "-leptonc.numpy.log(leptonc.random.exponential(key, shape))",
-        "categorical": "leptonc.numpy.argmax(logits - leptonc.numpy.log(leptonc.random.exponential(key, shape)), axis=-1)",
     },
 }

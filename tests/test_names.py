@@ -87,7 +87,7 @@ def test_substitutes_are_for_what_is_missing(module):
         (nn, "Linear", "x @ w + b"),
         (nn, "sofmax", "softmax"),
         (optim, "adma", "adam"),
-        (random, "PRNGKey", "random.key"),
+        (random, "default_rng", "random.key"),
         (leptonc, "vmap", "leading axes"),
         (leptonc, "gard", "grad"),
         (tree, "flaten", "flatten"),

@@ -1,13 +1,15 @@
-"""Threefry's known answers, the same bits compiled and eager, moments of the distributions."""
+"""Known bits, the same compiled and eager, and the distributions: moments and Kolmogorov-Smirnov tests with fixed seeds."""
 
 from __future__ import annotations
+
+from math import erf
 
 import numpy as np
 import pytest
 
 import leptonc
 from leptonc import random
-from leptonc.errors import DtypeError
+from leptonc.errors import DtypeError, TracerError
 
 
 @pytest.mark.parametrize("key, counter, wanted", [
@@ -73,3 +75,103 @@ def test_elements_of_bernoulli_are_drawn_on_their_own():
 def test_the_widest_range_of_ints():
     draws = random.randint(random.key(1), (1000,), -2**31, 2**31)
     assert draws.dtype == np.int32 and draws.min() < -2**30 and draws.max() > 2**30
+
+
+# JAX 0.10.2's, of key(42)
+KNOWN_SPLIT = [[1832780943, 270669613], [64467757, 2916123636]]
+KNOWN_BITS = [2098992034, 2919706841, 2646866425, 2409546199]
+KNOWN_ORDER = [7, 4, 2, 5, 3, 6, 0, 1]
+KNOWN_INTS = [-3, 3, 0, -2, 2, 0]
+
+
+def test_known_bits():
+    key = random.key(42)
+    np.testing.assert_array_equal(random.split(key), KNOWN_SPLIT)
+    np.testing.assert_array_equal(random.bits(key, (4,)), KNOWN_BITS)
+    np.testing.assert_array_equal(random.permutation(key, 8), KNOWN_ORDER)
+    np.testing.assert_array_equal(random.randint(key, (6,), -3, 9), KNOWN_INTS)
+
+
+@pytest.mark.parametrize("form", [random.bits, random.uniform, random.normal, random.gumbel])
+def test_large_draws_are_the_small_ones(form):
+    """Blocks of compiled code count as a traced draw does."""
+    key = random.key(5)
+    np.testing.assert_array_equal(form(key, (150_001,)), leptonc.jit(lambda k: form(k, (150_001,)))(key))
+
+
+@pytest.mark.parametrize("draw", [
+    lambda k: random.permutation(k, np.arange(24).reshape(4, 6), 1, independent=True),
+    lambda k: random.choice(k, 20, (3, 4), replace=False),
+    lambda k: random.categorical(k, np.zeros((3, 5), "f4"), -1, (2, 3), False),
+    lambda k: random.randint(k, (5,), np.zeros(5, "i4"), np.arange(1, 6, dtype="i4")), lambda k: random.split(k, (2, 2)),
+    lambda k: random.randint(k, (5,), 0, 2**64, np.uint64), lambda k: random.poisson(k, np.array([0.5, 4.0, 40.0]), (6, 3)),
+])
+def test_ints_are_the_same_compiled_and_eager(draw):
+    key = random.key(8)
+    compiled, eager = leptonc.jit(draw)(key), draw(key)
+    assert compiled.dtype == eager.dtype
+    np.testing.assert_array_equal(compiled, eager)
+
+
+def test_choice_without_replacement_has_no_duplicates():
+    assert len(set(random.choice(random.key(3), 50, (50,), replace=False).tolist())) == 50
+    assert len(set(random.choice(random.key(3), 50, (40,), False, np.full(50, 0.02, "f4")).tolist())) == 40
+
+
+N = 40_000
+
+
+def _kolmogorov(draws, cdf):
+    """The Kolmogorov-Smirnov statistic times sqrt(n); above 1.95 with probability 0.001."""
+    x = np.sort(np.asarray(draws, np.float64))
+    steps, values = np.arange(len(x) + 1) / len(x), cdf(x)
+    return max(np.max(steps[1:] - values), np.max(values - steps[:-1])) * len(x) ** 0.5
+
+
+def _erlang(x, n):
+    """The distribution function of gamma draws with a whole exponent."""
+    terms = np.cumprod(np.concatenate([np.ones((1, x.size)), x / np.arange(1, n)[:, None]]), 0)
+    return 1 - np.exp(-x) * terms.sum(0)
+
+
+CDFS = {
+    "gamma 1": (lambda k: random.gamma(k, 1.0, (N,)), lambda x: 1 - np.exp(-x)),
+    "gamma 4": (lambda k: random.gamma(k, 4.0, (N,)), lambda x: _erlang(x, 4)),
+    "gamma 1/2": (lambda k: random.gamma(k, 0.5, (N,)), lambda x: np.vectorize(erf)(np.sqrt(x))),
+    "beta 3 1": (lambda k: random.beta(k, 3.0, 1.0, (N,)), lambda x: x**3),
+    "beta 0.5 0.5": (lambda k: random.beta(k, 0.5, 0.5, (N,)), lambda x: 2 / np.pi * np.arcsin(np.sqrt(x))),
+    "dirichlet": (lambda k: random.dirichlet(k, np.ones(3), (N,))[:, 0], lambda x: 1 - (1 - x) ** 2),
+    "chisquare": (lambda k: random.chisquare(k, 2.0, (N,)), lambda x: 1 - np.exp(-x / 2)),
+    "f": (lambda k: random.f(k, 2.0, 4.0, (N,)), lambda x: 1 - (1 + x / 2) ** -2.0),
+    "t": (lambda k: random.t(k, 2.0, (N,)), lambda x: 0.5 + x / (2 * np.sqrt(2 + x * x))),
+    "ball": (lambda k: np.linalg.norm(random.ball(k, 3, shape=(N,)), axis=-1), lambda x: x**3),
+    "normal": (lambda k: random.normal(k, (N,)), lambda x: (1 + np.vectorize(erf)(x / 2**0.5)) / 2),
+    "cauchy": (lambda k: random.cauchy(k, (N,)), lambda x: 0.5 + np.arctan(x) / np.pi),
+    "logistic": (lambda k: random.logistic(k, (N,)), lambda x: 1 / (1 + np.exp(-x))),
+}
+
+
+@pytest.mark.parametrize("name", CDFS)
+def test_distributions(name):
+    draw, cdf = CDFS[name]
+    assert _kolmogorov(draw(random.key(17)), cdf) < 1.95, "seed 17"
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.3, 3.0, 9.9, 10.0, 25.0, 1000.0])
+def test_poisson(mean):
+    draws = random.poisson(random.key(23), mean, (N,)).astype(np.float64)
+    five_sigma = 5 / N**0.5
+    assert abs(draws.mean() - mean) <= five_sigma * mean**0.5
+    assert abs(draws.var() - mean) <= five_sigma * (2 * mean**2 + mean) ** 0.5
+
+
+def test_orthogonal_and_multivariate_normal():
+    q = random.orthogonal(random.key(1), 4, (3,), np.float64, m=2)
+    np.testing.assert_allclose(q.swapaxes(-1, -2) @ q, np.broadcast_to(np.eye(2), (3, 2, 2)), atol=1e-12)
+    cov = np.array([[2, 0.5], [0.5, 1]])
+    for method in ("cholesky", "eigh", "svd"):
+        draws = random.multivariate_normal(random.key(2), np.array([1.0, -1.0]), cov, (N,), method=method)
+        np.testing.assert_allclose(np.cov(draws.T), cov, atol=0.06)
+        np.testing.assert_allclose(draws.mean(0), [1, -1], atol=0.04)
+    with pytest.raises(TracerError, match="orthogonal"):
+        leptonc.jit(lambda k: random.orthogonal(k, 2))(random.key(0))

@@ -342,10 +342,10 @@ class erf_inv(Smooth):
 
     def body(self, s: Any, x: Any) -> Any:
         w = s.neg(s.log1p(s.neg(s.mul(x, x))))
-        p, *further = [_horner(s, coefficients, s.sub(root(s, w), shift))
-                       for coefficients, root, shift, _ in ERF_INV[s.dtype(x).numpy.itemsize > 4]]
-        for tail, piece in zip(further, ERF_INV[s.dtype(x).numpy.itemsize > 4], strict=False):
-            p = s.select(s.lt(w, piece[3]), p, tail)
+        pieces = ERF_INV[s.dtype(x).numpy.itemsize > 4]
+        p, *further = [_horner(s, coefficients, s.sub(root(s, w), shift)) for coefficients, root, shift, _ in pieces]
+        for (*_, end), tail in zip(pieces, further, strict=False):
+            p = s.select(s.lt(w, end), p, tail)
         return s.select(s.eq(s.abs(x), 1), s.mul(x, np.inf), s.mul(p, x))
 
     def slope(self, x: Value, y: Value) -> Value:

@@ -10,12 +10,13 @@ import numpy as np
 
 from leptonc import lax
 from leptonc import numpy as lnp
-from leptonc.arguments import array, choice as one_of, flag, integer
+from leptonc.arguments import array, flag, integer
 from leptonc.arguments import axis as axis_of
+from leptonc.arguments import choice as one_of
 from leptonc.arguments import shape as shape_of
 from leptonc.bfloat16 import kind_of
-from leptonc.errors import ArgumentError, DtypeError, ShapeError, op_error
 from leptonc.eager import plain
+from leptonc.errors import ArgumentError, DtypeError, ShapeError, op_error
 from leptonc.promotion import is_weak, numpy_dtype
 from leptonc.random.continuous import EPS, gumbel
 from leptonc.random.draws import bits, parameter, shape_or, uniform

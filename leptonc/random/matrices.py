@@ -27,7 +27,8 @@ def orthogonal(key: Any, n: int, shape: Sequence[int] = (), dtype: Any = np.floa
     rows = integer("orthogonal", "n", n, least=0)
     columns = rows if m is None else integer("orthogonal", "m", m, least=0)
     if isinstance(key, Tracer):
-        raise op_error("orthogonal", "factors a matrix, which traced code cannot", {"key": key}, "draw it outside of jit", TracerError)
+        raise op_error("orthogonal", "factors a matrix, which traced code cannot", {"key": key}, "draw it outside of jit",
+                       TracerError)
     z = plain(normal(key, (*extents, max(rows, columns), min(rows, columns)), np.float32 if is_narrow(kind) else kind))
     q, r = np.linalg.qr(z)
     x = q * np.sign(np.diagonal(r, axis1=-2, axis2=-1))[..., None, :]
@@ -36,15 +37,16 @@ def orthogonal(key: Any, n: int, shape: Sequence[int] = (), dtype: Any = np.floa
 
 def multivariate_normal(key: Any, mean: Any, cov: Any, shape: Sequence[int] | None = None, dtype: Any = None,
                         method: str = "cholesky") -> Any:
-    """[*shape, n] normal about ``mean`` [..., n] with covariance ``cov`` [..., n, n], which must be known; key and mean may be traced.
+    """[*shape, n] normal about ``mean`` [..., n] with covariance ``cov`` [..., n, n], which must be known.
 
-    ``method`` "cholesky", "eigh" or "svd" factors it. JAX's numbers but for rounding with cholesky.
+    Key and mean may be traced. ``method`` "cholesky", "eigh" or "svd" factors it. JAX's numbers but for rounding with cholesky.
     """
     name = "multivariate_normal"
     center, square = array(name, "mean", mean), array(name, "cov", cov)
     operands = {"mean": center, "cov": square}
     if isinstance(square, Tracer):
-        raise op_error(name, "cov must be known to be factored", operands, "give an array, or its factor times normal(...)", TracerError)
+        raise op_error(name, "cov must be known to be factored", operands, "multiply normal(...) by its factor",
+                       TracerError)
     if not center.shape or tuple(square.shape[-2:]) != (center.shape[-1],) * 2:
         raise op_error(name, "mean must be [..., n] and cov [..., n, n]", operands, kind=ShapeError)
     kind = floats(name, "dtype", dtype if dtype is not None else center.dtype if kind_of(center.dtype) == "f" else np.float32)

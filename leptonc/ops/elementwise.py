@@ -336,7 +336,7 @@ class erf(Smooth):
 
 @register
 class erf_inv(Smooth):
-    """Inverse of erf, by the polynomials in w = -log(1 - x^2) of Giles 2010, "Approximating the erfinv function", as XLA has them."""
+    """Inverse of erf, by XLA's polynomials in w = -log(1 - x^2) (Giles 2010, "Approximating the erfinv function")."""
 
     name = "erf_inv"
 

@@ -172,9 +172,9 @@ def _shuffled(key: Any, x: Any, axis: int) -> Any:
 
 
 def permutation(key: Any, x: Any, axis: int = 0, independent: bool = False) -> Any:
-    """The elements of x along ``axis`` in random order, or 0 ... x - 1 (i32) for an int. ``independent``: each row in its own order.
+    """The elements of x along ``axis`` in random order, or 0 ... x - 1 (i32) for an int.
 
-    In traced code, n elements take n^2 comparisons.
+    ``independent``: each row in its own order. In traced code, n elements take n^2 comparisons.
     """
     found = x if isinstance(x, Tracer | np.ndarray) else array("permutation", "x", x)
     if not found.shape:
@@ -208,7 +208,8 @@ def categorical(key: Any, logits: Any, axis: int = -1, shape: Sequence[int] | No
         return lnp.argmax(noise + x, along + ahead)
     count = prod(extents[:ahead])
     if count > x.shape[along]:
-        raise op_error("categorical", f"draws {count} of {x.shape[along]} classes without replacement", {"logits": x}, kind=ShapeError)
+        raise op_error("categorical", f"draws {count} of {x.shape[along]} classes without replacement", {"logits": x},
+                       kind=ShapeError)
     noisy = lnp.moveaxis(x + gumbel(key, x.shape, x.dtype, mode), along, -1)
     return lnp.reshape(lnp.moveaxis(ascending(-noisy)[..., :count], -1, 0), extents)
 
@@ -223,7 +224,7 @@ def choice(key: Any, a: Any, shape: Sequence[int] = (), replace: bool = True, p:
     extents = shape_of("choice", shape)
     whole = not given.shape
     along = 0 if whole else axis_of("choice", given, axis)
-    count = integer("choice", "a", a if not isinstance(a, np.ndarray) else a.item(), least=0) if whole else given.shape[along]
+    count = given.shape[along] if not whole else integer("choice", "a", a.item() if isinstance(a, np.ndarray) else a, least=0)
     draws = prod(extents)
     if draws and (not count or (not flag("choice", "replace", replace) and draws > count)):
         raise op_error("choice", f"draws {draws} of {count} elements", {"a": given}, kind=ShapeError)

@@ -249,7 +249,7 @@ def erf(x: Any) -> Any:
 
 
 def erf_inv(x: Any) -> Any:
-    """The inverse of erf; infinite at -1 and 1, NaN beyond."""
+    """The inverse of the error function: inf at 1, NaN beyond."""
     return bind("erf_inv", as_float(x))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal, localcontext
+from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ import leptonc
 from leptonc import lax
 from leptonc import numpy as lnp
 from leptonc.target import host_target
+from leptonc.trace import bind
 
 COUNT = 50_000
 NEAR = {"log2", "log10", "power", "sinh", "cosh", "sin", "cos", "tan", "exp", "log", "sqrt"}  # within one unit, tanh in f64 too
@@ -55,6 +58,36 @@ def test_erf(rng):
     wanted = np.array([math.erf(v) for v in x])
     np.testing.assert_allclose(leptonc.jit(lax.erf)(x), wanted, rtol=1e-14)
     np.testing.assert_allclose(leptonc.jit(lax.erf)(x.astype("f4")), [math.erf(v) for v in x.astype("f4")], rtol=2e-7)
+
+
+def test_erf_inv(rng):
+    """erf undoes it, up to what a unit of y makes of x; f32 has the same bits compiled and eager."""
+    x = np.concatenate([rng.uniform(-1, 1, 3_000), 1 - np.exp2(-rng.uniform(1, 50, 500)), [0.0, -0.0, 1e-300, 1e-9]])
+    y = leptonc.jit(lax.erf_inv)(x)
+    slope = 2 / math.sqrt(math.pi) * np.exp(-y * y)
+    wanted = np.array([math.erf(v) for v in y])
+    assert (np.abs(wanted - x) <= 24 * np.spacing(np.abs(y)) * slope + np.spacing(np.abs(x))).all()
+    np.testing.assert_allclose(lax.erf_inv(x), y, rtol=1e-15)
+    ends = np.array([1, -1, 1.5, -2, np.inf, np.nan, -0.0])
+    for run in (leptonc.jit(lax.erf_inv), lax.erf_inv):
+        for dtype in ("f4", "f8"):
+            found = run(ends.astype(dtype))
+            np.testing.assert_array_equal(found, np.array([np.inf, -np.inf, np.nan, np.nan, np.nan, np.nan, -0.0], dtype))
+            assert np.signbit(found[-1])
+    single = np.concatenate([x, np.linspace(0.9999, 1, 1_000)]).astype("f4")
+    np.testing.assert_array_equal(leptonc.jit(lax.erf_inv)(single).view("i4"), lax.erf_inv(single).view("i4"))
+
+
+@pytest.mark.skipif(not host_target().fma, reason="rounds twice without the instruction")
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_a_multiply_add_is_rounded_once(rng, dtype):
+    """Against fractions, where the sum cancels and where it does not."""
+    x, y = (rng.standard_normal(500).astype(dtype) for _ in range(2))
+    z = np.where(np.arange(500) % 2, -x * y, rng.standard_normal(500)).astype(dtype)
+    exact = [Fraction(float(a)) * Fraction(float(b)) + Fraction(float(c)) for a, b, c in zip(x, y, z)]
+    wanted = np.array([float(v) for v in exact]).astype(dtype)
+    for run in (leptonc.jit(lambda *v: bind("fma", *v)), partial(bind, "fma")):
+        np.testing.assert_array_equal(run(x, y, z), wanted)
 
 
 @pytest.mark.parametrize("name", ["power", "arctan2", "remainder", "floor_divide"])

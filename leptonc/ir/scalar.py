@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from leptonc.ir.erfinv import erf_inv, fma
 from leptonc.ir.types import DType, bool_, dtype_of
 
 
@@ -90,10 +91,11 @@ _UNARY: dict[str, Callable[..., Any]] = {
     "trunc": np.trunc, "exp": np.exp, "expm1": np.expm1, "log": np.log, "log1p": np.log1p, "log2": _in_doubles(np.log2),
     "log10": _in_doubles(np.log10),
     "sqrt": np.sqrt, "rsqrt": lambda x: (1 / np.sqrt(x)).astype(np.asarray(x).dtype), "tanh": np.tanh, "sinh": np.sinh,
-    "cosh": np.cosh, "erf": _erf, "sin": np.sin, "cos": np.cos, "tan": np.tan, "not": np.invert,
+    "cosh": np.cosh, "erf": _erf, "erf_inv": erf_inv, "sin": np.sin, "cos": np.cos, "tan": np.tan,
+    "not": np.invert,
 }
 _COSTS = {"exp": 12, "expm1": 16, "log": 16, "log1p": 18, "log2": 30, "log10": 30, "tanh": 18, "sinh": 40, "cosh": 40,
-          "erf": 20, "sin": 18, "cos": 18, "tan": 30, "pow": 40,
+          "erf": 20, "erf_inv": 60, "sin": 18, "cos": 18, "tan": 30, "pow": 40,
           "div": 4, "sqrt": 5, "rsqrt": 8, "mod": 10, "floordiv": 8, "atan2": 30}
 
 SCALARS: dict[str, ScalarOp] = {
@@ -101,6 +103,7 @@ SCALARS: dict[str, ScalarOp] = {
     **{n: ScalarOp(n, 2, f, "bool") for n, f in _COMPARE.items()},
     **{n: ScalarOp(n, 1, f, cost=_COSTS.get(n, 1)) for n, f in _UNARY.items()},
     "isnan": ScalarOp("isnan", 1, lambda x: np.asarray(x) != x, "bool"),
+    "fma": ScalarOp("fma", 3, fma),
     "select": ScalarOp("select", 3, np.where, "last"),
 }
 """``cast`` stands beside the table: its result dtype is an argument. ``not`` on bools is logical."""

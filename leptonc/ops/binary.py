@@ -177,6 +177,20 @@ class atan2(Binary):
         return g * b / square, -(g * a / square)
 
 
+@register
+class fma(Elementwise):
+    """x * y + z, rounded once."""
+
+    name, kinds = "fma", FLOATS
+
+    def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        a, b, _ = operands
+        return g * b, g * a, g
+
+    def samples(self) -> Sequence[Sample]:
+        return numeric_samples(3, self.kinds, self.domain)
+
+
 class Bitwise(Binary):
     kinds = BITS
 

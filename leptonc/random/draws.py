@@ -16,14 +16,14 @@ import numpy as np
 from leptonc import numpy as lnp
 from leptonc.arguments import array, floats
 from leptonc.arguments import shape as shape_of
-from leptonc.bfloat16 import kind_of
+from leptonc.bfloat16 import is_narrow, kind_of
 from leptonc.eager import jit_disabled, plain
 from leptonc.errors import ArgumentError, DtypeError, op_error
 from leptonc.jit import jit
 from leptonc.memory import empty, placed
 from leptonc.promotion import numpy_dtype
 from leptonc.random.keys import check_key, encrypted, halves
-from leptonc.trace import Tracer, bind, broadcast, cast, known, tracing
+from leptonc.trace import Tracer, align, bind, broadcast, cast, known, tracing
 
 BLOCK = 1 << 16  # counters in a call of compiled code; divides 2^32, so that no block carries from the low word to the high one
 LARGE = 2 * BLOCK  # elements from which it is worth compiling
@@ -91,8 +91,11 @@ def unit_of(words: Any, kind: np.dtype) -> Any:
 
 
 def between(unit: Any, low: Any, high: Any) -> Any:
-    """``unit`` scaled from [0, 1) to [low, high), as JAX rounds it."""
-    return lnp.maximum(low, lnp.add(lnp.multiply(unit, lnp.subtract(high, low)), low))
+    """``unit`` scaled from [0, 1) to [low, high), rounded as JAX does: once, but floats of 16 bits after each step."""
+    span = lnp.subtract(high, low)
+    if is_narrow(unit.dtype):
+        return lnp.maximum(low, lnp.add(lnp.multiply(unit, span), low))
+    return lnp.maximum(low, bind("fma", *align("fma", unit, span, low)))
 
 
 def bits(key: Any, shape: Sequence[int] = (), dtype: Any = np.uint32) -> Any:

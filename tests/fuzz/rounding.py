@@ -32,8 +32,8 @@ RUNS, MORE_RUNS = 4, 24
 DIRECT = frozenset({"add", "sub", "mul", "div", "sqrt", "cast", "pow", "log2", "log10"})  # exact where the result has few digits
 SUMS = frozenset({"sum", "cumsum", "window_sum", "window_sum_grad", "scatter_add", "dot_general", "unpool"})
 CONVOLUTIONS = frozenset({"conv", "conv_input_grad", "conv_weight_grad"})
-INEXACT = frozenset({"exp", "expm1", "log", "log1p", "rsqrt", "tanh", "sinh", "cosh", "sigmoid", "erf", "sin", "cos", "tan",
-                     "atan2",
+INEXACT = frozenset({"exp", "expm1", "log", "log1p", "rsqrt", "tanh", "sinh", "cosh", "sigmoid", "erf", "erf_inv", "sin", "cos",
+                     "tan", "atan2",
                      "prod", "softplus"})
 ALONG = frozenset({"softmax", "log_softmax", "logsumexp", "logaddexp"})  # errors of their operands' size
 EXTREMES = {"reduce_max": 1, "reduce_min": -1}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from leptonc.codegen.llvm import hyperbolic, narrow, powers, trigonometry, vectormath
+from leptonc.codegen.llvm import hyperbolic, inverse, narrow, powers, trigonometry, vectormath
 from leptonc.codegen.llvm.emitter import Emitter, emit_const, llvm_type
 from leptonc.codegen.llvm.lanes import Lanes
 from leptonc.ir.types import DType, bool_, f16, f32, f64
@@ -115,6 +115,8 @@ _FLOAT: dict[str, Callable[..., str]] = {
     "sinh": hyperbolic.sinh,
     "cosh": hyperbolic.cosh,
     "erf": vectormath.erf,
+    "erf_inv": inverse.erf_inv,
+    "fma": lambda v, x, y, z: v.fma(x, y, z),
     "sin": trigonometry.sin,
     "cos": trigonometry.cos,
     "tan": trigonometry.tan,

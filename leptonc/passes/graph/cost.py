@@ -26,7 +26,7 @@ def cost_analysis(graph: Graph) -> dict[str, Any]:
     return {"flops": sum(by_op.values()), "bytes": moved, "transcendentals": transcendentals, "by_op": ordered}
 
 
-TRANSCENDENTAL = frozenset({"exp", "expm1", "log", "log1p", "log2", "log10", "tanh", "sinh", "cosh", "erf", "sin", "cos",
+TRANSCENDENTAL = frozenset({"exp", "expm1", "log", "log1p", "log2", "log10", "tanh", "sinh", "cosh", "erf", "erf_inv", "sin", "cos",
                             "tan", "pow", "atan2"})
 FREE = frozenset({"cast", "select", "and", "or", "xor", "not"})
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leptonc import cache, config
-from leptonc.errors import CompileError
+from leptonc.errors import CompileError, LoadingError
 from leptonc.exclusive import compiling
 from leptonc.ir.digest import digest
 from leptonc.ir.fingerprint import fingerprint
@@ -290,12 +290,14 @@ class Compiled:
 def _codegen() -> Any:
     """Code generation, which is imported when there is something to generate: a program from the cache needs none of it.
 
-    Raises CompileError if its files cannot be read now."""
+    Raises CompileError if its files cannot be read now, LoadingError within their import."""
     try:
         with compiling():
             from leptonc.codegen import entry
     except OSError as error:
         raise CompileError(f"code generation could not be loaded: {error}") from None
+    if not hasattr(entry, "__all__"):  # its last line: this thread is in the midst of it, and a handler came here
+        raise LoadingError("code generation is being loaded by the call that this one interrupts")
     return entry
 
 

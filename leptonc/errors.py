@@ -82,6 +82,10 @@ class CompileError(LeptonError, RuntimeError):
     """Code generation failed."""
 
 
+class LoadingError(CompileError):
+    """Code generation is needed by a signal handler that interrupted its very import."""
+
+
 class MissingNameError(LeptonError, AttributeError):
     """A name that a module or a traced value does not have."""
 

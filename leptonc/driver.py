@@ -18,7 +18,7 @@ from leptonc.errors import CompileError, LoadingError
 from leptonc.exclusive import compiling
 from leptonc.ir.digest import digest
 from leptonc.ir.fingerprint import fingerprint
-from leptonc.ir.graph import Graph
+from leptonc.ir.graph import Graph, with_regions
 from leptonc.ir.kernel import Program
 from leptonc.ir.verify import verify_memory, verify_program
 from leptonc.lazy import cached_property
@@ -145,9 +145,9 @@ def check_names(names: Sequence[str], disabled: Sequence[str] = ()) -> None:
 
 
 def optimize(graph: Graph, options: Options = Options()) -> Graph:
-    """The graph simplified, in ops that lower."""
+    """The graph simplified, in ops that lower; so are its regions, then."""
     optimized: Graph = _manager(GRAPH_PASSES, options)(graph)
-    return optimized
+    return with_regions(optimized, lambda region: optimize(region, options))
 
 
 def lower(graph: Graph, donated: dict[int, int] | None = None, options: Options = Options()) -> Program:
@@ -164,7 +164,7 @@ def lower(graph: Graph, donated: dict[int, int] | None = None, options: Options 
 
 def _lowered(graph: Graph, donated: dict[int, int], frozen: int = 0, options: Options = Options()) -> Program:
     """A kernel for each op, verified."""
-    program = lower_graph(graph, donated, frozen)
+    program = lower_graph(graph, donated, frozen, lambda region, carried: lower(region, carried, options))
     verify_program(program, "lower-graph")
     validator = _validator(options)
     if validator is not None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from leptonc.bfloat16 import is_bfloat16
 from leptonc.errors import IRError
+from leptonc.ir.control import Branch, Control, Loop
 from leptonc.ir.graph import Graph, Literal, Loc, Node
 from leptonc.ir.kernel import (
     Apply,
@@ -190,10 +191,26 @@ def _stage_lines(stage: Stage) -> list[str]:
 
 def print_kernel(kernel: Kernel) -> str:
     """The kernel's text."""
+    if isinstance(kernel, Control):
+        return _control_text(kernel)
     head = f"kernel {symbol(kernel.name)}({', '.join(map(_param_text, kernel.params))})"
     head += f" outer ({_axes_text(kernel.outer)})" if kernel.outer else ""
     head += f" locals ({', '.join(map(_param_text, kernel.locals))})" if kernel.locals else ""
     return "\n".join([head + " {", *(line for stage in kernel.stages for line in _stage_lines(stage)), "}"])
+
+
+def _control_text(control: Control) -> str:
+    """``loop``, ``while`` or ``branch``: its parameters, what its bodies take and give, and those as programs."""
+    word = "branch" if isinstance(control, Branch) else "loop"
+    head = f"{word} {symbol(control.name)}({', '.join(map(_param_text, control.params))})"
+    if isinstance(control, Branch):
+        head += f" index {control.index}"
+    if isinstance(control, Loop):
+        head += f" consts {control.consts} carries {control.carries}"
+        head += "" if control.trips is None else f" trips {control.trips}"
+        head += " reverse" if control.reverse else ""
+    head += f" takes ({', '.join(control.takes)}) gives ({', '.join(control.gives)}) workspace {control.workspace} {{"
+    return "\n".join([head, *map(print_program, control.bodies), "}"])
 
 
 def _buffer_text(number: int, buffer: Buffer) -> str:

@@ -4,6 +4,7 @@ from leptonc.ir.op import seal
 from leptonc.ops import (
     binary,
     contraction,
+    control,
     conv,
     elementwise,
     indexing,
@@ -14,6 +15,6 @@ from leptonc.ops import (
     structural,
 )
 
-__all__ = ["binary", "contraction", "conv", "elementwise", "indexing", "pool", "reduce", "routed", "softmax", "structural"]
+__all__ = ["binary", "contraction", "control", "conv", "elementwise", "indexing", "pool", "reduce", "routed", "softmax", "structural"]
 
 seal()

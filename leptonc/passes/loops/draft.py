@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from leptonc.errors import IRError
 from leptonc.frames import joined
+from leptonc.ir.control import Control
 from leptonc.ir.graph import Literal, Loc
 from leptonc.ir.kernel import (
     Apply,
@@ -174,6 +175,9 @@ def _canonical(kernel: Kernel) -> tuple[dict[str, str], dict[str, str]]:
 
 def rename(kernel: Kernel, buffers: Mapping[str, str], axes: Mapping[str, str]) -> Kernel:
     """The kernel with buffers and axes renamed."""
+    if isinstance(kernel, Control):
+        params = tuple(replace(p, name=buffers.get(p.name, p.name)) for p in kernel.params)
+        return replace(kernel, params=params).with_names(buffers)
     return replace(
         kernel,
         params=tuple(replace(p, name=buffers.get(p.name, p.name)) for p in kernel.params),

@@ -3,6 +3,7 @@
 from leptonc.ir.op import seal
 from leptonc.ops import (
     binary,
+    collective,
     contraction,
     conv,
     elementwise,
@@ -14,6 +15,7 @@ from leptonc.ops import (
     structural,
 )
 
-__all__ = ["binary", "contraction", "conv", "elementwise", "indexing", "pool", "reduce", "routed", "softmax", "structural"]
+__all__ = ["binary", "collective", "contraction", "conv", "elementwise", "indexing", "pool", "reduce", "routed",
+           "softmax", "structural"]
 
 seal()

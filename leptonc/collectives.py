@@ -52,9 +52,9 @@ def _named(function: str, axis_name: Any) -> list[NamedAxis]:
     known = _axes.get()
     for name in names:
         if not isinstance(name, str):
-            raise ArgumentError(f"{function}: axis_name={axis_name!r:.60} must be the name of an axis, or a tuple of names")
+            raise ArgumentError(f"{function}: axis_name={axis_name!r:.60} must name an axis, or be a tuple of names")
         if name not in known:
-            hint = near_names(name, known) or (f"the axes here are {', '.join(map(repr, known))}" if known else "no axis has a name")
+            hint = near_names(name, known) or (f"the axes here are {', '.join(map(repr, known))}" if known else "no axis has one")
             raise UnboundAxisError(f"{function}: unbound axis name {name!r}; {hint}; fix: leptonc.vmap(f, axis_name={name!r})")
     return [known[name] for name in names]
 

@@ -15,13 +15,15 @@ import numpy as np
 
 from leptonc import tree
 from leptonc.arguments import function, integer
+from leptonc.bfloat16 import is_bfloat16
 from leptonc.collectives import NamedAxis, name_axis
 from leptonc.driver import batch
-from leptonc.errors import ArgumentError, ShapeError, TreeError, describe, op_error
+from leptonc.eager import argument
+from leptonc.errors import ArgumentError, DtypeError, ShapeError, TreeError, op_error
 from leptonc.ir.types import TensorType, i32, type_of_array
-from leptonc.promotion import is_weak
+from leptonc.promotion import SUPPORTED, is_weak
 from leptonc.public import public
-from leptonc.signature import argument_names, as_leaf
+from leptonc.signature import argument_names, as_leaf, is_array_like
 from leptonc.trace import ClosedGraph, Tracer, bind, call_graph, function_name, trace_to_graph
 
 Axes = Any  # an int, None, or a tree of them that is a prefix of another
@@ -32,12 +34,13 @@ def vmap(f: Callable[..., Any], in_axes: Axes = 0, out_axes: Axes = 0, axis_name
     """``f``, which takes one example, as a function of many that lie along an axis of its arguments.
 
     ``in_axes`` says along which: an int, None for what all examples share, or a tuple with an entry for each positional
-    argument, which may be trees that are prefixes of the arguments'. Keyword arguments are mapped over axis 0. Arguments that are
-    shared may be anything; f gets them as they came. ``out_axes`` says likewise where the results have the axis; None is for
-    results that do not depend on an example. Negative axes count from the end. ``axis_name`` names the axis for ``lax.psum`` and
-    its like; ``axis_size`` gives the number of examples where no argument does.
+    argument, which may be trees that are prefixes of the arguments'. Keyword arguments are mapped over axis 0. What is shared may
+    be anything; f gets it as it came, its elements known if they are. ``out_axes`` says likewise where the results have the axis;
+    None is for results that do not depend on an example. Negative axes count from the end. ``axis_name`` names the axis for
+    ``lax.psum`` and its like; ``axis_size`` gives the number of examples where no argument does.
 
-    Raises ArgumentError, TreeError or ShapeError for axes that do not fit, and where arguments differ in their number of examples.
+    Raises ArgumentError, TreeError or ShapeError for axes that do not fit, ShapeError where arguments differ in their number of
+    examples, LeptonError for an op that has no batch rule.
     """
     function("vmap", "f", f)
     name = f"vmap of {function_name(f)}"
@@ -67,11 +70,11 @@ def _checked_axes(name: str, what: str, axes: Axes) -> Axes:
     """``in_axes`` or ``out_axes``; a list is a tuple. Raises ArgumentError unless all leaves are ints or None."""
     found = tuple(axes) if isinstance(axes, list) else axes
     if what == "in_axes" and not (found is None or isinstance(found, tuple) or _is_axis(found)):
-        raise ArgumentError(f"{name}: in_axes={describe(axes)} must be an int, None, or a tuple with an entry for each positional "
+        raise ArgumentError(f"{name}: in_axes={axes!r:.60} must be an int, None, or a tuple with an entry for each positional "
                             "argument")
     for leaf in tree.leaves(found, is_leaf=_is_none):
         if leaf is not None and not _is_axis(leaf):
-            raise ArgumentError(f"{name}: {what}={describe(axes)} has {describe(leaf)} where an int or None belongs")
+            raise ArgumentError(f"{name}: {what}={axes!r:.60} has {leaf!r:.60} where an int or None belongs")
     return found
 
 
@@ -112,8 +115,7 @@ class _Call:
             raise ArgumentError(f"{name}: in_axes has {len(in_axes)} entries, but it is called with {len(args)} positional "
                                 "arguments; fix: keyword arguments are mapped over axis 0")
         given = [*_axes_of_leaves(name, "in_axes", in_axes, args), *(0 for _ in tree.leaves(kwargs))]
-        leaves = [leaf if axis is None or isinstance(leaf, Tracer) else np.asarray(as_leaf(leaf, path, name))
-                  for leaf, path, axis in zip(leaves, names, given)]
+        leaves = [_shared(leaf) if axis is None else _array(name, path, leaf) for leaf, path, axis in zip(leaves, names, given)]
         axes = [axis if axis is None else _place(name, path, axis, leaf) for leaf, path, axis in zip(leaves, names, given)]
         return _Call(tuple(leaves), treedef, tuple(names), tuple(axes), _common_size(name, leaves, names, axes, size))
 
@@ -142,6 +144,22 @@ class _Call:
             types, names = [*types, TensorType((), i32)], [*names, f"axis_index({axis_name!r})"]
         weak = [is_weak(leaf) for leaf in self.mapped]
         return trace_to_graph(on_examples, types, function_name(f), names, [*weak, *(False for _ in types[len(weak):])])
+
+
+def _shared(leaf: Any) -> Any:
+    """A leaf that all examples share, as f sees it: of an array one that meets traced values as they do each other."""
+    is_array = isinstance(leaf, np.ndarray) and (leaf.dtype in SUPPORTED or is_bfloat16(leaf.dtype))
+    return argument(leaf) if is_array else leaf
+
+
+def _array(name: str, path: str, leaf: Any) -> Any:
+    """A mapped leaf. Raises DtypeError if it is no array."""
+    if isinstance(leaf, Tracer):
+        return leaf
+    if not isinstance(leaf, np.ndarray | np.generic | bool | int | float | complex) and not is_array_like(leaf):
+        raise op_error(name, f"in_axes maps {path}, which is {leaf!r:.60} of type {type(leaf).__name__}, not an array", {},
+                       "give None to share it among all examples", DtypeError)
+    return np.asarray(as_leaf(leaf, path, name))
 
 
 def _place(name: str, path: str, axis: int, leaf: Any) -> int:

@@ -31,6 +31,19 @@ class BatchAxis(Protocol):
         """The operands with the batch axis in front, unbatched ones repeated."""
         ...
 
+    def images(self, x: Value) -> Value:
+        """A batched value [examples, n, ...] as [examples * n, ...]: what ops take that treat images, along axis 0, alike."""
+        ...
+
+    def examples(self, images: Value, n: int) -> Value:
+        """[examples * n, ...] as [examples, n, ...]."""
+        ...
+
+    def as_images(self, batched: Sequence[bool], operands: Sequence[Value]) -> list[Value] | None:
+        """The operands of an op that treats images alike, all [examples * n, ...], if one of them was made as images: so what
+        stands between convolutions and pools stays in their shape. None if none was."""
+        ...
+
     def region(self, graph: Graph, batched: Sequence[bool],
                outputs: Sequence[bool] | None = None) -> tuple[Graph, tuple[bool, ...]]:
         """A region batched: its graph for inputs of which some have the batch axis in front, and which outputs have it.

@@ -98,19 +98,6 @@ def _flat_axes(shape: Shape, groups: int) -> Shape:
     return (groups, *shape) if groups > 1 else shape
 
 
-def as_images(x: Value) -> Value:
-    """[examples, n, ...] as [examples * n, ...]."""
-    examples, n, *rest = x.shape
-    out: Value = get_op("reshape")(x, shape=(examples * n, *rest))
-    return out
-
-
-def as_examples(y: Value, examples: int, n: int) -> Value:
-    """[examples * n, ...] as [examples, n, ...]."""
-    out: Value = get_op("reshape")(y, shape=(examples, n, *y.shape[1:]))
-    return out
-
-
 def _examples_into(x: Value, at: int, outer: int) -> Value:
     """[examples, ..., outer * inner, ...] as [..., outer * examples * inner, ...]."""
     examples, *rest = x.shape
@@ -149,7 +136,7 @@ class Convolution(Op):
         first = batched.index(True)
         places = self.alone[first]
         if places is None:
-            return as_examples(self(as_images(operands[0]), operands[1], **attrs), axis.size, result.shape[0])
+            return axis.examples(self(axis.images(operands[0]), operands[1], **attrs), result.shape[0])
         outer = [attrs["groups"] if place == -1 else 1 for place in places]
         joined = _examples_into(operands[first], result.rank + places[0], outer[0])
         product = self(*(joined if n == first else x for n, x in enumerate(operands)), **attrs)

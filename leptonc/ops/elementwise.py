@@ -59,6 +59,9 @@ class Elementwise(Op):
         return k.build()
 
     def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        images = axis.as_images(batched, operands)
+        if images is not None:
+            return axis.examples(self(*images, **attrs), operands[batched.index(True)].shape[1])
         return self(*axis.front(batched, operands), **attrs)
 
     def samples(self) -> Sequence[Sample]:

@@ -21,7 +21,7 @@ from leptonc.ir.kernelbuilder import KernelBuilder, Scalar
 from leptonc.ir.op import Op, Sample, get_op, register
 from leptonc.ir.types import DType, TensorType, dtype_of, i32, u8
 from leptonc.ir.value import Value
-from leptonc.ops.conv import as_examples, as_images, out_extent
+from leptonc.ops.conv import out_extent
 
 Shape = tuple[int, ...]
 
@@ -202,8 +202,8 @@ class Windowed(Op):
     """What the ops share: images are independent, so that examples are more of them."""
 
     def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
-        images = [as_images(x) for x in axis.front(batched, operands)]
-        return as_examples(self(*images, **attrs), axis.size, operands[batched.index(True)].shape[1])
+        images = [axis.images(x) for x in axis.front(batched, operands)]
+        return axis.examples(self(*images, **attrs), operands[batched.index(True)].shape[1])
 
 
 @register

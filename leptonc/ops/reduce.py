@@ -58,7 +58,13 @@ class Reduction(Op):
         return k.build()
 
     def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
-        return self(*operands, axes=tuple(a + 1 for a in attrs["axes"]))
+        x, axes = operands[0], attrs["axes"]
+        images, rest = axis.as_images(batched, operands), tuple(a for a in axes if a)
+        if images is not None and 0 not in axes:
+            return axis.examples(self(*images, axes=axes), x.shape[1])
+        if images is not None and rest and x.shape[1] == 1:
+            return self(*images, axes=rest)
+        return self(x, axes=tuple(a + 1 for a in axes))
 
     def samples(self) -> Sequence[Sample]:
         def make(shape: tuple[int, ...], *axes: int) -> Sample:

@@ -212,7 +212,11 @@ class transpose(Op):
                               lambda axes: [axes[perm.index(d)] for d in range(len(perm))])
 
     def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
-        return self(*operands, perm=(0, *(p + 1 for p in attrs["perm"])))
+        perm = attrs["perm"]
+        images = axis.as_images(batched, operands) if perm and perm[0] == 0 else None
+        if images is not None:
+            return axis.examples(self(*images, perm=perm), operands[0].shape[1])
+        return self(*operands, perm=(0, *(p + 1 for p in perm)))
 
     def samples(self) -> Sequence[Sample]:
         cases = (((), ()), ((3, 17), (1, 0)), ((2, 3, 4), (2, 0, 1)), ((2, 3, 4), (0, 2, 1)), ((0, 3), (1, 0)))

@@ -51,6 +51,8 @@ class _Batching:
         self.builder = Builder(graph.name)
         self.batched = {i for i, axis in zip(graph.inputs, axes) if axis is not None}
         self._repeated: dict[int, Value] = {}
+        self._images: dict[int, Value] = {}
+        self._stretched: dict[int, tuple[Value, tuple[int, ...]]] = {}  # what an unbatched broadcast reads, and its dims
         self._loc: Loc | None = None
         names = graph.input_names or ("",) * len(graph.inputs)
         given = [self.builder.input(_with_axis(t, axis, size), n) for t, axis, n in zip(graph.input_types, axes, names)]
@@ -68,7 +70,10 @@ class _Batching:
         operands = [self.env[i] for i in node.operands]
         batched = tuple(i in self.batched for i in node.operands)
         if not any(batched) and not self._is_named_in(node):
-            self.env.update(zip(node.results, self.builder.copy_node(node, operands), strict=True))
+            results = self.builder.copy_node(node, operands)
+            self.env.update(zip(node.results, results, strict=True))
+            if node.op == "broadcast":
+                self._stretched[results[0].id] = operands[0], node.attributes["dims"]
             return
         extra = {"regions": node.regions} if node.regions else {}
         self._loc = node.loc
@@ -94,12 +99,39 @@ class _Batching:
 
     def broadcast(self, x: Value) -> Value:
         if x.id not in self._repeated:
-            attrs = {"shape": (self.size, *x.shape), "dims": tuple(range(1, x.type.rank + 1))}
-            self._repeated[x.id] = self.builder.emit("broadcast", (x,), attrs)
+            self._repeated[x.id] = self._stretch(x, (self.size, *x.shape), 1)
         return self._repeated[x.id]
+
+    def _stretch(self, x: Value, shape: tuple[int, ...], first: int) -> Value:
+        """x in a greater shape, its axes from ``first`` on: one broadcast, and so one sum in its gradient, if x is one itself."""
+        source, dims = self._stretched.get(x.id, (x, tuple(range(x.type.rank))))
+        out: Value = self.builder.emit("broadcast", (source,), {"shape": shape, "dims": tuple(d + first for d in dims)})
+        return out
 
     def front(self, batched: Sequence[bool], operands: Sequence[Value]) -> list[Value]:
         return [x if flag else self.broadcast(x) for flag, x in zip(batched, operands, strict=True)]
+
+    def images(self, x: Value) -> Value:
+        if x.id not in self._images:
+            attrs = {"shape": (x.shape[0] * x.shape[1], *x.shape[2:])}
+            self._images[x.id] = self.builder.emit("reshape", (x,), attrs)
+        return self._images[x.id]
+
+    def examples(self, images: Value, n: int) -> Value:
+        out: Value = self.builder.emit("reshape", (images,), {"shape": (self.size, n, *images.shape[1:])})
+        self._images[out.id] = images
+        return out
+
+    def as_images(self, batched: Sequence[bool], operands: Sequence[Value]) -> list[Value] | None:
+        if not any(x.id in self._images for flag, x in zip(batched, operands) if flag):
+            return None
+        return [self.images(x) if flag else self._one_image(x) for flag, x in zip(batched, operands)]
+
+    def _one_image(self, x: Value) -> Value:
+        """An unbatched [n, ...] as [examples * n, ...]."""
+        if x.shape[0] != 1:
+            return self.images(self.broadcast(x))
+        return self._stretch(x, (self.size, *x.shape[1:]), 0)
 
     def region(self, graph: Graph, batched: Sequence[bool],
                outputs: Sequence[bool] | None = None) -> tuple[Graph, tuple[bool, ...]]:

@@ -27,23 +27,31 @@ AxisName = str | Sequence[str]
 
 @dataclass(frozen=True)
 class NamedAxis:
-    """An axis that functions are mapped over; ``index`` is an example's place on it, i32."""
+    """An axis that functions are mapped over; ``index`` is an example's place on it, i32, ``key`` what ops call it."""
 
-    name: str
+    key: str
     size: int
     index: Tracer
 
     @property
     def attrs(self) -> dict[str, Any]:
-        return {"axis_name": self.name, "axis_size": self.size}
+        return {"axis_name": self.key, "axis_size": self.size}
 
 
 _axes: contextvars.ContextVar[dict[str, NamedAxis]] = contextvars.ContextVar("axes", default={})  # noqa: B039 (never written to)
 
 
-def name_axis(axis: NamedAxis) -> None:
+def key_of(name: str) -> str:
+    """What ops call an axis that is about to get a name: another one than those around it, whose ops may be used inside."""
+    taken = {axis.key for axis in _axes.get().values()}
+    while name in taken:
+        name += "'"
+    return name
+
+
+def name_axis(name: str, axis: NamedAxis) -> None:
     """Make an axis known by its name, in the context of the trace that runs."""
-    _axes.set({**_axes.get(), axis.name: axis})
+    _axes.set({**_axes.get(), name: axis})
 
 
 def _named(function: str, axis_name: Any) -> list[NamedAxis]:

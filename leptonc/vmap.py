@@ -16,7 +16,7 @@ import numpy as np
 from leptonc import tree
 from leptonc.arguments import function, integer
 from leptonc.bfloat16 import is_bfloat16
-from leptonc.collectives import NamedAxis, name_axis
+from leptonc.collectives import NamedAxis, key_of, name_axis
 from leptonc.driver import batch
 from leptonc.eager import argument
 from leptonc.errors import ArgumentError, DtypeError, ShapeError, TreeError, op_error
@@ -55,10 +55,11 @@ def vmap(f: Callable[..., Any], in_axes: Axes = 0, out_axes: Axes = 0, axis_name
     @functools.wraps(f)
     def mapped(*args: Any, **kwargs: Any) -> Any:
         call = _Call.of(f, name, positions, axis_size, args, kwargs)
-        closed = call.traced(f, axis_name)
+        key = None if axis_name is None else key_of(axis_name)
+        closed = call.traced(f, axis_name, key)
         shared = (None,) * len(closed.captured)
         places = () if axis_name is None else (0,)
-        graph, batched = batch(closed.graph, (*call.mapped_axes, *places, *shared), call.size, axis_name)
+        graph, batched = batch(closed.graph, (*call.mapped_axes, *places, *shared), call.size, key)
         order = (np.arange(call.size, dtype=np.int32),) if places else ()
         found = call_graph(graph, (*call.mapped, *order, *closed.captured))
         return _results(name, closed, found, batched, results, call.size)
@@ -127,14 +128,14 @@ class _Call:
     def mapped_axes(self) -> tuple[int, ...]:
         return tuple(axis for axis in self.axes if axis is not None)
 
-    def traced(self, f: Callable[..., Any], axis_name: str | None) -> ClosedGraph:
+    def traced(self, f: Callable[..., Any], axis_name: str | None, key: str | None) -> ClosedGraph:
         """``f`` of one example. The last input is its place on the axis, if that has a name."""
         @functools.wraps(f)
         def on_examples(*tracers: Tracer) -> Any:
             given = iter(tracers)
             whole = [leaf if axis is None else next(given) for leaf, axis in zip(self.leaves, self.axes)]
-            if axis_name is not None:
-                name_axis(NamedAxis(axis_name, self.size, next(given)))
+            if axis_name is not None and key is not None:
+                name_axis(axis_name, NamedAxis(key, self.size, next(given)))
             args, kwargs = tree.unflatten(self.treedef, whole)
             return f(*args, **kwargs)
 

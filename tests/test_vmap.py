@@ -464,6 +464,23 @@ def test_nested_named_axes():
     assert np.unique(sizes).tolist() == [8]
 
 
+def test_a_name_used_twice():
+    """The inner axis has it; a pullback of the outer one's keeps its own."""
+    z = RNG.standard_normal((2, 4))
+
+    def outer(row):
+        total, pull = vjp(lambda x: lax.psum(x * row, "i"), row)
+        inner = vmap(lambda x: (lax.psum(x, "i"), lax.axis_size("i"), pull(total * x)[0]), axis_name="i")(row)
+        return (*inner, lax.axis_size("i"))
+
+    sums, size, pulled, own = vmap(outer, axis_name="i")(z)
+    np.testing.assert_allclose(sums, np.broadcast_to(z.sum(1, keepdims=True), (2, 4)))
+    assert set(size.ravel().tolist()) == {4} and own.tolist() == [2, 2]
+    total = (z * z).sum(0)
+    cotangents = (total[None, None, :] * z[:, :, None]).sum(0)  # of x, summed over the outer axis
+    np.testing.assert_allclose(pulled, cotangents[None] * z[:, None, :])
+
+
 def test_gradients_of_collectives():
     """An example reaches the sums of all: psum's transpose is psum."""
     check(vmap(grad(lambda x: lax.psum(x * x, "i")), axis_name="i"), (X[:, 0],), 8 * X[:, 0])

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
 
 from leptonc import driver
 from leptonc.errors import LeptonError
+from leptonc.ir.batching import BatchAxis, Unbatched
 from leptonc.ir.builder import Builder
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.graph import Graph
-from leptonc.ir.op import Op, all_ops
+from leptonc.ir.op import _REGISTRY, Op, all_ops
+from leptonc.ir.types import TensorType, parse_type
 from leptonc.ir.verify import verify
 from leptonc.ops.elementwise import Elementwise
 from leptonc.passes.graph.batch import batch
@@ -131,3 +134,69 @@ def test_an_op_without_a_rule_says_so():
 
     with pytest.raises(LeptonError, match=r"ruleless: has no batch rule.*fix: give its class a method batch"):
         ruleless().batch(None, (True,))  # type: ignore[arg-type]
+
+
+class thrice(Op):
+    """Three times a region of a constant and a carry, which gives the carry: what a loop asks of a batch rule."""
+
+    name = "thrice"
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        return types[1]
+
+    def eager(self, *arrays: np.ndarray, **attrs: Any) -> np.ndarray:
+        constant, carry = arrays
+        for _ in range(3):
+            (carry,) = evaluate(attrs["regions"][0], [constant, carry])
+        return carry
+
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Any, **attrs: Any) -> Any:
+        (region,), carried = attrs["regions"], batched[1]
+        body, gives = axis.region(region, batched)
+        if gives[0] and not carried:  # what the body gives is what it takes next
+            carried = True
+        body, gives = axis.region(region, (batched[0], carried), outputs=(carried,))
+        assert gives == (carried,)
+        start = axis.broadcast(operands[1]) if carried and not batched[1] else operands[1]
+        out = start.builder.emit(self, (operands[0], start), {}, regions=(body,))
+        return out if carried else Unbatched(out)
+
+
+@pytest.fixture
+def region(monkeypatch: pytest.MonkeyPatch) -> Graph:
+    """carry * 2 + constant + psum(carry)"""
+    monkeypatch.setitem(_REGISTRY, "thrice", thrice())
+    body = Builder("body")
+    constant, carry = body.input(parse_type("f64[2]")), body.input(parse_type("f64[2]"))
+    total = body.emit("psum", (carry,), {"axis_name": "i", "axis_size": EXAMPLES})
+    return body.finish([carry * 2 + constant + total])
+
+
+@pytest.mark.parametrize("flags", [(True, False), (False, True), (True, True)])
+def test_regions_are_batched(region: Graph, flags: Flags):
+    """A carry that is not batched at first becomes so; a collective is one over all examples."""
+    builder = Builder("loop")
+    operands = [builder.input(parse_type("f64[2]")) for _ in range(2)]
+    graph = builder.finish([builder.emit("thrice", operands, {}, regions=(region,))])
+    rng = np.random.default_rng(5)
+    rows = [[rng.standard_normal(2) for _ in range(2)] for _ in range(EXAMPLES)]
+    whole, axes = batch(graph, [0 if flag else None for flag in flags], EXAMPLES, "i")
+    verify(whole)
+    assert axes == (0,)
+    constant, carry = (np.stack([row[k] if flag else rows[0][k] for row in rows]) for k, flag in enumerate(flags))
+    for _ in range(3):
+        carry = carry * 2 + constant + carry.sum(0)
+    assert_close(evaluate(whole, given(rows, flags))[0], carry)
+
+
+def test_a_region_that_names_the_axis_is_batched_without_batched_operands(region: Graph):
+    builder = Builder("loop")
+    operands = [builder.input(parse_type("f64[2]")) for _ in range(2)]
+    graph = builder.finish([builder.emit("thrice", operands, {}, regions=(region,))])
+    whole, axes = batch(graph, [None, None], EXAMPLES, "i")
+    assert axes == (None,) and "psum" not in str(whole)
+    (out,) = evaluate(whole, [np.array([1.0, 2.0]), np.array([0.0, 1.0])])
+    carry = np.array([0.0, 1.0])
+    for _ in range(3):
+        carry = carry * 5 + [1.0, 2.0]
+    assert_close(out, carry)

@@ -14,6 +14,7 @@ from leptonc.errors import (
     ShapeError,
     TracerError,
     TreeError,
+    UnboundAxisError,
 )
 from leptonc.freeze import Frozen, freeze
 from leptonc.jit import explain_recompiles, jit
@@ -29,15 +30,16 @@ from leptonc.transforms import (
     value_and_grad,
     vjp,
 )
+from leptonc.vmap import vmap
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "jit", "freeze", "Frozen", "grad", "value_and_grad", "vjp", "make_graph", "eval_shape", "ShapeDtypeStruct", "disable_jit",
-    "Array", "explain_recompiles", "num_threads", "set_num_threads",
+    "jit", "freeze", "Frozen", "grad", "value_and_grad", "vjp", "vmap", "make_graph", "eval_shape", "ShapeDtypeStruct",
+    "disable_jit", "Array", "explain_recompiles", "num_threads", "set_num_threads",
     "ir", "lax", "nn", "numpy", "ops", "optim", "random", "tree",
     "LeptonError", "ArgumentError", "ShapeError", "RangeError", "MissingNameError", "DtypeError",
-    "TracerError", "IRError", "TreeError", "DonationError", "CompileError",
+    "TracerError", "IRError", "TreeError", "DonationError", "CompileError", "UnboundAxisError",
 ]
 
 _publish(globals(), __all__, later=_submodules(__name__, "keras", "plot", "callbacks", "profile"))

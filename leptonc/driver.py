@@ -26,6 +26,7 @@ from leptonc.passes.conv.staged_winograd import SpreadWinograd
 from leptonc.passes.conv.weightgrad import WinogradWeightGrad
 from leptonc.passes.conv.winograd import Winograd
 from leptonc.passes.graph.autodiff import differentiate
+from leptonc.passes.graph.batch import batch
 from leptonc.passes.graph.canonicalize import Canonicalize
 from leptonc.passes.graph.cost import cost_analysis
 from leptonc.passes.graph.cse import Cse
@@ -441,6 +442,6 @@ install(_pool_object)
 
 __all__ = [
     "GRAPH_PASSES", "PROGRAM_PASSES", "Compiled", "MemoryAnalysis", "Options",
-    "check_names", "compile_program", "cost_analysis", "differentiate", "draw", "dump_after", "emit", "lower", "optimize",
+    "batch", "check_names", "compile_program", "cost_analysis", "differentiate", "draw", "dump_after", "emit", "lower", "optimize",
     "pipeline_names",
 ]

@@ -86,6 +86,10 @@ class LoadingError(CompileError):
     """Code generation is needed by a signal handler that interrupted its very import."""
 
 
+class UnboundAxisError(LeptonError, NameError):
+    """A collective over an axis that no ``vmap`` around it has named."""
+
+
 class MissingNameError(LeptonError, AttributeError):
     """A name that a module or a traced value does not have."""
 

@@ -12,6 +12,7 @@ from leptonc.arguments import array, choice, integer, integers, items, number
 from leptonc.arguments import axis as axis_of
 from leptonc.arguments import shape as shape_of
 from leptonc.bfloat16 import kind_of
+from leptonc.collectives import all_gather, axis_index, axis_size, pmax, pmean, pmin, psum
 from leptonc.errors import ArgumentError, DtypeError, ShapeError, op_error
 from leptonc.ir.types import dtype_of
 from leptonc.nn import windows
@@ -254,9 +255,9 @@ def clamp(min: Any, x: Any, max: Any) -> Any:
 
 
 __all__ = [
-    "ConvDimensionNumbers", "broadcast_in_dim", "broadcasted_iota", "clamp", "conv_general_dilated", "dot_general", "dynamic_slice",
-    "dynamic_update_slice", "erf", "iota", "pad", "reduce_window", "rsqrt", "scan",
-    "scatter_add", "select", "slice", "stop_gradient",
+    "ConvDimensionNumbers", "all_gather", "axis_index", "axis_size", "broadcast_in_dim", "broadcasted_iota", "clamp",
+    "conv_general_dilated", "dot_general", "dynamic_slice", "dynamic_update_slice", "erf", "iota", "pad", "pmax", "pmean", "pmin",
+    "psum", "reduce_window", "rsqrt", "scan", "scatter_add", "select", "slice", "stop_gradient",
 ]
 
 publish(globals(), __all__)

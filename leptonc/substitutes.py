@@ -19,7 +19,6 @@ SUBSTITUTES: dict[str, dict[str, str]] = {
         "jvp": "leptonc.vjp or leptonc.grad", "jacrev": "leptonc.vjp with one cotangent per output",
         "jacfwd": "leptonc.vjp with one cotangent per output", "jacobian": "leptonc.vjp with one cotangent per output",
         "hessian": "leptonc.grad of leptonc.grad", "linearize": "leptonc.vjp",
-        "vmap": "leading axes, which leptonc.numpy and leptonc.nn take as they are",
         "pmap": "leptonc.jit, which uses all CPUs; leptonc.set_num_threads limits them",
         "no_grad": "leptonc.lax.stop_gradient", "custom_vjp": "leptonc.lax.stop_gradient, where it is enough",
         "set_default_device": "leptonc.set_num_threads", "cond": _WHERE,

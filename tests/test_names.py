@@ -88,7 +88,6 @@ def test_substitutes_are_for_what_is_missing(module):
         (nn, "sofmax", "softmax"),
         (optim, "adma", "adam"),
         (random, "PRNGKey", "random.key"),
-        (leptonc, "vmap", "leading axes"),
         (leptonc, "gard", "grad"),
         (tree, "flaten", "flatten"),
         (lnp, "qqqqqq", "has no qqqqqq"),

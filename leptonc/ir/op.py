@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from leptonc.bfloat16 import is_narrow
-from leptonc.errors import IRError
+from leptonc.errors import IRError, LeptonError, op_error
+from leptonc.ir.batching import BatchAxis
 from leptonc.ir.kernel import Kernel
 from leptonc.ir.types import TensorType, type_of_array
 from leptonc.ir.value import Value
@@ -70,6 +71,19 @@ class Op:
         """The op in other ops: a Value, or a tuple of them."""
         raise IRError(f"op {self.name} has no expansion")
 
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        """The op for many examples at once: a Value, or a tuple of them, with the batch axis in front of each.
+
+        Operands that are ``batched`` have the axis, of ``axis.size`` examples, in front; at least one is (or the op has an
+        attribute ``axis_name`` that names the axis, or a region with such an op). A result that is the same for all examples
+        is returned as ``Unbatched(value)``. An op with regions gets them as ``regions`` and batches them by ``axis.region``.
+        Without a rule, an op that expands is batched as its expansion.
+        """
+        if not self.expands:
+            named = {name: str(v.type) for name, v in zip(self.operand_names, operands)}
+            raise op_error(self.name, "has no batch rule", named, "give its class a method batch", LeptonError)
+        return axis.by_definition(lambda *values: self.expand(*values, **attrs), batched, operands)
+
     def samples(self) -> Sequence[Sample]:
         """Example inputs, edge cases included."""
         return ()
@@ -85,6 +99,11 @@ class Op:
     @property
     def differentiable(self) -> bool:
         return type(self).vjp is not Op.vjp
+
+    @property
+    def batches(self) -> bool:
+        """Whether ``vmap`` takes it."""
+        return type(self).batch is not Op.batch or self.expands
 
     def __call__(self, *operands: Any, **attrs: Any) -> Any:
         """Emit a node when any operand is a graph Value (arrays beside it become constants), else run eagerly."""

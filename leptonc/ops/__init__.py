@@ -3,6 +3,7 @@
 from leptonc.ir.op import seal
 from leptonc.ops import (
     binary,
+    collective,
     contraction,
     control,
     conv,
@@ -15,6 +16,7 @@ from leptonc.ops import (
     structural,
 )
 
-__all__ = ["binary", "contraction", "control", "conv", "elementwise", "indexing", "pool", "reduce", "routed", "softmax", "structural"]
+__all__ = ["binary", "collective", "contraction", "control", "conv", "elementwise", "indexing", "pool", "reduce", "routed",
+           "softmax", "structural"]
 
 seal()

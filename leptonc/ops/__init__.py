@@ -5,18 +5,20 @@ from leptonc.ops import (
     binary,
     collective,
     contraction,
-    control,
     conv,
     elementwise,
     indexing,
     pool,
     reduce,
     routed,
+    scan,
     softmax,
     structural,
+    switch,
+    whiles,
 )
 
-__all__ = ["binary", "collective", "contraction", "control", "conv", "elementwise", "indexing", "pool", "reduce", "routed",
-           "softmax", "structural"]
+__all__ = ["binary", "collective", "contraction", "conv", "elementwise", "indexing", "pool", "reduce", "routed",
+           "scan", "softmax", "structural", "switch", "whiles"]
 
 seal()

@@ -34,6 +34,7 @@ from leptonc.passes.graph.dce import Dce
 from leptonc.passes.graph.expand import Expand
 from leptonc.passes.graph.fold import Fold
 from leptonc.passes.graph.frozen import split_graph
+from leptonc.passes.graph.loops import HoistFromLoops
 from leptonc.passes.graph.route import RouteGradients
 from leptonc.passes.graph.sink_relu import SinkRelu
 from leptonc.passes.graph.widen import Widen
@@ -64,6 +65,7 @@ GRAPH_PASSES: tuple[Pass, ...] = (
     Canonicalize(drop_stop_gradient=True),
     Cse(),
     Dce(),
+    HoistFromLoops(),
     SinkRelu(),
     RouteGradients(),
     Widen(),

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 _DTYPES = "one of leptonc.numpy.bool_, uint8 ... uint64, int8 ... int64, float16 ... float64, bfloat16, which are all there are"
 _KNOWN_SHAPE = "leptonc.numpy.where: a traced value's shape cannot depend on its elements"
-_SCAN = "leptonc.lax.scan over a known number of steps"
-_WHERE = "leptonc.numpy.where or leptonc.lax.select, which compute both sides; a Python if on a static argument chooses one"
 _DENSE = "x @ w + b: layers are functions, their parameters a tree of arrays"
 
 SUBSTITUTES: dict[str, dict[str, str]] = {
@@ -21,7 +19,7 @@ SUBSTITUTES: dict[str, dict[str, str]] = {
         "hessian": "leptonc.grad of leptonc.grad", "linearize": "leptonc.vjp",
         "pmap": "leptonc.jit, which uses all CPUs; leptonc.set_num_threads limits them",
         "no_grad": "leptonc.lax.stop_gradient", "custom_vjp": "leptonc.lax.stop_gradient, where it is enough",
-        "set_default_device": "leptonc.set_num_threads", "cond": _WHERE,
+        "set_default_device": "leptonc.set_num_threads", "cond": "leptonc.lax.cond",
     },
     "leptonc.numpy": {
         **dict.fromkeys(("complex64", "complex128", "half", "single",
@@ -50,7 +48,6 @@ SUBSTITUTES: dict[str, dict[str, str]] = {
         **dict.fromkeys(("nonzero", "unique", "argwhere", "flatnonzero", "compress", "extract"), _KNOWN_SHAPE),
     },
     "leptonc.lax": {
-        **dict.fromkeys(("cond", "switch"), _WHERE), **dict.fromkeys(("while_loop", "fori_loop", "map", "associative_scan"), _SCAN),
         "conv": "leptonc.lax.conv_general_dilated or leptonc.nn.conv", "conv_transpose": "leptonc.lax.conv_general_dilated with "
         "lhs_dilation", "conv_with_general_padding": "leptonc.lax.conv_general_dilated", "mul": "leptonc.numpy.multiply",
         "sub": "leptonc.numpy.subtract", "div": "leptonc.numpy.divide", "neg": "leptonc.numpy.negative",

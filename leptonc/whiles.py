@@ -57,7 +57,8 @@ def _step_by_step(cond_fun: Callable[..., Any], body_fun: Callable[..., Any], va
     return val
 
 
-def _traced(cond_fun: Callable[..., Any], body_fun: Callable[..., Any], leaves: list[Any], structure: tree.TreeDef, name: str) -> Any:
+def _traced(cond_fun: Callable[..., Any], body_fun: Callable[..., Any], leaves: list[Any], structure: tree.TreeDef,
+            name: str) -> Any:
     def body(carry: list[Any]) -> tuple[ClosedGraph, Sequence[TensorType], Sequence[bool]]:
         closed = traced(body_fun, (structure,), [type_of(x) for x in carry], [is_weak(x) for x in carry], function_name(body_fun))
         return closed, closed.graph.output_types, closed.out_weak
@@ -86,12 +87,13 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
     float it takes the float's dtype.
 
     Bounds are Python ints, arrays or tracers of one integer. If both are known before anything runs the loop is a ``scan`` and has
-    all derivatives; else a ``while_loop``. ``unroll``: see ``scan``. Raises as those do, DtypeError for bounds that are no integers.
+    all derivatives; else a ``while_loop``. ``unroll``: see ``scan``. Raises as those do, DtypeError for bounds that are no
+    integers.
     """
     function("fori_loop", "body_fun", body_fun)
     bounds = [_bound(what, x) for what, x in (("lower", lower), ("upper", upper))]
     if not any(isinstance(x, Tracer) for x in bounds):
-        return _counted(*map(int, bounds), body_fun, init_val, unroll, all(is_weak(x) for x in (lower, upper)), bounds)
+        return _counted(bounds, body_fun, init_val, unroll)
     low, high = (lnp.asarray(x) if not isinstance(x, Tracer) else x for x in bounds)
     dtype = np.result_type(low.dtype, high.dtype) if not all(map(is_weak, (lower, upper))) else np.dtype(np.int32)
     low, high = cast(low, dtype), cast(high, dtype)
@@ -108,15 +110,18 @@ def as_weak(i: Any) -> Any:
 
 
 def _bound(what: str, x: Any) -> Any:
-    value = x if isinstance(x, Tracer) or type(x) is int else as_leaf(x, what, "fori_loop")
-    if type(value) is not int and (value.shape or value.dtype.kind not in "iu"):
+    if type(x) is int:
+        return x
+    value = x if isinstance(x, Tracer) else as_leaf(x, what, "fori_loop")
+    if value.shape or value.dtype.kind not in "iu":
         raise op_error("fori_loop", f"{what} must be one integer", {what: value}, kind=DtypeError)
     return value
 
 
-def _counted(low: int, high: int, body_fun: Callable[..., Any], init_val: Any, unroll: int | bool, weak: bool, bounds: list[Any]) -> Any:
-    dtype = np.dtype(np.int32) if weak else np.result_type(*(np.asarray(x).dtype for x in bounds if type(x) is not int))
-    numbers = np.arange(low, max(low, high)).astype(dtype)
+def _counted(bounds: list[Any], body_fun: Callable[..., Any], init_val: Any, unroll: int | bool) -> Any:
+    strong = [x.dtype for x in bounds if type(x) is not int]
+    low, high = map(int, bounds)
+    numbers = np.arange(low, max(low, high)).astype(np.result_type(*strong) if strong else np.int32)
     return scan(_Trip(body_fun), init_val, numbers, unroll=unroll)[0]
 
 

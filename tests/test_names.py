@@ -82,7 +82,7 @@ def test_substitutes_are_for_what_is_missing(module):
         (lnp, "sums", "did you mean sum"),
         (lnp, "norm", "leptonc.numpy.sqrt"),
         (lnp, "relu", "leptonc.nn.relu"),
-        (lax, "cond", "leptonc.lax.select"),
+        (lax, "gather", "leptonc.numpy.take"),
         (lax, "add", "leptonc.numpy.add"),
         (nn, "Linear", "x @ w + b"),
         (nn, "sofmax", "softmax"),

@@ -58,6 +58,7 @@ class _Choice:
         self.consts, self.kept = consts, kept
         self.given = set(self.known.outputs[:outputs]) | {i for i, n in self.place.items() if n < consts or n >= kept}
         self.steady = self._steady(consts)
+        self.constant = self._steady(0)  # made of nothing: again wherever it is needed
         tangents = len(self.linear.inputs) - len(cut.needed) - (len(self.known.outputs) - outputs)
         self.residuals = [*(self.known.inputs[p] for p in cut.needed), *self.known.outputs[outputs:]]
         self.tangents = self.linear.inputs[len(self.linear.inputs) - tangents:] if tangents else ()
@@ -84,6 +85,8 @@ class _Choice:
 
     def _leaves(self, value: int, depth: int) -> list[int] | None:
         """What cheap ops make a value of; None for a value that takes too many."""
+        if value in self.constant:
+            return []
         if value in self.given or value in self.steady or value not in self.maker:
             return [value]
         node = self.maker[value]

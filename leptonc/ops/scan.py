@@ -120,7 +120,7 @@ class scan(RegionOp):
 
 def _exchanged(x: Value) -> Value:
     """The first two axes in each other's place."""
-    out: Value = x.builder.emit("transpose", (x,), {"perm": (1, 0, *range(2, x.type.rank))})  # type: ignore[attr-defined]
+    out: Value = x.builder.emit("transpose", (x,), {"perm": (1, 0, *range(2, x.type.rank))})
     return out
 
 

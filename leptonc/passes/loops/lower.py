@@ -12,7 +12,6 @@ from leptonc.ir.kernel import Buffer, Call, Kernel, Param, Program
 from leptonc.ir.op import get_op
 from leptonc.ir.types import TensorType
 
-
 LowerBody = Callable[[Graph, dict[int, int]], Program]
 """The way from the graph of a region to a Program whose memory is planned; ``donated`` as in ``lower_graph``."""
 

@@ -257,9 +257,14 @@ class Stage:
     def reduce_axes(self) -> tuple[Axis, ...]:
         return tuple(a for a in self.axes if a.reduce)
 
-    @property
+    @cached_property
     def has_reduce(self) -> bool:
         return any(isinstance(i, Reduce) for i in self.insts)
+
+    @cached_property
+    def numbers(self) -> dict[Inst, int]:
+        """Where each instruction stands; the last of equal ones."""
+        return {inst: n for n, inst in enumerate(self.insts)}
 
 
 @dataclass(frozen=True)

@@ -249,11 +249,11 @@ class Stage:
     insts: tuple[Inst, ...]
     stores: tuple[Store, ...]
 
-    @property
+    @cached_property
     def map_axes(self) -> tuple[Axis, ...]:
         return tuple(a for a in self.axes if not a.reduce)
 
-    @property
+    @cached_property
     def reduce_axes(self) -> tuple[Axis, ...]:
         return tuple(a for a in self.axes if a.reduce)
 

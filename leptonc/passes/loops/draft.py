@@ -174,17 +174,15 @@ def _canonical(kernel: Kernel) -> tuple[dict[str, str], dict[str, str]]:
 
 def rename(kernel: Kernel, buffers: Mapping[str, str], axes: Mapping[str, str]) -> Kernel:
     """The kernel with buffers and axes renamed."""
-    return replace(
-        kernel,
-        params=tuple(replace(p, name=buffers.get(p.name, p.name)) for p in kernel.params),
-        locals=tuple(replace(p, name=buffers.get(p.name, p.name)) for p in kernel.locals),
-        outer=tuple(replace(a, name=axes.get(a.name, a.name)) for a in kernel.outer),
-        stages=tuple(rename_stage(s, buffers, axes) for s in kernel.stages),
-    )
+    # built field by field, as all below: this runs over all code in each pass, and dataclasses.replace is slow
+    def params(of: tuple[Param, ...]) -> tuple[Param, ...]:
+        return tuple([Param(buffers.get(p.name, p.name), p.type, p.role, p.init) for p in of])
+
+    return Kernel(kernel.name, params(kernel.params), tuple([rename_stage(s, buffers, axes) for s in kernel.stages]),
+                  tuple([Axis(axes.get(a.name, a.name), a.extent, a.reduce) for a in kernel.outer]), params(kernel.locals))
 
 
 def rename_stage(stage: Stage, buffers: Mapping[str, str], axes: Mapping[str, str]) -> Stage:
-    # built field by field: this runs over all code in each pass, and dataclasses.replace is slow
     def index(at: tuple[Index, ...]) -> tuple[Index, ...]:
         if not axes:
             return at
@@ -220,11 +218,12 @@ def renumber(inst: Inst, number: Mapping[int, int]) -> Inst:
     def index(i: Index) -> Index:
         return replace(i, values=tuple(sorted((number[v], c) for v, c in i.values))) if i.values else i
 
+    if type(inst) is Apply:  # most are
+        args = tuple([number[n] for n in inst.args])
+        return inst if args == inst.args else Apply(inst.op, args, inst.dtype)
     if all(number[n] == n for n in operands(inst)):
-        return inst  # the usual case, and dataclasses.replace is slow
+        return inst
     match inst:
-        case Apply():
-            return Apply(inst.op, tuple(number[n] for n in inst.args), inst.dtype)
         case Reduce():
             return Reduce(inst.kind, number[inst.arg], inst.dtype)
         case Load():

@@ -42,7 +42,7 @@ def loads_at_axes(stage: Stage, load: Load) -> bool:
     """The load's dimensions are exactly the stage's map axes in order."""
     if load.pad is not None and any(i.offset or i.div != 1 for i in load.index):
         return False
-    return stores_at_axes(replace(stage, stores=()), Store(load.buffer, load.index, 0))
+    return stores_at_axes(stage, Store(load.buffer, load.index, 0))
 
 
 def with_prefix(stage: Stage, prefix: str) -> Stage:

@@ -74,10 +74,12 @@ def _node_fault(node: Node, types: dict[int, TensorType], right: set[Any]) -> st
         fault = graph_fault(region)
         if fault is not None:
             return f"in a region of {node.op}: {fault[1]}"
-    if node.attrs or node.regions:
-        return _type_fault(node, types)
-    # of nodes without attributes there are thousands alike: their op is asked once
-    alike = (get_op(node.op), node.types, *[types[i] for i in node.operands])
+    return _type_fault(node, types) if node.attrs or node.regions else _common_type_fault(node, types, right)
+
+
+def _common_type_fault(node: Node, types: dict[int, TensorType], right: set[Any]) -> str | None:
+    """The same of a node without attributes. In large graphs thousands are alike: ``right`` has those asked for."""
+    alike = (node.op, node.types, *[types[i] for i in node.operands])
     reason = None if alike in right else _type_fault(node, types)
     if reason is None:
         right.add(alike)

@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from leptonc.ir.affine import in_dimension
-from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, Param, Reduce, Stage, Store
+from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, Param, Stage, Store
 from leptonc.ir.scalar import NUMPY
 from leptonc.ir.types import TensorType
 from leptonc.passes.loops.draft import rename_stage, renumber, renumber_store, tidy

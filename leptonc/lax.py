@@ -259,9 +259,9 @@ def clamp(min: Any, x: Any, max: Any) -> Any:
 
 __all__ = [
     "ConvDimensionNumbers", "all_gather", "associative_scan", "axis_index", "axis_size", "broadcast_in_dim", "broadcasted_iota",
-    "clamp", "cond", "conv_general_dilated", "dot_general", "dynamic_slice", "dynamic_update_slice", "erf", "fori_loop", "iota", "map",
-    "pad", "pmax", "pmean", "pmin", "psum", "reduce_window", "rsqrt", "scan", "scatter_add", "select", "slice", "stop_gradient",
-    "switch", "while_loop",
+    "clamp", "cond", "conv_general_dilated", "dot_general", "dynamic_slice", "dynamic_update_slice", "erf", "fori_loop", "iota",
+    "map", "pad", "pmax", "pmean", "pmin", "psum", "reduce_window", "rsqrt", "scan", "scatter_add", "select", "slice",
+    "stop_gradient", "switch", "while_loop",
 ]
 
 publish(globals(), __all__)

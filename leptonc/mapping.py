@@ -66,7 +66,8 @@ def _length(name: str, leaves: list[Any], axis: int) -> int:
 def associative_scan(fn: Callable[[Any, Any], Any], elems: Any, reverse: bool = False, axis: int = 0) -> Any:
     """All prefixes of ``elems`` along an axis, joined by ``fn(a, b)``, which must be associative and takes many pairs at once.
 
-    ``elems`` is a tree whose leaves have equal extents along ``axis``. Takes a logarithmic number of calls (Ladner and Fischer 1980).
+    ``elems`` is a tree whose leaves have equal extents along ``axis``. ``fn`` is called a logarithmic number of times (Ladner and
+    Fischer 1980).
     Raises TreeError or ShapeError for what does not fit.
     """
     name = f"associative_scan of {function_name(function('associative_scan', 'fn', fn))}"

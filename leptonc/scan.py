@@ -29,12 +29,12 @@ def scan(f: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any = None, le
 
     ``init`` and ``xs`` are trees; every leaf of ``xs`` has the same first extent, which ``length`` gives where there are
     none; it may be 0. The carry keeps its structure, shapes and dtypes from step to step; a Python number in ``init`` takes the
-    dtype that f gives it. ``reverse`` goes from the last x to the first, and stacks the ys where their xs were. ``unroll``: True, or
-    at least the number of steps, writes the steps out one behind the other; other numbers make no difference.
+    dtype that f gives it. ``reverse`` goes from the last x to the first, and stacks the ys where their xs were. ``unroll``: True,
+    or at least the number of steps, writes the steps out one behind the other; other numbers make no difference.
 
-    The steps run natively, over slices of ``xs`` where they lie, with the carry updated in place (``init`` itself is left alone), and
-    compile once whatever their number. In a trace they are one loop of the program, which ``grad``, ``jvp`` and ``vmap`` go through;
-    outside of one, f is compiled and kept. Raises ShapeError, TreeError or LeptonError.
+    The steps run natively, over slices of ``xs`` where they lie, with the carry updated in place (``init`` itself is left alone),
+    and compile once whatever their number. In a trace they are one loop of the program, which ``grad``, ``jvp`` and ``vmap`` go
+    through; outside of one, f is compiled and kept. Raises ShapeError, TreeError or LeptonError.
     """
     name = f"scan of {function_name(function('scan', 'f', f))}"
     flag("scan", "reverse", reverse)
@@ -51,7 +51,8 @@ def scan(f: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any = None, le
     return _traced(f, init, leaves, structure, order, name)
 
 
-def _traced(f: Callable[..., Any], init: Any, leaves: list[Any], structure: tree.TreeDef, order: range, name: str) -> tuple[Any, Any]:
+def _traced(f: Callable[..., Any], init: Any, leaves: list[Any], structure: tree.TreeDef, order: range,
+            name: str) -> tuple[Any, Any]:
     """As one node, or evaluated."""
     values, carry_tree = tree.flatten(init)
     values = leaf_values(values, carry_tree.paths("init"), name)

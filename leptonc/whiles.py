@@ -30,8 +30,8 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     """``while cond_fun(val): val = body_fun(val)``; returns the last val.
 
     ``init_val`` is a tree, whose structure, shapes and dtypes stay; a Python number in it takes the dtype that the body gives it.
-    ``cond_fun`` gives one bool. The loop runs natively. It has forward derivatives (``jvp``); reverse ones need a number of trips that
-    is known (``scan``). Under ``vmap`` it runs until the last example ends. Raises ShapeError, TreeError or DtypeError.
+    ``cond_fun`` gives one bool. The loop runs natively. It has forward derivatives (``jvp``); reverse ones need a number of trips
+    that is known (``scan``). Under ``vmap`` it runs until the last example ends. Raises ShapeError, TreeError or DtypeError.
     """
     name = f"while_loop of {function_name(function('while_loop', 'body_fun', body_fun))}"
     function("while_loop", "cond_fun", cond_fun)
@@ -39,9 +39,7 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     if outside(*leaves):
         if jit_disabled():
             return _step_by_step(cond_fun, body_fun, init_val)
-        if not isinstance(cond_fun, Hashable) or not isinstance(body_fun, Hashable):
-            return jit(lambda val: _traced(cond_fun, body_fun, *tree.flatten(val), name))(init_val)
-        return _compiled(cond_fun, body_fun, name)(init_val)
+        return _compiled(*(f if isinstance(f, Hashable) else functools.partial(f) for f in (cond_fun, body_fun)), name)(init_val)
     return _traced(cond_fun, body_fun, leaves, structure, name)
 
 

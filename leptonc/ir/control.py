@@ -49,7 +49,8 @@ class Control(Kernel):
 @dataclass(frozen=True)
 class Loop(Control):
     """``trips`` times ``body``; None: as long as its first carry is True. The body takes ``consts`` that stay, ``carries``, and a
-    slice of each x; it gives the carries, in the memory of those it takes, and a slice of each y. ``reverse``: the last slice first.
+    slice of each x; it gives the carries, in the memory of those it takes, and a slice of each y. ``reverse``: the last slice
+    first.
     """
 
     body: Program = NOTHING

@@ -1,7 +1,7 @@
 """What the backward pass of a loop needs of the forward one, trip by trip: saved, or made again where that is cheaper.
 
-What all trips have in common is computed once, outside. What the forward pass gives or takes anyway is not saved a second time. What
-cheap ops make of values that are there is made again.
+What all trips have in common is computed once, outside. What the forward pass gives or takes anyway is not saved a second time.
+What cheap ops make of values that are there is made again.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from leptonc.ir.graph import Graph, Node
 from leptonc.ir.value import Value
 from leptonc.ops.regions import part
 
-CHEAP = frozenset({"add", "sub", "mul", "neg", "abs", "max", "min", "relu", "sign", "select", "eq", "ne", "lt", "le", "gt", "ge", "and",
-                   "or", "not", "xor", "cast", "broadcast", "reshape", "transpose", "iota", "constant"})
+CHEAP = frozenset({"add", "sub", "mul", "neg", "abs", "max", "min", "relu", "sign", "select", "eq", "ne", "lt", "le", "gt", "ge",
+                   "and", "or", "not", "xor", "cast", "broadcast", "reshape", "transpose", "iota", "constant"})
 DEPTH = 8  # cheap ops one behind the other, at most
 
 
@@ -45,7 +45,7 @@ class Residuals:
 
 
 def residuals_of(cut: Linearized, consts: int, kept: int, outputs: int) -> Residuals:
-    """``cut``: the body in forward mode, in two. Its first ``consts`` inputs are the same in all trips; carries go up to ``kept``."""
+    """``cut``: the body in forward mode, in two. The first ``consts`` inputs stay, carries go up to ``kept``."""
     return _Choice(cut, consts, kept, outputs).made()
 
 
@@ -123,7 +123,7 @@ class _Choice:
         return set(outputs[:carries]) - set(outputs[carries:])
 
     def _linear(self, wanted: Sequence[int]) -> Graph:
-        """The linear part on the residuals wanted, what is made again before it. Values of the two graphs have numbers of their own."""
+        """The linear part on the residuals wanted, what is made again before it. Both graphs have numbers of their own."""
         nodes, number = list[Node](), dict[int, int]()
         following = max([0, *self.known.types, *self.linear.types]) + 1
         shift = following

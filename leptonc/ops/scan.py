@@ -114,7 +114,8 @@ class scan(RegionOp):
         given = [x if a or not b else axis.broadcast(x) for x, a, b in zip(operands[:kept], batched, flags)]
         given += [_exchanged(x) if flag else x for x, flag in zip(operands[kept:], batched[kept:])]
         out = operands[0].builder.emit(self, given, trips.attrs, (body,))
-        results = [*out[:trips.carries], *(_exchanged(y) if flag else y for y, flag in zip(out[trips.carries:], outs[trips.carries:]))]
+        ys = zip(out[trips.carries:], outs[trips.carries:])
+        results = [*out[:trips.carries], *(_exchanged(y) if flag else y for y, flag in ys)]
         return tuple(x if flag else Unbatched(x) for x, flag in zip(results, outs))
 
 

@@ -103,8 +103,8 @@ def _back(autodiff: Differentiation, branch: Graph, wrt: Sequence[int], moved: S
         residuals = builder.inline(cut.known, values[:count])[len(branch.outputs):]
         return builder.inline(pullback, [*(values[p] for p in cut.needed), *residuals, *values[count:]])
 
-    return region(branch.name, [*branch.input_types, *chosen(branch.output_types, [n in moved for n in range(len(branch.outputs))])],
-                  back)
+    seeds = chosen(branch.output_types, [n in moved for n in range(len(branch.outputs))])
+    return region(branch.name, [*branch.input_types, *seeds], back)
 
 
 def _select(here: Value, new: Value, old: Value) -> Value:

@@ -90,8 +90,9 @@ class while_loop(RegionOp):
 
     def forward_pass(self, autodiff: Differentiation, varied: tuple[bool, ...], /, *operands: Value,
                      **attrs: Any) -> tuple[Sequence[Value], Any]:
-        raise LeptonError("while_loop has no derivative in reverse mode: the number of its trips is not known, so what each of them "
-                          "needs can't be kept; fix: lax.scan, fori_loop with bounds that are Python ints, or jvp and jacfwd")
+        raise LeptonError("while_loop has no derivative in reverse mode: the number of its trips is not known, so what each "
+                          "of them needs can't be kept; fix: lax.scan, fori_loop with bounds that are Python "
+                          "ints, or jvp and jacfwd")
 
     def backward_pass(self, autodiff: Differentiation, saved: Any, g: tuple[Value | None, ...], /, *operands: Value,
                       **attrs: Any) -> Sequence[Value | None]:

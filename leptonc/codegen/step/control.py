@@ -30,7 +30,8 @@ def control_units(control: Control, name: str, target: Target, build_step: Build
     regions = tuple(_regions(control, panels))
     trips = 1 if not isinstance(control, Loop) else TRIPS if control.trips is None else control.trips
     cost = trips * max((sum(launch.unit.cost for launch in body.launches) for body in bodies), default=0)
-    what = "a branch" if not isinstance(control, Loop) else "a loop" if control.trips is None else f"a loop of {control.trips} trips"
+    counted = isinstance(control, Loop) and control.trips is not None
+    what = f"a loop of {trips} trips" if counted else "a loop" if isinstance(control, Loop) else "a branch"
     return (Unit(f"@{name}", control, schedule, (), regions, cost, f"{what}{'' if schedule.parallel else ', on one thread'}",
                  panels, max((body.local_bytes for body in bodies), default=0)),)
 

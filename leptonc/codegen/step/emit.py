@@ -86,8 +86,8 @@ class Functions:
         return e
 
     def define(self, unit: Unit) -> None:
-        """``void unit(buffers, panels, local, begin, end)`` runs items ``begin`` to ``end``; a loop or a branch has a context and the
-        thread's number and the number of threads instead."""
+        """``void unit(buffers, panels, local, begin, end)`` runs items ``begin`` to ``end``; a loop or a branch has a context
+        and the thread's number and the number of threads instead."""
         if isinstance(unit.schedule, ControlUnit):
             return self._define_control(unit, unit.schedule)
         e = self.emitter()
@@ -104,7 +104,8 @@ class Functions:
         _emit_control(e, unit, schedule)
         pointers = "".join(f"ptr %p{n}, " for n, _ in enumerate(unit.kernel.params))
         signature = f"{pointers}ptr %panels, ptr %local, ptr %ctx, i64 %tid, i64 %nthreads"
-        self.text.append("\n".join([f"define internal void {unit.function}({signature}) {{", "entry:", *e.lines, "  ret void", "}", ""]))
+        self.text.append("\n".join([
+            f"define internal void {unit.function}({signature}) {{", "entry:", *e.lines, "  ret void", "}", ""]))
 
 
 def unit_signature(kernel: Kernel) -> str:

@@ -365,7 +365,8 @@ def _body_lines(step: Step, body: tuple[Statement, ...], indent: str) -> Iterato
                 unit = launch.unit
                 yield f"{indent}parallel {launch}  ; step/build.py: {unit.items} items, cost {unit.cost}{_line(launch)}"
             case Together(number):
-                yield f"{indent}together {step.launches[number]}  ; step/control.py: its body is for all threads{_line(step.launches[number])}"
+                launch = step.launches[number]
+                yield f"{indent}together {launch}  ; step/control.py: its body is for all threads{_line(launch)}"
             case Serial():
                 yield f"{indent}serial  ; step/build.py: one item, or less work than a barrier"
                 yield from (f"{indent}  {step.launches[n]}{_line(step.launches[n])}" for n in statement.launches)

@@ -1,4 +1,4 @@
-"""What must hold of a loop or a branch, whatever program it is in: its bodies are programs that can be run, on what it is bound to."""
+"""What must hold of a loop or a branch, whatever program it is in: its bodies are programs that can be run, on what they take."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """What need not be in a loop leaves it.
 
-Results that nobody reads, and carries that only make themselves, go. What is the same in all trips is computed before the loop. Products
-of slices with what is the same in all trips become one product of all slices, before it; a carry that adds up products becomes one
-product over all trips, behind it, where the factors of all trips are smaller than the sums would be.
+Results that nobody reads, and carries that only make themselves, go. What is the same in all trips is computed before the loop.
+Products of slices with what is the same in all trips become one product of all slices, before it; a carry that adds up products
+becomes one product over all trips, behind it, where the factors of all trips are smaller than the sums would be.
 """
 
 from __future__ import annotations

@@ -2,7 +2,9 @@
 
 from leptonc.ir.op import seal
 from leptonc.ops import (
+    barrier,
     binary,
+    calls,
     collective,
     contraction,
     conv,
@@ -18,7 +20,7 @@ from leptonc.ops import (
     whiles,
 )
 
-__all__ = ["binary", "collective", "contraction", "conv", "elementwise", "indexing", "pool", "reduce", "routed",
+__all__ = ["barrier", "binary", "calls", "collective", "contraction", "conv", "elementwise", "indexing", "pool", "reduce", "routed",
            "scan", "softmax", "structural", "switch", "whiles"]
 
 seal()

@@ -154,7 +154,7 @@ def test_closures_over_traced_values():
 
     for run in everywhere(lambda w, x: grad(lambda x: outer(w, x))(x)):
         np.testing.assert_allclose(run(3.0, X), [3 * 5 * 4] * 3)
-    with pytest.raises(LeptonError, match="custom_vjp of f: .*closes over.*pass the value as an argument"):
+    with pytest.raises(LeptonError, match=r"custom_vjp of f: .*closes over.*pass the value as an argument"):
         grad(outer)(3.0, X)
 
     def forward(w, x):
@@ -164,7 +164,7 @@ def test_closures_over_traced_values():
 
     np.testing.assert_allclose(jit(lambda w, x: grad(lambda x: forward(w, x))(x))(2.0, X), [14] * 3)
     np.testing.assert_allclose(jit(lambda w, x: jvp(lambda x: forward(w, x), (x,), (x,))[1])(2.0, X), 14 * np.sum(X))
-    with pytest.raises(LeptonError, match="custom_jvp of .*closes over"):
+    with pytest.raises(LeptonError, match=r"custom_jvp of .*closes over"):
         jvp(forward, (2.0, X), (1.0, X))
 
 

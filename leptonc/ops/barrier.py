@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.errors import LeptonError, op_error
+from leptonc.errors import op_error
+from leptonc.ir.batching import Unbatched
 from leptonc.ir.kernel import Kernel
 from leptonc.ir.kernelbuilder import KernelBuilder
 from leptonc.ir.op import Op, Sample, register
@@ -45,7 +46,8 @@ class barrier_token(Op):
         return k.build()
 
     def batch(self, axis: Any, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
-        return axis.broadcast(self(operands[0]))
+        """Of all examples at once; there are none where there is no example."""
+        return Unbatched(self(operands[0]) if operands[0].type.size else operands[0].builder.full(TensorType((), bool_), True))
 
     def samples(self) -> Sequence[Sample]:
         nan = Sample(lambda rng: [np.array([[np.nan, 1]])], {}, False, "nan")
@@ -80,7 +82,12 @@ class barrier(Op):
         return k.build()
 
     def batch(self, axis: Any, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
-        raise op_error(self.name, "is made behind batching", {}, kind=LeptonError)
+        """Behind the tokens of all examples."""
+        x, token = operands
+        if batched[1]:
+            token = token.builder.emit("all", (token,), {"axes": (0,)})
+        out: Value = self(x, token)
+        return out if batched[0] else Unbatched(out)
 
     def samples(self) -> Sequence[Sample]:
         def make(shape: tuple[int, ...]) -> Sample:

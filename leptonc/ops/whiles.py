@@ -156,3 +156,32 @@ class do_while(RegionOp):
         while carry[0]:
             carry = evaluate(body, [*first, *carry])
         return tuple(carry)
+
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        """As long as any example goes on; where they end at different trips, those that have ended stay as they are."""
+        (body,), consts = attrs["regions"], attrs["consts"]
+        flags = list(batched)
+        while True:
+            inner, outs = axis.region(body, flags, [flag or flags[consts] for flag in flags[consts:]])
+            if list(outs) == flags[consts:]:
+                break
+            flags[consts:] = outs
+        given = [x if a or not b else axis.broadcast(x) for x, a, b in zip(operands, batched, flags)]
+        builder = operands[0].builder
+        if not flags[consts]:
+            out = builder.emit(self, given, {"consts": consts, "carries": attrs["carries"]}, (inner,))
+            return tuple(x if flag else Unbatched(x) for x, flag in zip(out, flags[consts:]))
+
+        def any_of(going: Value) -> Value:
+            found: Value = going.builder.emit("any", (going,), {"axes": (0,)})
+            return found
+
+        def trip(*values: Value) -> list[Value]:
+            carry = values[consts + 1:]
+            after = values[0].builder.inline(inner, [*values[:consts], *carry])
+            going = values[0].builder.emit("and", (carry[0], after[0]))
+            return [any_of(going), going, *(_chosen(carry[0], new, old) for new, old in zip(after[1:], carry[1:], strict=True))]
+
+        whole = [*given[:consts], any_of(given[consts]), *given[consts:]]
+        made = region(body.name, [x.type for x in whole], trip)
+        return tuple(builder.emit(self, whole, {"consts": consts, "carries": attrs["carries"] + 1}, (made,))[1:])

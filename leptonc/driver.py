@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leptonc import cache, config
-from leptonc.errors import CompileError
+from leptonc.errors import CompileError, LoadingError
 from leptonc.exclusive import compiling
 from leptonc.ir.digest import digest
 from leptonc.ir.fingerprint import fingerprint
-from leptonc.ir.graph import Graph
+from leptonc.ir.graph import Graph, with_regions
 from leptonc.ir.kernel import Program
 from leptonc.ir.verify import verify_memory, verify_program
 from leptonc.lazy import cached_property
 from leptonc.passes.conv.staged_winograd import SpreadWinograd
 from leptonc.passes.conv.weightgrad import WinogradWeightGrad
 from leptonc.passes.conv.winograd import Winograd
-from leptonc.passes.graph.autodiff import differentiate
+from leptonc.passes.graph.autodiff import differentiate, forward, linear_forward, linear_reverse, transposed
+from leptonc.passes.graph.batch import batch
 from leptonc.passes.graph.canonicalize import Canonicalize
 from leptonc.passes.graph.cost import cost_analysis
 from leptonc.passes.graph.cse import Cse
@@ -33,6 +34,8 @@ from leptonc.passes.graph.dce import Dce
 from leptonc.passes.graph.expand import Expand
 from leptonc.passes.graph.fold import Fold
 from leptonc.passes.graph.frozen import split_graph
+from leptonc.passes.graph.inline import InlineCalls
+from leptonc.passes.graph.loops import HoistFromLoops
 from leptonc.passes.graph.route import RouteGradients
 from leptonc.passes.graph.sink_relu import SinkRelu
 from leptonc.passes.graph.widen import Widen
@@ -60,9 +63,11 @@ if TYPE_CHECKING:
     from leptonc.validation.validator import Validator
 
 GRAPH_PASSES: tuple[Pass, ...] = (
+    InlineCalls(),
     Canonicalize(drop_stop_gradient=True),
     Cse(),
     Dce(),
+    HoistFromLoops(),
     SinkRelu(),
     RouteGradients(),
     Widen(),
@@ -145,9 +150,9 @@ def check_names(names: Sequence[str], disabled: Sequence[str] = ()) -> None:
 
 
 def optimize(graph: Graph, options: Options = Options()) -> Graph:
-    """The graph simplified, in ops that lower."""
+    """The graph simplified, in ops that lower; so are its regions, then."""
     optimized: Graph = _manager(GRAPH_PASSES, options)(graph)
-    return optimized
+    return with_regions(optimized, lambda region: optimize(region, options))
 
 
 def lower(graph: Graph, donated: dict[int, int] | None = None, options: Options = Options()) -> Program:
@@ -155,8 +160,8 @@ def lower(graph: Graph, donated: dict[int, int] | None = None, options: Options 
 
     ``donated`` maps an output's position to that of the input whose memory it takes.
     """
-    # A pass that was switched off may have left ops that are defined by others, or on floats of 16 bits.
-    program = _lowered(Expand()(Widen()(graph)), donated or {}, options=options)
+    # A pass that was switched off may have left calls, ops that are defined by others, or on floats of 16 bits.
+    program = _lowered(Expand()(Widen()(InlineCalls()(graph))), donated or {}, options=options)
     skipped = len(_manager(GRAPH_PASSES, options).selected)
     done: Program = _manager(PROGRAM_PASSES, options, skipped)(program)
     return done
@@ -164,7 +169,7 @@ def lower(graph: Graph, donated: dict[int, int] | None = None, options: Options 
 
 def _lowered(graph: Graph, donated: dict[int, int], frozen: int = 0, options: Options = Options()) -> Program:
     """A kernel for each op, verified."""
-    program = lower_graph(graph, donated, frozen)
+    program = lower_graph(graph, donated, frozen, lambda region, carried: lower(region, carried, options))
     verify_program(program, "lower-graph")
     validator = _validator(options)
     if validator is not None:
@@ -290,12 +295,14 @@ class Compiled:
 def _codegen() -> Any:
     """Code generation, which is imported when there is something to generate: a program from the cache needs none of it.
 
-    Raises CompileError if its files cannot be read now."""
+    Raises CompileError if its files cannot be read now, LoadingError within their import."""
     try:
         with compiling():
             from leptonc.codegen import entry
     except OSError as error:
         raise CompileError(f"code generation could not be loaded: {error}") from None
+    if not hasattr(entry, "__all__"):  # its last line: this thread is in the midst of it, and a handler came here
+        raise LoadingError("code generation is being loaded by the call that this one interrupts")
     return entry
 
 
@@ -439,6 +446,6 @@ install(_pool_object)
 
 __all__ = [
     "GRAPH_PASSES", "PROGRAM_PASSES", "Compiled", "MemoryAnalysis", "Options",
-    "check_names", "compile_program", "cost_analysis", "differentiate", "draw", "dump_after", "emit", "lower", "optimize",
-    "pipeline_names",
+    "batch", "check_names", "compile_program", "cost_analysis", "differentiate", "draw", "dump_after", "emit", "forward",
+    "linear_forward", "linear_reverse", "lower", "optimize", "pipeline_names", "transposed",
 ]

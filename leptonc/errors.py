@@ -82,6 +82,14 @@ class CompileError(LeptonError, RuntimeError):
     """Code generation failed."""
 
 
+class LoadingError(CompileError):
+    """Code generation is needed by a signal handler that interrupted its very import."""
+
+
+class UnboundAxisError(LeptonError, NameError):
+    """A collective over an axis that no ``vmap`` around it has named."""
+
+
 class MissingNameError(LeptonError, AttributeError):
     """A name that a module or a traced value does not have."""
 

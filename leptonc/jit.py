@@ -16,7 +16,7 @@ import numpy as np
 
 from leptonc import config, tree
 from leptonc.eager import argument, eager_call, jit_disabled
-from leptonc.errors import ArgumentError, LeptonError, TracerError, describe
+from leptonc.errors import ArgumentError, LeptonError, LoadingError, TracerError, describe
 from leptonc.frames import users_line
 from leptonc.programs import PROGRAMS_KEPT, Programs
 from leptonc.promotion import PYTHON_SCALARS, SUPPORTED
@@ -74,7 +74,10 @@ class Jitted:
             dynamic, static = self.options.split(args, kwargs, self._name)
             if plainly:
                 return self._call_plainly(args, kwargs, dynamic)
-            compiled, leaves = self._find(args, kwargs, dynamic, static)
+            try:
+                compiled, leaves = self._find(args, kwargs, dynamic, static)
+            except LoadingError:  # a signal handler has interrupted the import of code generation
+                return self._call_plainly(args, kwargs, dynamic)
             result = compiled.run([np.asarray(leaf) for leaf in leaves])
             self._shortcut = compiled.shortcut
             return result

@@ -12,8 +12,11 @@ from leptonc.arguments import array, choice, integer, integers, items, number
 from leptonc.arguments import axis as axis_of
 from leptonc.arguments import shape as shape_of
 from leptonc.bfloat16 import kind_of
+from leptonc.branches import cond, switch
+from leptonc.collectives import all_gather, axis_index, axis_size, pmax, pmean, pmin, psum
 from leptonc.errors import ArgumentError, DtypeError, ShapeError, op_error
 from leptonc.ir.types import dtype_of
+from leptonc.mapping import associative_scan, map
 from leptonc.nn import windows
 from leptonc.numpy.elementwise import as_float
 from leptonc.numpy.elementwise import clip as _clip
@@ -22,6 +25,7 @@ from leptonc.public import publish
 from leptonc.scan import scan
 from leptonc.trace import Tracer, align, bind, cast, promote
 from leptonc.trace import broadcast as _broadcast
+from leptonc.whiles import fori_loop, while_loop
 
 Specs = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
@@ -259,9 +263,10 @@ def clamp(min: Any, x: Any, max: Any) -> Any:
 
 
 __all__ = [
-    "ConvDimensionNumbers", "broadcast_in_dim", "broadcasted_iota", "clamp", "conv_general_dilated", "dot_general", "dynamic_slice",
-    "dynamic_update_slice", "erf", "erf_inv", "iota", "pad", "reduce_window", "rsqrt", "scan",
-    "scatter_add", "select", "slice", "stop_gradient",
+    "ConvDimensionNumbers", "all_gather", "associative_scan", "axis_index", "axis_size", "broadcast_in_dim", "broadcasted_iota",
+    "clamp", "cond", "conv_general_dilated", "dot_general", "dynamic_slice", "dynamic_update_slice", "erf", "erf_inv", "fori_loop",
+    "iota", "map", "pad", "pmax", "pmean", "pmin", "psum", "reduce_window", "rsqrt", "scan", "scatter_add", "select", "slice",
+    "stop_gradient", "switch", "while_loop",
 ]
 
 publish(globals(), __all__)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,38 +11,71 @@ import numpy as np
 from leptonc import tree
 from leptonc.arguments import flag, function, integer
 from leptonc.eager import jit_disabled
-from leptonc.errors import LeptonError, ShapeError, TreeError, describe
+from leptonc.errors import LeptonError, ShapeError, TreeError
+from leptonc.ir.types import TensorType
 from leptonc.jit import Jitted, jit
 from leptonc.numpy.creation import stack
+from leptonc.promotion import is_weak
+from leptonc.regions import check_carry, closed_together, leaf_values, outside, settled, traced, type_of
 from leptonc.signature import as_leaf
-from leptonc.trace import Tracer, function_name, known, tracing
+from leptonc.trace import ClosedGraph, Tracer, bind, function_name, known
 
 STEPS_KEPT = 128  # functions whose compiled steps are kept
 
 
 def scan(f: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any = None, length: int | None = None,
-         reverse: bool = False) -> tuple[Any, Any]:
+         reverse: bool = False, unroll: int | bool = 1) -> tuple[Any, Any]:
     """``carry, y = f(carry, x)`` for each x along the first axis of ``xs``; returns the last carry, and the ys stacked.
 
     ``init`` and ``xs`` are trees; every leaf of ``xs`` has the same first extent, which ``length`` gives where there are
-    none. The carry keeps its structure, shapes and dtypes from step to step. ``reverse`` goes from the last x to the first,
-    and stacks the ys where their xs were.
+    none; it may be 0. The carry keeps its structure, shapes and dtypes from step to step; a Python number in ``init`` takes the
+    dtype that f gives it. ``reverse`` goes from the last x to the first, and stacks the ys where their xs were. ``unroll``: True,
+    or at least the number of steps, writes the steps out one behind the other; other numbers make no difference.
 
-    Called outside a trace, f is compiled for one step, which then runs natively over slices of ``xs`` where they lie, the
-    carry updated in place (``init`` itself is left alone); an optimizer's step over many batches is one call. Inside a
-    trace the steps are written out one behind the other, so that they can be differentiated; the time to compile grows
-    with their number. Raises ShapeError, TreeError or LeptonError.
+    The steps run natively, over slices of ``xs`` where they lie, with the carry updated in place (``init`` itself is left alone),
+    and compile once whatever their number. In a trace they are one loop of the program, which ``grad``, ``jvp`` and ``vmap`` go
+    through; outside of one, f is compiled and kept. Raises ShapeError, TreeError or LeptonError.
     """
     name = f"scan of {function_name(function('scan', 'f', f))}"
     flag("scan", "reverse", reverse)
     leaves, structure = tree.flatten(xs)
     steps = _extent(leaves, length, name)
+    written_out = unroll is True or integer(name, "unroll", int(unroll), least=0) >= max(steps, 2)
     order = range(steps - 1, -1, -1) if reverse else range(steps)
-    traced = tracing() or any(isinstance(leaf, Tracer) for leaf in (*leaves, *tree.leaves(init)))
-    if traced or jit_disabled() or not steps:
+    plain = outside(*leaves, *tree.leaves(init))
+    if steps and (written_out or (plain and jit_disabled())):
         return _written_out(f, init, leaves, structure, order, name)
-    arrays = [np.asarray(as_leaf(leaf, f"xs[{n}]", name)) for n, leaf in enumerate(leaves)]
-    return _run(f, init, arrays, structure, order, name)
+    if plain and not jit_disabled() and steps:
+        arrays = [np.asarray(as_leaf(leaf, f"xs[{n}]", name)) for n, leaf in enumerate(leaves)]
+        return _run(f, init, arrays, structure, order, name)
+    return _traced(f, init, leaves, structure, order, name)
+
+
+def _traced(f: Callable[..., Any], init: Any, leaves: list[Any], structure: tree.TreeDef, order: range,
+            name: str) -> tuple[Any, Any]:
+    """As one node, or evaluated."""
+    values, carry_tree = tree.flatten(init)
+    values = leaf_values(values, carry_tree.paths("init"), name)
+    xs = [leaf if isinstance(leaf, Tracer) else known(np.asarray(as_leaf(leaf, "xs", name))) for leaf in leaves]
+    slices = [type_of(x).with_shape(x.shape[1:]) for x in xs]
+
+    def body(carry: list[Any]) -> tuple[ClosedGraph, Sequence[TensorType], Sequence[bool]]:
+        types = [type_of(x) for x in carry]
+        weak = [*map(is_weak, carry), *[False] * len(slices)]
+        closed = traced(f, (carry_tree, structure), [*types, *slices], weak, function_name(f))
+        count = _out_trees(closed.out_tree, name)[0].num_leaves
+        return closed, closed.graph.output_types[:count], closed.out_weak[:count]
+
+    values, closed = settled(values, body)
+    carry_out, y_tree = _out_trees(closed.out_tree, name)
+    kept = len(values)
+    check_carry(carry_tree, carry_out, [type_of(x) for x in values], closed.graph.output_types[:kept], name)
+    (region,), captured = closed_together([closed])
+    if not kept and not y_tree.num_leaves:
+        return tree.unflatten(carry_tree, []), tree.unflatten(y_tree, [])
+    out = bind("scan", *captured, *values, *xs, regions=(region,), consts=len(captured), carries=kept, length=len(order),
+               reverse=order.step < 0)
+    return tree.unflatten(carry_tree, out[:kept]), tree.unflatten(y_tree, out[kept:])
 
 
 def _extent(leaves: list[Any], length: int | None, name: str) -> int:
@@ -63,8 +96,6 @@ def _extent(leaves: list[Any], length: int | None, name: str) -> int:
 def _written_out(f: Callable[..., Any], init: Any, leaves: list[Any], structure: tree.TreeDef, order: range,
                  name: str) -> tuple[Any, Any]:
     """Step by step, in a trace or op by op."""
-    if not order:
-        raise LeptonError(f"{name}: there are no steps, so the shape of y is unknown; fix: check for empty xs before")
     first, carry_tree = tree.flatten(init)
     carry = tree.unflatten(carry_tree, [leaf if isinstance(leaf, Tracer) else known(as_leaf(leaf, path, name))
                                         for leaf, path in zip(first, carry_tree.paths("init"))])
@@ -91,17 +122,7 @@ def _check_carry(before: Any, after: Any, name: str) -> None:
     olds, structure = tree.flatten(before)
     news, returned = tree.flatten(after)
     went, came = ([x if isinstance(x, Tracer) else np.asarray(x) for x in leaves] for leaves in (olds, news))
-    _check_types(structure, returned, went, came, name)
-
-
-def _check_types(structure: tree.TreeDef, returned: tree.TreeDef, olds: list[Any], news: list[Any], name: str) -> None:
-    """Raises unless both are of one structure, and leaf by leaf of one shape and dtype."""
-    if structure != returned:
-        raise TreeError(f"{name}: the carry went in as {structure} and came out as {returned}")
-    for path, old, new in zip(structure.paths("carry"), olds, news):
-        if (old.shape, old.dtype) != (new.shape, new.dtype):
-            raise ShapeError(f"{name}: {path} went in as {describe(old)} and came out as {describe(new)}; fix: start with what "
-                             "the step returns, such as an array of its dtype")
+    check_carry(structure, returned, went, came, name)
 
 
 def _run(f: Callable[..., Any], init: Any, xs: list[np.ndarray], structure: tree.TreeDef, order: range,
@@ -113,7 +134,7 @@ def _run(f: Callable[..., Any], init: Any, xs: list[np.ndarray], structure: tree
     carry_out, y_tree = _out_trees(compiled.interface.out_tree, name)
     executable = compiled.executable.executable
     slots = executable.outputs
-    _check_types(carry_tree, carry_out, carry, list(slots[:len(carry)]), name)
+    check_carry(carry_tree, carry_out, carry, list(slots[:len(carry)]), name)
     ys = [np.empty((len(order), *slot.shape), slot.dtype) for slot in slots[len(carry):]]
     carry = executable.repeat(carry, [np.ascontiguousarray(x) for x in xs], ys, len(order), order.step < 0)
     return tree.unflatten(carry_tree, carry), tree.unflatten(y_tree, ys)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 _DTYPES = "one of leptonc.numpy.bool_, uint8 ... uint64, int8 ... int64, float16 ... float64, bfloat16, which are all there are"
 _KNOWN_SHAPE = "leptonc.numpy.where: a traced value's shape cannot depend on its elements"
-_SCAN = "leptonc.lax.scan over a known number of steps"
-_WHERE = "leptonc.numpy.where or leptonc.lax.select, which compute both sides; a Python if on a static argument chooses one"
 _DENSE = "x @ w + b: layers are functions, their parameters a tree of arrays"
 
 SUBSTITUTES: dict[str, dict[str, str]] = {
@@ -16,13 +14,10 @@ SUBSTITUTES: dict[str, dict[str, str]] = {
         "compile": "leptonc.jit", "function": "leptonc.jit", "pjit": "leptonc.jit", "np": "leptonc.numpy", "jnp": "leptonc.numpy",
         "Tensor": "leptonc.Array", "ndarray": "leptonc.Array", "tensor": "leptonc.numpy.asarray", "PRNGKey": "leptonc.random.key",
         "tree_util": "leptonc.tree", "tree_map": "leptonc.tree.map", "make_jaxpr": "leptonc.make_graph",
-        "jvp": "leptonc.vjp or leptonc.grad", "jacrev": "leptonc.vjp with one cotangent per output",
-        "jacfwd": "leptonc.vjp with one cotangent per output", "jacobian": "leptonc.vjp with one cotangent per output",
-        "hessian": "leptonc.grad of leptonc.grad", "linearize": "leptonc.vjp",
-        "vmap": "leading axes, which leptonc.numpy and leptonc.nn take as they are",
+        "jacobian": "leptonc.jacrev, or leptonc.jacfwd for more outputs than inputs", "custom_gradient": "leptonc.custom_vjp",
         "pmap": "leptonc.jit, which uses all CPUs; leptonc.set_num_threads limits them",
-        "no_grad": "leptonc.lax.stop_gradient", "custom_vjp": "leptonc.lax.stop_gradient, where it is enough",
-        "set_default_device": "leptonc.set_num_threads", "cond": _WHERE,
+        "no_grad": "leptonc.lax.stop_gradient",
+        "set_default_device": "leptonc.set_num_threads", "cond": "leptonc.lax.cond",
     },
     "leptonc.numpy": {
         **dict.fromkeys(("complex64", "complex128", "half", "single",
@@ -51,7 +46,6 @@ SUBSTITUTES: dict[str, dict[str, str]] = {
         **dict.fromkeys(("nonzero", "unique", "argwhere", "flatnonzero", "compress", "extract"), _KNOWN_SHAPE),
     },
     "leptonc.lax": {
-        **dict.fromkeys(("cond", "switch"), _WHERE), **dict.fromkeys(("while_loop", "fori_loop", "map", "associative_scan"), _SCAN),
         "conv": "leptonc.lax.conv_general_dilated or leptonc.nn.conv", "conv_transpose": "leptonc.lax.conv_general_dilated with "
         "lhs_dilation", "conv_with_general_padding": "leptonc.lax.conv_general_dilated", "mul": "leptonc.numpy.multiply",
         "sub": "leptonc.numpy.subtract", "div": "leptonc.numpy.divide", "neg": "leptonc.numpy.negative",

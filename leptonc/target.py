@@ -101,7 +101,7 @@ def _cache_sizes() -> dict[int, int]:
 
 def _cpu_flags() -> frozenset[str]:
     try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
             for line in file:
                 if line.startswith("flags"):
                     return frozenset(line.split(":", 1)[1].split())

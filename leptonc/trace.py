@@ -90,7 +90,7 @@ class Trace:
         """``x`` as a tracer of this trace."""
         if isinstance(x, Tracer) and x.trace is self:
             return x
-        return self.tracer(self.operand(x), getattr(x, "loc", None) or users_line(), is_weak(x))
+        return self.tracer(self.operand(x), (x.loc if isinstance(x, Tracer) else None) or users_line(), is_weak(x))
 
     def emit(self, op_name: str, args: Sequence[Any], attrs: dict[str, Any], regions: tuple[Graph, ...]) -> Any:
         out = self.builder.emit(op_name, [self.operand(x) for x in args], attrs, regions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,11 @@ os.environ.setdefault("LEPTONC_TRACEBACK", "full")  # a failing test may be lept
 ROOT = Path(__file__).parents[1]
 GOLDEN = ROOT / "tests/golden"
 sys.path += [str(ROOT / "examples"), str(ROOT / "benchmarks")]  # they are programs, not part of the package
+
+
+# Tests make many small compiles, whose graphs are values: the collector, which by default looks at the youngest after 700 of them
+# and so at all of Keras and LLVM every few seconds, finds hardly anything.
+gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

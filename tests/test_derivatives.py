@@ -143,7 +143,7 @@ def test_products_over_axes(rng, axis):
     (nn.logsumexp, [INF, 1, 2], [NAN, 0, 0]), (nn.logsumexp, [-INF, 1, 1], [0, 0.5, 0.5]),
     (nn.logsumexp, [1e4, 1e4, 0], [0.5, 0.5, 0]),
     (lambda x: nn.log_softmax(x)[1], [-INF, 1, 1], [0, 0.5, -0.5]),
-], ids=str)
+], ids=lambda value: getattr(value, "__name__", str(value)))
 def test_gradients_of_reductions_at_ties(f, x, wanted):
     for run in _modes(grad(f)):
         np.testing.assert_allclose(run(np.array(x, float)), wanted)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
+import pickle
 
 import numpy as np
 import pytest
 
 import leptonc
 from leptonc import numpy as lnp
+from leptonc.ir.types import DTYPES
 
 INTS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 PAIRS = ("add subtract multiply floor_divide remainder maximum minimum divide less less_equal equal not_equal greater "
@@ -79,3 +82,9 @@ def test_reductions_and_products_of_ints(dtype):
         for x, w in zip(found, f(np, a, b), strict=True):
             assert x.dtype == w.dtype
             np.testing.assert_allclose(x, w, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", DTYPES.values(), ids=str)
+def test_there_is_one_object_of_each_element_type(dtype):
+    assert pickle.loads(pickle.dumps(dtype)) is dtype
+    assert copy.deepcopy(dtype) is dtype

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -11,6 +13,7 @@ from leptonc import exclusive
 from leptonc.exclusive import Claims, compiling
 from leptonc.lazy import cached_property
 from leptonc.programs import Programs
+from tests.conftest import ROOT
 
 
 def in_thread(work):
@@ -149,3 +152,30 @@ def test_a_program_wanted_while_it_is_made_by_the_same_thread():
     programs = Programs()
     inner = programs.find("key", lambda: Program("outer" if programs.find("key", lambda: Program("inner")) else ""))
     assert inner.name == "outer" and [p.name for p in programs.values()] == ["outer"]
+
+
+WITHIN_AN_IMPORT = """
+import builtins, sys
+import numpy as np
+import leptonc
+
+f = leptonc.jit(lambda x: (x @ x).sum(0))
+x = np.ones((3, 3), np.float32)
+found, real = [], builtins.__import__
+
+def importing(name, *rest):  # as a signal handler would, when code generation is half imported
+    if "leptonc.codegen.entry" in sys.modules and not found:
+        found.append(None)
+        found[0] = f(x)
+    return real(name, *rest)
+
+builtins.__import__ = importing
+assert (f(x) == 9).all()
+assert (found[0] == 9).all() and type(found[0]) is np.ndarray
+"""
+
+
+def test_a_call_in_a_handler_while_code_generation_is_imported(tmp_path):
+    done = subprocess.run([sys.executable, "-c", WITHIN_AN_IMPORT], capture_output=True, text=True, cwd=ROOT,
+                          env={**os.environ, "LEPTONC_CACHE_DIR": str(tmp_path)})
+    assert done.returncode == 0, done.stderr

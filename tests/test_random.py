@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import leptonc
+from leptonc import numpy as lnp
 from leptonc import random
-from leptonc.errors import DtypeError, TracerError
+from leptonc.errors import DtypeError, LeptonError, TracerError
 
 
 @pytest.mark.parametrize("key, counter, wanted", [
@@ -163,6 +164,22 @@ def test_poisson(mean):
     five_sigma = 5 / N**0.5
     assert abs(draws.mean() - mean) <= five_sigma * mean**0.5
     assert abs(draws.var() - mean) <= five_sigma * (2 * mean**2 + mean) ** 0.5
+
+
+@pytest.mark.parametrize("draw", [
+    lambda k, a: random.gamma(k, a), lambda k, a: random.loggamma(k, a), lambda k, a: random.beta(k, 2.0, a),
+    lambda k, a: random.dirichlet(k, a), lambda k, a: random.chisquare(k, a), lambda k, a: random.f(k, a, 3.0),
+    lambda k, a: random.t(k, a),
+], ids=["gamma", "loggamma", "beta", "dirichlet", "chisquare", "f", "t"])
+def test_parameters_of_draws_by_rejection_have_no_derivative(draw):
+    """An error, not a zero; constants they are where they are said to be."""
+    a, key = np.array([1.5, 2.5], "f4"), random.key(0)
+    with pytest.raises(LeptonError, match=r"parameter \w+ of \w+: has no derivative.*stop_gradient"):
+        leptonc.grad(lambda a: lnp.sum(draw(key, a)))(a)
+    with pytest.raises(LeptonError, match="no derivative"):
+        leptonc.jvp(lambda a: draw(key, a), (a,), (a,))
+    scaled = leptonc.grad(lambda s: lnp.sum(s * draw(key, leptonc.lax.stop_gradient(a * s))))(np.float32(1))
+    np.testing.assert_allclose(scaled, lnp.sum(draw(key, a)), rtol=1e-5)
 
 
 def test_orthogonal_and_multivariate_normal():

@@ -141,10 +141,20 @@ def test_is_differentiated_in_a_trace(rng):
     (lambda c, x: (c, x), np.float32(0), {"a": np.ones(3), "b": np.ones(4)}, ShapeError, "a first extent of 3"),
     (lambda c, x: (c, x), np.float32(0), np.float32(3), ShapeError, "at least one axis"),
     (lambda c, x: (c, x), np.float32(0), None, LeptonError, "number of steps is unknown"),
-    (lambda c, x: (c, x), np.float32(0), np.ones((0, 2)), LeptonError, "there are no steps"),
     (lambda c, x: (c, x), "no array", np.ones(3), LeptonError, "init"),
 ])
 @pytest.mark.parametrize("jitted", [True, False])
 def test_errors_say_what_is_wrong(f, init, xs, error, words, jitted):
     with leptonc.disable_jit(not jitted), pytest.raises(error, match=words):
         lax.scan(f, init, xs)
+
+
+@pytest.mark.parametrize("jitted", [True, False])
+def test_no_steps_give_the_carry_and_nothing(jitted):
+    def run(c, xs):
+        return lax.scan(lambda c, x: (c + x[0], (c, x)), c, xs)
+
+    with leptonc.disable_jit(not jitted):
+        for f in (run, leptonc.jit(run)):
+            carry, (a, b) = f(np.float32(3), np.ones((0, 2), np.float32))
+            assert carry == 3 and a.shape == (0,) and b.shape == (0, 2)

@@ -7,8 +7,8 @@ as an input. Locations take no part in equality.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -104,3 +104,11 @@ class Graph(Printed):
             yield node
             for region in node.regions:
                 yield from region.walk()
+
+
+def with_regions(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
+    """The graph, its own regions changed; itself if it has none."""
+    if not any(node.regions for node in graph.nodes):
+        return graph
+    nodes = (replace(node, regions=tuple(map(change, node.regions))) if node.regions else node for node in graph.nodes)
+    return replace(graph, nodes=tuple(nodes))

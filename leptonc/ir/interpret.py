@@ -16,6 +16,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from leptonc.errors import IRError
+from leptonc.ir.control import Control
 from leptonc.ir.kernel import (
     Apply,
     Axis,
@@ -102,6 +103,8 @@ def execute(kernel: Kernel, env: dict[str, np.ndarray], perturb: Perturb | None 
     ``pieces``: map axes, outer ones too, are cut into so many pieces that run one after the other. The order of points is free,
     so results are the same, also ``backwards``, unless a point overwrites what another reads.
     """
+    if isinstance(kernel, Control):
+        return kernel.run(env, run_program)
     arrays = dict(env)
     room = AT_ONCE // max((points(s.axes) or 1 for s in kernel.stages), default=1)
     local = frozenset(p.name for p in kernel.locals)

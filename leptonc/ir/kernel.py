@@ -249,17 +249,22 @@ class Stage:
     insts: tuple[Inst, ...]
     stores: tuple[Store, ...]
 
-    @property
+    @cached_property
     def map_axes(self) -> tuple[Axis, ...]:
         return tuple(a for a in self.axes if not a.reduce)
 
-    @property
+    @cached_property
     def reduce_axes(self) -> tuple[Axis, ...]:
         return tuple(a for a in self.axes if a.reduce)
 
-    @property
+    @cached_property
     def has_reduce(self) -> bool:
         return any(isinstance(i, Reduce) for i in self.insts)
+
+    @cached_property
+    def numbers(self) -> dict[Inst, int]:
+        """Where each instruction stands; the last of equal ones."""
+        return {inst: n for n, inst in enumerate(self.insts)}
 
 
 @dataclass(frozen=True)

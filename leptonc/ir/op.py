@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from leptonc.bfloat16 import is_narrow
-from leptonc.errors import IRError
+from leptonc.errors import IRError, LeptonError, op_error
+from leptonc.ir.batching import BatchAxis
+from leptonc.ir.differentiation import Differentiation
 from leptonc.ir.kernel import Kernel
 from leptonc.ir.types import TensorType, type_of_array
 from leptonc.ir.value import Value
@@ -30,10 +32,11 @@ class Sample:
 
 
 class Op:
-    """Base of every op. Exactly one of ``lower`` and ``expand`` is overridden (control-flow ops: neither)."""
+    """Base of every op. Exactly one of ``lower`` and ``expand`` is overridden (ops with regions: neither)."""
 
     name: str = ""
-    results: int = 1
+    results: int = 1  # 0: as many as ``infer`` says
+    regional: bool = False  # its meaning is in its regions, which every rule gets as ``regions``
     stores: bool = False  # it makes, moves or converts elements: floats of 16 bits are as good as any
     operand_names: tuple[str, ...] = ("x", "y", "z")
 
@@ -62,6 +65,23 @@ class Op:
         (an entry of ``g`` may then be None: zero). None stands for a zero or a non-differentiable operand."""
         raise IRError(f"op {self.name} is not differentiable")
 
+    def jvp(self, autodiff: Differentiation, tangents: tuple[Value | None, ...], /, *operands: Value,
+            **attrs: Any) -> tuple[Sequence[Value], Sequence[Value | None]]:
+        """(results, their tangents) from those of the operands; None is a zero, or that of an integer. Only for ops with regions:
+        of others forward mode transposes the ``vjp``."""
+        raise IRError(f"op {self.name} has no jvp rule")
+
+    def forward_pass(self, autodiff: Differentiation, varied: tuple[bool, ...], /, *operands: Value,
+                     **attrs: Any) -> tuple[Sequence[Value], Any]:
+        """(results, whatever ``backward_pass`` is to get as ``saved``) in a graph differentiated in reverse by the operands
+        ``varied``. Only for ops with regions, in place of ``vjp``."""
+        raise IRError(f"op {self.name} has no forward pass")
+
+    def backward_pass(self, autodiff: Differentiation, saved: Any, g: tuple[Value | None, ...], /, *operands: Value,
+                      **attrs: Any) -> Sequence[Value | None]:
+        """Cotangents of the operands from those of the results; None is a zero."""
+        raise IRError(f"op {self.name} has no backward pass")
+
     def lower(self, *types: TensorType, **attrs: Any) -> Kernel:
         """The op as a Kernel: parameters are the operands in order, then the results in order."""
         raise IRError(f"op {self.name} has no lowering")
@@ -69,6 +89,23 @@ class Op:
     def expand(self, *operands: Value, **attrs: Any) -> Any:
         """The op in other ops: a Value, or a tuple of them."""
         raise IRError(f"op {self.name} has no expansion")
+
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        """The op for many examples at once: a Value, or a tuple of them, with the batch axis in front of each.
+
+        Operands that are ``batched`` have the axis, of ``axis.size`` examples, in front; at least one is (or the op has an
+        attribute ``axis_name`` that names the axis, or a region with such an op). A result that is the same for all examples
+        is returned as ``Unbatched(value)``. An op with regions gets them as ``regions`` and batches them by ``axis.region``.
+        Without a rule, an op that expands is batched as its expansion.
+        """
+        if not self.expands:
+            named = {name: str(v.type) for name, v in zip(self.operand_names, operands)}
+            raise op_error(self.name, "has no batch rule", named, "give its class a method batch", LeptonError)
+        return axis.by_definition(lambda *values: self.expand(*values, **attrs), batched, operands)
+
+    def title(self, attrs: dict[str, Any]) -> str:
+        """What errors call a node of this op with attributes and ``regions``."""
+        return self.name
 
     def samples(self) -> Sequence[Sample]:
         """Example inputs, edge cases included."""
@@ -84,7 +121,21 @@ class Op:
 
     @property
     def differentiable(self) -> bool:
-        return type(self).vjp is not Op.vjp
+        return type(self).vjp is not Op.vjp or self.has_passes
+
+    @property
+    def has_passes(self) -> bool:
+        """Whether reverse mode asks it for a forward and a backward pass, not for a vjp."""
+        return type(self).backward_pass is not Op.backward_pass
+
+    @property
+    def has_jvp(self) -> bool:
+        return type(self).jvp is not Op.jvp
+
+    @property
+    def batches(self) -> bool:
+        """Whether ``vmap`` takes it."""
+        return type(self).batch is not Op.batch or self.expands
 
     def __call__(self, *operands: Any, **attrs: Any) -> Any:
         """Emit a node when any operand is a graph Value (arrays beside it become constants), else run eagerly."""

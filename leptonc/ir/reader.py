@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from leptonc.errors import IRError
+from leptonc.ir.control import Branch, Control, Loop
 from leptonc.ir.graph import Graph, Literal, Loc, Node
 from leptonc.ir.kernel import (
     Apply,
@@ -242,8 +243,9 @@ class _Reader:
         file = self.string()
         self.expect(":")
         line = self.integer()
+        scope = self.string() if self.kind == "string" else ""
         self.expect(")")
-        return Loc(file, line)
+        return Loc(file, line, scope)
 
     # Graphs
 
@@ -488,9 +490,44 @@ class _Reader:
 
     def _kernels(self) -> list[Kernel]:
         found: list[Kernel] = []
-        while self.kind == "word":
+        while self.kind == "word" and self.token != "program":
             if self._numbered("k") != len(found):
                 self.fail("kernels are numbered in order")
             self.expect("=")
-            found.append(self.kernel())
+            found.append(self.nested(self.control) if self.token in ("loop", "branch") else self.kernel())
         return found
+
+    # Loops and branches
+
+    def control(self) -> Control:
+        line, word = self.line, self.take("word")
+        name = self.symbol()
+        self.expect("(")
+        params = tuple(self.many(self._param, ")"))
+        index = self._after("index", lambda: self.take("word")) if word == "branch" else ""
+        consts, carries = (self._after("consts", self.integer), self._after("carries", self.integer)) if word == "loop" else (0, 0)
+        trips = self.integer() if self.accept("trips") else None
+        reverse = self.accept("reverse")
+        takes, gives = self._after("takes", self._words), self._after("gives", self._words)
+        workspace = self._after("workspace", lambda: self.take("word"))
+        self.expect("{")
+        bodies = []
+        while not self.accept("}"):
+            bodies.append(self.program())
+        found: Control
+        if word == "branch":
+            found = Branch(name, params, (), (), (), takes, gives, workspace, tuple(bodies), index)
+        elif len(bodies) != 1:
+            self.fail("a loop has one body")
+        else:
+            found = Loop(name, params, (), (), (), takes, gives, workspace, bodies[0], consts, carries, trips, reverse)
+        self.rows[id(found)] = [line]
+        return found
+
+    def _after(self, word: str, item: Callable[[], Any]) -> Any:
+        self.expect(word)
+        return item()
+
+    def _words(self) -> tuple[str, ...]:
+        self.expect("(")
+        return tuple(self.many(lambda: self.take("word"), ")"))

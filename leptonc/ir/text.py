@@ -17,6 +17,7 @@ import numpy as np
 
 from leptonc.bfloat16 import is_bfloat16
 from leptonc.errors import IRError
+from leptonc.ir.control import Branch, Control, Loop
 from leptonc.ir.graph import Graph, Literal, Loc, Node
 from leptonc.ir.kernel import (
     Apply,
@@ -106,7 +107,10 @@ def _element(text: str, dtype: DType) -> Any:
 
 
 def loc_text(loc: Loc | None) -> str:
-    return "" if loc is None else f" loc({json.dumps(loc.file.rsplit('/', 1)[-1])}:{loc.line})"
+    """The user's line, and the scope it was traced in if it has a name."""
+    if loc is None:
+        return ""
+    return f" loc({json.dumps(loc.file.rsplit('/', 1)[-1])}:{loc.line}{' ' + json.dumps(loc.scope) if loc.scope else ''})"
 
 
 def print_graph(graph: Graph, locs: bool = True, indent: str = "") -> str:
@@ -190,10 +194,26 @@ def _stage_lines(stage: Stage) -> list[str]:
 
 def print_kernel(kernel: Kernel) -> str:
     """The kernel's text."""
+    if isinstance(kernel, Control):
+        return _control_text(kernel)
     head = f"kernel {symbol(kernel.name)}({', '.join(map(_param_text, kernel.params))})"
     head += f" outer ({_axes_text(kernel.outer)})" if kernel.outer else ""
     head += f" locals ({', '.join(map(_param_text, kernel.locals))})" if kernel.locals else ""
     return "\n".join([head + " {", *(line for stage in kernel.stages for line in _stage_lines(stage)), "}"])
+
+
+def _control_text(control: Control) -> str:
+    """``loop``, ``while`` or ``branch``: its parameters, what its bodies take and give, and those as programs."""
+    word = "branch" if isinstance(control, Branch) else "loop"
+    head = f"{word} {symbol(control.name)}({', '.join(map(_param_text, control.params))})"
+    if isinstance(control, Branch):
+        head += f" index {control.index}"
+    if isinstance(control, Loop):
+        head += f" consts {control.consts} carries {control.carries}"
+        head += "" if control.trips is None else f" trips {control.trips}"
+        head += " reverse" if control.reverse else ""
+    head += f" takes ({', '.join(control.takes)}) gives ({', '.join(control.gives)}) workspace {control.workspace} {{"
+    return "\n".join([head, *map(print_program, control.bodies), "}"])
 
 
 def _buffer_text(number: int, buffer: Buffer) -> str:

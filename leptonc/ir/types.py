@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite, prod
 
@@ -13,13 +14,17 @@ from leptonc.errors import IRError, LeptonError
 from leptonc.lazy import cached_property
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DType:
-    """An element type. ``kind`` is NumPy's letter: b(ool), u(nsigned), i(nteger), f(loat)."""
+    """An element type. ``kind`` is NumPy's letter: b(ool), u(nsigned), i(nteger), f(loat). There is one object of each, so that
+    they are compared and hashed, which happens for each instruction in every pass, as what they are."""
 
     name: str
     kind: str
     bits: int
+
+    def __reduce__(self) -> tuple[Callable[[str], DType], tuple[str]]:
+        return dtype_of, (self.name,)
 
     @cached_property
     def numpy(self) -> np.dtype:

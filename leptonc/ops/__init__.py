@@ -2,7 +2,10 @@
 
 from leptonc.ir.op import seal
 from leptonc.ops import (
+    barrier,
     binary,
+    calls,
+    collective,
     contraction,
     conv,
     elementwise,
@@ -10,13 +13,15 @@ from leptonc.ops import (
     pool,
     reduce,
     routed,
+    scan,
     softmax,
     structural,
+    switch,
     threefry,
+    whiles,
 )
 
-__all__ = [
-    "binary", "contraction", "conv", "elementwise", "indexing", "pool", "reduce", "routed", "softmax", "structural", "threefry",
-]
+__all__ = ["barrier", "binary", "calls", "collective", "contraction", "conv", "elementwise", "indexing", "pool", "reduce", "routed",
+           "scan", "softmax", "structural", "switch", "threefry", "whiles"]
 
 seal()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from leptonc.errors import DtypeError, op_error
+from leptonc.ir.batching import BatchAxis
 from leptonc.ir.kernel import Kernel
 from leptonc.ir.kernelbuilder import KernelBuilder
 from leptonc.ir.op import Op, Sample, get_op, register
@@ -80,6 +81,19 @@ class dot_general(Op):
         stage.store(out, axes, stage.reduce("sum", product))
         return k.build()
 
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        """Two batched operands have one more batch dimension; of one, the examples are rows (or columns) of one product."""
+        a, b = operands
+        contract_a, contract_b, batch_a, batch_b = (
+            tuple(d + moved for d in dims) for key in ("contract", "batch") for dims, moved in zip(attrs[key], batched))
+        if all(batched):
+            return self(a, b, contract=(contract_a, contract_b), batch=((0, *batch_a), (0, *batch_b)))
+        free_a = a.type.rank - len(contract_a) - len(batch_a)
+        if batched[1] and b.type.rank == 1 + len(contract_b) and not batch_b:  # the other way round, and nothing need move
+            return self(b, a, contract=(contract_b, contract_a), batch=((), ()))
+        product = self(a, b, contract=(contract_a, contract_b), batch=(batch_a, batch_b))
+        return to_front(product, len(batch_a) + (free_a if batched[1] else 0))
+
     def samples(self) -> Sequence[Sample]:
         def make(a: tuple[int, ...], b: tuple[int, ...], contract: Dims, batch: Dims = ((), ())) -> Sample:
             return Sample(lambda rng: [rng.standard_normal(a), rng.standard_normal(b)], {"contract": contract, "batch": batch},
@@ -93,6 +107,13 @@ class dot_general(Op):
                 make((2, 3, 4), (2, 5, 4), ((2,), (2,)), ((0,), (0,))),
                 make((3, 2, 4), (4, 3, 6), ((0, 2), (1, 0))), make((3,), (5,), ((), ())), make((3, 0), (0, 5), ((1,), (0,))),
                 make((4, 3), (4, 17), ((0,), (0,))), make((17, 9), (9, 19), ((1,), (0,))), ints, big]
+
+
+def to_front(x: Value, axis: int) -> Value:
+    """x with one of its axes moved to the front."""
+    rest = (d for d in range(x.type.rank) if d != axis)
+    out: Value = get_op("transpose")(x, perm=(axis, *rest)) if axis else x
+    return out
 
 
 def _cotangent(g: Value, a: Value, b: Value, contract: Dims, batch: Dims, first: bool) -> Value:

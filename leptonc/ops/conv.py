@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from leptonc.errors import DtypeError, op_error
+from leptonc.ir.batching import BatchAxis
 from leptonc.ir.kernel import Axis, Index, Kernel
 from leptonc.ir.kernelbuilder import KernelBuilder
 from leptonc.ir.op import Op, Sample, get_op, register
@@ -97,8 +98,49 @@ def _flat_axes(shape: Shape, groups: int) -> Shape:
     return (groups, *shape) if groups > 1 else shape
 
 
+def _examples_into(x: Value, at: int, outer: int) -> Value:
+    """[examples, ..., outer * inner, ...] as [..., outer * examples * inner, ...]."""
+    examples, *rest = x.shape
+    split = get_op("reshape")(x, shape=(examples, *rest[:at], outer, rest[at] // outer, *rest[at + 1:]))
+    moved = get_op("transpose")(split, perm=(*range(1, at + 2), 0, *range(at + 2, split.type.rank)))
+    out: Value = get_op("reshape")(moved, shape=(*rest[:at], rest[at] * examples, *rest[at + 1:]))
+    return out
+
+
+def _examples_out_of(y: Value, at: int, outer: int, examples: int) -> Value:
+    """[..., outer * examples * inner, ...] as [examples, ..., outer * inner, ...]."""
+    before, inner, after = y.shape[:at], y.shape[at] // (outer * examples), y.shape[at + 1:]
+    split = get_op("reshape")(y, shape=(*before, outer, examples, inner, *after))
+    moved = get_op("transpose")(split, perm=(at + 1, *range(at + 1), *range(at + 2, split.type.rank)))
+    out: Value = get_op("reshape")(moved, shape=(examples, *before, outer * inner, *after))
+    return out
+
+
 class Convolution(Op):
     """What the three ops share: the kernel as sums over taps."""
+
+    alone: tuple[tuple[int, int] | None, ...] = ()  # see ``batch``
+
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        """Examples are more images if none has weights of its own, else groups of channels if both operands are batched, else
+        more channels: ``alone`` says for each operand which of its axes takes them, and which of the result gives them back."""
+        examples = [x.type.with_shape(x.shape[flag:]) for flag, x in zip(batched, operands)]
+        result = self.infer(*examples, **attrs)
+        assert isinstance(result, TensorType)
+        if not axis.size:
+            return operands[0].builder.full(result.with_shape((0, *result.shape)), 0)
+        if all(batched):
+            grouped = self(*(_examples_into(x, x.type.rank - 2, 1) for x in operands),
+                           **{**attrs, "groups": axis.size * attrs["groups"]})
+            return _examples_out_of(grouped, result.rank - 1, 1, axis.size)
+        first = batched.index(True)
+        places = self.alone[first]
+        if places is None:
+            return axis.examples(self(axis.images(operands[0]), operands[1], **attrs), result.shape[0])
+        outer = [attrs["groups"] if place == -1 else 1 for place in places]
+        joined = _examples_into(operands[first], result.rank + places[0], outer[0])
+        product = self(*(joined if n == first else x for n, x in enumerate(operands)), **attrs)
+        return _examples_out_of(product, result.rank + places[1], outer[1], axis.size)
 
     def _check_dtypes(self, operands: dict[str, object], a: TensorType, b: TensorType) -> None:
         if a.dtype != b.dtype or a.dtype.is_bool:
@@ -108,6 +150,7 @@ class Convolution(Op):
 @register
 class conv(Convolution):
     name, operand_names = "conv", ("x", "w")
+    alone = (None, (-1, -1))
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         x, w = types
@@ -216,6 +259,7 @@ class conv_input_grad(Convolution):
     """The cotangent of x from that of the result; ``shape`` are x's spatial extents."""
 
     name, operand_names = "conv_input_grad", ("g", "w")
+    alone = (None, (-2, -1))
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         g, w = types
@@ -258,6 +302,7 @@ class conv_weight_grad(Convolution):
     """The cotangent of w from x and that of the result; ``shape`` are w's spatial extents."""
 
     name, operand_names = "conv_weight_grad", ("x", "g")
+    alone = ((-1, -2), (-1, -1))
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         x, g = types

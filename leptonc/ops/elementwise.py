@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from leptonc.errors import DtypeError, LeptonError, ShapeError, op_error
+from leptonc.ir.batching import BatchAxis
 from leptonc.ir.kernel import Kernel
 from leptonc.ir.kernelbuilder import KernelBuilder
 from leptonc.ir.op import Op, Sample, get_op, register, register_op
@@ -56,6 +57,12 @@ class Elementwise(Op):
         stage = k.stage(axes)
         stage.store(out, axes, self.body(stage, *(stage.load(p, axes) for p in params), **attrs))
         return k.build()
+
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        images = axis.as_images(batched, operands)
+        if images is not None:
+            return axis.examples(self(*images, **attrs), operands[batched.index(True)].shape[1])
+        return self(*axis.front(batched, operands), **attrs)
 
     def samples(self) -> Sequence[Sample]:
         arity = self.body.__code__.co_argcount - 2 if "body" in type(self).__dict__ else 1
@@ -448,4 +455,23 @@ class stop_gradient(Elementwise):
 
     def samples(self) -> Sequence[Sample]:
         return [Sample(lambda rng: [rng.standard_normal((2, 3))], differentiable=False)]
+
+
+@register
+class sampling_parameter(Elementwise):
+    """The identity, for the parameter ``what`` of a distribution ``of`` whose draws have no derivative by it.
+
+    Which candidate a draw by rejection accepts depends on it, so the derivative of that candidate is not the draw's.
+    """
+
+    name, stores = "sampling_parameter", True
+
+    def title(self, attrs: dict[str, Any]) -> str:
+        return f"parameter {attrs['what']} of {attrs['of']}"
+
+    def body(self, s: Any, *xs: Any, **attrs: Any) -> Any:
+        return xs[0]
+
+    def samples(self) -> Sequence[Sample]:
+        return [Sample(lambda rng: [rng.standard_normal((2, 3))], {"of": "gamma", "what": "a"}, False)]
 

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from leptonc.errors import DtypeError, op_error
+from leptonc.ir.batching import BatchAxis, Unbatched
 from leptonc.ir.kernel import Index, Kernel, Param
 from leptonc.ir.kernelbuilder import KernelBuilder, Scalar, StageBuilder
 from leptonc.ir.op import Op, Sample, get_op, register
 from leptonc.ir.types import TensorType, dtype_of, i64
 from leptonc.ir.value import Value
+from leptonc.ops.contraction import to_front
 
 
 def _type(x: np.ndarray) -> TensorType:
@@ -33,6 +35,37 @@ def _clamped(starts: Sequence[np.ndarray], shape: Sequence[int], size: Sequence[
 def _load_starts(stage: StageBuilder, starts: Sequence[Param], shape: Sequence[int], size: Sequence[int]) -> list[Scalar]:
     """Starts clamped so that the window lies inside."""
     return [stage.max(stage.min(stage.load(s), n - w), 0) for s, n, w in zip(starts, shape, size)]
+
+
+def _counted(like: Value, n: int) -> Value:
+    """0 ... n - 1 along the first axis, of the other extents and the dtype of ``like``."""
+    out: Value = like.builder.emit("iota", (), {"shape": (n, *like.shape[1:]), "axis": 0, "dtype": like.dtype})
+    return out
+
+
+def _clipped(x: Value, low: int, high: int) -> Value:
+    out: Value = get_op("max")(get_op("min")(x, x.builder.full(x.type, high)), x.builder.full(x.type, low))
+    return out
+
+
+def _window_start(start: Value, n: int, w: int, count: int) -> Value:
+    """``count`` times the start of a window of w elements that lies within n."""
+    out: Value = get_op("broadcast")(_clipped(start, 0, n - w), shape=(count,), dims=())
+    return out
+
+
+def _chosen_update(x: Value, update: Value, *starts: Value) -> Value:
+    """dynamic_update_slice as a choice between x and the update, of which each axis is stretched to that of x."""
+    inside = None
+    for d, (start, n, w) in enumerate(zip(starts, x.shape, update.shape)):
+        if w == n:
+            continue
+        place = _counted(start, n) - _window_start(start, n, w, n)
+        here = get_op("broadcast")(get_op("eq")(place, _clipped(place, 0, w - 1)), shape=x.shape, dims=(d,))
+        inside = here if inside is None else get_op("and")(inside, here)
+        update = get_op("take")(update, _clipped(place, 0, w - 1), axis=d)
+    out: Value = update if inside is None else get_op("select")(inside, update, x)
+    return out
 
 
 @register
@@ -68,6 +101,19 @@ class dynamic_slice(Op):
         at = _load_starts(stage, starts, x.type.shape, attrs["size"])
         stage.store(out, axes, stage.load(x, [axis + a for axis, a in zip(axes, map(Index.of, at))]))
         return k.build()
+
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        """Starts that differ are places along one axis after the other."""
+        x, starts, size = operands[0], operands[1:], attrs["size"]
+        if not any(batched[1:]):
+            return self(x, x.builder.constant(np.int64(0)), *starts, size=(axis.size, *size))
+
+        def windows(x: Value, *starts: Value) -> Value:
+            for d, (start, n, w) in enumerate(zip(starts, x.shape, size)):
+                x = get_op("take")(x, _window_start(start, n, w, w) + _counted(start, w), axis=d) if w < n else x
+            return x
+
+        return axis.by_definition(windows, batched, operands)
 
     def samples(self) -> Sequence[Sample]:
         def make(shape: tuple[int, ...], size: tuple[int, ...], *starts: int) -> Sample:
@@ -115,6 +161,16 @@ class dynamic_update_slice(Op):
         stage.store(out, [axis + a for axis, a in zip(axes, map(Index.of, at))], stage.load(update, axes))
         return k.build()
 
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        """Where starts differ, each element of the result is chosen: that of the update which lies there, or that of x."""
+        x, update, starts = operands[0], operands[1], operands[2:]
+        if not any(batched[2:]):
+            x, update = axis.front(batched[:2], operands[:2])
+            return self(x, update, x.builder.constant(np.int64(0)), *starts)
+        if not update.type.size:
+            return x if batched[0] else Unbatched(x)
+        return axis.by_definition(_chosen_update, batched, operands)
+
     def samples(self) -> Sequence[Sample]:
         def make(shape: tuple[int, ...], size: tuple[int, ...], *starts: int) -> Sample:
             places = [np.asarray(s, np.int64) for s in starts]
@@ -161,10 +217,8 @@ class take(Op):
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
         x, indices = operands
         n = x.shape[attrs["axis"]]
-        full = indices.builder.full
-        wrapped = get_op("select")(get_op("lt")(indices, full(indices.type, 0)), indices + n, indices)
-        inside = get_op("max")(get_op("min")(wrapped, full(indices.type, max(n - 1, 0))), full(indices.type, 0))
-        return get_op("scatter_add")(full(x.type, 0), inside, g, axis=attrs["axis"]), None
+        inside = _clipped(_from_start(indices, n), 0, max(n - 1, 0))
+        return get_op("scatter_add")(x.builder.full(x.type, 0), inside, g, axis=attrs["axis"]), None
 
     def lower(self, *types: TensorType, **attrs: Any) -> Kernel:
         k = KernelBuilder("take")
@@ -178,6 +232,19 @@ class take(Op):
         stage.store(out, axes, stage.load(x, [*axes[:axis], inside, *axes[axis + indices.type.rank:]]))
         return k.build()
 
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        """Examples with indices of their own are parts of one long axis, if they have elements of their own as well."""
+        x, indices = operands
+        at, rank = attrs["axis"], indices.type.rank
+        if not batched[1]:
+            return self(x, indices, axis=at + 1)
+        if not batched[0]:
+            return to_front(self(x, indices, axis=at), at)
+        n, before = x.shape[at + 1], rank + at
+        inside = _clipped(_from_start(indices, n), 0, max(n - 1, 0))
+        taken = self(_rows(x, at), _in_rows(inside, n), axis=0)  # [examples, indices ..., before ..., after ...]
+        return get_op("transpose")(taken, perm=(0, *range(rank, before), *range(1, rank), *range(before, taken.type.rank)))
+
     def samples(self) -> Sequence[Sample]:
         def make(shape: tuple[int, ...], indices: Any, axis: int, dtype: str = "int64") -> Sample:
             return Sample(lambda rng: [rng.standard_normal(shape), np.asarray(indices, dtype)], {"axis": axis}, True,
@@ -185,6 +252,33 @@ class take(Op):
 
         return [make((5,), [0, 4, -1, 7, -9], 0), make((5, 20), [[1, 1], [3, 0]], 0), make((3, 4, 2), 2, 1, "int32"),
                 make((3, 4), [], 1), make((4,), list(range(4)) * 17, 0)]
+
+
+def _from_start(indices: Value, n: int) -> Value:
+    """Indices of which negative ones count from the end."""
+    out: Value = get_op("select")(get_op("lt")(indices, indices.builder.full(indices.type, 0)), indices + n, indices)
+    return out
+
+
+def _is_inside(indices: Value, n: int) -> Value:
+    full = indices.builder.full
+    out: Value = get_op("and")(get_op("ge")(indices, full(indices.type, 0)), get_op("lt")(indices, full(indices.type, n)))
+    return out
+
+
+def _rows(x: Value, at: int) -> Value:
+    """[examples, before ..., n, after ...] as [examples * n, before ..., after ...]; ``at`` is n's axis in an example."""
+    moved = get_op("transpose")(x, perm=(0, at + 1, *range(1, at + 1), *range(at + 2, x.type.rank)))
+    examples, n, *rest = moved.shape
+    out: Value = get_op("reshape")(moved, shape=(examples * n, *rest))
+    return out
+
+
+def _in_rows(indices: Value, n: int) -> Value:
+    """Indices [examples, ...] within n, as indices of ``_rows``."""
+    wide = get_op("cast")(indices, dtype=i64)
+    out: Value = wide + _counted(wide, wide.shape[0]) * n
+    return out
 
 
 def _wrapped(stage: StageBuilder, index: Scalar, n: int) -> Scalar:
@@ -225,8 +319,7 @@ class scatter_add(Op):
         full, select = indices.builder.full, get_op("select")
         if not n or not indices.type.size:
             return g, None, full(updates.type, 0)
-        wrapped = select(get_op("lt")(indices, full(indices.type, 0)), indices + n, indices)
-        inside = get_op("and")(get_op("ge")(wrapped, full(indices.type, 0)), get_op("lt")(wrapped, full(indices.type, n)))
+        inside = _is_inside(_from_start(indices, n), n)
         dims = tuple(range(axis, axis + indices.type.rank))
         mask = get_op("broadcast")(inside, shape=updates.shape, dims=dims)
         taken = get_op("take")(g, indices, axis=axis)
@@ -245,6 +338,22 @@ class scatter_add(Op):
         at = _wrapped(stage, stage.load(indices, axes[axis:axis + rank]), x.type.shape[axis])
         stage.store(out, [*axes[:axis], at, *axes[axis + rank:]], stage.load(updates, axes), accumulate=True, masked=True)
         return k.build()
+
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        """Examples with indices of their own are parts of one long axis; what leaves its part, leaves them all."""
+        at = attrs["axis"]
+        if not batched[1]:
+            x, updates = axis.front((batched[0], batched[2]), (operands[0], operands[2]))
+            return self(x, operands[1], updates, axis=at + 1)
+        x, indices, updates = axis.front(batched, operands)
+        n, rank = x.shape[at + 1], indices.type.rank - 1
+        within = _from_start(indices, n)
+        place = _in_rows(within, n)
+        place = get_op("select")(_is_inside(within, n), place, place.builder.full(place.type, axis.size * n))
+        order = (0, *range(at + 1, at + 1 + rank), *range(1, at + 1), *range(at + 1 + rank, updates.type.rank))
+        added = self(_rows(x, at), place, get_op("transpose")(updates, perm=order), axis=0)
+        parts = get_op("reshape")(added, shape=(axis.size, n, *added.shape[1:]))
+        return get_op("transpose")(parts, perm=(0, *range(2, at + 2), 1, *range(at + 2, parts.type.rank)))
 
     def samples(self) -> Sequence[Sample]:
         def make(shape: tuple[int, ...], indices: Any, axis: int) -> Sample:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from leptonc.errors import DtypeError, op_error
+from leptonc.ir.batching import BatchAxis
 from leptonc.ir.kernel import Kernel, Param, reduction_identity
 from leptonc.ir.kernelbuilder import KernelBuilder, Scalar
 from leptonc.ir.op import Op, Sample, get_op, register
@@ -197,8 +198,16 @@ def _grad_sample(x: Shape, window: Shape, stride: Shape, padding: tuple[tuple[in
     return Sample(lambda rng: [rng.standard_normal(small)], {**attrs, "shape": x[1:-1]}, True, f"{x}{window}{stride}{padding}")
 
 
+class Windowed(Op):
+    """What the ops share: images are independent, so that examples are more of them."""
+
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        images = [axis.images(x) for x in axis.front(batched, operands)]
+        return axis.examples(self(*images, **attrs), operands[batched.index(True)].shape[1])
+
+
 @register
-class max_pool(Op):
+class max_pool(Windowed):
     """Greatest element of each window; NaN if any is."""
 
     name = "max_pool"
@@ -230,7 +239,7 @@ class max_pool(Op):
 
 
 @register
-class max_pool_index(Op):
+class max_pool_index(Windowed):
     """Row-major number of each window's first maximum (first NaN): u8 for windows up to 255 cells, else i32."""
 
     name = "max_pool_index"
@@ -271,7 +280,7 @@ def _index_sample(pooled: bool, x: Shape, window: Shape, stride: Shape, padding:
 
 
 @register
-class unpool(Op):
+class unpool(Windowed):
     """Puts each element of g at the indexed cell of its window, in an image of extents ``shape``; overlaps add up."""
 
     name, operand_names = "unpool", ("g", "index")
@@ -300,7 +309,7 @@ class unpool(Op):
 
 
 @register
-class pool_take(Op):
+class pool_take(Windowed):
     """The indexed cell of each window: the adjoint of unpool. It is a sum in which the others are 0, so -0.0 becomes 0.0."""
 
     name, operand_names = "pool_take", ("x", "index")
@@ -330,7 +339,7 @@ class pool_take(Op):
 
 
 @register
-class window_sum(Op):
+class window_sum(Windowed):
     """Sum of each window."""
 
     name = "window_sum"
@@ -356,7 +365,7 @@ class window_sum(Op):
 
 
 @register
-class window_sum_grad(Op):
+class window_sum_grad(Windowed):
     """Each element of g added to every cell of its window: the adjoint of window_sum."""
 
     name, operand_names = "window_sum_grad", ("g",)

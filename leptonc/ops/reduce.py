@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from leptonc.errors import DtypeError, op_error
+from leptonc.ir.batching import BatchAxis
 from leptonc.ir.kernel import Kernel
 from leptonc.ir.kernelbuilder import KernelBuilder
 from leptonc.ir.op import Op, Sample, get_op, register
@@ -55,6 +56,15 @@ class Reduction(Op):
         stage = k.stage([*kept, *folded])
         stage.store(out, kept, stage.reduce(self.kind, stage.load(source, [names[d] for d in range(x.rank)])))
         return k.build()
+
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        x, axes = operands[0], attrs["axes"]
+        images, rest = axis.as_images(batched, operands), tuple(a for a in axes if a)
+        if images is not None and 0 not in axes:
+            return axis.examples(self(*images, axes=axes), x.shape[1])
+        if images is not None and rest and x.shape[1] == 1:
+            return self(*images, axes=rest)
+        return self(x, axes=tuple(a + 1 for a in axes))
 
     def samples(self) -> Sequence[Sample]:
         def make(shape: tuple[int, ...], *axes: int) -> Sample:
@@ -210,6 +220,9 @@ class ArgExtreme(Op):
         stage.store(out, kept, stage.reduce(self.name, stage.cast(x, dtype_of("u8")) if x.dtype == bool_ else x))
         return k.build()
 
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        return self(*operands, axis=attrs["axis"] + 1)
+
     def samples(self) -> Sequence[Sample]:
         def make(shape: tuple[int, ...], axis: int) -> Sample:
             return Sample(lambda rng: [rng.integers(0, 9, shape).astype(float)], {"axis": axis}, False, f"{shape}{axis}")
@@ -265,6 +278,9 @@ class cumsum(Op):
             x = x + get_op("pad")(x, low=low, high=high, interior=(0,) * x.type.rank, value=nothing)
             shift *= 2
         return x
+
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        return self(*operands, axis=attrs["axis"] + 1, reverse=attrs["reverse"])
 
     def samples(self) -> Sequence[Sample]:
         def make(shape: tuple[int, ...], axis: int, reverse: bool) -> Sample:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from leptonc.errors import op_error
+from leptonc.ir.batching import BatchAxis
 from leptonc.ir.kernel import Axis, Kernel, Param
 from leptonc.ir.kernelbuilder import KernelBuilder, Scalar, StageBuilder
 from leptonc.ir.op import Op, Sample, get_op, register
@@ -35,6 +36,14 @@ def _pool(attrs: dict[str, Any]) -> dict[str, Any]:
 
 class RoutedGradient(Op):
     """What the two ops share: the cotangent put back in its place, and the routed factor of a kernel."""
+
+    def unrouted(self, *operands: Any, **attrs: Any) -> Any:
+        """The gradient that it stands for, of the unpooled cotangent."""
+        raise NotImplementedError
+
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        """Of what it stands for: graphs are batched before gradients are routed."""
+        return axis.by_definition(lambda *values: self.unrouted(*values, **attrs), batched, operands)
 
     def _unpooled(self, g: Any, index: Any, attrs: dict[str, Any]) -> Any:
         return get_op("unpool")(g, index, shape=attrs["image"], **_pool(attrs))
@@ -78,6 +87,10 @@ class conv_weight_grad_routed(RoutedGradient):
     def eager(self, *arrays: np.ndarray, **attrs: Any) -> Any:
         x, g, index = map(np.asarray, arrays)
         self.infer(_type(x), _type(g), _type(index), **attrs)
+        return self.unrouted(x, g, index, **attrs)
+
+    def unrouted(self, *operands: Any, **attrs: Any) -> Any:
+        x, g, index = operands
         return get_op("conv_weight_grad")(x, self._unpooled(g, index, attrs), **self._conv(attrs))
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
@@ -125,6 +138,10 @@ class conv_input_grad_routed(RoutedGradient):
     def eager(self, *arrays: np.ndarray, **attrs: Any) -> Any:
         g, index, w = map(np.asarray, arrays)
         self.infer(_type(g), _type(index), _type(w), **attrs)
+        return self.unrouted(g, index, w, **attrs)
+
+    def unrouted(self, *operands: Any, **attrs: Any) -> Any:
+        g, index, w = operands
         return get_op("conv_input_grad")(self._unpooled(g, index, attrs), w, **self._conv(attrs))
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from leptonc.errors import DtypeError, op_error
+from leptonc.ir.batching import BatchAxis
 from leptonc.ir.op import Op, Sample, get_op, register
 from leptonc.ir.types import TensorType, dtype_of
 from leptonc.ir.value import Value
@@ -58,6 +59,9 @@ class AlongAxis(Op):
         x = np.asarray(x)
         self.infer(TensorType(x.shape, dtype_of(x.dtype)), axis=axis)
         return x
+
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        return self(*operands, axis=attrs["axis"] + 1)
 
     def samples(self) -> Sequence[Sample]:
         def make(shape: tuple[int, ...], axis: int) -> Sample:

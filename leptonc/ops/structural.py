@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.errors import DtypeError, op_error
+from leptonc.errors import DtypeError, IRError, op_error
+from leptonc.ir.batching import BatchAxis
 from leptonc.ir.graph import Literal
 from leptonc.ir.kernel import Axis, Index, Kernel
 from leptonc.ir.kernelbuilder import KernelBuilder
@@ -34,9 +35,18 @@ def copying_kernel(name: str, source: TensorType, result: TensorType, place: Any
     return k.build()
 
 
+class Source(Op):
+    """It has no operands, and so is one for all examples."""
+
+    operand_names = ()
+
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        raise IRError(f"{self.name} has no operands that could be batched")
+
+
 @register
-class constant(Op):
-    name, operand_names = "constant", ()
+class constant(Source):
+    name = "constant"
     stores = True
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
@@ -66,10 +76,10 @@ class constant(Op):
 
 
 @register
-class iota(Op):
+class iota(Source):
     """0, 1, 2 ... along one axis."""
 
-    name, operand_names = "iota", ()
+    name = "iota"
     stores = True
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
@@ -136,6 +146,9 @@ class broadcast(Op):
         return copying_kernel("broadcast", x, self.infer(x, **attrs),
                               lambda axes: [axes[d] if n != 1 else Index() for n, d in zip(x.shape, dims)])
 
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        return self(*operands, shape=(axis.size, *attrs["shape"]), dims=(0, *(d + 1 for d in attrs["dims"])))
+
     def samples(self) -> Sequence[Sample]:
         cases = (((), (3, 2), ()), ((3,), (2, 3), (1,)), ((3,), (3, 2), (0,)), ((2, 1), (2, 67), (0, 1)),
                  ((1, 3), (4, 2, 3), (0, 2)),
@@ -166,6 +179,9 @@ class reshape(Op):
         flat = types[0].with_shape((types[0].size,))
         return copying_kernel("reshape", flat, flat, lambda axes: axes)
 
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        return self(*operands, shape=(axis.size, *attrs["shape"]))
+
     def samples(self) -> Sequence[Sample]:
         cases = (((6,), (2, 3)), ((2, 3), (3, 2)), ((), (1, 1)), ((1,), ()), ((0, 3), (5, 0)))
         return [with_attrs(x, shape=s) for x, s in cases]
@@ -194,6 +210,13 @@ class transpose(Op):
         perm = attrs["perm"]
         return copying_kernel("transpose", types[0], self.infer(types[0], **attrs),
                               lambda axes: [axes[perm.index(d)] for d in range(len(perm))])
+
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        perm = attrs["perm"]
+        images = axis.as_images(batched, operands) if perm and perm[0] == 0 else None
+        if images is not None:
+            return axis.examples(self(*images, perm=perm), operands[0].shape[1])
+        return self(*operands, perm=(0, *(p + 1 for p in perm)))
 
     def samples(self) -> Sequence[Sample]:
         cases = (((), ()), ((3, 17), (1, 0)), ((2, 3, 4), (2, 0, 1)), ((2, 3, 4), (0, 2, 1)), ((0, 3), (1, 0)))
@@ -242,6 +265,9 @@ class concatenate(Op):
             at += param.type.shape[attrs["axis"]]
         return k.build()
 
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        return self(*axis.front(batched, operands), axis=attrs["axis"] + 1)
+
     def samples(self) -> Sequence[Sample]:
         def make(axis: int, *shapes: Shape) -> Sample:
             return Sample(lambda rng: [rng.standard_normal(s) for s in shapes], {"axis": axis}, True, f"{axis}{shapes}")
@@ -288,6 +314,9 @@ class slice_(Op):
     def lower(self, *types: TensorType, **attrs: Any) -> Kernel:
         return copying_kernel("slice", types[0], self.infer(types[0], **attrs), lambda axes: [
             axis * stride + first for axis, first, stride in zip(axes, attrs["start"], attrs["step"])])
+
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        return self(*operands, start=(0, *attrs["start"]), size=(axis.size, *attrs["size"]), step=(1, *attrs["step"]))
 
     def samples(self) -> Sequence[Sample]:
         cases = (((10,), (2,), (3,), (2,)), ((10,), (9,), (10,), (-1,)), ((5, 7), (4, 0), (2, 7), (-2, 1)), ((), (), (), ()),
@@ -346,6 +375,10 @@ class pad(Op):
 
         value = types[0].dtype.numpy.type(attrs["value"]).item()
         return copying_kernel("pad", types[0], self.infer(types[0], **attrs), place, value)
+
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        edges = {key: (0, *attrs[key]) for key in ("low", "high", "interior")}
+        return self(*operands, **edges, value=attrs["value"])
 
     def samples(self) -> Sequence[Sample]:
         cases = (((3,), (1,), (2,), (0,)), ((5,), (-1,), (-2,), (0,)), ((3, 4), (0, 1), (2, 0), (1, 2)), ((), (), (), ()),

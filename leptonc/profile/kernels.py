@@ -17,6 +17,7 @@ import numpy as np
 from leptonc import driver
 from leptonc.codegen.step.step import Unit
 from leptonc.frames import Loc
+from leptonc.ir.control import Control, Loop
 from leptonc.ir.kernel import Apply, Kernel, Reduce, Stage, operands
 
 PARTS_RUNS = 7  # of all kernels, one after the other
@@ -78,7 +79,10 @@ def step_seconds(compiled: driver.Compiled, arrays: Sequence[np.ndarray]) -> flo
 
 
 def kernel_flops(kernel: Kernel) -> int:
-    """Arithmetic operations of a kernel: a multiply-add counts as two."""
+    """Arithmetic operations of a kernel: a multiply-add counts as two. Of a branch the longest choice."""
+    if isinstance(kernel, Control):
+        trips = (1 if kernel.trips is None else kernel.trips) if isinstance(kernel, Loop) else 1
+        return trips * max(sum(kernel_flops(call.kernel) for call in body.calls) for body in kernel.bodies)
     outer = prod(a.extent for a in kernel.outer)
     return outer * sum(_stage_flops(stage) for stage in kernel.stages)
 

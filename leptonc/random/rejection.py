@@ -22,6 +22,7 @@ from leptonc.random.continuous import exponential, normal
 from leptonc.random.discrete import rademacher
 from leptonc.random.draws import parameter, shape_or, stopped, stored, uniform
 from leptonc.random.keys import pieces
+from leptonc.trace import bind
 
 GAMMA_CANDIDATES = 12  # each accepted with probability 0.95 or more: 2e-16 that none is
 POISSON_CANDIDATES = 20  # 0.8 or more for a mean from 10 on: 1e-14
@@ -37,8 +38,8 @@ def _first(accepted: Any, candidates: Any) -> Any:
 
 
 def _log_gamma(key: Any, a: Any, shape: tuple[int, ...], kind: np.dtype) -> Any:
-    """Logarithms of gamma draws (Marsaglia and Tsang 2000), a < 1 by way of a + 1. No gradient passes to a."""
-    a = stopped(lnp.broadcast_to(a, shape))
+    """Logarithms of gamma draws (Marsaglia and Tsang 2000), a < 1 by way of a + 1. They have no derivative by a."""
+    a = lnp.broadcast_to(a, shape)
     small = lnp.less(a, 1)
     d = lnp.where(small, a + 1, a) - 1 / 3
     for_x, for_u, for_boost = pieces(key, 3)
@@ -56,64 +57,74 @@ def _wide(kind: np.dtype) -> np.dtype:
     return np.dtype(np.float32) if is_narrow(kind) else kind
 
 
+def _marked(name: str, what: str, value: Any, extents: tuple[int, ...], kind: np.dtype) -> Any:
+    """A parameter by which differentiation raises LeptonError."""
+    return bind("sampling_parameter", parameter(name, what, value, extents, _wide(kind)), of=name, what=what)
+
+
 def _gammas(name: str, key: Any, a: Any, shape: Any, dtype: Any) -> tuple[Any, np.dtype]:
     kind = floats(name, "dtype", dtype)
     extents = shape_or(name, shape, a)
-    return _log_gamma(key, parameter(name, "a", a, extents, _wide(kind)), extents, _wide(kind)), kind
+    return _log_gamma(key, _marked(name, "a", a, extents, kind), extents, _wide(kind)), kind
 
 
 def loggamma(key: Any, a: Any, shape: Sequence[int] | None = None, dtype: Any = np.float32) -> Any:
-    """Logarithms of gamma draws with exponent ``a``, which do not vanish for a small one. Not JAX's bits; no gradient to a."""
+    """Logarithms of gamma draws with exponent ``a``, which do not vanish for a small one. Not JAX's bits; no derivative by a."""
     logs, kind = _gammas("loggamma", key, a, shape, dtype)
     return stored(lnp.astype(logs, kind))
 
 
 def gamma(key: Any, a: Any, shape: Sequence[int] | None = None, dtype: Any = np.float32) -> Any:
-    """Gamma with exponent ``a`` and scale 1. Not JAX's bits; no gradient to a."""
+    """Gamma with exponent ``a`` and scale 1. Not JAX's bits; no derivative by a."""
     logs, kind = _gammas("gamma", key, a, shape, dtype)
     return stored(lnp.astype(lnp.exp(logs), kind))
 
 
 def chisquare(key: Any, df: Any, shape: Sequence[int] | None = None, dtype: Any = np.float32) -> Any:
-    """Chi-square with ``df`` degrees of freedom. Not JAX's bits."""
+    """Chi-square with ``df`` degrees of freedom. Not JAX's bits; no derivative by df."""
     kind, extents = floats("chisquare", "dtype", dtype), shape_or("chisquare", shape, df)
-    half = parameter("chisquare", "df", df, extents, _wide(kind)) / 2
-    return stored(lnp.astype(2 * gamma(key, half, extents, _wide(kind)), kind))
+    return stored(lnp.astype(_chisquares(key, _marked("chisquare", "df", df, extents, kind), extents, _wide(kind)), kind))
+
+
+def _chisquares(key: Any, df: Any, shape: tuple[int, ...], kind: np.dtype) -> Any:
+    return 2 * lnp.exp(_log_gamma(key, df / 2, shape, kind))
 
 
 def f(key: Any, dfnum: Any, dfden: Any, shape: Sequence[int] | None = None, dtype: Any = np.float32) -> Any:
-    """F with ``dfnum`` and ``dfden`` degrees of freedom. Not JAX's bits."""
+    """F with ``dfnum`` and ``dfden`` degrees of freedom. Not JAX's bits; no derivative by them."""
     kind, extents = floats("f", "dtype", dtype), shape_or("f", shape, dfnum, dfden)
-    above, below = (parameter("f", what, v, extents, _wide(kind)) for what, v in (("dfnum", dfnum), ("dfden", dfden)))
+    above, below = (_marked("f", what, v, extents, kind) for what, v in (("dfnum", dfnum), ("dfden", dfden)))
     first, second = pieces(key)
-    ratio = (chisquare(second, above, extents, _wide(kind)) / above) / (chisquare(first, below, extents, _wide(kind)) / below)
+    wide = _wide(kind)
+    ratio = (_chisquares(second, above, extents, wide) / above) / (_chisquares(first, below, extents, wide) / below)
     return stored(lnp.astype(ratio, kind))
 
 
 def t(key: Any, df: Any, shape: Sequence[int] | None = None, dtype: Any = np.float32) -> Any:
-    """Student's t with ``df`` degrees of freedom. Not JAX's bits."""
+    """Student's t with ``df`` degrees of freedom. Not JAX's bits; no derivative by df."""
     kind, extents = floats("t", "dtype", dtype), shape_or("t", shape, df)
-    half = parameter("t", "df", df, extents, _wide(kind)) / 2
+    half = _marked("t", "df", df, extents, kind) / 2
     first, second = pieces(key)
-    out = normal(first, extents, _wide(kind)) * lnp.sqrt(half / gamma(second, half, extents, _wide(kind)))
+    out = normal(first, extents, _wide(kind)) * lnp.sqrt(half / lnp.exp(_log_gamma(second, half, extents, _wide(kind))))
     return stored(lnp.astype(out, kind))
 
 
 def beta(key: Any, a: Any, b: Any, shape: Sequence[int] | None = None, dtype: Any = np.float32) -> Any:
-    """Beta with exponents ``a`` and ``b``. Not JAX's bits; no gradient to them."""
+    """Beta with exponents ``a`` and ``b``. Not JAX's bits; no derivative by them."""
     kind, extents = floats("beta", "dtype", dtype), shape_or("beta", shape, a, b)
-    logs = [loggamma(k, parameter("beta", what, v, extents, _wide(kind)), extents, _wide(kind))
+    logs = [_log_gamma(k, _marked("beta", what, v, extents, kind), extents, _wide(kind))
             for k, what, v in zip(pieces(key), "ab", (a, b))]
     return stored(lnp.astype(nn.sigmoid(logs[0] - logs[1]), kind))
 
 
 def dirichlet(key: Any, alpha: Any, shape: Sequence[int] | None = None, dtype: Any = np.float32) -> Any:
-    """Dirichlet: [*shape, n] that sum to 1 along the last axis, for exponents ``alpha`` [..., n]. Not JAX's bits."""
+    """Dirichlet: [*shape, n] that sum to 1 along the last axis, for exponents ``alpha`` [..., n]. Not JAX's bits; no
+    derivative by alpha."""
     kind, found = floats("dirichlet", "dtype", dtype), array("dirichlet", "alpha", alpha)
     if not found.shape:
         raise op_error("dirichlet", "alpha needs an axis", {"alpha": found}, kind=ShapeError)
     extents = (*(tuple(found.shape[:-1]) if shape is None else shape_of("dirichlet", shape)), found.shape[-1])
-    logs = loggamma(key, parameter("dirichlet", "alpha", found, extents, _wide(kind)), extents, _wide(kind))
+    logs = _log_gamma(key, _marked("dirichlet", "alpha", found, extents, kind), extents, _wide(kind))
     return stored(lnp.astype(nn.softmax(logs, -1), kind))
 
 

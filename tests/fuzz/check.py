@@ -160,6 +160,22 @@ class Checker:
             return self.expected.check(leaves_of(frozen(*made.args[1:])))
         return None
 
+    def looped(self) -> str | None:
+        """Under vmap, one example after the other, op by op: compiled alone, one may be computed by another algorithm."""
+        program = self.program
+        if program.mode not in ("vmap", "vmap_grad") or program.around != "y":
+            return None
+        made = build(program)
+        names = [i.name for i in program.inputs]
+        wrt = tuple(names.index(n) for n in program.wrt)
+        f = made.f if program.mode == "vmap" else leptonc.value_and_grad(made.f, argnums=wrt)
+        mapped = [dict(program.axes).get(name) is not None for name in names]
+        turned = [np.roll(a.ravel(), -1).reshape(a.shape) if flag else a for a, flag in zip(made.args, mapped)]
+        single = leptonc.jit(f)
+        with leptonc.disable_jit(), np.errstate(all="ignore"):
+            rows = [leaves_of(single(*args)) for args in (made.args, turned)]
+        return self.expected.check([np.stack(leaves) for leaves in zip(*rows, strict=True)])
+
     def again(self) -> str | None:
         """Called twice, the second time by the short way, with arrays that lie elsewhere: the same bits."""
         made = build(self.program)
@@ -228,7 +244,7 @@ class Checker:
         return (values[0] - values[1]) / (2 * h)
 
     def run(self, way: str) -> Fault | None:
-        """``way``: compiled, eager, threads, interpreted, apart, native, again, cached, numpy, differences,
+        """``way``: compiled, eager, threads, interpreted, apart, native, looped, again, cached, numpy, differences,
         jax, without NAME, target NAME."""
         name, _, option = way.partition(" ")
         method = getattr(self, name)
@@ -273,13 +289,13 @@ def other_targets() -> list[str]:
 def ways(seed: int, thorough: bool = False) -> list[str]:
     """The comparisons for a program: machine code and op by op always, of the others some."""
     rng = random.Random(seed)
-    extra = ["threads", "interpreted", "apart", "native", "again", "cached", "numpy", "differences",
+    extra = ["threads", "interpreted", "apart", "native", "looped", "again", "cached", "numpy", "differences",
              *(["jax"] if jaxpeer.available() else []),
              *(f"target {name}" for name in other_targets()), *(f"without {name}" for name in OPTIONAL)]
     if thorough:
         return ["compiled", "eager", *extra]
     often = ("threads", "interpreted", "native", "apart", "again", "differences")
-    some = ["numpy", *(w for w in often if rng.random() < 0.2)]
+    some = ["numpy", "looped", *(w for w in often if rng.random() < 0.2)]
     some += ["jax"] if jaxpeer.available() and rng.random() < 0.5 else []
     some += ["cached"] if rng.random() < 0.04 else []
     if rng.random() < 0.15:

@@ -76,7 +76,10 @@ def _few_inputs(g: Draw) -> None:
             g.input(shape, g.choose("i4", "i8", "i1", "i2", "u1", "u2", "u4", "u8", "?", "f8", "f4", "f2"))
 
 
-MODES = {"forward": 5.0, "grad": 5.0, "aux": 0.7, "second": 1.0, "vjp": 1.5, "nested": 0.3, "train": 2.0, "scan": 0.8}
+MODES = {"forward": 5.0, "grad": 5.0, "aux": 0.7, "second": 1.0, "vjp": 1.5, "nested": 0.3, "train": 2.0, "scan": 0.8,
+         "vmap": 1.2, "vmap_grad": 1.2}
+COLLECTIVES = ("lax.psum(y, 'i')", "lax.pmean(y, 'i') - y", "lax.all_gather(y, 'i')", "y * lax.axis_index('i')",
+               "lax.pmax(y + 0, 'i') - lax.pmin(y + 0, 'i')", "y + lax.axis_size('i')")
 
 
 def _finished(g: Draw) -> Program:
@@ -86,13 +89,16 @@ def _finished(g: Draw) -> Program:
     inputs = [v for v in g.values if v.name.startswith("x")]
     floats = [v.name for v in inputs if v.is_float]
     chosen = [n for n in dict.fromkeys(g.wrt)] or floats[:g.int(1, max(len(floats), 1))]
-    if mode in ("grad", "aux", "second", "train"):
+    if mode in ("grad", "aux", "second", "train", "vmap_grad"):
         if not chosen:
             raise Refused("nothing to differentiate by")
         return _differentiated(g, mode, tuple(chosen))
     outputs = _outputs(g)
     if mode == "scan":
         return _scanned(g, outputs)
+    if mode == "vmap":
+        around = g.choose(*COLLECTIVES) if g.chance(0.4) else "y"
+        return _mapped(g, _program(g, outputs, mode=mode, around=around))
     donated: tuple[str, ...] = ()
     if mode == "forward" and g.chance(0.25):
         donated = tuple(g.rng.sample([v.name for v in inputs], g.int(1, len(inputs))))
@@ -144,7 +150,17 @@ def _differentiated(g: Draw, mode: str, wrt: tuple[str, ...]) -> Program:
     if mode == "train":
         first = sorted(g.inputs, key=lambda i: (i.name not in wrt, wrt.index(i.name) if i.name in wrt else 0))
         g.inputs[:] = first
-    return _program(g, outputs, mode=mode, wrt=wrt, donated=donated, optimizer=optimizer)
+    made = _program(g, outputs, mode=mode, wrt=wrt, donated=donated, optimizer=optimizer)
+    return _mapped(g, made) if mode == "vmap_grad" else made
+
+
+def _mapped(g: Draw, made: Program) -> Program:
+    """Some of the inputs, one at least, have examples, stacked along any axis."""
+    if not made.inputs:
+        raise Refused("nothing to map")
+    chosen = {i.name for i in made.inputs if g.chance(0.6)} or {g.choose(*made.inputs).name}
+    axes = tuple((i.name, g.int(0, len(i.shape)) if i.name in chosen else None) for i in made.inputs)
+    return replace(made, axes=axes)
 
 
 def _scanned(g: Draw, outputs: tuple[str, ...]) -> Program:

@@ -115,11 +115,28 @@ class Program:
     wrt: tuple[str, ...] = ()
     donated: tuple[str, ...] = ()
     optimizer: str = "optim.sgd(0.1)"
+    axes: tuple[tuple[str, int | None], ...] = ()  # under vmap: where an input's examples are stacked; None, or unnamed: shared
+    around: str = "y"  # under vmap: what is made of each result y, with axis "i"
     note: tuple[str, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         return source(self)
 
+
+# Two examples of an input: itself, and its elements turned by one.
+EXAMPLES = """def examples(a, axis):
+    if axis is None:
+        return a
+    flat = lnp.ravel(a)
+    return lnp.stack([a, lnp.reshape(lnp.concatenate([flat[1:], flat[:1]], 0), a.shape)], axis)
+
+
+def call(*args):
+    batch = [examples(a, axis) for a, axis in zip(args, {axes})]
+    return leptonc.vmap(each, {axes}, axis_name="i")(*batch)
+
+
+call = leptonc.jit(call)"""
 
 MODES = {
     "forward": "call = leptonc.jit(f{donate})",
@@ -135,9 +152,11 @@ MODES = {
              "    updates, state = opt.update(grads, state, params)\n"
              "    return value, optim.apply_updates(params, updates), state\n\n\n"
              "call = leptonc.jit(step, donate_argnums=(0, 1))",
+    "vmap": "def each(*args):\n    return leptonc.tree.map(lambda y: {around}, f(*args))\n\n\n" + EXAMPLES,
+    "vmap_grad": "each = leptonc.value_and_grad(f, argnums={wrt})\n\n\n" + EXAMPLES,
     "scan": "call = leptonc.jit(lambda carry, xs: lax.scan(lambda c, x: f(c, x), carry, xs))",
 }
-SCALAR = frozenset({"grad", "second", "train", "aux"})  # f returns one number to differentiate
+SCALAR = frozenset({"grad", "second", "train", "aux", "vmap_grad"})  # f returns one number to differentiate
 
 
 def literal_text(arg: Any) -> str:
@@ -199,7 +218,8 @@ def caller(program: Program) -> str:
     wrt = tuple(names.index(n) for n in program.wrt)
     donated = tuple(names.index(n) for n in program.donated)
     donate = f", donate_argnums={donated}" if donated else ""
-    text = MODES[program.mode].format(wrt=wrt, donate=donate, optimizer=program.optimizer)
+    axes = tuple(dict(program.axes).get(name) for name in names)
+    text = MODES[program.mode].format(wrt=wrt, donate=donate, optimizer=program.optimizer, axes=axes, around=program.around)
     if program.mode != "train":
         return text + f"\nargs = ({''.join(n + ', ' for n in names)})"
     params, rest = names[:len(program.wrt)], names[len(program.wrt):]

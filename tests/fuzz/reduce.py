@@ -56,7 +56,7 @@ def _fewer_outputs(program: Program) -> Iterator[Program]:
 
 
 def _plainer_modes(program: Program) -> Iterator[Program]:
-    if program.mode in ("aux", "second", "train", "vjp", "nested"):
+    if program.mode in ("aux", "second", "train", "vjp", "nested", "vmap", "vmap_grad"):
         yield pruned(replace(program, mode="forward", wrt=(), donated=()))
         if program.wrt:
             yield replace(program, mode="grad")

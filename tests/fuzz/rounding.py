@@ -29,7 +29,8 @@ RATIO = 8  # how many times the spread of the runs a result may be off
 WHOLE = 4096  # terms of a sum that is not split
 RUNS, MORE_RUNS = 4, 24
 
-DIRECT = frozenset({"add", "sub", "mul", "div", "sqrt", "cast", "pow", "log2", "log10"})  # exact where the result has few digits
+DIRECT = frozenset({"add", "sub", "mul", "div", "sqrt", "cast", "pow", "log2", "log10", "psum",
+                    "psum_scatter", "fma"})  # exact where the result has few digits
 SUMS = frozenset({"sum", "cumsum", "window_sum", "window_sum_grad", "scatter_add", "dot_general", "unpool"})
 CONVOLUTIONS = frozenset({"conv", "conv_input_grad", "conv_weight_grad"})
 INEXACT = frozenset({"exp", "expm1", "log", "log1p", "rsqrt", "tanh", "sinh", "cosh", "sigmoid", "erf", "erf_inv", "sin", "cos",
@@ -37,12 +38,13 @@ INEXACT = frozenset({"exp", "expm1", "log", "log1p", "rsqrt", "tanh", "sinh", "c
                      "prod", "softplus"})
 ALONG = frozenset({"softmax", "log_softmax", "logsumexp", "logaddexp"})  # errors of their operands' size
 EXTREMES = {"reduce_max": 1, "reduce_min": -1}
-MOVES = frozenset({"reshape", "broadcast", "transpose", "slice", "pad", "neg", "concatenate", "take", "select"})
+MOVES = frozenset({"all_gather", "pmax", "pmin",
+                   "reshape", "broadcast", "transpose", "slice", "pad", "neg", "concatenate", "take", "select"})
 EXACT = frozenset({"abs", "all", "and", "any", "argmax", "argmin", "ceil", "constant", "dynamic_slice", "dynamic_update_slice",
                    "eq",
                    "floor", "ge", "gt", "iota", "isnan", "le", "lt", "max", "max_pool", "max_pool_index", "min", "ne",
-                   "not", "or", "pool_take", "reduce_max", "reduce_min", "relu", "round", "shl", "shr", "sign", "stop_gradient",
-                   "trunc", "xor"}) | MOVES
+                   "not", "or", "pool_take", "reduce_max", "reduce_min", "relu", "round", "sampling_parameter", "shl", "shr",
+                   "sign", "stop_gradient", "threefry2x32", "trunc", "xor"}) | MOVES
 
 
 @dataclass

@@ -21,7 +21,8 @@ lnp.rint({0})
 lnp.round({0})|lnp.round({0}, 1)|{0}.round()|lnp.reciprocal(lnp.abs({0}) + 1)|lnp.nan_to_num({0})|nn.relu({0})|nn.relu({0})
 nn.leaky_relu({0})
 nn.leaky_relu({0}, 0.2)|nn.elu({0})|nn.elu({0}, 0.7)|nn.gelu({0})|nn.gelu({0}, approximate=False)|nn.sigmoid({0})|nn.silu({0})
-nn.swish({0})|nn.softplus({0})|nn.tanh({0})|lax.rsqrt(lnp.abs({0}) + 0.5)|lax.erf({0})|lax.stop_gradient({0})|{0} * {0}|{0} ** 2
+nn.swish({0})|nn.softplus({0})|nn.tanh({0})|lax.rsqrt(lnp.abs({0}) + 0.5)|lax.erf({0})|lax.erf_inv(0.9 * lnp.tanh({0}))
+lax.stop_gradient({0})|{0} * {0}|{0} ** 2
 {0} ** 3
 1 / ({0} * {0} + 1)|lnp.maximum({0}, 0)|lnp.where({0} > 0, {0}, 0.5)|lnp.where({0} >= 0, {0}, 0)|{0} * 0.5|{0} + 1|1 - {0}
 {0} / 3|-{0}

@@ -13,7 +13,7 @@ if find_spec("keras") is None:
 import leptonc
 from leptonc import numpy as lnp
 from leptonc.keras.src.missing import MissingOpError
-from leptonc.keras.src.ops import core, linalg, math
+from leptonc.keras.src.ops import core, linalg, math, selection
 
 RNG = np.random.default_rng(0)
 IDS = np.array([0, 2, 2, 1, -1, 2, 7], "int32")
@@ -129,3 +129,11 @@ def test_scan_without_xs():
     start = (np.float32(0), np.float32(1))
     (last, _), nothing = core.scan(lambda carry, _: ((carry[1], carry[0] + carry[1]), None), start, length=6)
     assert last == 8 and nothing is None
+
+
+def test_vectorized_functions():
+    x, y = RNG.standard_normal((2, 4, 3)).astype("float32")
+    products = both(lambda x, y: core.vectorized_map(lambda pair: lnp.dot(pair[0], pair[1]), (x, y)), x, y)
+    np.testing.assert_allclose(products, (x * y).sum(1), rtol=1e-5)
+    inner = selection.vectorize(lambda a, b: lnp.dot(a, b), signature="(n),(n)->()")
+    np.testing.assert_allclose(both(inner, x[:, None], y), x @ y.T, rtol=1e-5)

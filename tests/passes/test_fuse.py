@@ -10,6 +10,9 @@ from leptonc import driver, nn
 from leptonc import numpy as lnp
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.interpret import run_program
+from leptonc.passes.loops.draft import bind, tidy
+from leptonc.passes.loops.merge import side_by_side, with_prefix
+from tests.work import assert_near_linear
 
 F = np.float32
 
@@ -84,3 +87,21 @@ def test_depth_does_not_stop_fusion(depth):
 
     # forward; input gradient with the mask; weight and bias update
     assert len(program_of(step, params, np.zeros((4, 8), F)).calls) <= 4 * depth + 2
+
+
+def test_many_readers_of_one_buffer_cost_no_more_each():
+    def outputs(count):
+        return lambda: program_of(lambda x: [x + float(n) for n in range(count)], np.ones(3, F))
+
+    assert_near_linear(outputs, 100, 400, slack=1.1)
+
+
+def test_a_body_tidied_from_where_it_was_tidy_is_the_same():
+    program = driver.lower(driver.optimize(leptonc.make_graph(lambda x: (lnp.sqrt(x) + x, lnp.sqrt(x) * 2))(np.ones(3, F))),
+                           options=driver.Options(stop_after="halo"))
+    stages = [bind(call.kernel, call.args).stages[0] for call in program.calls]
+    for first in map(tidy, stages):
+        for second in stages:
+            both = side_by_side(first, with_prefix(second, "p"))
+            assert both == tidy(both)
+            assert both.numbers == {inst: n for n, inst in enumerate(both.insts)}

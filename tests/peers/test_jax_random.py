@@ -1,4 +1,4 @@
-"""Random numbers against JAX's, where it is installed: the bits of ints, bools, uniform and normal floats, the rest but for rounding.
+"""Random numbers against JAX's, where it is installed: bits of ints, bools, uniform and normal floats, the rest but for rounding.
 
 JAX's logarithms round otherwise, so what is made by them is compared in units of the last place of 1 or of the
 number, whichever is greater: near 0 a logarithm of a logarithm has few digits in either.

@@ -48,10 +48,10 @@ def _with_line(message: str, text: str) -> str:
 
 def compile_object(text: str, target: Target) -> bytes:
     """An ELF object. The text is already vector code, so LLVM's optimisation passes are not run."""
-    with compiling():
-        return bytes(_machine(target).emit_object(_parse(text)))
+    with compiling(), _parse(text) as module:
+        return bytes(_machine(target).emit_object(module))
 
 
 def compile_asm(text: str, target: Target) -> str:
-    with compiling():
-        return str(_machine(target).emit_assembly(_parse(text)))
+    with compiling(), _parse(text) as module:
+        return str(_machine(target).emit_assembly(module))

@@ -11,10 +11,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from leptonc.codegen.loops.schedule import SERIAL_COST
+from leptonc.codegen.step.control import control_units
 from leptonc.codegen.step.interleave import Run, Touch, grouped, lead_of
-from leptonc.codegen.step.step import PANELS, Barrier, Blocks, Launch, Memory, Parallel, Serial, Statement, Step, Unit
+from leptonc.codegen.step.step import (
+    PANELS,
+    Barrier,
+    Blocks,
+    ControlUnit,
+    Launch,
+    Memory,
+    Parallel,
+    Serial,
+    Statement,
+    Step,
+    Together,
+    Unit,
+)
 from leptonc.codegen.step.units import kernel_units
 from leptonc.errors import IRError
+from leptonc.ir.control import Control
 from leptonc.ir.kernel import Kernel, Program
 from leptonc.memory import aligned
 from leptonc.target import Target
@@ -22,11 +37,11 @@ from leptonc.target import Target
 SLACK = 8  # blocks are taken if no thread has more than one in so many over the mean
 
 
-def build_step(program: Program, target: Target) -> Step:
-    """The program's step. Raises IRError if its memory is not planned."""
-    units = _units_of(program, target)
+def build_step(program: Program, target: Target, prefix: str = "") -> Step:
+    """The program's step; its functions' names begin with ``prefix``. Raises IRError if its memory is not planned."""
+    units = _units_of(program, target, prefix)
     memory = tuple(_memory(program, number) for number in range(len(program.buffers)))
-    launches = tuple(Launch(unit, call.args, unit.items < 2 or unit.cost < SERIAL_COST, number, call.loc)
+    launches = tuple(Launch(unit, call.args, _is_serial(unit), number, call.loc)
                      for number, call in enumerate(program.calls) for unit in units[call.kernel])
     panels_at = aligned(program.arena_bytes)
     body = _Body(launches, tuple(_touches(launch, memory, panels_at) for launch in launches)).of_all()
@@ -36,12 +51,20 @@ def build_step(program: Program, target: Target) -> Step:
                 max((unit.local_bytes for unit in every), default=0))
 
 
-def _units_of(program: Program, target: Target) -> dict[Kernel, tuple[Unit, ...]]:
+def _is_serial(unit: Unit) -> bool:
+    if isinstance(unit.schedule, ControlUnit):
+        return not unit.schedule.parallel
+    return unit.items < 2 or unit.cost < SERIAL_COST
+
+
+def _units_of(program: Program, target: Target, prefix: str) -> dict[Kernel, tuple[Unit, ...]]:
     """The units of each kernel; equal kernels have the same."""
     units: dict[Kernel, tuple[Unit, ...]] = {}
     for call in program.calls:
         if call.kernel not in units:
-            units[call.kernel] = kernel_units(call.kernel, f"k{len(units)}.{_identifier(call.kernel.name)}", target)
+            name = f"{prefix}k{len(units)}.{_identifier(call.kernel.name)}"
+            units[call.kernel] = (control_units(call.kernel, name, target, build_step) if isinstance(call.kernel, Control)
+                                  else kernel_units(call.kernel, name, target))
     return units
 
 
@@ -140,7 +163,7 @@ class _Body:
                 out.append(barrier)
                 pending = _Pending()
             if not serial:
-                out.append(Parallel(number))
+                out.append((Together if isinstance(self.launches[number].unit.schedule, ControlUnit) else Parallel)(number))
                 pending.parallel.append(number)
                 continue
             if out and isinstance(out[-1], Serial):

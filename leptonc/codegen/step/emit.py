@@ -20,6 +20,7 @@ from leptonc.codegen.step.step import (
     Barrier,
     Blocks,
     ContractionUnit,
+    ControlUnit,
     Inner,
     Launch,
     LookupUnit,
@@ -32,9 +33,11 @@ from leptonc.codegen.step.step import (
     Statement,
     Step,
     TiledUnit,
+    Together,
     Unit,
 )
 from leptonc.codegen.support.threads import barrier_text, denormal_epilogue, denormal_prologue
+from leptonc.ir.control import Branch, Loop
 from leptonc.ir.kernel import Axis, Kernel
 from leptonc.memory import aligned
 from leptonc.target import Target
@@ -58,7 +61,9 @@ def emit_step(step: Step, entry: str, parts: bool = False) -> str:
 
 
 def _alone(number: int, launch: Launch) -> tuple[Statement, ...]:
-    return (Serial((number,)) if launch.serial else Parallel(number),)
+    if launch.serial:
+        return (Serial((number,)),)
+    return (Together(number) if isinstance(launch.unit.schedule, ControlUnit) else Parallel(number),)
 
 
 # Units
@@ -81,11 +86,26 @@ class Functions:
         return e
 
     def define(self, unit: Unit) -> None:
-        """``void unit(buffers, panels, local, begin, end)`` runs items ``begin`` to ``end``."""
+        """``void unit(buffers, panels, local, begin, end)`` runs items ``begin`` to ``end``; a loop or a branch has a context
+        and the thread's number and the number of threads instead."""
+        if isinstance(unit.schedule, ControlUnit):
+            return self._define_control(unit, unit.schedule)
         e = self.emitter()
         _emit_unit(e, unit, {p.name: f"%p{n}" for n, p in enumerate(unit.kernel.params)})
         self.text.append("\n".join([
             f"define internal void {unit.function}({unit_signature(unit.kernel)}) {{", "entry:", *e.lines, "  ret void", "}", ""]))
+
+
+    def _define_control(self, unit: Unit, schedule: ControlUnit) -> None:
+        for part in (*schedule.starts, *(unit for body in schedule.bodies for unit in body.units)):
+            self.define(part)
+        e = self.emitter()
+        e.reserve("tid", "nthreads")
+        _emit_control(e, unit, schedule)
+        pointers = "".join(f"ptr %p{n}, " for n, _ in enumerate(unit.kernel.params))
+        signature = f"{pointers}ptr %panels, ptr %local, ptr %ctx, i64 %tid, i64 %nthreads"
+        self.text.append("\n".join([
+            f"define internal void {unit.function}({signature}) {{", "entry:", *e.lines, "  ret void", "}", ""]))
 
 
 def unit_signature(kernel: Kernel) -> str:
@@ -166,7 +186,7 @@ def _decode_outer(e: Emitter, outer: tuple[Axis, ...], item: str) -> dict[str, s
 def _body(functions: Functions, step: Step, statements: Sequence[Statement]) -> Emitter:
     e = functions.emitter()
     saved = denormal_prologue(e)
-    _emit_statements(e, _Context(e, step), statements)
+    _emit_statements(e, _context_of_call(e, step), statements)
     denormal_epilogue(e, saved)
     return e
 
@@ -178,6 +198,8 @@ def _emit_statements(e: Emitter, context: _Context, statements: Sequence[Stateme
                 e.line("call void @barrier(ptr %ctx)")
             case Parallel(number):
                 context.call(number, parallel=True)
+            case Together(number):
+                context.call_control(number, context.tid, context.nthreads)
             case Serial(numbers):
                 with e.when(context.is_first, "serial"):
                     for number in numbers:
@@ -197,38 +219,40 @@ def _emit_blocks(e: Emitter, context: _Context, group: Blocks) -> None:
         _emit_statements(e, context, group.otherwise)
 
 
-class _Context:
-    """What step reads of its context once: thread numbers and the addresses of all buffers."""
+def _context_of_call(e: Emitter, step: Step) -> _Context:
+    """What a call's context has: thread numbers and the addresses of all buffers."""
+    def field(offset: int, hint: str, type_: str = "ptr") -> str:
+        at = e.let(f"getelementptr i8, ptr %ctx, i64 {offset}", "field")
+        return e.let(f"load {type_}, ptr {at}, align 8", hint)
 
-    def __init__(self, e: Emitter, step: Step):
+    args, arena = field(abi.CONTEXT_ARGS, "args"), field(abi.CONTEXT_ARENA, "arena")
+    local = field(abi.CONTEXT_WORKSPACE, "local")
+    tid, nthreads = field(abi.CONTEXT_TID, "tid", "i64"), field(abi.CONTEXT_NTHREADS, "nthreads", "i64")
+    panels = e.let(f"getelementptr i8, ptr {arena}, i64 {step.panels_at}", "panels")
+    context = _Context(e, step, panels, local, tid, nthreads)
+    constants = [n for n, b in enumerate(step.program.buffers) if b.kind == "constant"]
+    for slot, number in enumerate([*step.program.inputs, *step.program.outputs, *constants]):
+        at = e.let(f"getelementptr ptr, ptr {args}, i64 {slot}", "slot")
+        context.pointers[number] = e.let(f"load ptr, ptr {at}, align 8", f"buffer{number}_")
+    context.place_temporaries(arena)
+    return context
+
+
+class _Context:
+    """What the statements of a step refer to: thread numbers, and the addresses of all buffers, which are there once."""
+
+    def __init__(self, e: Emitter, step: Step, panels: str, local: str, tid: str, nthreads: str):
         self.e = e
         self.step = step
-        args = self._field(abi.CONTEXT_ARGS, "args")
-        self.arena = self._field(abi.CONTEXT_ARENA, "arena")
-        self.local = self._field(abi.CONTEXT_WORKSPACE, "local")
-        self.tid = self._field(abi.CONTEXT_TID, "tid", "i64")
-        self.nthreads = self._field(abi.CONTEXT_NTHREADS, "nthreads", "i64")
-        self.is_first = e.let(f"icmp eq i64 {self.tid}, 0", "first")
-        self.panels = e.let(f"getelementptr i8, ptr {self.arena}, i64 {step.panels_at}", "panels")
-        self.pointers = self._table(args)
+        self.panels, self.local, self.tid, self.nthreads = panels, local, tid, nthreads
+        self.is_first = e.let(f"icmp eq i64 {tid}, 0", "first")
+        self.pointers: dict[int, str] = {}
 
-    def _field(self, offset: int, hint: str, type_: str = "ptr") -> str:
-        at = self.e.let(f"getelementptr i8, ptr %ctx, i64 {offset}", "field")
-        return self.e.let(f"load {type_}, ptr {at}, align 8", hint)
-
-    def _table(self, args: str) -> dict[int, str]:
-        """A pointer per buffer: from the argument table (inputs, outputs, constants), or into the arena."""
-        pointers: dict[int, str] = {}
-        program, e = self.step.program, self.e
-        constants = [n for n, b in enumerate(program.buffers) if b.kind == "constant"]
-        for slot, number in enumerate([*program.inputs, *program.outputs, *constants]):
-            at = e.let(f"getelementptr ptr, ptr {args}, i64 {slot}", "slot")
-            pointers[number] = e.let(f"load ptr, ptr {at}, align 8", f"buffer{number}_")
-        for number, buffer in enumerate(program.buffers):
+    def place_temporaries(self, arena: str) -> None:
+        for number, buffer in enumerate(self.step.program.buffers):
             if buffer.kind == "temp":
                 start = self.step.memory[number].start
-                pointers[number] = e.let(f"getelementptr i8, ptr {self.arena}, i64 {start}", f"buffer{number}_")
-        return pointers
+                self.pointers[number] = self.e.let(f"getelementptr i8, ptr {arena}, i64 {start}", f"buffer{number}_")
 
     def share(self, items: int) -> tuple[str, str]:
         """The thread's part of so many items."""
@@ -256,5 +280,102 @@ class _Context:
 
     def _call(self, number: int, begin: str, end: str) -> None:
         launch = self.step.launches[number]
-        pointers = "".join(f"ptr {self.pointers[n]}, " for n in launch.args)
-        self.e.line(f"call void {launch.unit.function}({pointers}ptr {self.panels}, ptr {self.local}, i64 {begin}, i64 {end})")
+        if isinstance(launch.unit.schedule, ControlUnit):
+            self.call_control(number, "0", "1")
+            return
+        self.e.line(f"call void {launch.unit.function}({self._pointers(launch)}ptr {self.panels}, ptr {self.local}, "
+                    f"i64 {begin}, i64 {end})")
+
+    def call_control(self, number: int, tid: str, nthreads: str) -> None:
+        """A loop or a branch, as one of so many threads."""
+        launch = self.step.launches[number]
+        self.e.line(f"call void {launch.unit.function}({self._pointers(launch)}ptr {self.panels}, ptr {self.local}, "
+                    f"ptr %ctx, i64 {tid}, i64 {nthreads})")
+
+    def _pointers(self, launch: Launch) -> str:
+        return "".join(f"ptr {self.pointers[n]}, " for n in launch.args)
+
+
+# Loops and branches
+
+
+def _emit_control(e: Emitter, unit: Unit, schedule: ControlUnit) -> None:
+    pointers = {p.name: f"%p{n}" for n, p in enumerate(unit.kernel.params)}
+    if isinstance(unit.kernel, Loop):
+        _emit_loop(e, unit.kernel, schedule, pointers)
+    elif isinstance(unit.kernel, Branch):
+        _emit_branch(e, unit.kernel, schedule, pointers)
+
+
+def _body_context(e: Emitter, step: Step, workspace: str) -> _Context:
+    context = _Context(e, step, "%panels", "%local", "%tid", "%nthreads")
+    context.place_temporaries(workspace)
+    return context
+
+
+def _emit_loop(e: Emitter, loop: Loop, schedule: ControlUnit, pointers: dict[str, str]) -> None:
+    """Trips end with a barrier: the next one may overwrite what this one reads, and reads what it has written."""
+    (step,) = schedule.bodies
+    context = _body_context(e, step, pointers[loop.workspace])
+    _emit_starts(e, loop, schedule, pointers, context)
+    for name, number in zip(loop.takes, step.program.inputs):
+        context.pointers[number] = pointers[name]
+    carries = step.program.inputs[loop.consts:loop.consts + loop.carries]
+    for number, name in zip((*carries, *step.program.outputs), (*loop.gives[:loop.carries], *loop.gives)):
+        context.pointers[number] = pointers[name]
+    if loop.trips is None:
+        _emit_while(e, context, schedule, pointers[loop.gives[0]])
+        return
+    slices = [*zip(step.program.inputs[loop.consts + loop.carries:], loop.xs), *zip(step.program.outputs[loop.carries:], loop.ys)]
+    with e.loop("trip", "0", str(loop.trips)) as trip:
+        place = e.let(f"sub i64 {loop.trips - 1}, {trip}", "place") if loop.reverse else trip
+        for number, name in slices:
+            offset = e.mul(place, str(step.program.buffers[number].type.nbytes))
+            context.pointers[number] = e.let(f"getelementptr i8, ptr {pointers[name]}, i64 {offset}", "slice")
+        _emit_statements(e, context, step.body)
+        _meet(e, schedule)
+
+
+def _emit_starts(e: Emitter, loop: Loop, schedule: ControlUnit, pointers: dict[str, str], context: _Context) -> None:
+    """Carries are copied to where they end, each thread its part, unless they begin there."""
+    for (start, end), unit in zip(loop.carried, schedule.starts):
+        apart = e.let(f"icmp ne ptr {pointers[start]}, {pointers[end]}", "apart")
+        with e.when(apart, "start"):
+            begin, stop = context.share(unit.items)
+            e.line(f"call void {unit.function}(ptr {pointers[start]}, ptr {pointers[end]}, ptr %panels, ptr %local, "
+                   f"i64 {begin}, i64 {stop})")
+    _meet(e, schedule)
+
+
+def _emit_while(e: Emitter, context: _Context, schedule: ControlUnit, condition: str) -> None:
+    """All threads have looked at the condition before any goes on: the body writes it."""
+    head, body, done = (e.label(f"while.{part}") for part in ("head", "body", "done"))
+    e.jump(head)
+    e.block(head)
+    more = e.let(f"load i8, ptr {condition}, align 1", "more")
+    _meet(e, schedule)
+    e.branch(e.let(f"icmp ne i8 {more}, 0", "goes_on"), body, done)
+    e.block(body)
+    _emit_statements(e, context, context.step.body)
+    _meet(e, schedule)
+    e.jump(head)
+    e.block(done)
+
+
+def _emit_branch(e: Emitter, branch: Branch, schedule: ControlUnit, pointers: dict[str, str]) -> None:
+    """Below 0 the first choice, above their number the last one."""
+    number = e.let(f"load i32, ptr {pointers[branch.index]}, align 4", "number")
+    last = len(schedule.bodies) - 1
+    for n, step in enumerate(schedule.bodies):
+        tests = {0: f"icmp sle i32 {number}, 0", last: f"icmp sge i32 {number}, {last}"}
+        test = "icmp eq i1 true, true" if last == 0 else tests.get(n, f"icmp eq i32 {number}, {n}")
+        with e.when(e.let(test, "chosen"), "choice"):
+            context = _body_context(e, step, pointers[branch.workspace])
+            for buffer, name in zip((*step.program.inputs, *step.program.outputs), (*branch.takes, *branch.gives)):
+                context.pointers[buffer] = pointers[name]
+            _emit_statements(e, context, step.body)
+
+
+def _meet(e: Emitter, schedule: ControlUnit) -> None:
+    if schedule.parallel:
+        e.line("call void @barrier(ptr %ctx)")

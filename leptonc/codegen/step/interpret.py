@@ -25,6 +25,7 @@ from leptonc.codegen.step.step import (
     Barrier,
     Blocks,
     ContractionUnit,
+    ControlUnit,
     Launch,
     LookupUnit,
     NestUnit,
@@ -38,9 +39,11 @@ from leptonc.codegen.step.step import (
     Step,
     Term,
     TiledUnit,
+    Together,
     Unit,
 )
 from leptonc.errors import IRError
+from leptonc.ir.control import Control
 from leptonc.ir.interpret import fold
 from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, Reduce
 from leptonc.ir.scalar import NUMPY
@@ -143,6 +146,9 @@ def _statements(step: Step, memory: _Memory, body: Sequence[Statement], tid: int
                 yield "barrier"
             case Parallel(number):
                 yield from _items(memory, step.launches[number], *_share(step.launches[number].unit.items, tid, threads), check)
+            case Together(number):
+                if tid == 0:  # what its body is for several threads, its own verifier says
+                    yield from _items(memory, step.launches[number], 0, 1, check)
             case Serial(numbers):
                 for number in numbers if tid == 0 else ():
                     yield from _items(memory, step.launches[number], 0, step.launches[number].unit.items, check)
@@ -194,8 +200,17 @@ class _Item:
             self.points[digit.axis] = range(n * digit.block, min((n + 1) * digit.block, digit.extent))
         self._schedule(unit)
 
+    def _control(self, unit: Unit, schedule: ControlUnit) -> None:
+        """Bodies as steps of one thread."""
+        assert isinstance(unit.kernel, Control)
+        steps = {id(body): step for body, step in zip(unit.kernel.bodies, schedule.bodies)}
+        env = {p.name: self.buffers[p.name].reshape(p.type.shape) for p in unit.kernel.params}
+        unit.kernel.run(env, lambda program, arrays: run_step(steps[id(program)], arrays, check=self.check))
+
     def _schedule(self, unit: Unit) -> None:
         match unit.schedule:
+            case ControlUnit():
+                self._control(unit, unit.schedule)
             case NestUnit(linear):
                 self._stage(linear)
             case PackingUnit(panels, offset):

@@ -149,7 +149,22 @@ class LookupUnit:
     plan: Lookup
 
 
-Schedule = NestUnit | PackingUnit | ContractionUnit | TiledUnit | RoutedPackingUnit | RoutedUnit | LookupUnit
+@dataclass(frozen=True)
+class ControlUnit:
+    """A loop or a branch: of each of its bodies the step. ``starts``: of a loop's carries what copies them to where they end.
+
+    If more than one thread has work in a body, all of them run all of it together, with its own barriers.
+    """
+
+    bodies: tuple[Step, ...]
+    starts: tuple[Unit, ...]
+
+    @property
+    def parallel(self) -> bool:
+        return any(body.parallel for body in self.bodies)
+
+
+Schedule = NestUnit | PackingUnit | ContractionUnit | TiledUnit | RoutedPackingUnit | RoutedUnit | LookupUnit | ControlUnit
 
 
 @dataclass(frozen=True)
@@ -233,6 +248,13 @@ class Parallel:
 
 
 @dataclass(frozen=True)
+class Together:
+    """A loop or a branch that all threads go through, whose statements say who does what."""
+
+    launch: int
+
+
+@dataclass(frozen=True)
 class Serial:
     """Launches by thread 0, one after the other."""
 
@@ -250,7 +272,7 @@ class Blocks:
     slack: int
 
 
-Statement = Barrier | Parallel | Serial | Blocks
+Statement = Barrier | Parallel | Serial | Blocks | Together
 
 
 @dataclass(frozen=True)
@@ -288,6 +310,7 @@ FILES: dict[type, str] = {
     RoutedPackingUnit: "routed/plan.py",
     RoutedUnit: "routed/plan.py",
     LookupUnit: "routed/lookup.py",
+    ControlUnit: "step/control.py",
 }
 """The file below ``leptonc/codegen`` that decides how each kind of unit runs."""
 
@@ -316,6 +339,8 @@ def _unit_lines(step: Step) -> Iterator[str]:
         digits = " ".join(f"{d.axis}:{d.extent}" + (f" by {d.block}" if d.block > 1 else "") for d in unit.digits)
         yield f"    {unit.items} items{f' of {digits}' if digits else ''}, cost {unit.cost}"
         yield from _region_lines(unit.regions)
+        for body in unit.schedule.bodies if isinstance(unit.schedule, ControlUnit) else ():
+            yield from (f"    | {line}" for line in str(body).splitlines())
 
 
 def _region_lines(regions: tuple[Region, ...]) -> Iterator[str]:
@@ -339,6 +364,9 @@ def _body_lines(step: Step, body: tuple[Statement, ...], indent: str) -> Iterato
                 launch = step.launches[statement.launch]
                 unit = launch.unit
                 yield f"{indent}parallel {launch}  ; step/build.py: {unit.items} items, cost {unit.cost}{_line(launch)}"
+            case Together(number):
+                launch = step.launches[number]
+                yield f"{indent}together {launch}  ; step/control.py: its body is for all threads{_line(launch)}"
             case Serial():
                 yield f"{indent}serial  ; step/build.py: one item, or less work than a barrier"
                 yield from (f"{indent}  {step.launches[n]}{_line(step.launches[n])}" for n in statement.launches)
@@ -350,4 +378,6 @@ def _body_lines(step: Step, body: tuple[Statement, ...], indent: str) -> Iterato
 
 
 def _line(launch: Launch) -> str:
-    return f"  {launch.loc}" if launch.loc else ""
+    if launch.loc is None:
+        return ""
+    return f"  {launch.loc}" + (f" [{', '.join(launch.loc.scopes)}]" if launch.loc.scopes else "")

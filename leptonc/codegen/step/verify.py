@@ -22,6 +22,7 @@ from leptonc.codegen.step.step import (
     Barrier,
     Blocks,
     ContractionUnit,
+    ControlUnit,
     Launch,
     LookupUnit,
     NestUnit,
@@ -33,6 +34,7 @@ from leptonc.codegen.step.step import (
     Step,
     Term,
     TiledUnit,
+    Together,
     Unit,
 )
 from leptonc.errors import IRError
@@ -45,6 +47,8 @@ def verify_step(step: Step) -> None:
     """Raises IRError with the two launches and the bytes they share."""
     for unit in step.units:
         _verify_unit(unit)
+        for body in unit.schedule.bodies if isinstance(unit.schedule, ControlUnit) else ():
+            verify_step(body)
     access = _Accesses(step)
     _verify_memory(step, access)
     _verify_form(step)
@@ -280,8 +284,11 @@ def _verify_form(step: Step) -> None:
     """Blocks go into the items of their launches, serial launches stand in no parallel place, memory and scratch suffice."""
     for statement in _all(step.body):
         numbers = statement.launches if isinstance(statement, Serial | Blocks) else ()
-        numbers = (statement.launch,) if isinstance(statement, Parallel) else numbers
+        numbers = (statement.launch,) if isinstance(statement, Parallel | Together) else numbers
         if any(step.launches[n].serial != isinstance(statement, Serial) for n in numbers):
+            raise IRError(f"{[str(step.launches[n]) for n in numbers]} stand in a {type(statement).__name__}")
+        if any(isinstance(step.launches[n].unit.schedule, ControlUnit) != isinstance(statement, Together | Serial)
+               for n in numbers if not isinstance(statement, Serial)):
             raise IRError(f"{[str(step.launches[n]) for n in numbers]} stand in a {type(statement).__name__}")
         if isinstance(statement, Blocks):
             if any(not d or d[0].count % statement.count for d in (step.launches[n].unit.digits for n in numbers)):
@@ -307,7 +314,7 @@ def _order(body: Iterable[Statement]) -> list[int]:
     out = list[int]()
     for statement in body:
         match statement:
-            case Parallel(number):
+            case Parallel(number) | Together(number):
                 out.append(number)
             case Serial(numbers) | Blocks(_, numbers):
                 out += numbers
@@ -406,7 +413,7 @@ class _Walk:
             match statement:
                 case Barrier():
                     self.pending = _Pending()
-                case Parallel(number):
+                case Parallel(number) | Together(number):
                     self._launch(number)
                 case Serial(numbers):
                     for number in numbers:

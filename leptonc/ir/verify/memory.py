@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from leptonc.ir.affine import disjoint, is_injective, meet_at_one
+from leptonc.ir.control import Control, Loop
 from leptonc.ir.kernel import Kernel, Load, Program, Stage, Store
 from leptonc.ir.text import print_program
 from leptonc.ir.verify.faults import Fault, raised
@@ -137,10 +138,17 @@ def _may_take(program: Program, position: int, uses: dict[int, _Use], source: in
 def reads_before_writing(kernel: Kernel, source: str, result: str) -> bool:
     """Whether a kernel, its two buffers in the same memory, reads every element of the one before it writes it to the other:
     in an earlier stage of the same outer point, or at the very point of the stage that writes."""
+    if isinstance(kernel, Control):
+        return isinstance(kernel, Loop) and begins_in(kernel, source, result)
     reads, writes = _accesses(kernel, source), _accesses(kernel, result)
     if any(isinstance(access, Store) and access.accumulate for _, access in writes):
         return False  # it would add to what is there
     return all(_is_ahead(kernel, n, read, m, write) for n, read in reads for m, write in writes)
+
+
+def begins_in(loop: Loop, source: str, result: str) -> bool:
+    """Whether a loop's carry may begin in the memory that it ends in: nothing else is made of what it begins with."""
+    return (source, result) in loop.carried and loop.takes.count(source) == 1
 
 
 def _accesses(kernel: Kernel, buffer: str) -> list[tuple[int, Access]]:

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leptonc.ir.affine import Interval
+from leptonc.ir.control import Control
 from leptonc.ir.kernel import Buffer, Call, Kernel, Load, Program
 from leptonc.ir.text import print_kernel, print_program
 from leptonc.ir.types import MOST_BYTES, is_addressable
+from leptonc.ir.verify.control import control_fault
 from leptonc.ir.verify.faults import Fault, raised
 from leptonc.ir.verify.kernel import kernel_fault
 from leptonc.ir.verify.known import Known
@@ -58,7 +60,7 @@ def _faults(program: Program) -> Iterator[Fault]:
         yield Fault(reason, 0)
     for call in program.calls:
         if _verified.get(call.kernel) is None:
-            fault = kernel_fault(call.kernel)
+            fault = control_fault(call.kernel, program_fault) if isinstance(call.kernel, Control) else kernel_fault(call.kernel)
             if fault is not None:
                 yield Fault(fault.reason, fault.line, call.kernel)
             _verified.set(call.kernel, _made(call.kernel))
@@ -180,7 +182,7 @@ def _reading_fault(call: Call, parts: dict[int, Part]) -> str | None:
 
 def _reads_within(kernel: Kernel, name: str, shape: tuple[int, ...], part: Part) -> bool:
     whole, box = part
-    if whole != shape:
+    if whole != shape or isinstance(kernel, Control):
         return False
     for stage in kernel.stages:
         extents = {a.name: a.extent for a in (*kernel.outer, *stage.axes)}

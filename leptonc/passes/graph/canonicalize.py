@@ -14,7 +14,7 @@ from leptonc.passes.graph.rules import RULES, sink_broadcast
 
 @dataclass(frozen=True)
 class Canonicalize:
-    """``drop_stop_gradient``: stop_gradient(x) => x, for graphs that will not be differentiated any more."""
+    """``drop_stop_gradient``: stop_gradient(x) => x and sampling_parameter(x) => x, for graphs that are not differentiated again."""
 
     drop_stop_gradient: bool = False
     name: str = "canonicalize"
@@ -41,7 +41,7 @@ class _Sweep(Rewriter):
             self.env[node.results[0]] = self.emit(node.op, operands, node.attributes)
 
     def emit(self, op: str, operands: Sequence[Value], attrs: dict[str, Any]) -> Value:
-        if op == "stop_gradient" and self.options.drop_stop_gradient:
+        if op in ("stop_gradient", "sampling_parameter") and self.options.drop_stop_gradient:
             return operands[0]
         found = sink_broadcast(self, op, list(operands), attrs)
         for rule in RULES.get(op, ()):

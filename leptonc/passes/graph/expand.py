@@ -28,7 +28,7 @@ def _expanded(graph: Graph) -> Graph:
         op = get_op(node.op)
         if op.expands:
             with builder.at(node.loc):
-                out = op.expand(*operands, **node.attributes)
+                out = op.expand(*operands, **node.attributes, **({"regions": node.regions} if node.regions else {}))
             results = out if isinstance(out, tuple) else (out,)
         else:
             results = builder.copy_node(node, operands)

@@ -6,11 +6,12 @@ joining their instructions; ``finish`` gives parameters and axes canonical names
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from leptonc.errors import IRError
 from leptonc.frames import joined
+from leptonc.ir.control import Control
 from leptonc.ir.graph import Literal, Loc
 from leptonc.ir.kernel import (
     Apply,
@@ -57,7 +58,7 @@ class Task:
         """The line of a kernel that does what both do, above all this one; constants and copies have no name in it."""
         return joined(self.loc, other.loc) if other.work else self.loc
 
-    @property
+    @cached_property
     def stage(self) -> Stage | None:
         """The only stage of a kernel that fusion can work on."""
         return self.kernel.stages[0] if len(self.kernel.stages) == 1 and not self.kernel.outer else None
@@ -174,17 +175,18 @@ def _canonical(kernel: Kernel) -> tuple[dict[str, str], dict[str, str]]:
 
 def rename(kernel: Kernel, buffers: Mapping[str, str], axes: Mapping[str, str]) -> Kernel:
     """The kernel with buffers and axes renamed."""
-    return replace(
-        kernel,
-        params=tuple(replace(p, name=buffers.get(p.name, p.name)) for p in kernel.params),
-        locals=tuple(replace(p, name=buffers.get(p.name, p.name)) for p in kernel.locals),
-        outer=tuple(replace(a, name=axes.get(a.name, a.name)) for a in kernel.outer),
-        stages=tuple(rename_stage(s, buffers, axes) for s in kernel.stages),
-    )
+    if isinstance(kernel, Control):
+        given = tuple(replace(p, name=buffers.get(p.name, p.name)) for p in kernel.params)
+        return replace(kernel, params=given).with_names(buffers)
+    # built field by field, as all below: this runs over all code in each pass, and dataclasses.replace is slow
+    def params(of: tuple[Param, ...]) -> tuple[Param, ...]:
+        return tuple([Param(buffers.get(p.name, p.name), p.type, p.role, p.init) for p in of])
+
+    return Kernel(kernel.name, params(kernel.params), tuple([rename_stage(s, buffers, axes) for s in kernel.stages]),
+                  tuple([Axis(axes.get(a.name, a.name), a.extent, a.reduce) for a in kernel.outer]), params(kernel.locals))
 
 
 def rename_stage(stage: Stage, buffers: Mapping[str, str], axes: Mapping[str, str]) -> Stage:
-    # built field by field: this runs over all code in each pass, and dataclasses.replace is slow
     def index(at: tuple[Index, ...]) -> tuple[Index, ...]:
         if not axes:
             return at
@@ -220,11 +222,12 @@ def renumber(inst: Inst, number: Mapping[int, int]) -> Inst:
     def index(i: Index) -> Index:
         return replace(i, values=tuple(sorted((number[v], c) for v, c in i.values))) if i.values else i
 
+    if type(inst) is Apply:  # most are
+        args = tuple([number[n] for n in inst.args])
+        return inst if args == inst.args else Apply(inst.op, args, inst.dtype)
     if all(number[n] == n for n in operands(inst)):
-        return inst  # the usual case, and dataclasses.replace is slow
+        return inst
     match inst:
-        case Apply():
-            return Apply(inst.op, tuple(number[n] for n in inst.args), inst.dtype)
         case Reduce():
             return Reduce(inst.kind, number[inst.arg], inst.dtype)
         case Load():
@@ -242,24 +245,37 @@ def renumber_store(store: Store, number: Mapping[int, int]) -> Store:
     return replace(store, value=number[store.value], index=index)
 
 
-def tidy(stage: Stage) -> Stage:
-    """Equal instructions once, unused ones gone."""
-    insts: list[Inst] = []
-    seen: dict[Inst, int] = {}
-    number: dict[int, int] = {}
-    for n, inst in enumerate(stage.insts):
-        moved = renumber(inst, number)
-        if moved not in seen:
-            seen[moved] = len(insts)
+def tidy(stage: Stage, start: Stage | None = None) -> Stage:
+    """Equal instructions once, unused ones gone. ``start``: a stage whose instructions are the first ones; if it is tidy, they are
+    not looked at again, so that a body that grows merge by merge is not hashed from its beginning each time."""
+    known = {} if start is None else start.numbers
+    if start is None or len(known) < len(start.insts):
+        known, insts = {}, []
+    else:
+        insts = list(start.insts)
+    seen = dict(known)
+    number: dict[int, int] = {n: n for n in range(len(insts))}
+    for n in range(len(insts), len(stage.insts)):
+        moved = renumber(stage.insts[n], number)
+        number[n] = seen.setdefault(moved, len(insts))
+        if number[n] == len(insts):
             insts.append(moved)
-        number[n] = seen[moved]
     stores = [renumber_store(s, number) for s in stage.stores]
-    needed = {s.value for s in stores} | {v for s in stores for i in s.index for v, _ in i.values}
-    for n in range(len(insts) - 1, -1, -1):
-        if n in needed:
-            needed.update(operands(insts[n]))
+    needed = _needed(insts, stores)
     if len(needed) == len(insts):
-        return Stage(stage.axes, tuple(insts), tuple(stores))
+        done = Stage(stage.axes, tuple(insts), tuple(stores))
+        done.__dict__["numbers"] = seen  # what the cached property would count again
+        return done
     number = {old: new for new, old in enumerate(sorted(needed))}
     return Stage(stage.axes, tuple(renumber(insts[n], number) for n in sorted(needed)),
                  tuple(renumber_store(s, number) for s in stores))
+
+
+def _needed(insts: Sequence[Inst], stores: Sequence[Store]) -> set[int]:
+    """The instructions that the stores depend on."""
+    needed = {s.value for s in stores} | {v for s in stores for i in s.index for v, _ in i.values}
+    for n in range(len(insts) - 1, -1, -1):
+        if n in needed:
+            inst = insts[n]
+            needed.update(inst.args if type(inst) is Apply else operands(inst))
+    return needed

@@ -11,19 +11,22 @@ Three moves, tried consumer by consumer in program order:
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left, insort
 from dataclasses import dataclass, replace
 from math import prod
 
 from leptonc.ir.kernel import Apply, Kernel, Load, Param, Program, Reduce, Stage, operands
 from leptonc.ir.scalar import SCALARS
 from leptonc.ir.structure import find_routing, is_contraction, product_sum, routed_inputs
+from leptonc.ir.types import TensorType
+from leptonc.lazy import cached_property
 from leptonc.passes.loops.draft import Draft, Task, buffer_name, buffer_number, tidy
 from leptonc.passes.loops.merge import (
     append,
-    common_loads,
     inline,
     is_map,
     loads_at_axes,
+    loads_by_place,
     loads_of,
     reviewed,
     side_by_side,
@@ -62,20 +65,49 @@ class _Ranks:
         self.low = {n: rank for rank, n in enumerate(order)}
         self.high = dict(self.low)
         self.joined: set[int] = set()
+        self._ranges: list[tuple[int, int]] = []  # (low, high) of those joined, in order
 
     def join(self, part: int, n: int) -> None:
+        for gone in self.joined & {part, n}:
+            self._ranges.remove((self.low[gone], self.high[gone]))
         self.low[n], self.high[n] = min(self.low[n], self.low[part]), max(self.high[n], self.high[part])
         self.joined.discard(part)
         self.joined.add(n)
+        insort(self._ranges, (self.low[n], self.high[n]))
 
     def bound(self, goal: int) -> int:
         """The last rank at which something ``goal`` depends on may take part in an edge: a range that begins before it and
         ends behind it moves it on."""
         bound = self.high[goal]
-        for n in sorted(self.joined, key=self.low.__getitem__):
-            if self.low[n] < bound:
-                bound = max(bound, self.high[n])
+        for low, high in self._ranges:
+            if low >= bound:
+                break
+            if high > bound:
+                bound = high
         return bound
+
+
+class _Facts:
+    """What of a task of one stage decides whether it joins others; looked up for many pairs, so found once."""
+
+    def __init__(self, task: Task, stage: Stage):
+        self.task, self.stage = task, stage
+
+    @cached_property
+    def joins(self) -> bool:
+        return not is_contraction(self.stage) and not _scatters(self.stage)
+
+    @cached_property
+    def space(self) -> tuple[tuple[int, bool], ...]:
+        return tuple((axis.extent, axis.reduce) for axis in self.stage.axes)
+
+    @cached_property
+    def types(self) -> dict[str, TensorType]:
+        return {p.name: p.type for p in self.task.kernel.params}
+
+    @cached_property
+    def loads(self) -> frozenset[Load]:
+        return loads_by_place(self.stage)
 
 
 class _Fusion:
@@ -86,7 +118,8 @@ class _Fusion:
         self.options = options
         self.tasks: dict[int, Task] = dict(enumerate(draft.tasks))
         self.producer: dict[int, int] = {}
-        self.readers: dict[int, set[int]] = {}
+        self.readers: dict[int, list[int]] = {}  # in order: of a thousand readers, those just before a task are found at once
+        self.facts: dict[int, _Facts] = {}
         self.stale = False
         for n, task in self.tasks.items():
             self._link(n, task)
@@ -96,13 +129,14 @@ class _Fusion:
         for buffer in task.writes:
             self.producer[buffer] = n
         for buffer in task.reads:
-            self.readers.setdefault(buffer, set()).add(n)
+            insort(self.readers.setdefault(buffer, []), n)
 
     def _unlink(self, n: int, task: Task) -> None:
         for buffer in task.writes:
             del self.producer[buffer]
         for buffer in task.reads:
-            self.readers[buffer].discard(n)
+            readers = self.readers[buffer]
+            del readers[bisect_left(readers, n)]
 
     def run(self) -> list[Task]:
         for n in range(len(self.draft.tasks)):
@@ -175,8 +209,9 @@ class _Fusion:
         """Join task ``n`` with an earlier one over the same loops that reads the same elements."""
         task = self.tasks[n]
         for buffer in task.reads:
-            earlier = [other for other in self.readers[buffer] if other < n]
-            if any(self._join(other, n) for other in heapq.nlargest(NEIGHBOURS, earlier)):
+            readers = self.readers[buffer]
+            here = bisect_left(readers, n)
+            if any(self._join(other, n) for other in reversed(readers[max(here - NEIGHBOURS, 0):here])):
                 return True
         return False
 
@@ -185,16 +220,9 @@ class _Fusion:
         if not self._may_fit(first, second):
             return False
         a, b = first.stage, second.stage
-        if a is None or b is None or [(x.extent, x.reduce) for x in a.axes] != [(x.extent, x.reduce) for x in b.axes]:
+        if a is None or b is None or not self._alike(self._facts(other, a), self._facts(n, b)):
             return False
-        if is_contraction(a) or is_contraction(b) or _scatters(a) or _scatters(b):
-            return False
-        both = {p.name: p.type for p in first.kernel.params}
-        if any(both.get(p.name, p.type) != p.type for p in second.kernel.params):
-            return False
-        if len(both.keys() | {p.name for p in second.kernel.params}) > self.options.max_params:
-            return False
-        if not common_loads(a, b) or self._reaches(other, n) or self._reaches(n, other):
+        if self._reaches(other, n) or self._reaches(n, other):
             return False
         stage = side_by_side(a, b)
         if stage is None:
@@ -209,6 +237,21 @@ class _Fusion:
         return True
 
     # Conditions
+
+    def _facts(self, n: int, stage: Stage) -> _Facts:
+        found = self.facts.get(n)
+        if found is None or found.task is not self.tasks[n]:
+            found = self.facts[n] = _Facts(self.tasks[n], stage)
+        return found
+
+    def _alike(self, first: _Facts, second: _Facts) -> bool:
+        """Whether two tasks run over the same points, read some elements both, and see the buffers they share under one type."""
+        if first.space != second.space or not (first.joins and second.joins) or first.loads.isdisjoint(second.loads):
+            return False
+        types, others = first.types, second.types
+        if len(types.keys() | others.keys()) > self.options.max_params:
+            return False
+        return not any(types.get(name, type) != type for name, type in others.items())
 
     def _is_output(self, buffer: str) -> bool:
         return self.draft.buffers[buffer_number(buffer)].kind != "temp"
@@ -264,10 +307,10 @@ class _Fusion:
         """Put the merged stage in the place of ``n``; stores nobody reads go."""
         kept = []
         for store in stage.stores:
-            others = self.readers.get(buffer_number(store.buffer), set()) - {n}
+            others = any(other != n for other in self.readers.get(buffer_number(store.buffer), ()))
             if others or self._is_output(store.buffer):
                 kept.append(store)
-        stage = tidy(replace(stage, stores=tuple(kept)))
+        stage = tidy(replace(stage, stores=tuple(kept)), first.stages[0])
         params = _joined_params(first, second, stage)
         if not self._fits(stage, params):
             return False
@@ -275,7 +318,7 @@ class _Fusion:
         self._unlink(p, made)
         self._joined(p, n)
         self._swap(n, Task(replace(first, name=_named(first, second), params=params, stages=(stage,)),
-                           made.joined_loc(task) if _has_reduce(stage) else task.joined_loc(made)))
+                           made.joined_loc(task) if stage.has_reduce else task.joined_loc(made)))
         return True
 
     def _swap(self, n: int, task: Task) -> None:
@@ -315,8 +358,6 @@ def _named(first: Kernel, second: Kernel) -> str:
     return "+".join(parts) if len(parts) <= 4 else "+".join([*parts[:3], parts[-1]])
 
 
-def _has_reduce(stage: Stage) -> bool:
-    return any(isinstance(i, Reduce) for i in stage.insts)
 
 
 def _is_routed_value(stage: Stage, buffer: str) -> bool:

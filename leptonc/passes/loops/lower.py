@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from leptonc.errors import DonationError, IRError
+from leptonc.ir.control import Branch, Loop, with_arguments, workspace_of
+from leptonc.ir.copying import copy_kernel
 from leptonc.ir.graph import Graph, Literal, Node
-from leptonc.ir.kernel import Buffer, Call, Kernel, Program
-from leptonc.ir.kernelbuilder import KernelBuilder
+from leptonc.ir.kernel import Buffer, Call, Kernel, Param, Program
 from leptonc.ir.op import get_op
 from leptonc.ir.types import TensorType
 
+LowerBody = Callable[[Graph, dict[int, int]], Program]
+"""The way from the graph of a region to a Program whose memory is planned; ``donated`` as in ``lower_graph``."""
 
-def copy_kernel(type: TensorType) -> Kernel:
-    """Element by element, flat."""
-    k = KernelBuilder("copy")
-    flat = type.with_shape((type.size,))
-    source, target = k.input(flat), k.output(flat)
-    axes = k.axes(flat.shape)
-    stage = k.stage(axes)
-    stage.store(target, axes, stage.load(source, axes))
-    return k.build()
+
+def no_regions(region: Graph, donated: dict[int, int]) -> Program:
+    raise IRError(f"{region.name} is a region, and nothing was given to lower it by")
 
 
 class _Lowering:
-    def __init__(self, graph: Graph):
+    def __init__(self, graph: Graph, lower_body: LowerBody):
         self.graph = graph
+        self.lower_body = lower_body
         self.buffers: list[Buffer] = []
         self.calls: list[Call] = []
         self.buffer_of: dict[int, int] = {}  # value -> buffer; a reshaped value shares its operand's
@@ -52,6 +52,9 @@ class _Lowering:
             literal = node.attributes["value"]
             self.buffer_of[node.results[0]] = self.buffer(Buffer(literal.type, "constant", literal=literal))
             return
+        if node.regions:
+            self.region(node)
+            return
         if not op.lowers:
             raise IRError(f"op {node.op} has no lowering ({node.loc})")
         kernel = op.lower(*(self.graph.types[i] for i in node.operands), **node.attributes)
@@ -59,6 +62,33 @@ class _Lowering:
             self.buffer_of[value] = self.buffer(Buffer(type_, "temp"))
         args = [self.buffer_of[i] for i in (*node.operands, *node.results)]
         self.calls.append(Call(kernel, tuple(self.one_view_each(kernel, args)), node.loc))
+
+    def region(self, node: Node) -> None:
+        """A loop or a branch; constants of its bodies become operands of its own."""
+        attrs, operands = node.attributes, [self.buffer_of[i] for i in node.operands]
+        branches = node.op == "switch"
+        donated = {} if branches else {n: attrs["consts"] + n for n in range(attrs["carries"])}
+        bodies, literals = with_arguments([self.lower_body(region, donated) for region in node.regions])
+        constants = [self.buffer(Buffer(literal.type, "constant", literal=literal)) for literal in literals]
+        operands = [*operands[:branches], *constants, *operands[branches:]]
+        types = [*(self.graph.types[i] for i in node.operands[:branches]), *(literal.type for literal in literals),
+                 *(self.graph.types[i] for i in node.operands[branches:])]
+        takes, gives = (tuple(Param(f"{letter}{n}", t, role) for n, t in enumerate(of)) for letter, role, of
+                        in (("a", "in", types), ("r", "out", node.types)))
+        workspace = workspace_of(bodies)
+        params, names = (*takes, *gives, workspace), tuple(p.name for p in takes)
+        rest = (node.op, params, (), (), ()), tuple(p.name for p in gives), workspace.name
+        kernel: Kernel
+        if branches:
+            kernel = Branch(*rest[0], names[1:], *rest[1:], bodies, names[0])
+        else:
+            kernel = Loop(*rest[0], names, *rest[1:], bodies[0], len(literals) + attrs["consts"], attrs["carries"],
+                          attrs.get("length"), attrs.get("reverse", False))
+        for value, type_ in zip(node.results, node.types, strict=True):
+            self.buffer_of[value] = self.buffer(Buffer(type_, "temp"))
+        results = [self.buffer_of[i] for i in node.results]
+        args = [*self.one_view_each(kernel, [*operands, *results, self.buffer(Buffer(workspace.type, "temp"))])]
+        self.calls.append(Call(kernel, tuple(args), node.loc))
 
     def one_view_each(self, kernel: Kernel, args: list[int]) -> list[int]:
         """A buffer read under two shapes by one kernel is copied for the second, so that a name has one shape."""
@@ -98,12 +128,11 @@ def op_splats(node: Node) -> bool:
     return literal.data == literal.data[:size] * literal.type.size
 
 
-def lower_graph(graph: Graph, donated: dict[int, int], frozen: int = 0) -> Program:
+def lower_graph(graph: Graph, donated: dict[int, int], frozen: int = 0, lower_body: LowerBody = no_regions) -> Program:
     """``donated`` maps an output's position to the position of the input whose memory it takes; the first ``frozen`` inputs are
-    the same at every call."""
+    the same at every call; ``lower_body`` makes programs of regions."""
     for output, source in donated.items():
         if graph.output_types[output] != graph.input_types[source]:
             raise DonationError(f"output {output} is {graph.output_types[output]}, donated input {source} is "
                                 f"{graph.input_types[source]}")
-    return _Lowering(graph).run(donated, frozen)
-
+    return _Lowering(graph, lower_body).run(donated, frozen)

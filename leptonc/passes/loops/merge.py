@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from leptonc.ir.affine import in_dimension
-from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, Param, Reduce, Stage, Store
+from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, Param, Stage, Store
 from leptonc.ir.scalar import NUMPY
 from leptonc.ir.types import TensorType
 from leptonc.passes.loops.draft import rename_stage, renumber, renumber_store, tidy
@@ -17,7 +17,7 @@ from leptonc.passes.loops.draft import rename_stage, renumber, renumber_store, t
 
 def is_map(stage: Stage) -> bool:
     """No reductions, no accumulating or masked stores."""
-    return not any(isinstance(i, Reduce) for i in stage.insts) and not any(s.accumulate or s.masked for s in stage.stores)
+    return not stage.has_reduce and not any(s.accumulate or s.masked for s in stage.stores)
 
 
 def stores_at_axes(stage: Stage, store: Store) -> bool:
@@ -42,7 +42,7 @@ def loads_at_axes(stage: Stage, load: Load) -> bool:
     """The load's dimensions are exactly the stage's map axes in order."""
     if load.pad is not None and any(i.offset or i.div != 1 for i in load.index):
         return False
-    return stores_at_axes(replace(stage, stores=()), Store(load.buffer, load.index, 0))
+    return stores_at_axes(stage, Store(load.buffer, load.index, 0))
 
 
 def with_prefix(stage: Stage, prefix: str) -> Stage:
@@ -187,14 +187,14 @@ def side_by_side(first: Stage, second: Stage) -> Stage | None:
     renamed = rename_stage(second, {}, {b.name: a.name for a, b in zip(first.axes, second.axes)})
     number = {n: n + len(first.insts) for n in range(len(renamed.insts))}
     insts = (*first.insts, *(renumber(i, number) for i in renamed.insts))
-    return tidy(Stage(first.axes, insts, (*first.stores, *(renumber_store(s, number) for s in renamed.stores))))
+    return tidy(Stage(first.axes, insts, (*first.stores, *(renumber_store(s, number) for s in renamed.stores))), first)
 
 
-def common_loads(first: Stage, second: Stage) -> int:
-    """Loads that two stages over equal axes share."""
-    renamed = rename_stage(second, {}, {b.name: a.name for a, b in zip(first.axes, second.axes)})
-    loads = {i for i in first.insts if isinstance(i, Load)}
-    return sum(i in loads for i in set(renamed.insts))
+def loads_by_place(stage: Stage) -> frozenset[Load]:
+    """The loads of a stage with its axes named by their places: two stages over equal axes share those that both have."""
+    names = {a.name: f"{n}" for n, a in enumerate(stage.axes)}
+    loads = tuple({i for i in stage.insts if isinstance(i, Load)})
+    return frozenset(i for i in rename_stage(Stage((), loads, ()), {}, names).insts if isinstance(i, Load))
 
 
 # Views: a buffer read under another shape

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from leptonc.ir.kernel import Kernel, Load, Program
-from leptonc.passes.loops.draft import Draft, Task, buffer_name
-from leptonc.passes.loops.lower import copy_kernel
+from leptonc.ir.copying import copy_kernel
+from leptonc.ir.kernel import Load, Program
+from leptonc.passes.loops.draft import Draft, Task, buffer_name, rename
 from leptonc.passes.memory.in_place import in_place
 
 
@@ -44,7 +44,7 @@ def _copy_at_end(draft: Draft, output: int) -> None:
     old, new = buffer_name(output), buffer_name(temp)
     for n, task in enumerate(draft.tasks):
         if {output} & {*task.reads, *task.writes}:
-            draft.tasks[n] = replace(task, kernel=_rename_buffer(task.kernel, old, new))
+            draft.tasks[n] = replace(task, kernel=rename(task.kernel, {old: new}, {}))
     kernel = copy_kernel(type_)
     bound = replace(kernel, params=tuple(replace(p, name=name) for p, name in zip(kernel.params, (new, old))))
     stage = bound.stages[0]
@@ -52,14 +52,3 @@ def _copy_at_end(draft: Draft, output: int) -> None:
     assert isinstance(load, Load)
     stage = replace(stage, insts=(replace(load, buffer=new),), stores=(replace(stage.stores[0], buffer=old),))
     draft.tasks.append(Task(replace(bound, stages=(stage,))))
-
-
-def _rename_buffer(kernel: Kernel, old: str, new: str) -> Kernel:
-    from_draft = {old: new}
-    params = tuple(replace(p, name=from_draft.get(p.name, p.name)) for p in kernel.params)
-    stages = []
-    for stage in kernel.stages:
-        insts = tuple(replace(i, buffer=new) if isinstance(i, Load) and i.buffer == old else i for i in stage.insts)
-        stores = tuple(replace(s, buffer=new) if s.buffer == old else s for s in stage.stores)
-        stages.append(replace(stage, insts=insts, stores=stores))
-    return replace(kernel, params=params, stages=tuple(stages))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from leptonc.ir.affine import disjoint, in_blocks, is_injective
+from leptonc.ir.control import Loop
 from leptonc.ir.kernel import Index, Kernel, Load, Stage, Store
 
 
@@ -13,6 +14,8 @@ def in_place(kernel: Kernel, source: str, result: str) -> bool:
     """Whether ``result`` may share memory with ``source``: the last stage that reads the one writes the other, at the same places,
     and outer points have their own."""
     params = {p.name: p for p in kernel.params}
+    if isinstance(kernel, Loop):  # a carry that begins with what nothing else is made of
+        return (source, result) in kernel.carried and kernel.takes.count(source) == 1 and params[source].type == params[result].type
     if source not in params or params[result].init is not None or params[source].type != params[result].type:
         return False
     touching = [stage for stage in kernel.stages if _loads(stage, source) or _stores(stage, result)]

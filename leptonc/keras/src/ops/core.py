@@ -203,6 +203,10 @@ def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Any]:
     return [lnp.squeeze(part, axis) for part in lnp.split(x, num or x.shape[axis], axis)]
 
 
+def vectorized_map(function: Callable[..., Any], elements: Any) -> Any:
+    return leptonc.vmap(function)(tree.map_structure(convert_to_tensor, elements))
+
+
 class custom_gradient:
     """Runs the function; its gradient is leptonc's own outside of a trace alone, where none is taken."""
 
@@ -215,7 +219,6 @@ class custom_gradient:
         return self.fun(*args, **kwargs)[0]
 
 
-vectorized_map = missing("vectorized_map", "vmap")
 associative_scan = missing("associative_scan", "lax.associative_scan")
 remat = missing("remat", "checkpoint")
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from keras.src.backend.common.backend_utils import vectorize_impl
 
 from leptonc import numpy as lnp
+from leptonc import vmap
 from leptonc.keras.src.missing import missing
 from leptonc.keras.src.ops.creation import linspace
 from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor, promoted
@@ -111,11 +114,15 @@ def _edges(x: Any, count: int, ends: Any) -> Any:
     return linspace(lnp.where(same, lnp.subtract(low, 0.5), low), lnp.where(same, lnp.add(high, 0.5), high), count + 1)
 
 
+def vectorize(pyfunc: Callable[..., Any], *, excluded: Any = None, signature: str | None = None) -> Callable[..., Any]:
+    out: Callable[..., Any] = vectorize_impl(pyfunc, vmap, excluded=excluded, signature=signature)
+    return out
+
+
 sort = missing("sort", "sort")
 argsort = missing("argsort", "sort")
 argpartition = missing("argpartition", "sort")
 unique = missing("unique", "sort")
-vectorize = missing("vectorize", "vmap")
 
 
 __all__ = [

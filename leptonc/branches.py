@@ -1,0 +1,103 @@
+"""``cond`` and ``switch``: one of several functions, chosen when the program runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from leptonc import numpy as lnp
+from leptonc import tree
+from leptonc.arguments import function
+from leptonc.eager import jit_disabled
+from leptonc.errors import ArgumentError, DtypeError, ShapeError, TreeError, describe, op_error
+from leptonc.ir.builder import Builder
+from leptonc.ir.graph import Graph
+from leptonc.promotion import is_weak
+from leptonc.public import public
+from leptonc.regions import closed_together, leaf_values, outside, traced, type_of
+from leptonc.signature import as_leaf
+from leptonc.trace import ClosedGraph, Tracer, bind, cast, function_name
+
+
+@public
+def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any) -> Any:
+    """``true_fun(*operands)`` if ``pred``, one bool or number, else ``false_fun(*operands)``; only the one chosen runs.
+
+    Operands are trees; both functions give trees of one structure, with leaves of equal shapes and dtypes. Under ``vmap`` with a
+    pred for each example both run. Raises DtypeError or ShapeError for a pred that is no bool, TreeError, ShapeError or DtypeError
+    where what the functions give differs.
+    """
+    for what, f in (("true_fun", true_fun), ("false_fun", false_fun)):
+        function("cond", what, f)
+    value = pred if isinstance(pred, Tracer) else as_leaf(pred, "pred", "cond")
+    if value.shape:
+        raise op_error("cond", "pred must be one bool", {"pred": value})
+    index = cast(value if value.dtype == np.bool_ else lnp.not_equal(value, 0), np.int32)
+    return _chosen("cond", index, (false_fun, true_fun), operands)
+
+
+@public
+def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
+    """``branches[index](*operands)``; an index out of range is clamped. As ``cond`` in all else.
+
+    Raises ArgumentError if there are no branches, DtypeError for an index that is no integer.
+    """
+    functions = tuple(branches)
+    if not functions:
+        raise ArgumentError("switch: there are no branches")
+    for n, f in enumerate(functions):
+        function("switch", f"branches[{n}]", f)
+    value = index if isinstance(index, Tracer) else as_leaf(index, "index", "switch")
+    if value.shape or value.dtype.kind not in "iu":
+        raise op_error("switch", "index must be one integer", {"index": value}, kind=DtypeError)
+    limited = lnp.clip(value, 0, len(functions) - 1)  # before it is narrowed
+    return _chosen("switch", cast(limited, np.int32), functions, operands)
+
+
+def _chosen(name: str, index: Any, functions: tuple[Callable[..., Any], ...], operands: tuple[Any, ...]) -> Any:
+    leaves, structure = tree.flatten(operands)
+    if outside(index, *leaves) and jit_disabled():
+        return functions[int(index)](*operands)
+    values = leaf_values(leaves, structure.paths("operands"), name)
+    found = [traced(lambda given, f=f: f(*given), (structure,), [type_of(x) for x in values], [is_weak(x) for x in values],
+                    function_name(f)) for f in functions]
+    regions, captured = closed_together(_of_one_type(name, functions, found))
+    if not found[0].graph.outputs:
+        return tree.unflatten(found[0].out_tree, [])
+    out = bind("switch", index, *captured, *values, regions=regions)
+    return tree.unflatten(found[0].out_tree, out)
+
+
+def _of_one_type(name: str, functions: Sequence[Callable[..., Any]], found: Sequence[ClosedGraph]) -> list[ClosedGraph]:
+    """The branches, Python numbers that one gives in the dtype of what another does. Raises if they differ otherwise."""
+    first = found[0]
+    for f, closed in zip(functions, found):
+        if closed.out_tree != first.out_tree:
+            raise TreeError(f"{name}: {function_name(functions[0])} gives {first.out_tree}, {function_name(f)} {closed.out_tree}")
+    wanted = [next((c.graph.output_types[n].dtype for c in found if not c.out_weak[n]), first.graph.output_types[n].dtype)
+              for n in range(len(first.graph.outputs))]
+    out = [_cast_outputs(closed, wanted) for closed in found]
+    for f, closed in zip(functions, out):
+        for path, one, other in zip(first.out_tree.paths("result"), out[0].graph.output_types, closed.graph.output_types):
+            if one != other:
+                raise ShapeError(f"{name}: {path} of {function_name(functions[0])} is {describe(str(one))}, of {function_name(f)} "
+                                 f"{describe(str(other))}; fix: let all branches give the same shapes and dtypes")
+    return out
+
+
+def _cast_outputs(closed: ClosedGraph, wanted: Sequence[Any]) -> ClosedGraph:
+    """With weak outputs in the dtypes wanted."""
+    graph = closed.graph
+    if all(t.dtype == d or not weak for t, d, weak in zip(graph.output_types, wanted, closed.out_weak)):
+        return closed
+    return ClosedGraph(_with_casts(graph, wanted, closed.out_weak), closed.captured, closed.out_tree, closed.out_weak)
+
+
+def _with_casts(graph: Graph, wanted: Sequence[Any], weak: Sequence[bool]) -> Graph:
+    builder = Builder(graph.name)
+    inputs = [builder.input(t, n) for t, n in zip(graph.input_types, graph.input_names or ("",) * len(graph.inputs))]
+    out = builder.inline(graph, inputs)
+    return builder.finish([builder.emit("cast", (x,), {"dtype": d}) if w and x.dtype != d else x
+                           for x, d, w in zip(out, wanted, weak, strict=True)])

@@ -1,0 +1,54 @@
+"""Loops and branches as units: each body is a step of its own, which is run again and again, or not at all.
+
+The memory of a body is the unit's workspace; its panels and scratch are those of the step around it. Where no body has work for
+more than one thread, the unit runs on one, and no thread waits for another from trip to trip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from leptonc.codegen.step.regions import whole
+from leptonc.codegen.step.step import PANELS, ControlUnit, Region, Step, Unit
+from leptonc.codegen.step.units import kernel_units
+from leptonc.ir.control import Control, Loop
+from leptonc.ir.copying import copy_kernel
+from leptonc.ir.kernel import Program
+from leptonc.target import Target
+
+BuildStep = Callable[[Program, Target, str], Step]
+TRIPS = 16  # taken for the number of a loop's that is not known
+
+
+def control_units(control: Control, name: str, target: Target, build_step: BuildStep) -> tuple[Unit, ...]:
+    """The unit of a loop or a branch; functions of its bodies begin with ``name``."""
+    bodies = tuple(build_step(body, target, f"{name}.{n}.") for n, body in enumerate(control.bodies))
+    starts = tuple(_starts(control, name, target)) if isinstance(control, Loop) else ()
+    schedule = ControlUnit(bodies, starts)
+    panels = max((body.arena_bytes - body.panels_at for body in bodies), default=0)
+    regions = tuple(_regions(control, panels))
+    trips = 1 if not isinstance(control, Loop) else TRIPS if control.trips is None else control.trips
+    cost = trips * max((sum(launch.unit.cost for launch in body.launches) for body in bodies), default=0)
+    counted = isinstance(control, Loop) and control.trips is not None
+    what = f"a loop of {trips} trips" if counted else "a loop" if isinstance(control, Loop) else "a branch"
+    return (Unit(f"@{name}", control, schedule, (), regions, cost, f"{what}{'' if schedule.parallel else ', on one thread'}",
+                 panels, max((body.local_bytes for body in bodies), default=0)),)
+
+
+def _starts(loop: Loop, name: str, target: Target) -> Iterator[Unit]:
+    """Copies of carries from where they begin to where they end."""
+    for n, (start, _) in enumerate(loop.carried):
+        (unit,) = kernel_units(copy_kernel(loop.buffer(start).type), f"{name}.start{n}", target)
+        yield replace(unit, description=f"copies carry {n} unless it begins where it ends; {unit.description}")
+
+
+def _regions(control: Control, panels: int) -> Iterator[Region]:
+    """All of every parameter; of what a loop gives it reads as well, the carries."""
+    for param in control.params:
+        if param.type.nbytes:
+            yield whole(control, param.name, param.role == "out")
+        if param.role == "out" and param.type.nbytes:
+            yield whole(control, param.name, False)
+    if panels:
+        yield Region(PANELS, True, 0, (), panels)

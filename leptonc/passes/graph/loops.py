@@ -1,0 +1,248 @@
+"""What need not be in a loop leaves it.
+
+Results that nobody reads, and carries that only make themselves, go. What is the same in all trips is computed before the loop.
+Products of slices with what is the same in all trips become one product of all slices, before it; a carry that adds up products
+becomes one product over all trips, behind it, where the factors of all trips are smaller than the sums would be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from leptonc.ir.builder import Builder, rebuild
+from leptonc.ir.graph import Graph, Node, with_regions
+from leptonc.ir.value import Value
+from leptonc.ops.regions import part
+from leptonc.passes.graph.batch import batch
+from leptonc.passes.graph.dce import Dce
+
+FREE = frozenset({"constant", "broadcast", "iota", "reshape"})  # cost nothing where they are used
+HEAVY = frozenset({"dot_general", "conv"})
+MOST_BYTES = 1 << 30  # of what all trips of a loop keep for outside of it, together
+SAVING = 2  # a sum in a loop is read and written at each trip
+
+
+@dataclass(frozen=True)
+class HoistFromLoops:
+    name: str = "hoist-from-loops"
+    changes: ClassVar[tuple[str, ...]] = ("rounding",)  # sums over all trips in another order
+
+    def __call__(self, graph: Graph) -> Graph:
+        graph = with_regions(graph, self)
+        if not any(node.op == "scan" for node in graph.nodes):
+            return graph
+        builder, env = rebuild(graph)
+        used = graph.use_counts
+        for node in graph.nodes:
+            operands = [env[i] for i in node.operands]
+            with builder.at(node.loc):
+                results = (_Scan(node, builder, operands, [bool(used[i]) for i in node.results]).emitted() if node.op == "scan"
+                           else dict(enumerate(builder.copy_node(node, operands))))
+            env.update((node.results[n], value) for n, value in results.items())
+        return builder.finish([env[i] for i in graph.outputs])
+
+
+@dataclass
+class _Scan:
+    """A scan under revision: ``consts`` and ``xs`` by their number in the body, ``carries`` with what they become there."""
+
+    node: Node
+    builder: Builder
+    operands: Sequence[Value]
+    used: Sequence[bool]
+    consts: dict[int, Value] = field(default_factory=dict)
+    carries: dict[int, tuple[Value, int, int]] = field(default_factory=dict)  # initial value, body's output, number of the result
+    xs: dict[int, Value] = field(default_factory=dict)
+    ys: dict[int, int | None] = field(default_factory=dict)  # number of the result -> the body's output
+    results: dict[int, Value] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        attrs = self.node.attributes
+        consts, carries = attrs["consts"], attrs["carries"]
+        self.length: int = attrs["length"]
+        self.body = body = self.node.regions[0]
+        inputs = list(zip(body.inputs, self.operands, strict=True))
+        self.consts = dict(inputs[:consts])
+        self.carries = {i: (x, out, n) for n, ((i, x), out) in enumerate(zip(inputs[consts:consts + carries], body.outputs))}
+        self.xs = dict(inputs[consts + carries:])
+        self.ys = {n: out for n, out in enumerate(body.outputs) if n >= carries and self.used[n]}
+
+    def emitted(self) -> dict[int, Value]:
+        """The results that are used, by their numbers."""
+        self._drop_unchanged()
+        self._drop_unread()
+        if self.length:
+            self._hoist_steady()
+            self._hoist_sliced()
+            behind = self._sum_behind()
+        else:
+            behind = []
+        stacked = self._emit()
+        for task in behind:
+            task.emit(self, stacked)
+        return self.results
+
+    # Less to do
+
+    def _drop_unchanged(self) -> None:
+        """A carry that stays what it is is a constant."""
+        for i, (first, out, n) in list(self.carries.items()):
+            if i == out:
+                del self.carries[i]
+                self.consts[i] = self.results[n] = first
+
+    def _drop_unread(self) -> None:
+        needed = {i for i, (_, _, n) in self.carries.items() if self.used[n]}
+        while True:
+            outputs = [out for i, (_, out, _) in self.carries.items() if i in needed] + list(self._outputs())
+            found = needed | (_ancestors(self.body, outputs, ()) & self.carries.keys())
+            if found == needed:
+                break
+            needed = found
+        self.carries = {i: carry for i, carry in self.carries.items() if i in needed}
+
+    def _outputs(self) -> list[int]:
+        return [out for out in self.ys.values() if out is not None]
+
+    # Before the loop
+
+    def _hoist_steady(self) -> None:
+        steady = _descended(self.body, self.consts)
+        wanted = [i for i in self._frontier(steady) if i not in self.consts and self.body.producer[i].op not in FREE]
+        if not wanted:
+            return
+        before = part(self.body, list(self.consts), wanted)
+        self.consts.update(zip(wanted, self.builder.inline(before, list(self.consts.values()))))
+
+    def _frontier(self, inside: set[int]) -> list[int]:
+        """The values of a set that what is not in it reads; free ones are made where they are read, of what they are made of."""
+        roots = [i for node in self.body.nodes if node.results[0] not in inside for i in node.operands]
+        work = [i for i in dict.fromkeys([*roots, *self._outputs(), *(c[1] for c in self.carries.values())]) if i in inside]
+        found: dict[int, None] = {}
+        for i in work:
+            maker = self.body.producer.get(i)
+            if maker is not None and maker.op in FREE and i not in self.consts:
+                work += [k for k in maker.operands if k not in work]
+            else:
+                found[i] = None
+        return list(found)
+
+    def _hoist_sliced(self) -> None:
+        """Products of slices with what stays: one product, of all slices."""
+        sliced = _descended(self.body, {**self.consts, **self.xs})
+        moving = sliced - _descended(self.body, self.consts)
+        heavy = {i for i in moving if i in self.body.producer and self.body.producer[i].op in HEAVY}
+        outputs = [*self._outputs(), *(c[1] for c in self.carries.values())]
+        wanted = sorted(heavy & _ancestors(self.body, outputs, heavy))
+        if not wanted or self.length * sum(self.body.types[i].nbytes for i in wanted) > MOST_BYTES:
+            return
+        inputs = [*self.consts, *self.xs]
+        one = part(self.body, inputs, wanted)
+        every, _ = batch(one, [None] * len(self.consts) + [0] * len(self.xs), self.length)
+        self.xs.update(zip(wanted, self.builder.inline(every, [*self.consts.values(), *self.xs.values()])))
+
+    # Behind the loop
+
+    def _sum_behind(self) -> list[_Behind]:
+        """Carries that add up products, or sums of what all trips keep anyway."""
+        known = {**self.consts, **self.xs}
+        counts = self._uses()
+        tasks = list[_Behind]()
+        for products in (True, False):
+            for i, (first, out, n) in list(self.carries.items()):
+                term = self._term(i, out, counts)
+                if term is None or (term.op == "dot_general") != products or any(k in self.consts for k in term.operands):
+                    continue
+                fresh = [k for k in dict.fromkeys(term.operands) if k not in known and not self._is_kept(k)]
+                cost = sum(self.body.types[k].nbytes for k in fresh)
+                if (fresh and not products) or cost > SAVING * self.body.types[out].nbytes or self.length * cost > MOST_BYTES:
+                    continue
+                del self.carries[i]
+                for k in fresh:
+                    self.ys[-1 - k] = k
+                tasks.append(_Behind(first, term, n))
+        return tasks
+
+    def _uses(self) -> dict[int, int]:
+        counts = dict.fromkeys(self.body.types, 0)
+        for node in part(self.body, self.body.inputs, [*self._outputs(), *(c[1] for c in self.carries.values())]).nodes:
+            for i in node.operands:
+                counts[i] += 1
+        for i in [*self._outputs(), *(c[1] for c in self.carries.values())]:
+            counts[i] += 1
+        return counts
+
+    def _term(self, carry: int, out: int, counts: dict[int, int]) -> Node | None:
+        """What makes what is added to a carry at each trip, if that is all that becomes of either."""
+        add = self.body.producer.get(out)
+        if out in self.xs or add is None or add.op != "add" or carry not in add.operands or counts[carry] != 1 or counts[out] != 1:
+            return None
+        term = add.operands[1 - add.operands.index(carry)]
+        maker = self.body.producer.get(term)
+        return maker if term not in self.xs and maker is not None and maker.op in ("dot_general", "sum") else None
+
+    def _is_kept(self, i: int) -> bool:
+        return i in self.ys.values()
+
+    # The loop
+
+    def _emit(self) -> dict[int, Value]:
+        """The scan, if anything is left of it; returns of what is kept of all trips, by its number in the body, the ys."""
+        of_carries, of_ys = [c[1] for c in self.carries.values()], list(dict.fromkeys(self._outputs()))
+        whole = part(self.body, [*self.consts, *self.carries, *self.xs], [*of_carries, *of_ys])
+        reads = {i for node in whole.nodes for i in node.operands} | set(whole.outputs)
+        consts = {i: x for i, x in self.consts.items() if i in reads}
+        xs = {i: x for i, x in self.xs.items() if i in reads}
+        inputs = (*consts, *self.carries, *xs)
+        names = dict(zip(self.body.inputs, self.body.input_names or ("",) * len(self.body.inputs)))
+        body = Dce()(replace(whole, inputs=inputs, input_types=tuple(whole.types[i] for i in inputs),
+                             input_names=tuple(names.get(i, "") for i in inputs)))
+        if not whole.outputs:
+            return {}
+        out = self.builder.emit("scan", [*consts.values(), *(c[0] for c in self.carries.values()), *xs.values()], {
+            **self.node.attributes, "consts": len(consts), "carries": len(self.carries)}, (body,))
+        self.results.update((n, value) for (_, _, n), value in zip(self.carries.values(), out))
+        stacked = dict(zip(of_ys, out[len(self.carries):]))
+        self.results.update((n, stacked[i]) for n, i in self.ys.items() if n >= 0 and i is not None)
+        return {**self.xs, **stacked}
+
+
+@dataclass(frozen=True)
+class _Behind:
+    """A sum over all trips of what a node makes."""
+
+    first: Value
+    term: Node
+    result: int
+
+    def emit(self, scan: _Scan, stacked: dict[int, Value]) -> None:
+        builder, attrs = scan.builder, self.term.attributes
+        operands = [stacked[i] for i in self.term.operands]
+        with builder.at(self.term.loc):
+            if self.term.op == "sum":
+                total = builder.emit("sum", operands, {**attrs, "axes": (0, *(a + 1 for a in attrs["axes"]))})
+            else:
+                contract, batched = (tuple(tuple(a + 1 for a in side) for side in attrs[what]) for what in ("contract", "batch"))
+                total = builder.emit("dot_general", operands, {
+                    **attrs, "contract": tuple((0, *side) for side in contract), "batch": batched})
+            scan.results[self.result] = self.first + total
+
+
+def _descended(graph: Graph, inputs: Iterable[int]) -> set[int]:
+    """The values that depend on no other inputs than these."""
+    known = set(inputs)
+    for node in graph.nodes:
+        if known.issuperset(node.operands):
+            known.update(node.results)
+    return known
+
+
+def _ancestors(graph: Graph, values: Iterable[int], ends: Iterable[int]) -> set[int]:
+    """Values and what they are made of, up to ``ends``."""
+    found, stop = set(values), set(ends)
+    for node in reversed(graph.nodes):
+        if not found.isdisjoint(set(node.results) - stop):
+            found.update(node.operands)
+    return found

@@ -83,28 +83,31 @@ if TYPE_CHECKING:
     from leptonc.nn.saving import load, save
     from leptonc.nn.sequences import GRU, LSTM, KVCache, MultiHeadAttention, SimpleRNN
 
-_FUNCTIONS = [
+__all__ = [
     "conv", "conv_transpose", "depthwise_conv", "separable_conv", "max_pool", "avg_pool", "global_avg_pool", "global_max_pool",
     "adaptive_avg_pool", "adaptive_max_pool", "resize", "upsample",
-    "relu", "relu6", "leaky_relu", "elu", "celu", "selu", "gelu", "glu", "sigmoid", "silu", "swish", "mish", "softplus", "soft_sign",
-    "squareplus", "sparse_plus", "sparse_sigmoid", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "log_sigmoid", "log1mexp",
-    "tanh", "identity", "softmax", "log_softmax", "logsumexp", "standardize", "one_hot",
-    "cross_entropy", "binary_cross_entropy_with_logits", "mean_squared_error", "mean_absolute_error", "huber_loss", "kl_divergence",
-    "hinge_loss", "cosine_similarity", "cosine_distance", "triplet_loss", "ctc_loss",
+    "relu", "relu6", "leaky_relu", "elu", "celu", "selu", "gelu", "glu", "sigmoid", "silu", "swish", "mish", "softplus",
+    "soft_sign", "squareplus", "sparse_plus", "sparse_sigmoid", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh",
+    "log_sigmoid", "log1mexp", "tanh", "identity", "softmax", "log_softmax", "logsumexp", "standardize", "one_hot",
+    "cross_entropy", "binary_cross_entropy_with_logits", "mean_squared_error", "mean_absolute_error", "huber_loss",
+    "kl_divergence", "hinge_loss", "cosine_similarity", "cosine_distance", "triplet_loss", "ctc_loss",
     "batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm",
     "dropout", "spatial_dropout", "alpha_dropout", "gaussian_dropout",
     "simple_rnn_cell", "lstm_cell", "gru_cell", "simple_rnn", "lstm", "gru",
     "dot_product_attention", "rotary_embedding", "sinusoidal_positions",
     "initializers",
+    "Module", "Parameter", "State", "StateIndex", "combine", "inference_mode", "partition", "static", "load", "save",
+    "BatchNorm", "Conv", "ConvTranspose", "Dropout", "Embedding", "GroupNorm", "LayerNorm", "Linear", "MLP", "RMSNorm",
+    "Sequential", "GRU", "KVCache", "LSTM", "MultiHeadAttention", "SimpleRNN",
 ]
+
 _LATER = {
-    **_members("leptonc.nn.module", "Module", "Parameter", "State", "StateIndex", "combine", "inference_mode", "partition", "static"),
+    **_members("leptonc.nn.module", "Module", "Parameter", "State", "StateIndex", "combine", "inference_mode", "partition",
+               "static"),
     **_members("leptonc.nn.saving", "load", "save"),
-    **_members("leptonc.nn.layers", "BatchNorm", "Conv", "ConvTranspose", "Dropout", "Embedding", "GroupNorm", "LayerNorm", "Linear",
-               "MLP", "RMSNorm", "Sequential"),
+    **_members("leptonc.nn.layers", "BatchNorm", "Conv", "ConvTranspose", "Dropout", "Embedding", "GroupNorm", "LayerNorm",
+               "Linear", "MLP", "RMSNorm", "Sequential"),
     **_members("leptonc.nn.sequences", "GRU", "KVCache", "LSTM", "MultiHeadAttention", "SimpleRNN"),
 }
 
-__all__ = [*_FUNCTIONS, *_LATER]
-
-_publish(globals(), _FUNCTIONS, later=_LATER)
+_publish(globals(), [name for name in __all__ if name not in _LATER], later=_LATER)

@@ -85,8 +85,9 @@ def mish(x: Any) -> Any:
 
 
 def relu6(x: Any) -> Any:
-    """min(max(x, 0), 6)."""
-    return minimum(maximum(as_float(array("relu6", "x", x)), 0.0), 6.0)
+    """min(max(x, 0), 6); its derivative at 0 and 6 is 0."""
+    operand = as_float(array("relu6", "x", x))
+    return where(operand >= 6, 6.0, relu(operand))
 
 
 def hard_sigmoid(x: Any) -> Any:
@@ -147,7 +148,8 @@ def log1mexp(x: Any) -> Any:
 
 
 def glu(x: Any, axis: int = -1) -> Any:
-    """The first half along ``axis``, gated by the sigmoid of the second (Dauphin et al. 2017). Raises ShapeError for an odd extent."""
+    """The first half along ``axis``, gated by the sigmoid of the second (Dauphin et al. 2017). Raises ShapeError for an odd
+    extent."""
     operand = as_float(array("glu", "x", x))
     at = axis_of("glu", operand, axis)
     if operand.shape[at] % 2:
@@ -161,7 +163,8 @@ def identity(x: Any) -> Any:
     return array("identity", "x", x)
 
 
-def standardize(x: Any, axis: int | tuple[int, ...] | None = -1, mean: Any = None, variance: Any = None, epsilon: Any = 1e-5) -> Any:
+def standardize(x: Any, axis: int | tuple[int, ...] | None = -1, mean: Any = None, variance: Any = None,
+                epsilon: Any = 1e-5) -> Any:
     """(x - mean) / sqrt(variance + epsilon), by default those of x over ``axis``; a given one stretches to x.
 
     The variance is the mean of squared differences from the mean, JAX's algorithm "stable".

@@ -20,28 +20,46 @@ BLOCK = 128  # keys at once where attention goes block by block: their scores fo
 LONG = 1024  # keys from which on it does
 
 
-def dot_product_attention(query: Any, key: Any, value: Any, bias: Any = None, mask: Any = None, *, scale: float | None = None,
-                          is_causal: bool = False, query_seq_lengths: Any = None, key_value_seq_lengths: Any = None,
-                          local_window_size: int | tuple[int, int] | None = None, implementation: str | None = None) -> Any:
+def dot_product_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    bias: Any = None,
+    mask: Any = None,
+    *,
+    scale: float | None = None,
+    is_causal: bool = False,
+    query_seq_lengths: Any = None,
+    key_value_seq_lengths: Any = None,
+    local_window_size: int | tuple[int, int] | None = None,
+    implementation: str | None = None,
+) -> Any:
     """softmax(query key^T * scale + bias) value, [n, t, heads, d], of query [n, t, heads, d], key and value [n, s, kv heads, d].
 
-    Several heads of query share one of key and value if there are fewer of those. ``bias`` and ``mask`` (bools, True where attention
-    is paid) stretch to [n, heads, t, s]; ``is_causal`` hides keys behind a query's own place, ``local_window_size`` those further
-    away on the left or right, the lengths, ints [n], the keys from there on, and give 0 for queries from there on. A query that
-    sees nothing pays attention to all keys alike. ``scale`` is 1 / sqrt(d) by default. As ``jax.nn.dot_product_attention``.
+    Several heads of query share one of key and value if there are fewer of those. ``bias`` and ``mask`` (bools, True where
+    attention is paid) stretch to [n, heads, t, s]; ``is_causal`` hides keys behind a query's own place, ``local_window_size``
+    those further away on the left or right, the lengths, ints [n], the keys from there on, and give 0 for queries from there
+    on. A query that sees nothing pays attention to all keys alike. ``scale`` is 1 / sqrt(d) by default. As
+    ``jax.nn.dot_product_attention``.
 
     ``implementation`` "blockwise" takes 128 keys at a time with a running softmax (Milakov and Gimelshein 2018, Rabe and Staats
     2021): memory grows with t + s; "plain" has all scores at once; None takes blocks from 1,024 keys on.
     """
-    q, k, v = (as_float(array("dot_product_attention", what, x)) for what, x in (("query", query), ("key", key), ("value", value)))
+    q, k, v = (
+        as_float(array("dot_product_attention", what, x)) for what, x in (("query", query), ("key", key), ("value", value))
+    )
     _check(q, k, v)
     dtype, wide = q.dtype, np.float64 if q.dtype == np.float64 else np.float32
     factor = 1 / sqrt(q.shape[-1]) if scale is None else float(number("dot_product_attention", "scale", scale, {"query": q}))
-    hidden = _hidden_by(q, k, mask, flag("dot_product_attention", "is_causal", is_causal), local_window_size,
-                        key_value_seq_lengths)
-    kind = choice("dot_product_attention", "implementation",
-                  ("blockwise" if k.shape[1] >= LONG else "plain") if implementation is None else implementation,
-                  ("plain", "blockwise"))
+    hidden = _hidden_by(
+        q, k, mask, flag("dot_product_attention", "is_causal", is_causal), local_window_size, key_value_seq_lengths
+    )
+    kind = choice(
+        "dot_product_attention",
+        "implementation",
+        ("blockwise" if k.shape[1] >= LONG else "plain") if implementation is None else implementation,
+        ("plain", "blockwise"),
+    )
     added = None if bias is None else _stretched("bias", as_float(array("dot_product_attention", "bias", bias)), q, k)
     attend = _blockwise if kind == "blockwise" else _plain
     grouped = lnp.reshape(lnp.multiply(cast(q, wide), factor), (*q.shape[:2], k.shape[2], q.shape[2] // k.shape[2], q.shape[3]))
@@ -57,7 +75,12 @@ Hidden = list[Callable[[Any], Any]]  # each gives bools that stretch to [n, head
 
 def _check(q: Any, k: Any, v: Any) -> None:
     operands = {"query": q, "key": k, "value": v}
-    if any(len(x.shape) != 4 for x in (q, k, v)) or k.shape[:3] != v.shape[:3] or q.shape[0] != k.shape[0] or q.shape[3] != k.shape[3]:
+    if (
+        any(len(x.shape) != 4 for x in (q, k, v))
+        or k.shape[:3] != v.shape[:3]
+        or q.shape[0] != k.shape[0]
+        or q.shape[3] != k.shape[3]
+    ):
         raise op_error("dot_product_attention", "query must be [n, t, heads, d], key and value [n, s, kv heads, d]", operands)
     if 0 in (*q.shape, *k.shape, *v.shape) or q.shape[2] % k.shape[2]:
         raise op_error("dot_product_attention", "query's heads must be a multiple of key's, and no axis empty", operands)
@@ -67,7 +90,9 @@ def _stretched(what: str, x: Any, q: Any, k: Any) -> Any:
     """[n or 1, heads or 1, t or 1, s], a bias or a mask. Raises ShapeError if it does not stretch."""
     wanted = (q.shape[0], q.shape[2], q.shape[1], k.shape[1])
     if len(x.shape) != 4 or any(a not in (1, b) for a, b in zip(x.shape, wanted)):
-        raise op_error("dot_product_attention", f"{what} must stretch to [n, heads, t, s] = {wanted}", {"query": q, "key": k, what: x})
+        raise op_error(
+            "dot_product_attention", f"{what} must stretch to [n, heads, t, s] = {wanted}", {"query": q, "key": k, what: x}
+        )
     return x if x.shape[3] == wanted[3] else lnp.broadcast_to(x, (*x.shape[:3], wanted[3]))
 
 
@@ -92,7 +117,9 @@ def _hidden_by(q: Any, k: Any, mask: Any, causal: bool, window: Any, lengths: An
     if mask is not None:
         found = array("dot_product_attention", "mask", mask)
         if found.dtype.kind != "b":
-            raise op_error("dot_product_attention", "mask must be bools, True where attention is paid", {"mask": found}, kind=DtypeError)
+            raise op_error(
+                "dot_product_attention", "mask must be bools, True where attention is paid", {"mask": found}, kind=DtypeError
+            )
         whole = _stretched("mask", found, q, k)
         seen.append(lambda places: whole if places.shape == (whole.shape[3],) else lnp.take(whole, places, axis=3))
     return seen
@@ -126,8 +153,10 @@ def _blockwise(q: Any, k: Any, v: Any, bias: Any, hidden: Hidden) -> Any:
     blocks = -(-keys // BLOCK)
     beyond = blocks * BLOCK - keys
     places = np.arange(blocks * BLOCK).reshape(blocks, BLOCK)
-    parts = [lnp.moveaxis(lnp.reshape(lnp.pad(x, ((0, 0), (0, beyond), (0, 0), (0, 0))), (n, blocks, BLOCK, *x.shape[2:])), 1, 0)
-             for x in (k, v)]
+    parts = [
+        lnp.moveaxis(lnp.reshape(lnp.pad(x, ((0, 0), (0, beyond), (0, 0), (0, 0))), (n, blocks, BLOCK, *x.shape[2:])), 1, 0)
+        for x in (k, v)
+    ]
 
     def step(carry: tuple[Any, ...], at: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[()]]:
         most, total, out = carry
@@ -139,11 +168,17 @@ def _blockwise(q: Any, k: Any, v: Any, bias: Any, hidden: Hidden) -> Any:
             scores = lnp.where(lnp.less(place, keys), scores, -np.inf)
         greatest = lnp.maximum(most, lnp.max(scores, -1))
         weights, shrunk = lnp.exp(lnp.subtract(scores, greatest[..., None])), lnp.exp(lnp.subtract(most, greatest))
-        return (greatest, lnp.add(lnp.multiply(total, shrunk), lnp.sum(weights, -1)),
-                lnp.add(lnp.multiply(out, shrunk[..., None]), lnp.einsum("bkgts,bskd->bkgtd", weights, value))), ()
+        return (
+            greatest,
+            lnp.add(lnp.multiply(total, shrunk), lnp.sum(weights, -1)),
+            lnp.add(lnp.multiply(out, shrunk[..., None]), lnp.einsum("bkgts,bskd->bkgtd", weights, value)),
+        ), ()
 
-    start = (lnp.full((n, heads, group, t), _nothing(q.dtype)), lnp.zeros((n, heads, group, t), q.dtype),
-             lnp.zeros((n, heads, group, t, v.shape[3]), q.dtype))
+    start = (
+        lnp.full((n, heads, group, t), _nothing(q.dtype)),
+        lnp.zeros((n, heads, group, t), q.dtype),
+        lnp.zeros((n, heads, group, t, v.shape[3]), q.dtype),
+    )
     _, total, out = scan(step, start, (places, *parts))[0]
     return lnp.moveaxis(lnp.divide(out, total[..., None]), 3, 1)
 
@@ -181,7 +216,7 @@ def rotary_embedding(x: Any, positions: Any = None, *, base: float = 10000.0, in
     if flag("rotary_embedding", "interleaved", interleaved):
         a, b = operand[..., 0::2], operand[..., 1::2]
         return lnp.reshape(lnp.stack(_turned(a, b, sin, cos), 4), operand.shape)
-    return lnp.concatenate(_turned(operand[..., :d // 2], operand[..., d // 2:], sin, cos), 3)
+    return lnp.concatenate(_turned(operand[..., : d // 2], operand[..., d // 2 :], sin, cos), 3)
 
 
 def _turned(a: Any, b: Any, sin: Any, cos: Any) -> list[Any]:

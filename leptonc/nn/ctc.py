@@ -18,8 +18,9 @@ NEVER = -1e30  # the logarithm of no chance; finite, for the gradient's sake
 IMPOSSIBLE = 1e29  # a loss from which no alignment spells the labels
 
 
-def ctc_loss(logits: Any, labels: Any, logit_lengths: Any = None, label_lengths: Any = None, *, blank: int = 0,
-             reduction: str = "mean") -> Any:
+def ctc_loss(
+    logits: Any, labels: Any, logit_lengths: Any = None, label_lengths: Any = None, *, blank: int = 0, reduction: str = "mean"
+) -> Any:
     """-log of the chance that logits [n, t, classes] spell labels [n, s]: summed over all alignments, in log space.
 
     ``logit_lengths`` and ``label_lengths``, ints [n], are how many of t and s count: all, if left out. Labels that need more steps
@@ -35,8 +36,10 @@ def ctc_loss(logits: Any, labels: Any, logit_lengths: Any = None, label_lengths:
     batch, steps, classes = scores.shape
     number = integer("ctc_loss", "blank", blank, {"logits": scores}, least=0, most=classes - 1)
     longest = spelt.shape[1]
-    counts, ends = (_lengths(what, given, batch, full) for what, given, full in
-                    (("label_lengths", label_lengths, longest), ("logit_lengths", logit_lengths, steps)))
+    counts, ends = (
+        _lengths(what, given, batch, full)
+        for what, given, full in (("label_lengths", label_lengths, longest), ("logit_lengths", logit_lengths, steps))
+    )
     states = _states(lnp.astype(spelt, np.int64), number)
     emitted = lnp.einsum("btc,bsc->tbs", log_softmax(scores, -1), one_hot(states, classes, scores.dtype))
     alpha = _forward(emitted, _skips(states, number), ends)

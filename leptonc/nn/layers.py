@@ -1,4 +1,5 @@
-"""Ready-made modules. Each is made of sizes and options, and its parameters are drawn by ``init(key)``, or at once where a ``key`` is given.
+"""Ready-made modules. Each is made of sizes and options, and its parameters are drawn by ``init(key)``, or at once where a
+``key`` is given.
 
 Inputs have leading axes for the batch (equinox's layers take single examples). Kernels are [in, out], as in Flax.
 """
@@ -45,8 +46,17 @@ class Linear(Module):
     in_features: int
     out_features: int
 
-    def __init__(self, in_features: int, out_features: int, *, use_bias: bool = True, kernel_init: Initializer | None = None,
-                 bias_init: Initializer | None = None, dtype: Any = np.float32, key: Any = None):
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        use_bias: bool = True,
+        kernel_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
+        dtype: Any = np.float32,
+        key: Any = None,
+    ):
         self.in_features = integer("Linear", "in_features", in_features, least=1)
         self.out_features = integer("Linear", "out_features", out_features, least=1)
         self.kernel = Parameter((self.in_features, self.out_features), kernel_init or initializers.lecun_normal(), dtype)
@@ -56,13 +66,16 @@ class Linear(Module):
     def __call__(self, x: Any) -> Any:
         operand = array("Linear", "x", x)
         if not operand.shape or operand.shape[-1] != self.in_features:
-            raise op_error("Linear", f"x must have {self.in_features} features, its last axis", {"x": operand, "kernel": self.kernel})
+            raise op_error(
+                "Linear", f"x must have {self.in_features} features, its last axis", {"x": operand, "kernel": self.kernel}
+            )
         y = lnp.matmul(operand, self.kernel)
         return y if self.bias is None else lnp.add(y, self.bias)
 
 
 class Conv(Module):
-    """Convolution of x [n, spatial..., in_channels]; ``kernel_size`` has an int for each spatial axis, or is one for two of them."""
+    """Convolution of x [n, spatial..., in_channels]; ``kernel_size`` has an int for each spatial axis, or is one for two of
+    them."""
 
     kernel: Any
     bias: Any
@@ -71,9 +84,21 @@ class Conv(Module):
     dilation: tuple[int, ...]
     groups: int
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int | Sequence[int], *, stride: int | Sequence[int] = 1,
-                 padding: Padding = "SAME", dilation: int | Sequence[int] = 1, groups: int = 1, use_bias: bool = True,
-                 kernel_init: Initializer | None = None, dtype: Any = np.float32, key: Any = None):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Sequence[int],
+        *,
+        stride: int | Sequence[int] = 1,
+        padding: Padding = "SAME",
+        dilation: int | Sequence[int] = 1,
+        groups: int = 1,
+        use_bias: bool = True,
+        kernel_init: Initializer | None = None,
+        dtype: Any = np.float32,
+        key: Any = None,
+    ):
         window, self.stride, self.dilation = _window("Conv", kernel_size, stride, dilation)
         self.padding, self.groups = _hashable(padding), integer("Conv", "groups", groups, least=1)
         inputs, outputs = _channels("Conv", in_channels, out_channels)
@@ -98,9 +123,20 @@ class ConvTranspose(Module):
     output_padding: Any = static()
     convention: str
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int | Sequence[int], *, stride: int | Sequence[int] = 1,
-                 padding: Padding | None = None, output_padding: int | Sequence[int] = 0, use_bias: bool = True,
-                 convention: str = "jax", dtype: Any = np.float32, key: Any = None):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Sequence[int],
+        *,
+        stride: int | Sequence[int] = 1,
+        padding: Padding | None = None,
+        output_padding: int | Sequence[int] = 0,
+        use_bias: bool = True,
+        convention: str = "jax",
+        dtype: Any = np.float32,
+        key: Any = None,
+    ):
         window, self.stride, _ = _window("ConvTranspose", kernel_size, stride, 1)
         inputs, outputs = _channels("ConvTranspose", in_channels, out_channels)
         self.padding, self.output_padding, self.convention = _hashable(padding), _hashable(output_padding), convention
@@ -109,16 +145,24 @@ class ConvTranspose(Module):
         drawn(self, key)
 
     def __call__(self, x: Any) -> Any:
-        y = conv_transpose(x, self.kernel, stride=self.stride, padding=self.padding, output_padding=self.output_padding,
-                           convention=self.convention)
+        y = conv_transpose(
+            x,
+            self.kernel,
+            stride=self.stride,
+            padding=self.padding,
+            output_padding=self.output_padding,
+            convention=self.convention,
+        )
         return y if self.bias is None else lnp.add(y, self.bias)
 
 
 def _window(name: str, kernel_size: Any, stride: Any, dilation: Any) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
     window = integers(name, "kernel_size", kernel_size, least=1)
     window = window * 2 if isinstance(kernel_size, int | np.integer) else window
-    steps, gaps = (integers(name, what, value, count=len(window), repeat=True, least=1)
-                   for what, value in (("stride", stride), ("dilation", dilation)))
+    steps, gaps = (
+        integers(name, what, value, count=len(window), repeat=True, least=1)
+        for what, value in (("stride", stride), ("dilation", dilation))
+    )
     return window, steps, gaps
 
 
@@ -137,8 +181,15 @@ class Embedding(Module):
     num_embeddings: int
     features: int
 
-    def __init__(self, num_embeddings: int, features: int, *, table_init: Initializer | None = None, dtype: Any = np.float32,
-                 key: Any = None):
+    def __init__(
+        self,
+        num_embeddings: int,
+        features: int,
+        *,
+        table_init: Initializer | None = None,
+        dtype: Any = np.float32,
+        key: Any = None,
+    ):
         self.num_embeddings = integer("Embedding", "num_embeddings", num_embeddings, least=1)
         self.features = integer("Embedding", "features", features, least=1)
         self.table = Parameter((self.num_embeddings, self.features), table_init or initializers.normal(0.02), dtype)
@@ -166,8 +217,17 @@ class BatchNorm(Module):
     epsilon: float = static()
     inference: bool
 
-    def __init__(self, features: int, *, momentum: float = 0.9, epsilon: float = 1e-5, affine: bool = True, inference: bool = False,
-                 dtype: Any = np.float32, key: Any = None):
+    def __init__(
+        self,
+        features: int,
+        *,
+        momentum: float = 0.9,
+        epsilon: float = 1e-5,
+        affine: bool = True,
+        inference: bool = False,
+        dtype: Any = np.float32,
+        key: Any = None,
+    ):
         count = integer("BatchNorm", "features", features, least=1)
         self.scale, self.bias = _affine("BatchNorm", count, affine, dtype)
         self.mean, self.var = StateIndex((count,), 0, dtype), StateIndex((count,), 1, dtype)
@@ -178,14 +238,24 @@ class BatchNorm(Module):
 
     def __call__(self, x: Any, state: State) -> tuple[Any, State]:
         state = _state("BatchNorm", state)
-        y, mean, var = batch_norm(x, state.get(self.mean), state.get(self.var), self.scale, self.bias, training=not self.inference,
-                                  momentum=self.momentum, epsilon=self.epsilon)
+        y, mean, var = batch_norm(
+            x,
+            state.get(self.mean),
+            state.get(self.var),
+            self.scale,
+            self.bias,
+            training=not self.inference,
+            momentum=self.momentum,
+            epsilon=self.epsilon,
+        )
         return y, state if self.inference else state.set(self.mean, mean).set(self.var, var)
 
 
 def _state(name: str, state: Any) -> State:
     if not isinstance(state, State):
-        raise ArgumentError(f"{name}: state={describe(state)} must be a State; fix: state = model.state(), y, state = model(x, state)")
+        raise ArgumentError(
+            f"{name}: state={describe(state)} must be a State; fix: state = model.state(), y, state = model(x, state)"
+        )
     return state
 
 
@@ -202,8 +272,16 @@ class LayerNorm(Module):
     bias: Any
     epsilon: float = static()
 
-    def __init__(self, features: int, *, epsilon: float = 1e-5, affine: bool = True, use_bias: bool = True, dtype: Any = np.float32,
-                 key: Any = None):
+    def __init__(
+        self,
+        features: int,
+        *,
+        epsilon: float = 1e-5,
+        affine: bool = True,
+        use_bias: bool = True,
+        dtype: Any = np.float32,
+        key: Any = None,
+    ):
         self.scale, self.bias = _affine("LayerNorm", integer("LayerNorm", "features", features, least=1), affine, dtype)
         if not flag("LayerNorm", "use_bias", use_bias):
             self.bias = None
@@ -237,8 +315,9 @@ class GroupNorm(Module):
     groups: int
     epsilon: float = static()
 
-    def __init__(self, groups: int, features: int, *, epsilon: float = 1e-5, affine: bool = True, dtype: Any = np.float32,
-                 key: Any = None):
+    def __init__(
+        self, groups: int, features: int, *, epsilon: float = 1e-5, affine: bool = True, dtype: Any = np.float32, key: Any = None
+    ):
         self.groups = integer("GroupNorm", "groups", groups, least=1)
         self.scale, self.bias = _affine("GroupNorm", integer("GroupNorm", "features", features, least=1), affine, dtype)
         self.epsilon = float(number("GroupNorm", "epsilon", epsilon, least=0))
@@ -272,7 +351,7 @@ class Sequential(Module):
     A ``key`` is split among the layers that take one.
     """
 
-    layers: list[Any]
+    layers: Sequence[Any]
 
     def __init__(self, layers: Sequence[Callable[..., Any]]):
         if not isinstance(layers, list | tuple):
@@ -286,7 +365,7 @@ class Sequential(Module):
         keys = _keys(self.layers, key)
         for layer in self.layers:
             options = {"key": next(keys)} if takes_key(layer) else {}
-            if isinstance(layer, Module) and layer.is_stateful:
+            if getattr(layer, "is_stateful", False):
                 x, state = layer(x, state, **options)
             else:
                 x = layer(x, **options)
@@ -315,8 +394,16 @@ class MLP(Module):
     layers: list[Linear]
     activation: Callable[[Any], Any]
 
-    def __init__(self, in_features: int, hidden: Sequence[int], out_features: int, *, activation: Callable[[Any], Any] = relu,
-                 dtype: Any = np.float32, key: Any = None):
+    def __init__(
+        self,
+        in_features: int,
+        hidden: Sequence[int],
+        out_features: int,
+        *,
+        activation: Callable[[Any], Any] = relu,
+        dtype: Any = np.float32,
+        key: Any = None,
+    ):
         sizes = (in_features, *integers("MLP", "hidden", hidden, least=1), out_features)
         self.activation = function("MLP", "activation", activation)
         keys = [None] * len(sizes) if key is None else random.split(as_key("MLP", key), len(sizes) - 1)

@@ -41,25 +41,29 @@ def _floats(name: str, **operands: Any) -> list[Any]:
     return [as_float(array(name, what, x)) for what, x in operands.items()]
 
 
-def cross_entropy(logits: Any, targets: Any, axis: int = -1, *, weight: Any = None, label_smoothing: float = 0.0,
-                  reduction: str = "mean") -> Any:
+def cross_entropy(
+    logits: Any, targets: Any, axis: int = -1, *, weight: Any = None, label_smoothing: float = 0.0, reduction: str = "mean"
+) -> Any:
     """-sum(targets * log_softmax(logits)) along ``axis``; ``targets`` are probabilities of the logits' shape (one-hot, say), or int
     classes of that shape without ``axis``. A class out of range (labels from 1, say) has no loss: NaN, and NaN gradients of its
     logits.
 
-    ``weight`` has a factor for each class; with int classes the mean is over the weights, as in PyTorch. ``label_smoothing`` moves so
-    much of each target to all classes alike. Raises ShapeError if the shapes do not fit, RangeError for a class out of range that is
-    known: not traced.
+    ``weight`` has a factor for each class; with int classes the mean is over the weights, as in PyTorch. ``label_smoothing``
+    moves so much of each target to all classes alike. Raises ShapeError if the shapes do not fit, RangeError for a class out of
+    range that is known: not traced.
     """
     scores = as_float(array("cross_entropy", "logits", logits))
     at = axis_of("cross_entropy", scores, axis)
     goals = array("cross_entropy", "targets", targets)
     choice("cross_entropy", "reduction", reduction, REDUCTIONS)
     classes = goals.dtype.kind in "iu" and len(goals.shape) == len(scores.shape) - 1
-    wanted = (*scores.shape[:at], *scores.shape[at + 1:]) if classes else scores.shape
+    wanted = (*scores.shape[:at], *scores.shape[at + 1 :]) if classes else scores.shape
     if goals.shape != wanted:
-        raise op_error("cross_entropy", f"targets must be probabilities of shape {scores.shape} or int classes without "
-                       f"axis {axis}", {"logits": scores, "targets": goals})
+        raise op_error(
+            "cross_entropy",
+            f"targets must be probabilities of shape {scores.shape} or int classes without axis {axis}",
+            {"logits": scores, "targets": goals},
+        )
     if classes:
         goals = _goals(goals, scores, at)
     if goals.dtype != scores.dtype:
@@ -81,8 +85,11 @@ def _class_weights(weight: Any, scores: Any, axis: int) -> Any:
     """One factor for each class, along ``axis``."""
     factors = as_float(array("cross_entropy", "weight", weight))
     if factors.shape != (scores.shape[axis],):
-        raise op_error("cross_entropy", f"weight must have one number for each of {scores.shape[axis]} classes",
-                       {"logits": scores, "weight": factors})
+        raise op_error(
+            "cross_entropy",
+            f"weight must have one number for each of {scores.shape[axis]} classes",
+            {"logits": scores, "weight": factors},
+        )
     return cast(factors, scores.dtype).reshape([-1 if d == axis else 1 for d in range(len(scores.shape))])
 
 
@@ -99,8 +106,13 @@ def _goals(labels: Any, like: Any, axis: int) -> Any:
 def _check_labels(labels: np.ndarray, count: int) -> None:
     outside = labels[(labels < 0) | (labels >= count)]
     if outside.size:
-        raise op_error("cross_entropy", f"label {outside.flat[0]} is out of range for {count} classes", {"targets": labels},
-                       f"labels count from 0 to {count - 1}", RangeError)
+        raise op_error(
+            "cross_entropy",
+            f"label {outside.flat[0]} is out of range for {count} classes",
+            {"targets": labels},
+            f"labels count from 0 to {count - 1}",
+            RangeError,
+        )
 
 
 def one_hot_along(labels: Any, like: Any, axis: int) -> Any:
@@ -130,8 +142,9 @@ def huber_loss(predictions: Any, targets: Any, delta: float = 1.0, *, reduction:
     return _reduced("huber_loss", values, reduction)
 
 
-def binary_cross_entropy_with_logits(logits: Any, targets: Any, *, weight: Any = None, pos_weight: Any = None,
-                                     reduction: str = "mean") -> Any:
+def binary_cross_entropy_with_logits(
+    logits: Any, targets: Any, *, weight: Any = None, pos_weight: Any = None, reduction: str = "mean"
+) -> Any:
     """-log of what the sigmoid of each logit gives to its target, a number from 0 to 1.
 
     ``weight`` is a factor for each value, ``pos_weight`` one for targets of 1; both stretch to the logits. As PyTorch's.
@@ -149,7 +162,9 @@ def binary_cross_entropy_with_logits(logits: Any, targets: Any, *, weight: Any =
     return _reduced(name, values, reduction)
 
 
-def kl_divergence(log_predictions: Any, targets: Any, axis: int = -1, *, log_targets: bool = False, reduction: str = "mean") -> Any:
+def kl_divergence(
+    log_predictions: Any, targets: Any, axis: int = -1, *, log_targets: bool = False, reduction: str = "mean"
+) -> Any:
     """sum(targets * (log(targets) - log_predictions)) along ``axis``; a target of 0 adds 0, whatever was predicted.
 
     ``log_targets`` says that targets are logarithms. The mean over the rest is PyTorch's "batchmean" of [n, classes].
@@ -165,11 +180,14 @@ def kl_divergence(log_predictions: Any, targets: Any, axis: int = -1, *, log_tar
 
 def hinge_loss(scores: Any, targets: Any, *, reduction: str = "mean") -> Any:
     """max(0, 1 - targets * scores) for targets -1 and 1."""
-    return _reduced("hinge_loss", relu(subtract(1.0, multiply(*_floats("hinge_loss", scores=scores, targets=targets)))), reduction)
+    return _reduced(
+        "hinge_loss", relu(subtract(1.0, multiply(*_floats("hinge_loss", scores=scores, targets=targets)))), reduction
+    )
 
 
 def cosine_similarity(x: Any, y: Any, axis: int = -1, epsilon: float = 1e-8) -> Any:
-    """The cosine of the angle between x and y along ``axis``; lengths count as at least ``epsilon``, so that 0 has finite gradients."""
+    """The cosine of the angle between x and y along ``axis``; lengths count as at least ``epsilon``, so that 0 has finite
+    gradients."""
     a, b = _floats("cosine_similarity", x=x, y=y)
     at = axis_of("cosine_similarity", a, axis)
     least = float(number("cosine_similarity", "epsilon", epsilon, {"x": a}, least=0)) ** 2
@@ -182,8 +200,9 @@ def cosine_distance(x: Any, y: Any, axis: int = -1, epsilon: float = 1e-8, *, re
     return _reduced("cosine_distance", subtract(1.0, cosine_similarity(x, y, axis, epsilon)), reduction)
 
 
-def triplet_loss(anchor: Any, positive: Any, negative: Any, margin: float = 1.0, *, epsilon: float = 1e-6,
-                 reduction: str = "mean") -> Any:
+def triplet_loss(
+    anchor: Any, positive: Any, negative: Any, margin: float = 1.0, *, epsilon: float = 1e-6, reduction: str = "mean"
+) -> Any:
     """max(0, |anchor - positive| - |anchor - negative| + margin), lengths along the last axis (Schroff et al. 2015).
 
     ``epsilon`` is added to each difference, as PyTorch's triplet_margin_loss does, so that equal points have finite gradients.

@@ -1,4 +1,5 @@
-"""``Module``: a network as a frozen dataclass whose fields are parameters, sub-modules and static values, a tree through and through.
+"""``Module``: a network as a frozen dataclass whose fields are parameters, sub-modules and static values, a tree through and
+through.
 
 A module is made by its constructor, which leaves ``Parameter`` specifications where arrays will stand, and ``init(key)`` draws
 them all. Running statistics are no fields: a ``StateIndex`` names them, and a ``State`` has their values, which goes into a call
@@ -98,8 +99,10 @@ class State:
         """The value of an index. Raises MissingNameError if it is not of this state's module."""
         if not isinstance(index, StateIndex) or index.name not in self._values:
             name = getattr(index, "name", index)
-            raise MissingNameError(f"state: there is no {name!r}, but {', '.join(self._values) or 'nothing'}; "
-                                   "fix: state = model.state() of the module that is called")
+            raise MissingNameError(
+                f"state: there is no {name!r}, but {', '.join(self._values) or 'nothing'}; "
+                "fix: state = model.state() of the module that is called"
+            )
         return self._values[index.name]
 
     def set(self, index: StateIndex, value: Any) -> State:
@@ -114,8 +117,12 @@ class State:
         return f"State({', '.join(f'{name}={_shown(value)}' for name, value in self._values.items())})"
 
 
-tree.register(State, lambda state: (state._values.values(), tuple(state._values)), lambda names, values: State(dict(zip(names, values))),
-              lambda names: [f".{name}" for name in names])
+tree.register(
+    State,
+    lambda state: (state._values.values(), tuple(state._values)),
+    lambda names, values: State(dict(zip(names, values))),
+    lambda names: [f".{name}" for name in names],
+)
 
 
 class _Field(NamedTuple):
@@ -134,8 +141,9 @@ class _Layout:
     def __init__(self, fields: tuple[_Field, ...]):
         self.fields = fields
         self._hash: int | None = None
-        self.names = [path for field in fields for path, leaf in zip(field.structure.paths(f".{field.name}"), field.leaves)
-                      if leaf is None]
+        self.names = [
+            path for field in fields for path, leaf in zip(field.structure.paths(f".{field.name}"), field.leaves) if leaf is None
+        ]
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, _Layout) and self.fields == other.fields)
@@ -162,7 +170,7 @@ def _is_static(x: Any) -> bool:
 
 
 def _layout(module: Module) -> _Layout:
-    return _Layout(tuple(_field_layout(module, field) for field in dataclasses.fields(module)))  # type: ignore[arg-type]
+    return _Layout(tuple(_field_layout(module, field) for field in dataclasses.fields(module)))
 
 
 def _field_layout(module: Module, field: Any) -> _Field:
@@ -177,8 +185,10 @@ def _hashable(module: Module, name: str, value: Any) -> tuple[type, Hashable]:
     try:
         hash(value)
     except TypeError:
-        raise TreeError(f"{type(module).__name__}: its static field {name} holds {describe(value)}, which has no hash; fix: a tuple "
-                        "for a list, no static() for arrays") from None
+        raise TreeError(
+            f"{type(module).__name__}: its static field {name} holds {describe(value)}, which has no hash; fix: a tuple "
+            "for a list, no static() for arrays"
+        ) from None
     return type(value), value
 
 
@@ -252,8 +262,11 @@ def _check_call(cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None
 
 def _with_names(module: Module, place: str) -> dict[str, Any]:
     """The fields of a module in which state is named by its place."""
-    return {field.name: _placed(getattr(module, field.name), f"{place}{field.name}") for field in dataclasses.fields(module)  # type: ignore[arg-type]
-            if not field.metadata.get("static") or isinstance(getattr(module, field.name), StateIndex)}
+    return {
+        field.name: _placed(getattr(module, field.name), f"{place}{field.name}")
+        for field in dataclasses.fields(module)
+        if not field.metadata.get("static") or isinstance(getattr(module, field.name), StateIndex)
+    }
 
 
 def _placed(value: Any, place: str) -> Any:
@@ -285,19 +298,20 @@ class Module(metaclass=_ModuleClass):
 
         model = MLP(nn.Linear(784, 256), nn.Linear(256, 10)).init(leptonc.random.key(0))
 
-    A subclass is a frozen dataclass; its ``__init__`` may be written by hand. Fields are arrays, modules, containers of them (lists,
-    tuples, dicts) and static values: what ``static()`` says, and strings, ints, bools, functions and dtypes without being told.
-    Everything else is a tree's leaf: ``jit``, ``grad``, ``leptonc.tree.map``, optimizers, ``donate_argnums`` and ``freeze`` take modules
-    as they take dicts of arrays. What a value is, is decided when the module is made. A float is a leaf, and so differentiated: declare
-    constants ``static()``.
+    A subclass is a frozen dataclass; its ``__init__`` may be written by hand. Fields are arrays, modules, containers of them
+    (lists, tuples, dicts) and static values: what ``static()`` says, and strings, ints, bools, functions and dtypes without
+    being told. Everything else is a tree's leaf: ``jit``, ``grad``, ``leptonc.tree.map``, optimizers, ``donate_argnums`` and
+    ``freeze`` take modules as they take dicts of arrays. What a value is, is decided when the module is made. A float is a
+    leaf, and so differentiated: declare constants ``static()``.
     """
 
     _layout: ClassVar[Any]  # set when the module is made; from then on it is immutable
 
     def __setattr__(self, name: str, value: Any) -> None:
         if "_layout" in self.__dict__:
-            raise ArgumentError(f"{type(self).__name__}: modules are immutable, so {name} cannot be set; "
-                                f"fix: model = model.replace({name}=...)")
+            raise ArgumentError(
+                f"{type(self).__name__}: modules are immutable, so {name} cannot be set; fix: model = model.replace({name}=...)"
+            )
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
@@ -311,7 +325,7 @@ class Module(metaclass=_ModuleClass):
         object.__setattr__(self, "_layout", _layout(self))
 
     def __repr__(self) -> str:
-        fields = (f"{field.name}={_shown(getattr(self, field.name))}" for field in dataclasses.fields(self))  # type: ignore[arg-type]
+        fields = (f"{field.name}={_shown(getattr(self, field.name))}" for field in dataclasses.fields(self))
         return f"{type(self).__name__}({', '.join(fields)})"
 
     def init(self: M, key: Any) -> M:
@@ -340,7 +354,7 @@ class Module(metaclass=_ModuleClass):
 
     def replace_unnamed(self: M, fields: dict[str, Any]) -> M:
         """As ``replace``; state keeps its names."""
-        known = [field.name for field in dataclasses.fields(self)]  # type: ignore[arg-type]
+        known = [field.name for field in dataclasses.fields(self)]
         for name in fields:
             if name not in known:
                 hint = near_names(name, known) or f"there are {', '.join(known)}"
@@ -365,7 +379,7 @@ def state_indices(module: Any) -> Iterator[StateIndex]:
     """What a tree's modules remember, in its order."""
     for leaf in tree.leaves(module, _is_module):
         if isinstance(leaf, Module):
-            for field in dataclasses.fields(leaf):  # type: ignore[arg-type]
+            for field in dataclasses.fields(leaf):
                 value = getattr(leaf, field.name)
                 if isinstance(value, StateIndex):
                     yield value
@@ -377,7 +391,8 @@ def state_indices(module: Any) -> Iterator[StateIndex]:
 
 @public
 def inference_mode(model: Any, value: bool = True) -> Any:
-    """A module, or a tree of them, with every field ``inference`` (of BatchNorm, Dropout ...) set; ``equinox.nn.inference_mode``."""
+    """A module, or a tree of them, with every field ``inference`` (of BatchNorm, Dropout ...) set;
+    ``equinox.nn.inference_mode``."""
     return _with_inference(model, flag("inference_mode", "value", value))
 
 
@@ -386,7 +401,7 @@ def _with_inference(whole: Any, value: bool) -> Any:
         leaves, structure = tree.flatten(whole, _is_module)
         return tree.unflatten(structure, [_with_inference(x, value) if _is_module(x) else x for x in leaves])
     fields = {}
-    for field in dataclasses.fields(whole):  # type: ignore[arg-type]
+    for field in dataclasses.fields(whole):
         now = getattr(whole, field.name)
         if field.name == "inference":
             fields[field.name] = value
@@ -397,12 +412,16 @@ def _with_inference(whole: Any, value: bool) -> Any:
 
 @public
 def partition(whole: Any, wanted: Callable[[Any], Any] | Any) -> tuple[Any, Any]:
-    """Two trees like ``whole``: of the leaves of which ``wanted(leaf)`` holds (or a tree of bools does), and of the others; None where
-    the other has one. As ``equinox.partition``: differentiate the first, close over the second."""
+    """Two trees like ``whole``: of the leaves of which ``wanted(leaf)`` holds (or a tree of bools does), and of the others;
+    None where the other has one. As ``equinox.partition``: differentiate the first, close over the second."""
     leaves, structure = tree.flatten(whole)
-    chosen = [wanted(leaf) for leaf in leaves] if callable(wanted) and not _is_module(wanted) else tree.flatten_up_to(structure, wanted)
-    return (tree.unflatten(structure, [x if take else None for x, take in zip(leaves, chosen)]),
-            tree.unflatten(structure, [None if take else x for x, take in zip(leaves, chosen)]))
+    is_function = callable(wanted) and not isinstance(wanted, Module | type)
+    found = [wanted(leaf) for leaf in leaves] if is_function else tree.flatten_up_to(structure, wanted)
+    chosen = [flag("partition", "wanted", take) for take in found]
+    return (
+        tree.unflatten(structure, [x if take else None for x, take in zip(leaves, chosen)]),
+        tree.unflatten(structure, [None if take else x for x, take in zip(leaves, chosen)]),
+    )
 
 
 @public

@@ -11,8 +11,17 @@ from leptonc.numpy.elementwise import as_float
 from leptonc.trace import bind, cast
 
 
-def batch_norm(x: Any, running_mean: Any, running_var: Any, scale: Any = None, bias: Any = None, *, training: bool,
-               momentum: float = 0.9, epsilon: float = 1e-5) -> tuple[Any, Any, Any]:
+def batch_norm(
+    x: Any,
+    running_mean: Any,
+    running_var: Any,
+    scale: Any = None,
+    bias: Any = None,
+    *,
+    training: bool,
+    momentum: float = 0.9,
+    epsilon: float = 1e-5,
+) -> tuple[Any, Any, Any]:
     """(y, running_mean, running_var): each feature, the last axis, normalized (Ioffe and Szegedy 2015).
 
     In training by the batch's own mean and variance, and the running ones move: momentum * running + (1 - momentum) * batch, the
@@ -20,8 +29,10 @@ def batch_norm(x: Any, running_mean: Any, running_var: Any, scale: Any = None, b
     Else by the running ones, which stay. Raises ShapeError unless there is one of each for a feature.
     """
     operand = as_float(array("batch_norm", "x", x))
-    mean, var = (_per_feature("batch_norm", what, value, operand) for what, value in
-                 (("running_mean", running_mean), ("running_var", running_var)))
+    mean, var = (
+        _per_feature("batch_norm", what, value, operand)
+        for what, value in (("running_mean", running_mean), ("running_var", running_var))
+    )
     scalar("batch_norm", "momentum", momentum)
     if not flag("batch_norm", "training", training):
         return _affine("batch_norm", lnp.subtract(operand, mean), var, scale, bias, epsilon), mean, var
@@ -81,9 +92,11 @@ def group_norm(x: Any, groups: int, scale: Any = None, bias: Any = None, *, epsi
     over = (*range(1, len(operand.shape) - 1), len(operand.shape))
     off = lnp.subtract(split, lnp.mean(split, over, keepdims=True))
     var = lnp.mean(lnp.multiply(off, off), over, keepdims=True)
-    parts = (None if p is None else lnp.reshape(_per_feature("group_norm", what, p, operand), (count, features // count))
-             for what, p in (("scale", scale), ("bias", bias)))
-    return lnp.reshape(_affine("group_norm", off, var, *parts, epsilon), operand.shape)
+    factor, shift = (
+        None if p is None else lnp.reshape(_per_feature("group_norm", what, p, operand), (count, features // count))
+        for what, p in (("scale", scale), ("bias", bias))
+    )
+    return lnp.reshape(_affine("group_norm", off, var, factor, shift, epsilon), operand.shape)
 
 
 def instance_norm(x: Any, scale: Any = None, bias: Any = None, *, epsilon: float = 1e-5) -> Any:

@@ -1,8 +1,8 @@
 """Recurrent layers: cells as functions of one step, and sequences of them over ``leptonc.lax.scan``.
 
-Weights are ``kernel`` [in, gates * hidden] for what comes in, ``recurrent_kernel`` [hidden, gates * hidden], and biases [gates * hidden].
-An LSTM's gates lie in the order input, forget, cell, output: PyTorch's and Keras's. A GRU's are "pytorch" (reset, update, new: Flax's
-too) or "keras" (update, reset, new). PyTorch's matrices are these, transposed.
+Weights are ``kernel`` [in, gates * hidden] for what comes in, ``recurrent_kernel`` [hidden, gates * hidden], and biases [gates
+* hidden]. An LSTM's gates lie in the order input, forget, cell, output: PyTorch's and Keras's. A GRU's are "pytorch" (reset,
+update, new: Flax's too) or "keras" (update, reset, new). PyTorch's matrices are these, transposed.
 """
 
 from __future__ import annotations
@@ -25,8 +25,11 @@ GATE_ORDERS = {"pytorch": (0, 1), "keras": (1, 0)}  # where reset and update are
 def _weights(name: str, kernel: Any, recurrent_kernel: Any, gates: int) -> tuple[Any, Any]:
     w, u = as_float(array(name, "kernel", kernel)), as_float(array(name, "recurrent_kernel", recurrent_kernel))
     if len(w.shape) != 2 or len(u.shape) != 2 or u.shape[1] != gates * u.shape[0] or w.shape[1] != u.shape[1]:
-        raise op_error(name, f"kernel must be [in, {gates} * hidden] and recurrent_kernel [hidden, {gates} * hidden]",
-                       {"kernel": w, "recurrent_kernel": u})
+        raise op_error(
+            name,
+            f"kernel must be [in, {gates} * hidden] and recurrent_kernel [hidden, {gates} * hidden]",
+            {"kernel": w, "recurrent_kernel": u},
+        )
     return w, u
 
 
@@ -54,12 +57,15 @@ def _biased(name: str, y: Any, what: str, bias: Any) -> Any:
     return lnp.add(y, b)
 
 
-def simple_rnn_cell(x: Any, h: Any, kernel: Any, recurrent_kernel: Any, bias: Any = None, *,
-                    activation: Callable[[Any], Any] = lnp.tanh) -> Any:
+def simple_rnn_cell(
+    x: Any, h: Any, kernel: Any, recurrent_kernel: Any, bias: Any = None, *, activation: Callable[[Any], Any] = lnp.tanh
+) -> Any:
     """The next h [..., hidden]: activation(x W + h U + b), of x [..., in]. (Elman 1990)"""
     w, u = _weights("simple_rnn_cell", kernel, recurrent_kernel, 1)
     into = _projected("simple_rnn_cell", x, w, bias)
-    return _rnn_step(into, _hidden("simple_rnn_cell", "h", h, into, u.shape[0]), u, function("simple_rnn_cell", "activation", activation))
+    return _rnn_step(
+        into, _hidden("simple_rnn_cell", "h", h, into, u.shape[0]), u, function("simple_rnn_cell", "activation", activation)
+    )
 
 
 def _rnn_step(into: Any, h: Any, u: Any, activation: Callable[[Any], Any]) -> Any:
@@ -90,8 +96,17 @@ def _parts(gates: Any, count: int) -> list[Any]:
     return lnp.split(gates, count, -1)
 
 
-def gru_cell(x: Any, h: Any, kernel: Any, recurrent_kernel: Any, bias: Any = None, recurrent_bias: Any = None, *,
-             gates: str = "pytorch", reset_after: bool = True) -> Any:
+def gru_cell(
+    x: Any,
+    h: Any,
+    kernel: Any,
+    recurrent_kernel: Any,
+    bias: Any = None,
+    recurrent_bias: Any = None,
+    *,
+    gates: str = "pytorch",
+    reset_after: bool = True,
+) -> Any:
     """The next h [..., hidden] of x [..., in]: (1 - z) n + z h (Cho et al. 2014).
 
     n is tanh(x W + b + r (h U + c)), c the ``recurrent_bias``, in PyTorch, and in Keras by default; without ``reset_after``
@@ -101,7 +116,9 @@ def gru_cell(x: Any, h: Any, kernel: Any, recurrent_kernel: Any, bias: Any = Non
     into = _projected("gru_cell", x, w, bias)
     state = _hidden("gru_cell", "h", h, into, u.shape[0])
     order = GATE_ORDERS[choice("gru_cell", "gates", gates, GATE_ORDERS)]
-    return _gru_step(into, state, u, _recurrent_bias("gru_cell", recurrent_bias, u), order, flag("gru_cell", "reset_after", reset_after))
+    return _gru_step(
+        into, state, u, _recurrent_bias("gru_cell", recurrent_bias, u), order, flag("gru_cell", "reset_after", reset_after)
+    )
 
 
 def _recurrent_bias(name: str, bias: Any, u: Any) -> Any:
@@ -122,10 +139,10 @@ def _gru_step(into: Any, h: Any, u: Any, bias: Any, order: tuple[int, int], rese
         new = lnp.tanh(lnp.add(theirs[2], lnp.multiply(r, ours[2])))
     else:
         both = into if bias is None else lnp.add(into, bias)
-        pre = lnp.add(both[..., :2 * hidden], lnp.matmul(h, u[:, :2 * hidden]))
+        pre = lnp.add(both[..., : 2 * hidden], lnp.matmul(h, u[:, : 2 * hidden]))
         parts = _parts(pre, 2)
         r, z = (sigmoid(parts[n]) for n in order)
-        new = lnp.tanh(lnp.add(both[..., 2 * hidden:], lnp.matmul(lnp.multiply(r, h), u[:, 2 * hidden:])))
+        new = lnp.tanh(lnp.add(both[..., 2 * hidden :], lnp.matmul(lnp.multiply(r, h), u[:, 2 * hidden :])))
     return lnp.add(new, lnp.multiply(z, lnp.subtract(h, new)))
 
 
@@ -154,10 +171,12 @@ def _counts(name: str, x: Any, lengths: Any, mask: Any) -> Any:
     return found
 
 
-def _run(step: Callable[[Any, tuple[Any, ...]], tuple[Any, ...]], into: Any, state: tuple[Any, ...], counts: Any,
-         reverse: bool) -> tuple[Any, tuple[Any, ...]]:
+def _run(
+    step: Callable[[Any, tuple[Any, ...]], tuple[Any, ...]], into: Any, state: tuple[Any, ...], counts: Any, reverse: bool
+) -> tuple[Any, tuple[Any, ...]]:
     """The first part of the state at each step, [n, t, hidden], and the last state. Steps that do not count leave the state as it
     is, and give 0, as PyTorch's packed sequences do."""
+
     def one(carry: tuple[Any, ...], at: Any) -> tuple[tuple[Any, ...], Any]:
         if counts is None:
             new = step(at, carry)
@@ -182,9 +201,18 @@ def _start(name: str, what: str, value: Any, into: Any, hidden: int) -> Any:
     return lnp.astype(state, into.dtype)
 
 
-def simple_rnn(x: Any, kernel: Any, recurrent_kernel: Any, bias: Any = None, h: Any = None, *,
-               activation: Callable[[Any], Any] = lnp.tanh, lengths: Any = None, mask: Any = None,
-               reverse: bool = False) -> tuple[Any, Any]:
+def simple_rnn(
+    x: Any,
+    kernel: Any,
+    recurrent_kernel: Any,
+    bias: Any = None,
+    h: Any = None,
+    *,
+    activation: Callable[[Any], Any] = lnp.tanh,
+    lengths: Any = None,
+    mask: Any = None,
+    reverse: bool = False,
+) -> tuple[Any, Any]:
     """(ys [n, t, hidden], the last h) of x [n, t, in]. ``lengths``, ints [n], or ``mask``, bools [n, t], say which steps count;
     the others leave h as it is, and their y is 0. ``reverse`` goes from the last step to the first."""
     w, u = _weights("simple_rnn", kernel, recurrent_kernel, 1)
@@ -192,13 +220,27 @@ def simple_rnn(x: Any, kernel: Any, recurrent_kernel: Any, bias: Any = None, h: 
     into = _projected("simple_rnn", operand, w, bias)
     f = function("simple_rnn", "activation", activation)
     start = _start("simple_rnn", "h", h, into, u.shape[0])
-    ys, last = _run(lambda now, carry: (_rnn_step(now, carry[0], u, f),), into, (start,), _counts("simple_rnn", operand, lengths, mask),
-                    flag("simple_rnn", "reverse", reverse))
+    ys, last = _run(
+        lambda now, carry: (_rnn_step(now, carry[0], u, f),),
+        into,
+        (start,),
+        _counts("simple_rnn", operand, lengths, mask),
+        flag("simple_rnn", "reverse", reverse),
+    )
     return ys, last[0]
 
 
-def lstm(x: Any, kernel: Any, recurrent_kernel: Any, bias: Any = None, state: tuple[Any, Any] | None = None, *, lengths: Any = None,
-         mask: Any = None, reverse: bool = False) -> tuple[Any, tuple[Any, Any]]:
+def lstm(
+    x: Any,
+    kernel: Any,
+    recurrent_kernel: Any,
+    bias: Any = None,
+    state: tuple[Any, Any] | None = None,
+    *,
+    lengths: Any = None,
+    mask: Any = None,
+    reverse: bool = False,
+) -> tuple[Any, tuple[Any, Any]]:
     """(ys [n, t, hidden], the last (h, c)) of x [n, t, in]. Options are those of ``simple_rnn``."""
     w, u = _weights("lstm", kernel, recurrent_kernel, 4)
     operand = _sequence("lstm", x)
@@ -206,14 +248,30 @@ def lstm(x: Any, kernel: Any, recurrent_kernel: Any, bias: Any = None, state: tu
     if state is not None and (not isinstance(state, tuple | list) or len(state) != 2):
         raise op_error("lstm", "the state must be (h, c)", {"state": state}, kind=DtypeError)
     h, c = (_start("lstm", what, None if state is None else state[n], into, u.shape[0]) for n, what in enumerate("hc"))
-    ys, last = _run(lambda now, carry: _lstm_step(now, carry[0], carry[1], u), into, (h, c), _counts("lstm", operand, lengths, mask),
-                    flag("lstm", "reverse", reverse))
+    ys, last = _run(
+        lambda now, carry: _lstm_step(now, carry[0], carry[1], u),
+        into,
+        (h, c),
+        _counts("lstm", operand, lengths, mask),
+        flag("lstm", "reverse", reverse),
+    )
     return ys, (last[0], last[1])
 
 
-def gru(x: Any, kernel: Any, recurrent_kernel: Any, bias: Any = None, recurrent_bias: Any = None, h: Any = None, *,
-        gates: str = "pytorch", reset_after: bool = True, lengths: Any = None, mask: Any = None,
-        reverse: bool = False) -> tuple[Any, Any]:
+def gru(
+    x: Any,
+    kernel: Any,
+    recurrent_kernel: Any,
+    bias: Any = None,
+    recurrent_bias: Any = None,
+    h: Any = None,
+    *,
+    gates: str = "pytorch",
+    reset_after: bool = True,
+    lengths: Any = None,
+    mask: Any = None,
+    reverse: bool = False,
+) -> tuple[Any, Any]:
     """(ys [n, t, hidden], the last h) of x [n, t, in]. Options are those of ``gru_cell`` and ``simple_rnn``."""
     w, u = _weights("gru", kernel, recurrent_kernel, 3)
     operand = _sequence("gru", x)
@@ -221,6 +279,11 @@ def gru(x: Any, kernel: Any, recurrent_kernel: Any, bias: Any = None, recurrent_
     order = GATE_ORDERS[choice("gru", "gates", gates, GATE_ORDERS)]
     own, after = _recurrent_bias("gru", recurrent_bias, u), flag("gru", "reset_after", reset_after)
     start = _start("gru", "h", h, into, u.shape[0])
-    ys, last = _run(lambda now, carry: (_gru_step(now, carry[0], u, own, order, after),), into, (start,),
-                    _counts("gru", operand, lengths, mask), flag("gru", "reverse", reverse))
+    ys, last = _run(
+        lambda now, carry: (_gru_step(now, carry[0], u, own, order, after),),
+        into,
+        (start,),
+        _counts("gru", operand, lengths, mask),
+        flag("gru", "reverse", reverse),
+    )
     return ys, last[0]

@@ -10,8 +10,8 @@ import numpy as np
 from leptonc import numpy as lnp
 from leptonc.arguments import array, choice, flag, integers, number
 from leptonc.errors import ArgumentError, DtypeError, op_error
-from leptonc.numpy.elementwise import as_float
 from leptonc.nn.windows import avg_pool, max_pool
+from leptonc.numpy.elementwise import as_float
 
 Kernel = Callable[[np.ndarray], np.ndarray]
 
@@ -22,6 +22,7 @@ def _triangle(x: np.ndarray) -> np.ndarray:
 
 def _cubic(a: float) -> Kernel:
     """Keys' cubic convolution (1981)."""
+
     def kernel(x: np.ndarray) -> np.ndarray:
         d = np.abs(x)
         inner, outer = ((a + 2) * d - (a + 3)) * d * d + 1, a * (((d - 5) * d + 8) * d - 4)
@@ -31,26 +32,45 @@ def _cubic(a: float) -> Kernel:
 
 
 KERNELS = {"linear": _triangle, "cubic": _cubic(-0.5)}
-METHODS = {"nearest": "nearest", "linear": "linear", "bilinear": "linear", "trilinear": "linear", "cubic": "cubic", "bicubic": "cubic"}
+METHODS = {
+    "nearest": "nearest",
+    "linear": "linear",
+    "bilinear": "linear",
+    "trilinear": "linear",
+    "cubic": "cubic",
+    "bicubic": "cubic",
+}
 
 
-def resize(x: Any, size: int | Sequence[int], method: str = "linear", *, antialias: bool | None = None, align_corners: bool = False,
-           convention: str = "jax") -> Any:
+def resize(
+    x: Any,
+    size: int | Sequence[int],
+    method: str = "linear",
+    *,
+    antialias: bool | None = None,
+    align_corners: bool = False,
+    convention: str = "jax",
+) -> Any:
     """x [n, spatial..., c] with spatial extents ``size``; ``method`` "nearest", "linear" ("bilinear") or "cubic" ("bicubic").
 
-    Convention "jax", as ``jax.image.resize``: pixels have centers; cubic is Keys' (a = -1/2), weights beyond the border left out;
-    antialiased unless told otherwise: smaller images average. "pytorch", as ``interpolate``: nearest takes the element at floor(i * in /
-    out), cubic has a = -3/4 and repeats the border; not antialiased; ``align_corners`` maps the first and last element to the first and
-    last. Raises ShapeError for sizes that do not fit, ArgumentError for options that do not go together.
+    Convention "jax", as ``jax.image.resize``: pixels have centers; cubic is Keys' (a = -1/2), weights beyond the border left
+    out; antialiased unless told otherwise: smaller images average. "pytorch", as ``interpolate``: nearest takes the element at
+    floor(i * in / out), cubic has a = -3/4 and repeats the border; not antialiased; ``align_corners`` maps the first and last
+    element to the first and last. Raises ShapeError for sizes that do not fit, ArgumentError for options that do not go
+    together.
     """
     operand = array("resize", "x", x)
     kind = METHODS[choice("resize", "method", method, METHODS, {"x": operand})]
     torch = choice("resize", "convention", convention, ("jax", "pytorch")) == "pytorch"
     smooth = not torch if antialias is None else flag("resize", "antialias", antialias)
     corners = flag("resize", "align_corners", align_corners)
-    if torch and smooth or corners and (not torch or kind == "nearest"):
-        raise op_error("resize", "antialias is of JAX's convention, align_corners of PyTorch's linear and cubic", {"x": operand},
-                       kind=ArgumentError)
+    if (torch and smooth) or (corners and (not torch or kind == "nearest")):
+        raise op_error(
+            "resize",
+            "antialias is of JAX's convention, align_corners of PyTorch's linear and cubic",
+            {"x": operand},
+            kind=ArgumentError,
+        )
     sizes = _sizes("resize", operand, size)
     y = operand if kind == "nearest" else as_float(operand)
     for axis, (extent, wanted) in enumerate(zip(operand.shape[1:-1], sizes), 1):
@@ -58,7 +78,9 @@ def resize(x: Any, size: int | Sequence[int], method: str = "linear", *, antiali
             index = np.floor(np.arange(wanted) * (extent / wanted) if torch else (np.arange(wanted) + 0.5) * extent / wanted)
             y = lnp.take(y, np.minimum(index.astype(np.int64), extent - 1), axis=axis)
         elif extent != wanted:
-            matrix = _pytorch_weights(kind, extent, wanted, corners) if torch else _jax_weights(KERNELS[kind], extent, wanted, smooth)
+            matrix = (
+                _pytorch_weights(kind, extent, wanted, corners) if torch else _jax_weights(KERNELS[kind], extent, wanted, smooth)
+            )
             y = _along(y, matrix, axis)
     return y
 
@@ -86,7 +108,11 @@ def _jax_weights(kernel: Kernel, extent: int, wanted: int, antialias: bool) -> n
 
 def _pytorch_weights(kind: str, extent: int, wanted: int, corners: bool) -> np.ndarray:
     """[in, out]; elements beyond the border are the border's."""
-    places = np.arange(wanted) * ((extent - 1) / max(wanted - 1, 1)) if corners else (np.arange(wanted) + 0.5) * (extent / wanted) - 0.5
+    places = (
+        np.arange(wanted) * ((extent - 1) / max(wanted - 1, 1))
+        if corners
+        else (np.arange(wanted) + 0.5) * (extent / wanted) - 0.5
+    )
     kernel, reach = (_triangle, 1) if kind == "linear" else (_cubic(-0.75), 2)
     weights = np.zeros((extent, wanted))
     for step in range(1 - reach, reach + 1):
@@ -96,8 +122,8 @@ def _pytorch_weights(kind: str, extent: int, wanted: int, corners: bool) -> np.n
 
 
 def upsample(x: Any, scale: float | Sequence[float], method: str = "nearest", **options: Any) -> Any:
-    """x [n, spatial..., c] with extents ``scale`` times as large, rounded down; one scale, or one for each axis. Options are those of
-    ``resize``."""
+    """x [n, spatial..., c] with extents ``scale`` times as large, rounded down; one scale, or one for each axis. Options are
+    those of ``resize``."""
     operand = array("upsample", "x", x)
     rank = len(operand.shape) - 2
     given = list(scale) if isinstance(scale, list | tuple) else [scale] * max(rank, 0)

@@ -18,8 +18,21 @@ from leptonc.promotion import numpy_dtype
 from leptonc.public import public
 
 # https://github.com/huggingface/safetensors: a u64, so many bytes of JSON, the arrays; little-endian, row by row
-SAFETENSORS = {"bool": "BOOL", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16", "uint32": "U32", "int32": "I32",
-               "uint64": "U64", "int64": "I64", "float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64"}
+SAFETENSORS = {
+    "bool": "BOOL",
+    "uint8": "U8",
+    "int8": "I8",
+    "uint16": "U16",
+    "int16": "I16",
+    "uint32": "U32",
+    "int32": "I32",
+    "uint64": "U64",
+    "int64": "I64",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "float32": "F32",
+    "float64": "F64",
+}
 ALIGNMENT = 8  # bytes of the header, as the format's own writer pads it
 
 
@@ -49,18 +62,24 @@ def save(path: str | os.PathLike[str], *trees: Any) -> None:
 def load(path: str | os.PathLike[str], *trees: Any) -> Any:
     """Trees like these (a model, whose parameters need not be drawn; a state) with the arrays of a file that ``save`` wrote.
 
-    One tree for one, a tuple for several. Raises TreeError for names that are missing or left over, ShapeError for an array of another
-    shape or dtype, OSError for a file that cannot be read.
+    One tree for one, a tuple for several. Raises TreeError for names that are missing or left over, ShapeError for an array of
+    another shape or dtype, OSError for a file that cannot be read.
     """
     place = _place("load", path)
     arrays = READERS[place.suffix](place)
     wanted = [name for whole in trees for name, _ in _named(whole)]
     missing, unknown = [n for n in wanted if n not in arrays], [n for n in arrays if n not in wanted]
     if missing or unknown:
-        parts = [f"{what} {', '.join(names[:5])}{' ...' * (len(names) > 5)}" for what, names in
-                 (("it lacks", missing), ("nothing takes its", unknown)) if names]
+        parts = [
+            f"{what} {', '.join(names[:5])}{' ...' * (len(names) > 5)}"
+            for what, names in (("it lacks", missing), ("nothing takes its", unknown))
+            if names
+        ]
         raise TreeError(f"load: {place.name} is of another model: {'; '.join(parts)}")
-    loaded = [tree.unflatten(tree.structure(whole), [_like(name, leaf, arrays[name]) for name, leaf in _named(whole)]) for whole in trees]
+    loaded = [
+        tree.unflatten(tree.structure(whole), [_like(name, leaf, arrays[name]) for name, leaf in _named(whole)])
+        for whole in trees
+    ]
     return loaded[0] if len(loaded) == 1 else tuple(loaded)
 
 
@@ -110,10 +129,14 @@ def _read_safetensors(place: Path) -> dict[str, np.ndarray]:
     size = int.from_bytes(data[:8], "little")
     names = {short: name for name, short in SAFETENSORS.items()}
     try:
-        header = json.loads(data[8:8 + size])
+        header = json.loads(data[8 : 8 + size])
         header.pop("__metadata__", None)
-        return {name: np.frombuffer(data[8 + size:][slice(*entry["data_offsets"])], numpy_dtype(names[entry["dtype"]]))
-                .reshape(entry["shape"]) for name, entry in header.items()}
+        return {
+            name: np.frombuffer(data[8 + size :][slice(*entry["data_offsets"])], numpy_dtype(names[entry["dtype"]])).reshape(
+                entry["shape"]
+            )
+            for name, entry in header.items()
+        }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArgumentError(f"load: {place.name} is no safetensors file, or a damaged one: {error}") from None
 

@@ -54,8 +54,17 @@ class _Recurrent(Module):
     num_layers: int
     bidirectional: bool
 
-    def _build(self, in_features: Any, hidden_features: Any, num_layers: Any, bidirectional: Any, gates: int, biases: int, dtype: Any,
-               key: Any) -> None:
+    def _build(
+        self,
+        in_features: Any,
+        hidden_features: Any,
+        num_layers: Any,
+        bidirectional: Any,
+        gates: int,
+        biases: int,
+        dtype: Any,
+        key: Any,
+    ) -> None:
         name = type(self).__name__
         self.in_features = integer(name, "in_features", in_features, least=1)
         self.hidden_features = integer(name, "hidden_features", hidden_features, least=1)
@@ -64,7 +73,9 @@ class _Recurrent(Module):
         ways = 1 + self.bidirectional
         keys = [None] * (self.num_layers * ways) if key is None else random.split(as_key(name, key), self.num_layers * ways)
         inputs = [self.in_features] + [ways * self.hidden_features] * (self.num_layers - 1)
-        self.layers = [RecurrentWeights(inputs[n // ways], self.hidden_features, gates, biases, dtype, k) for n, k in enumerate(keys)]
+        self.layers = [
+            RecurrentWeights(inputs[n // ways], self.hidden_features, gates, biases, dtype, k) for n, k in enumerate(keys)
+        ]
 
     def _one(self, x: Any, weights: RecurrentWeights, state: Any, options: dict[str, Any]) -> tuple[Any, Any]:
         raise NotImplementedError
@@ -95,8 +106,9 @@ def _starts(name: str, state: Any, count: int) -> list[Any]:
     if state is None:
         return [None] * count
     if not isinstance(state, list) or len(state) != count:
-        raise ArgumentError(f"{name}: state={describe(state)} must be a list of {count}, one for each layer and direction, as a call "
-                            "returns it")
+        raise ArgumentError(
+            f"{name}: state={describe(state)} must be a list of {count}, one for each layer and direction, as a call returns it"
+        )
     return state
 
 
@@ -105,10 +117,22 @@ class SimpleRNN(_Recurrent):
 
     activation: Callable[[Any], Any]
 
-    def __init__(self, in_features: int, hidden_features: int, *, num_layers: int = 1, bidirectional: bool = False,
-                 use_bias: bool = True, activation: Callable[[Any], Any] = lnp.tanh, dtype: Any = np.float32, key: Any = None):
+    def __init__(
+        self,
+        in_features: int,
+        hidden_features: int,
+        *,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        use_bias: bool = True,
+        activation: Callable[[Any], Any] = lnp.tanh,
+        dtype: Any = np.float32,
+        key: Any = None,
+    ):
         self.activation = function("SimpleRNN", "activation", activation)
-        self._build(in_features, hidden_features, num_layers, bidirectional, 1, int(flag("SimpleRNN", "use_bias", use_bias)), dtype, key)
+        self._build(
+            in_features, hidden_features, num_layers, bidirectional, 1, int(flag("SimpleRNN", "use_bias", use_bias)), dtype, key
+        )
 
     def _one(self, x: Any, weights: RecurrentWeights, state: Any, options: dict[str, Any]) -> tuple[Any, Any]:
         return simple_rnn(x, weights.kernel, weights.recurrent_kernel, weights.bias, state, activation=self.activation, **options)
@@ -117,9 +141,20 @@ class SimpleRNN(_Recurrent):
 class LSTM(_Recurrent):
     """Long short-term memory, gates in the order input, forget, cell, output; a layer's state is (h, c), each [n, hidden]."""
 
-    def __init__(self, in_features: int, hidden_features: int, *, num_layers: int = 1, bidirectional: bool = False,
-                 use_bias: bool = True, dtype: Any = np.float32, key: Any = None):
-        self._build(in_features, hidden_features, num_layers, bidirectional, 4, int(flag("LSTM", "use_bias", use_bias)), dtype, key)
+    def __init__(
+        self,
+        in_features: int,
+        hidden_features: int,
+        *,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        use_bias: bool = True,
+        dtype: Any = np.float32,
+        key: Any = None,
+    ):
+        self._build(
+            in_features, hidden_features, num_layers, bidirectional, 4, int(flag("LSTM", "use_bias", use_bias)), dtype, key
+        )
 
     def _one(self, x: Any, weights: RecurrentWeights, state: Any, options: dict[str, Any]) -> tuple[Any, Any]:
         return lstm(x, weights.kernel, weights.recurrent_kernel, weights.bias, state, **options)
@@ -131,14 +166,34 @@ class GRU(_Recurrent):
     gates: str
     reset_after: bool
 
-    def __init__(self, in_features: int, hidden_features: int, *, num_layers: int = 1, bidirectional: bool = False,
-                 use_bias: bool = True, gates: str = "pytorch", reset_after: bool = True, dtype: Any = np.float32, key: Any = None):
+    def __init__(
+        self,
+        in_features: int,
+        hidden_features: int,
+        *,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        use_bias: bool = True,
+        gates: str = "pytorch",
+        reset_after: bool = True,
+        dtype: Any = np.float32,
+        key: Any = None,
+    ):
         self.gates, self.reset_after = gates, flag("GRU", "reset_after", reset_after)
         self._build(in_features, hidden_features, num_layers, bidirectional, 3, 2 * flag("GRU", "use_bias", use_bias), dtype, key)
 
     def _one(self, x: Any, weights: RecurrentWeights, state: Any, options: dict[str, Any]) -> tuple[Any, Any]:
-        return gru(x, weights.kernel, weights.recurrent_kernel, weights.bias, weights.recurrent_bias, state, gates=self.gates,
-                   reset_after=self.reset_after, **options)
+        return gru(
+            x,
+            weights.kernel,
+            weights.recurrent_kernel,
+            weights.bias,
+            weights.recurrent_bias,
+            state,
+            gates=self.gates,
+            reset_after=self.reset_after,
+            **options,
+        )
 
 
 class KVCache(NamedTuple):
@@ -166,14 +221,27 @@ class MultiHeadAttention(Module):
     rotary: bool
     is_causal: bool
 
-    def __init__(self, features: int, num_heads: int, *, num_kv_heads: int | None = None, is_causal: bool = False, rotary: bool = False,
-                 use_bias: bool = True, memory_features: int | None = None, dtype: Any = np.float32, key: Any = None):
+    def __init__(
+        self,
+        features: int,
+        num_heads: int,
+        *,
+        num_kv_heads: int | None = None,
+        is_causal: bool = False,
+        rotary: bool = False,
+        use_bias: bool = True,
+        memory_features: int | None = None,
+        dtype: Any = np.float32,
+        key: Any = None,
+    ):
         name = "MultiHeadAttention"
         width, self.num_heads = integer(name, "features", features, least=1), integer(name, "num_heads", num_heads, least=1)
         self.num_kv_heads = self.num_heads if num_kv_heads is None else integer(name, "num_kv_heads", num_kv_heads, least=1)
         if width % self.num_heads or self.num_heads % self.num_kv_heads:
-            raise ArgumentError(f"{name}: {width} features go into {self.num_heads} heads, and those into {self.num_kv_heads} of keys, "
-                                "only with a remainder")
+            raise ArgumentError(
+                f"{name}: {width} features go into {self.num_heads} heads, and those into {self.num_kv_heads} of keys, "
+                "only with a remainder"
+            )
         self.head_features = width // self.num_heads
         self.rotary, self.is_causal = flag(name, "rotary", rotary), flag(name, "is_causal", is_causal)
         shared = self.num_kv_heads * self.head_features
@@ -181,7 +249,11 @@ class MultiHeadAttention(Module):
         sizes = {"query": (width, width), "key": (source, shared), "value": (source, shared), "out": (width, width)}
         keys = [None] * 4 if key is None else random.split(as_key(name, key), 4)
         for (part, (inputs, outputs)), k in zip(sizes.items(), keys):
-            setattr(self, part, Linear(inputs, outputs, use_bias=use_bias, kernel_init=initializers.glorot_uniform(), dtype=dtype, key=k))
+            setattr(
+                self,
+                part,
+                Linear(inputs, outputs, use_bias=use_bias, kernel_init=initializers.glorot_uniform(), dtype=dtype, key=k),
+            )
 
     def empty_cache(self, batch: int, room: int, dtype: Any = np.float32) -> KVCache:
         """A cache for ``room`` tokens of each of ``batch`` sequences."""
@@ -202,7 +274,9 @@ class MultiHeadAttention(Module):
         if cache is None:
             if self.rotary:
                 q, k = rotary_embedding(q), rotary_embedding(k)
-            return self._merged(dot_product_attention(q, k, v, mask=mask, is_causal=self.is_causal, key_value_seq_lengths=lengths))
+            return self._merged(
+                dot_product_attention(q, k, v, mask=mask, is_causal=self.is_causal, key_value_seq_lengths=lengths)
+            )
         if memory is not None or mask is not None or lengths is not None or not self.is_causal:
             raise ArgumentError("MultiHeadAttention: a cache goes with is_causal=True, and without memory, mask and lengths")
         return self._cached(q, k, v, cache)
@@ -219,8 +293,10 @@ class MultiHeadAttention(Module):
         if self.rotary:
             q, k = (rotary_embedding(part, lnp.add(length, steps)) for part in (q, k))
         zero = np.zeros((), np.int64)
-        keys, values = (bind("dynamic_update_slice", old, cast(new, old.dtype), zero, cast(length, np.int64), zero, zero)
-                        for old, new in ((old_keys, k), (old_values, v)))
+        keys, values = (
+            bind("dynamic_update_slice", old, cast(new, old.dtype), zero, cast(length, np.int64), zero, zero)
+            for old, new in ((old_keys, k), (old_values, v))
+        )
         seen = lnp.less_equal(np.arange(keys.shape[1]), lnp.expand_dims(lnp.add(length, steps), 1))
         y = dot_product_attention(q, keys, values, mask=seen[None, None])
         return self._merged(y), KVCache(keys, values, lnp.add(length, np.int32(q.shape[1])))
@@ -228,10 +304,15 @@ class MultiHeadAttention(Module):
 
 def _parts(cache: Any, k: Any) -> tuple[Any, Any, Any]:
     if not isinstance(cache, KVCache):
-        raise ArgumentError(f"MultiHeadAttention: cache={describe(cache)} must be a KVCache; fix: attention.empty_cache(batch, room)")
+        raise ArgumentError(
+            f"MultiHeadAttention: cache={describe(cache)} must be a KVCache; fix: attention.empty_cache(batch, room)"
+        )
     keys, values, length = (array("MultiHeadAttention", what, x) for what, x in cache._asdict().items())
     fits = len(keys.shape) == 4 and (keys.shape[0], *keys.shape[2:]) == (k.shape[0], *k.shape[2:]) and keys.shape[1] >= k.shape[1]
     if not fits or values.shape != keys.shape or length.shape or length.dtype != np.int32:
-        raise op_error("MultiHeadAttention", f"the cache must be of [{k.shape[0]}, room, {k.shape[2]}, {k.shape[3]}], with room for x",
-                       {"keys": keys, "values": values, "length": length, "x": k})
+        raise op_error(
+            "MultiHeadAttention",
+            f"the cache must be of [{k.shape[0]}, room, {k.shape[2]}, {k.shape[3]}], with room for x",
+            {"keys": keys, "values": values, "length": length, "x": k},
+        )
     return keys, values, length

@@ -12,10 +12,14 @@ from leptonc import numpy as lnp
 jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")
 
-POINTS = np.array([-np.inf, -1e4, -100, -7, -3, -2.5, -1, -0.5, -1e-8, -0.0, 0.0, 1e-8, 0.3, 1, 2.5, 3, 6, 7, 100, 1e4, np.inf, np.nan])
+POINTS = np.array(
+    [-np.inf, -1e4, -100, -7, -3, -2.5, -1, -0.5, -1e-8, -0.0, 0.0, 1e-8, 0.3, 1, 2.5, 3, 6, 7, 100, 1e4, np.inf, np.nan]
+)
 FINITE = POINTS[np.isfinite(POINTS)]
-SMOOTH = ("celu selu mish soft_sign log_sigmoid squareplus sparse_plus sparse_sigmoid hard_sigmoid hard_silu hard_tanh relu6 "
-          "silu elu gelu identity hard_swish").split()
+SMOOTH = (
+    "celu selu mish soft_sign log_sigmoid squareplus sparse_plus sparse_sigmoid hard_sigmoid hard_silu hard_tanh relu6 "
+    "silu elu gelu identity hard_swish"
+).split()
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +37,8 @@ def compare(ours, theirs, *args, rtol=1e-9, atol=1e-11, inputs=None):
     weights = np.random.default_rng(0).standard_normal(wanted.shape)
     numbers = tuple(range(len(args))) if inputs is None else inputs
     got = leptonc.jit(leptonc.grad(lambda *a: lnp.sum(ours(*a) * weights), numbers))(*args)
-    for n, a, b in zip(numbers, got, jax.grad(lambda *a: jnp.sum(theirs(*a) * weights), numbers)(*args)):
+    right = jax.grad(lambda *a: jnp.sum(theirs(*a) * weights), numbers)(*args)
+    for n, a, b in zip(numbers, got, right):
         np.testing.assert_allclose(a, b, rtol=rtol, atol=atol, err_msg=f"gradient of argument {n}")
 
 
@@ -43,8 +48,9 @@ def test_activations_at_points(name):
     with np.errstate(all="ignore"):
         np.testing.assert_allclose(leptonc.jit(lambda x: ours(x))(POINTS), theirs(POINTS), rtol=1e-9, atol=1e-12)
     for order in range(3):
-        np.testing.assert_allclose(leptonc.jit(lambda x, f=ours: f(x))(FINITE), jax.vmap(theirs)(FINITE), rtol=1e-9, atol=1e-12,
-                                   err_msg=f"order {order}")
+        np.testing.assert_allclose(
+            leptonc.jit(lambda x, f=ours: f(x))(FINITE), jax.vmap(theirs)(FINITE), rtol=1e-9, atol=1e-12, err_msg=f"order {order}"
+        )
         ours, theirs = (lambda x, f=ours: leptonc.grad(lambda x: lnp.sum(f(x)))(x)), jax.grad(theirs)
 
 
@@ -54,8 +60,11 @@ def test_the_rest_of_the_activations(rng):
     compare(lambda x: nn.glu(x, 1), lambda x: jax.nn.glu(x, 1), x)
     for axis in (-1, (0, 2), None):
         compare(lambda x: nn.standardize(x, axis), lambda x: jax.nn.standardize(x, axis, algorithm="stable"), x)  # noqa: B023
-    compare(lambda x: nn.standardize(x, mean=0.5, variance=np.full((3, 1, 6), 2.0), epsilon=1e-2),
-            lambda x: jax.nn.standardize(x, mean=0.5, variance=np.full((3, 1, 6), 2.0), epsilon=1e-2), x)
+    compare(
+        lambda x: nn.standardize(x, mean=0.5, variance=np.full((3, 1, 6), 2.0), epsilon=1e-2),
+        lambda x: jax.nn.standardize(x, mean=0.5, variance=np.full((3, 1, 6), 2.0), epsilon=1e-2),
+        x,
+    )
     labels = rng.integers(-1, 6, (2, 3))
     for axis in (-1, 0, 1):
         np.testing.assert_array_equal(nn.one_hot(labels, 5, axis=axis), jax.nn.one_hot(labels, 5, axis=axis))
@@ -76,8 +85,14 @@ OF_SCORES = {"rtol": 1e-5, "atol": 3e-6}  # JAX takes the softmax in f32, whatev
 def test_attention(rng, options, implementation, monkeypatch):
     monkeypatch.setattr("leptonc.nn.attention.BLOCK", 4)
     q, k, v = (rng.standard_normal((2, t, h, 4)) for t, h in ((5, 6), (7, 3), (7, 3)))
-    compare(lambda *a: nn.dot_product_attention(*a, **options, implementation=implementation),
-            lambda *a: jax.nn.dot_product_attention(*a, **options), q, k, v, **OF_SCORES)
+    compare(
+        lambda *a: nn.dot_product_attention(*a, **options, implementation=implementation),
+        lambda *a: jax.nn.dot_product_attention(*a, **options),
+        q,
+        k,
+        v,
+        **OF_SCORES,
+    )
 
 
 @pytest.mark.parametrize("implementation", ["plain", "blockwise"])
@@ -86,8 +101,15 @@ def test_attention_with_bias_and_a_row_that_sees_nothing(rng, implementation, mo
     q, k, v = (rng.standard_normal((2, t, h, 4)) for t, h in ((5, 6), (7, 3), (7, 3)))
     bias, mask = rng.standard_normal((1, 6, 5, 7)), rng.random((2, 1, 5, 7)) < 0.6
     mask[0, 0, 1] = False
-    compare(lambda q, k, v, bias: nn.dot_product_attention(q, k, v, bias, mask, implementation=implementation),
-            lambda q, k, v, bias: jax.nn.dot_product_attention(q, k, v, bias, mask), q, k, v, bias, **OF_SCORES)
+    compare(
+        lambda q, k, v, bias: nn.dot_product_attention(q, k, v, bias, mask, implementation=implementation),
+        lambda q, k, v, bias: jax.nn.dot_product_attention(q, k, v, bias, mask),
+        q,
+        k,
+        v,
+        bias,
+        **OF_SCORES,
+    )
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -103,8 +125,12 @@ def test_conv_transpose(seed):
         jax.lax.conv_transpose(x, w, stride, padding, dilation, dimension_numbers=numbers)
     except Exception:
         pytest.skip("no such result in JAX")
-    compare(lambda x, w: nn.conv_transpose(x, w, stride=stride, padding=padding, dilation=dilation),
-            lambda x, w: jax.lax.conv_transpose(x, w, stride, padding, dilation, dimension_numbers=numbers), x, w)
+    compare(
+        lambda x, w: nn.conv_transpose(x, w, stride=stride, padding=padding, dilation=dilation),
+        lambda x, w: jax.lax.conv_transpose(x, w, stride, padding, dilation, dimension_numbers=numbers),
+        x,
+        w,
+    )
 
 
 @pytest.mark.parametrize("method", ["nearest", "linear", "cubic"])
@@ -112,21 +138,35 @@ def test_conv_transpose(seed):
 @pytest.mark.parametrize("size", [(11, 3), (2, 8), (7, 5)])
 def test_resize(rng, method, antialias, size):
     x = rng.standard_normal((2, 7, 5, 3))
-    compare(lambda x: nn.resize(x, size, method, antialias=antialias),
-            lambda x: jax.image.resize(x, (2, *size, 3), method, antialias=antialias), x)
+    compare(
+        lambda x: nn.resize(x, size, method, antialias=antialias),
+        lambda x: jax.image.resize(x, (2, *size, 3), method, antialias=antialias),
+        x,
+    )
 
 
 def test_depthwise_and_three_dimensions(rng):
     x, w = rng.standard_normal((2, 6, 7, 3)), rng.standard_normal((3, 2, 3, 2))
-    compare(lambda x, w: nn.depthwise_conv(x, w, stride=2, padding="SAME"), lambda x, w: jax.lax.conv_general_dilated(
-        x, w.reshape(3, 2, 1, 6), (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=3), x, w)
+    compare(
+        lambda x, w: nn.depthwise_conv(x, w, stride=2, padding="SAME"),
+        lambda x, w: jax.lax.conv_general_dilated(
+            x, w.reshape(3, 2, 1, 6), (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=3
+        ),
+        x,
+        w,
+    )
     x, w = rng.standard_normal((2, 5, 6, 4, 3)), rng.standard_normal((2, 3, 2, 3, 4))
-    compare(lambda x, w: nn.conv(x, w, stride=(1, 2, 1), padding="SAME"), lambda x, w: jax.lax.conv_general_dilated(
-        x, w, (1, 2, 1), "SAME", dimension_numbers=("NDHWC", "DHWIO", "NDHWC")), x, w)
+    compare(
+        lambda x, w: nn.conv(x, w, stride=(1, 2, 1), padding="SAME"),
+        lambda x, w: jax.lax.conv_general_dilated(x, w, (1, 2, 1), "SAME", dimension_numbers=("NDHWC", "DHWIO", "NDHWC")),
+        x,
+        w,
+    )
 
 
 def test_modules_of_a_network_without_jax_arrays_go_through_both():
-    """A tree of leptonc's modules is one of JAX's once its leaves are listed: names and order agree with the sorted names of dicts."""
+    """A tree of leptonc's modules is one of JAX's once its leaves are listed: names and order agree with the sorted names of
+    dicts."""
     model = nn.MLP(3, [4], 2, key=0)
     flat = model.named_parameters()
     assert list(flat) == ["layers.0.kernel", "layers.0.bias", "layers.1.kernel", "layers.1.bias"]

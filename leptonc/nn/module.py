@@ -28,10 +28,14 @@ M = TypeVar("M", bound="Module")
 OWN = "leptonc.nn."  # where modules are whose methods users meet at a border, as they meet functions
 
 
-def static(**options: Any) -> Any:
-    """A field that belongs to the structure: hashable, compiled for by its value. ``options`` are those of dataclasses.field."""
-    metadata = {**(options.pop("metadata", None) or {}), "static": True}
-    return dataclasses.field(metadata=metadata, **options)
+@public
+def static(*, default: Any = dataclasses.MISSING, default_factory: Any = dataclasses.MISSING, kw_only: bool = False) -> Any:
+    """A field that belongs to the structure: hashable, compiled for by its value. Options are those of dataclasses.field."""
+    given = {"default": default, "default_factory": default_factory}
+    known: Any = {name: value for name, value in given.items() if value is not dataclasses.MISSING}
+    if len(known) == 2:
+        raise ArgumentError("static: takes default or default_factory, not both")
+    return dataclasses.field(metadata={"static": True}, kw_only=flag("static", "kw_only", kw_only), **known)
 
 
 class Parameter:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from pydoc_data import topics
 from typing import NamedTuple
 
 import numpy as np
-from pydoc_data import topics
 
 OTHER = "\x00"  # stands for characters too seldom to learn
 
@@ -41,7 +41,7 @@ def windows(codes: np.ndarray, rng: np.random.Generator, *shape: int) -> np.ndar
 
 
 def trigram_perplexity(text: Text) -> float:
-    """e to the mean -log chance of a validation character after the two before it, as counted in training; every count begins at 0.1."""
+    """e to the mean -log chance of a validation character after the two before it, as counted in training from 0.1 on."""
     size = len(text.symbols)
     counts = np.full((size, size, size), 0.1)
     np.add.at(counts, (text.training[:-2], text.training[1:-1], text.training[2:]), 1)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import leptonc
-from leptonc import nn
+from leptonc import nn, random
 from leptonc import numpy as lnp
 from tests.compare import both
 
@@ -133,3 +133,38 @@ def test_ctc_sums_over_all_alignments(rng, blank):
     grad = leptonc.jit(leptonc.grad(lambda x: lnp.sum(lnp.where(lnp.isfinite(f(x)), f(x), 0))))(logits)
     assert np.isfinite(grad).all() and not grad[1, 3:].any() and not grad[3].any() and grad[0].any()
     np.testing.assert_allclose(grad[0].sum(-1), 0, atol=1e-12)  # logits may be shifted
+
+
+OF_ANY_FLOAT = {
+    **{name: getattr(nn, name) for name in (
+        "relu6 leaky_relu elu celu selu gelu glu silu mish softplus soft_sign squareplus sparse_plus sparse_sigmoid hard_sigmoid "
+        "hard_silu hard_tanh log_sigmoid log1mexp softmax standardize layer_norm rms_norm instance_norm global_avg_pool").split()},
+    "dropout": lambda x: nn.alpha_dropout(KEY, nn.gaussian_dropout(KEY, nn.dropout(KEY, x, 0.5), 0.5), 0.5),
+    "huber": lambda x: nn.huber_loss(x, x * 0),
+    "cross_entropy": lambda x: nn.cross_entropy(x, x * 0, label_smoothing=0.1, weight=np.ones(8)),
+    "bce": lambda x: nn.binary_cross_entropy_with_logits(x, x * 0),
+    "kl": lambda x: nn.kl_divergence(x, x * 0),
+    "triplet": lambda x: nn.triplet_loss(x, x, x),
+    "cosine": lambda x: nn.cosine_similarity(x, x),
+    "attention": lambda x: nn.dot_product_attention(nn.rotary_embedding(x), x, x, is_causal=True),
+    "blocks": lambda x: nn.dot_product_attention(x, x, x, implementation="blockwise"),
+    "batch_norm": lambda x: nn.batch_norm(x, np.zeros(8, F), np.ones(8, F), training=True)[0],
+    "resize": lambda x: nn.adaptive_avg_pool(nn.resize(x, 9), 4),
+    "lstm": lambda x: nn.lstm(x[0], x[0, 0, :1] * lnp.ones((8, 1), x.dtype), lnp.ones((2, 8), x.dtype))[0],
+}
+KEY = random.key(0)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_dtypes_stay_what_they_were(dtype):
+    x = leptonc.ShapeDtypeStruct((2, 6, 6, 8), dtype)
+    wrong = {name: str(found.dtype) for name, f in OF_ANY_FLOAT.items() if (found := leptonc.eval_shape(f, x)).dtype != dtype}
+    assert not wrong
+
+
+def test_softmax_of_some(rng):
+    x, mask = rng.standard_normal((4, 6)), np.arange(6) < [[1], [3], [6], [2]]
+    chances = np.exp(x) * mask
+    np.testing.assert_allclose(both(lambda x: nn.softmax(x, where=mask), x)[0], chances / chances.sum(-1, keepdims=True), rtol=1e-9)
+    assert np.isneginf(nn.log_softmax(x, where=mask)[~mask]).all()
+    np.testing.assert_array_equal(nn.logsumexp(x, keepdims=True)[:, 0], nn.logsumexp(x))

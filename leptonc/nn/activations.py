@@ -14,7 +14,7 @@ from leptonc.numpy.creation import arange
 from leptonc.numpy.elementwise import as_float, clip, exp, expm1, log, log1p, maximum, minimum, sqrt, tanh, where
 from leptonc.numpy.manipulation import expand_dims, split
 from leptonc.numpy.reductions import mean as _mean
-from leptonc.trace import bind, cast
+from leptonc.trace import bind, broadcast, cast
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et al. 2017
 LOG_2 = 0.6931471805599453
@@ -176,22 +176,40 @@ def standardize(x: Any, axis: int | tuple[int, ...] | None = -1, mean: Any = Non
     return multiply(off, bind("rsqrt", as_float(add(spread, scalar("standardize", "epsilon", epsilon)))))
 
 
-def softmax(x: Any, axis: int = -1) -> Any:
-    """e^x over its sum along ``axis``; safe for logits of any size."""
+def softmax(x: Any, axis: int = -1, where: Any = None) -> Any:
+    """e^x over its sum along ``axis``; safe for logits of any size. Elements where ``where`` is False are left out, and 0."""
     operand = as_float(array("softmax", "x", x))
-    return bind("softmax", operand, axis=axis_of("softmax", operand, axis))
+    mask = None if where is None else _mask("softmax", where)
+    y = bind("softmax", _only(operand, mask, -np.inf), axis=axis_of("softmax", operand, axis))
+    return _only(y, mask, 0.0)
 
 
-def log_softmax(x: Any, axis: int = -1) -> Any:
-    """The logarithm of softmax; safe for logits of any size."""
+def log_softmax(x: Any, axis: int = -1, where: Any = None) -> Any:
+    """The logarithm of softmax; safe for logits of any size. Elements where ``where`` is False are left out, and -inf."""
     operand = as_float(array("log_softmax", "x", x))
-    return bind("log_softmax", operand, axis=axis_of("log_softmax", operand, axis))
+    mask = None if where is None else _mask("log_softmax", where)
+    y = bind("log_softmax", _only(operand, mask, -np.inf), axis=axis_of("log_softmax", operand, axis))
+    return _only(y, mask, -np.inf)
 
 
-def logsumexp(x: Any, axis: int = -1) -> Any:
-    """log of the sum of e^x along ``axis``, which vanishes."""
+def _mask(name: str, value: Any) -> Any:
+    mask = array(name, "where", value)
+    if mask.dtype.kind != "b":
+        raise op_error(name, "where must be bools", {"where": mask}, kind=DtypeError)
+    return mask
+
+
+def _only(x: Any, mask: Any, other: float) -> Any:
+    """x where the mask is True, if there is one. Raises ShapeError for a mask that does not stretch to x."""
+    return x if mask is None else where(broadcast(mask, x.shape), x, other)
+
+
+def logsumexp(x: Any, axis: int = -1, keepdims: bool = False) -> Any:
+    """log of the sum of e^x along ``axis``, which vanishes, or stays as 1 with ``keepdims``."""
     operand = as_float(array("logsumexp", "x", x))
-    return bind("logsumexp", operand, axis=axis_of("logsumexp", operand, axis))
+    at = axis_of("logsumexp", operand, axis)
+    y = bind("logsumexp", operand, axis=at)
+    return expand_dims(y, at) if flag("logsumexp", "keepdims", keepdims) else y
 
 
 def one_hot(labels: Any, num_classes: int, dtype: Any = np.float32, axis: int = -1) -> Any:

@@ -138,7 +138,7 @@ def huber_loss(predictions: Any, targets: Any, delta: float = 1.0, *, reduction:
     width = scalar("huber_loss", "delta", delta, least=0)
     near = less_equal(off, width)
     inner = where(near, off, 0.0)
-    values = where(near, multiply(multiply(0.5, inner), inner), multiply(width, subtract(off, multiply(0.5, width))))
+    values = where(near, multiply(multiply(0.5, inner), inner), multiply(width, subtract(off, 0.5 * width)))
     return _reduced("huber_loss", values, reduction)
 
 

@@ -65,6 +65,16 @@ def test_the_rest_of_the_activations(rng):
         lambda x: jax.nn.standardize(x, mean=0.5, variance=np.full((3, 1, 6), 2.0), epsilon=1e-2),
         x,
     )
+    mask = rng.random((3, 4, 1)) < 0.7
+    for name in ("softmax", "log_softmax"):
+        chosen = np.where(mask, 1.0, 0.0)  # what is left out is -inf, which has no sum
+        compare(
+            lambda x: lnp.where(mask, getattr(nn, name)(x, 1, where=mask), 0) * chosen,  # noqa: B023
+            lambda x: jnp.where(mask, getattr(jax.nn, name)(x, 1, where=mask), 0) * chosen,  # noqa: B023
+            x,
+        )
+        np.testing.assert_allclose(getattr(nn, name)(x, 1, where=mask), getattr(jax.nn, name)(x, 1, where=mask), rtol=1e-9)
+    np.testing.assert_allclose(nn.logsumexp(x, 1, keepdims=True), jax.nn.logsumexp(x, 1, keepdims=True), rtol=1e-12)
     labels = rng.integers(-1, 6, (2, 3))
     for axis in (-1, 0, 1):
         np.testing.assert_array_equal(nn.one_hot(labels, 5, axis=axis), jax.nn.one_hot(labels, 5, axis=axis))

@@ -47,7 +47,8 @@ class barrier_token(Op):
 
     def batch(self, axis: Any, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
         """Of all examples at once; there are none where there is no example."""
-        return Unbatched(self(operands[0]) if operands[0].type.size else operands[0].builder.full(TensorType((), bool_), True))
+        x = operands[0]
+        return axis.broadcast(self(x) if x.type.size else x.builder.full(TensorType((), bool_), True))
 
     def samples(self) -> Sequence[Sample]:
         nan = Sample(lambda rng: [np.array([[np.nan, 1]])], {}, False, "nan")

@@ -15,6 +15,7 @@ import numpy as np
 from leptonc.bfloat16 import is_narrow
 from leptonc.errors import IRError, LeptonError, op_error
 from leptonc.ir.batching import BatchAxis
+from leptonc.ir.differentiation import Differentiation
 from leptonc.ir.kernel import Kernel
 from leptonc.ir.types import TensorType, type_of_array
 from leptonc.ir.value import Value
@@ -31,10 +32,11 @@ class Sample:
 
 
 class Op:
-    """Base of every op. Exactly one of ``lower`` and ``expand`` is overridden (control-flow ops: neither)."""
+    """Base of every op. Exactly one of ``lower`` and ``expand`` is overridden (ops with regions: neither)."""
 
     name: str = ""
-    results: int = 1
+    results: int = 1  # 0: as many as ``infer`` says
+    regional: bool = False  # its meaning is in its regions, which every rule gets as ``regions``
     stores: bool = False  # it makes, moves or converts elements: floats of 16 bits are as good as any
     operand_names: tuple[str, ...] = ("x", "y", "z")
 
@@ -62,6 +64,23 @@ class Op:
         """Cotangents of the operands from that of the result. ``g`` and ``y`` are tuples for several results
         (an entry of ``g`` may then be None: zero). None stands for a zero or a non-differentiable operand."""
         raise IRError(f"op {self.name} is not differentiable")
+
+    def jvp(self, autodiff: Differentiation, tangents: tuple[Value | None, ...], /, *operands: Value,
+            **attrs: Any) -> tuple[Sequence[Value], Sequence[Value | None]]:
+        """(results, their tangents) from those of the operands; None is a zero, or that of an integer. Only for ops with regions: of
+        others forward mode transposes the ``vjp``."""
+        raise IRError(f"op {self.name} has no jvp rule")
+
+    def forward_pass(self, autodiff: Differentiation, varied: tuple[bool, ...], /, *operands: Value,
+                     **attrs: Any) -> tuple[Sequence[Value], Any]:
+        """(results, whatever ``backward_pass`` is to get as ``saved``) in a graph differentiated in reverse by the operands
+        ``varied``. Only for ops with regions, in place of ``vjp``."""
+        raise IRError(f"op {self.name} has no forward pass")
+
+    def backward_pass(self, autodiff: Differentiation, saved: Any, g: tuple[Value | None, ...], /, *operands: Value,
+                      **attrs: Any) -> Sequence[Value | None]:
+        """Cotangents of the operands from those of the results; None is a zero."""
+        raise IRError(f"op {self.name} has no backward pass")
 
     def lower(self, *types: TensorType, **attrs: Any) -> Kernel:
         """The op as a Kernel: parameters are the operands in order, then the results in order."""
@@ -98,7 +117,16 @@ class Op:
 
     @property
     def differentiable(self) -> bool:
-        return type(self).vjp is not Op.vjp
+        return type(self).vjp is not Op.vjp or self.has_passes
+
+    @property
+    def has_passes(self) -> bool:
+        """Whether reverse mode asks it for a forward and a backward pass, not for a vjp."""
+        return type(self).backward_pass is not Op.backward_pass
+
+    @property
+    def has_jvp(self) -> bool:
+        return type(self).jvp is not Op.jvp
 
     @property
     def batches(self) -> bool:

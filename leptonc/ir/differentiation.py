@@ -1,0 +1,48 @@
+"""What the rules of ops with regions may ask of differentiation: see ``passes/graph/autodiff.py``, ``forward.py``, ``linear.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from leptonc.ir.graph import Graph, Node
+
+
+class Linearized(NamedTuple):
+    """``known`` takes a graph's inputs and gives its outputs, then what the derivative needs of them. ``linear`` takes ``needed`` of
+    the inputs (by position), these residuals, and the tangents; it gives a tangent for each float output."""
+
+    known: Graph
+    linear: Graph
+    needed: tuple[int, ...]
+
+
+class Split(NamedTuple):
+    """``forward`` takes a graph's inputs and gives its outputs, then the values saved. ``backward`` takes ``needed`` of the inputs
+    (by position), the saved values, and a cotangent for each float output; it gives those of the inputs asked for."""
+
+    forward: Graph
+    backward: Graph
+    needed: tuple[int, ...]
+
+
+class Differentiation(Protocol):
+    """Regions differentiated. ``wrt`` are positions of inputs; integers have neither tangents nor cotangents."""
+
+    def forward(self, graph: Graph, wrt: Sequence[int]) -> Graph:
+        """Inputs: those of ``graph``, then a tangent for each of ``wrt``. Outputs: those of ``graph``, then a tangent for each float
+        output."""
+        ...
+
+    def linearized(self, forward: Graph, tangents: int) -> Linearized:
+        """A graph of forward mode, whose last ``tangents`` inputs are tangents, in two."""
+        ...
+
+    def transpose(self, graph: Graph, wrt: Sequence[int]) -> Graph:
+        """Of a graph that is linear in the inputs ``wrt``. Inputs: its others, then a cotangent for each float output. Outputs: a
+        cotangent for each of ``wrt``. Raises LeptonError if it is not linear."""
+        ...
+
+    def split(self, graph: Graph, wrt: Sequence[int], saves: Callable[[Node], bool]) -> Split:
+        """Reverse mode in two parts; the second computes anew what ``saves`` does not say to save."""
+        ...

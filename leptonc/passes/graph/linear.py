@@ -1,0 +1,86 @@
+"""Graphs that are linear in some inputs, and what can be computed without these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from leptonc.errors import LeptonError
+from leptonc.ir.differentiation import Differentiation, Linearized, Split
+from leptonc.ir.graph import Graph, Node
+from leptonc.passes.graph.dce import Dce
+from leptonc.passes.graph.reverse import Reverse
+
+
+def linearized(forward: Graph, tangents: int) -> Linearized:
+    """A graph of forward mode cut where the tangents come in: see ``ir/differentiation.py``."""
+    count = len(forward.inputs) - tangents
+    given, moving = forward.inputs[:count], set(forward.inputs[count:])
+    for node in forward.nodes:
+        if not moving.isdisjoint(node.operands):
+            moving.update(node.results)
+    primals = [i for i in _primal_outputs(forward, tangents)]
+    tail = forward.outputs[len(primals):]
+    behind = _live([n for n in forward.nodes if not moving.isdisjoint(n.results)], tail)
+    constants = {r for n in forward.nodes if n.op == "constant" for r in n.results}
+    read = dict.fromkeys([*(i for n in behind for i in n.operands), *tail])
+    own = [n for n in forward.nodes if n.op == "constant" and not read.keys().isdisjoint(n.results)]
+    residuals = tuple(i for i in read if i not in moving and i not in constants and i not in given)
+    needed = tuple(p for p, i in enumerate(given) if i in read)
+    inputs = (*(given[p] for p in needed), *residuals, *forward.inputs[count:])
+    linear = Graph(forward.name, inputs, tuple(forward.types[i] for i in inputs), (*own, *behind), tail)
+    known = _with(forward, given, (*primals, *residuals))
+    return Linearized(known, linear, needed)
+
+
+def _primal_outputs(forward: Graph, tangents: int) -> tuple[int, ...]:
+    """All outputs but the tangents behind them, of which there is one for each float output."""
+    for count in range(len(forward.outputs) + 1):
+        floats = sum(t.dtype.is_float for t in forward.output_types[:count])
+        if count + floats == len(forward.outputs):
+            return forward.outputs[:count]
+    raise LeptonError(f"{forward.name} is no graph of forward mode")
+
+
+def _live(nodes: Sequence[Node], outputs: Sequence[int]) -> list[Node]:
+    live, kept = set(outputs), []
+    for node in reversed(nodes):
+        if not live.isdisjoint(node.results):
+            live.update(node.operands)
+            kept.append(node)
+    return kept[::-1]
+
+
+def _with(graph: Graph, inputs: Sequence[int], outputs: Sequence[int], names: tuple[str, ...] = ()) -> Graph:
+    """The part of a graph that computes ``outputs`` from ``inputs``, which may be made by nodes of it."""
+    given = set(inputs)
+    nodes = tuple(n for n in graph.nodes if given.isdisjoint(n.results))
+    return Dce()(Graph(graph.name, tuple(inputs), tuple(graph.types[i] for i in inputs), nodes, tuple(outputs), names))
+
+
+def transpose(graph: Graph, wrt: Sequence[int], rules: Differentiation) -> Graph:
+    """The transpose of a graph in its inputs ``wrt``: see ``ir/differentiation.py``."""
+    reverse = Reverse(graph, wrt, rules)
+    whole = reverse.builder.finish(reverse.cotangents())
+    linear = {whole.inputs[p] for p in wrt}
+    out = _with(whole, [i for i in whole.inputs if i not in linear], whole.outputs)
+    if any(not linear.isdisjoint(n.operands) for n in out.nodes):
+        raise LeptonError(f"transpose: {graph.name} is not linear in what it is transposed by")
+    return out
+
+
+def split(graph: Graph, wrt: Sequence[int], saves: Callable[[Node], bool], rules: Differentiation) -> Split:
+    """Reverse mode in two graphs, the second of which computes anew: see ``ir/differentiation.py``."""
+    kept = tuple(dict.fromkeys(i for n in graph.nodes if saves(n) for i in n.results))
+    reverse = Reverse(graph, wrt, rules)
+    saved = [reverse.env[i].id for i in kept]
+    whole = reverse.builder.finish(reverse.cotangents())
+    count = len(graph.inputs)
+    cut = _with(whole, (*whole.inputs[:count], *saved, *whole.inputs[count:]), whole.outputs)
+    read = {i for n in cut.nodes for i in n.operands} | set(cut.outputs)
+    needed = tuple(p for p in range(count) if whole.inputs[p] in read)
+    used = [n for n, i in enumerate(saved) if i in read]
+    inputs = (*(whole.inputs[p] for p in needed), *(saved[n] for n in used), *whole.inputs[count:])
+    backward = replace(cut, inputs=inputs, input_types=tuple(cut.types[i] for i in inputs))
+    forward = replace(graph, outputs=(*graph.outputs, *(kept[n] for n in used)))
+    return Split(Dce()(forward), backward, needed)

@@ -25,7 +25,7 @@ from leptonc.lazy import cached_property
 from leptonc.passes.conv.staged_winograd import SpreadWinograd
 from leptonc.passes.conv.weightgrad import WinogradWeightGrad
 from leptonc.passes.conv.winograd import Winograd
-from leptonc.passes.graph.autodiff import differentiate
+from leptonc.passes.graph.autodiff import differentiate, forward, linear_forward, linear_reverse, transposed
 from leptonc.passes.graph.batch import batch
 from leptonc.passes.graph.canonicalize import Canonicalize
 from leptonc.passes.graph.cost import cost_analysis
@@ -34,6 +34,7 @@ from leptonc.passes.graph.dce import Dce
 from leptonc.passes.graph.expand import Expand
 from leptonc.passes.graph.fold import Fold
 from leptonc.passes.graph.frozen import split_graph
+from leptonc.passes.graph.inline import InlineCalls
 from leptonc.passes.graph.route import RouteGradients
 from leptonc.passes.graph.sink_relu import SinkRelu
 from leptonc.passes.graph.widen import Widen
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from leptonc.validation.validator import Validator
 
 GRAPH_PASSES: tuple[Pass, ...] = (
+    InlineCalls(),
     Canonicalize(drop_stop_gradient=True),
     Cse(),
     Dce(),
@@ -440,6 +442,6 @@ install(_pool_object)
 
 __all__ = [
     "GRAPH_PASSES", "PROGRAM_PASSES", "Compiled", "MemoryAnalysis", "Options",
-    "batch", "check_names", "compile_program", "cost_analysis", "differentiate", "draw", "dump_after", "emit", "lower", "optimize",
-    "pipeline_names",
+    "batch", "check_names", "compile_program", "cost_analysis", "differentiate", "draw", "dump_after", "emit", "forward",
+    "linear_forward", "linear_reverse", "lower", "optimize", "pipeline_names", "transposed",
 ]

@@ -73,6 +73,14 @@ def named_scope(name: str) -> Iterator[None]:
         _scope.set(before)
 
 
+@contextmanager
+def inner_scope(name: str) -> Iterator[None]:
+    """As ``named_scope``, within the scope around it: ``outer/name``."""
+    around = _scope.get()
+    with named_scope(f"{around}/{name}" if around else name):
+        yield
+
+
 @functools.lru_cache(4096)
 def _is_users(module: str, file: str) -> bool:
     root = module.partition(".")[0]

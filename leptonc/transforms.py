@@ -10,7 +10,7 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -132,12 +132,18 @@ def _trace(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any])
 
 
 @dataclass(frozen=True)
-class _Primal:
+class Primal:
     """A function traced over the leaves it is differentiated by; the rest of its arguments it closes over."""
 
     closed: ClosedGraph
     leaves: tuple[Any, ...]
     treedef: tree.TreeDef
+    has_aux: bool = False
+
+    @property
+    def out_tree(self) -> tree.TreeDef:
+        """The structure of what is differentiated: without an aux."""
+        return self.closed.out_tree.children[0] if self.has_aux else self.closed.out_tree
 
     @property
     def inputs(self) -> tuple[Any, ...]:
@@ -151,8 +157,8 @@ class _Primal:
         return results[:count], results[count:]
 
 
-def _primal(f: Callable[..., Any], name: str, parts: Any, names: Sequence[str],
-            finish: Callable[[Any], Any] = lambda out: out) -> _Primal:
+def primal_of(f: Callable[..., Any], name: str, parts: Any, names: Sequence[str],
+            finish: Callable[[Any], Any] = lambda out: out) -> Primal:
     """Trace ``finish(f(parts))`` over the leaves of ``parts``."""
     leaves, treedef = tree.flatten(parts)
     leaves = [leaf if isinstance(leaf, Tracer) or is_weak(leaf) else as_leaf(leaf, path, name)
@@ -164,7 +170,7 @@ def _primal(f: Callable[..., Any], name: str, parts: Any, names: Sequence[str],
         return finish(f(tree.unflatten(treedef, tracers)))
 
     closed = trace_to_graph(on_leaves, types, name, names, [is_weak(leaf) for leaf in leaves])
-    return _Primal(closed, tuple(leaves), treedef)
+    return Primal(closed, tuple(leaves), treedef)
 
 
 def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0,
@@ -175,14 +181,14 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0,
     Raises ShapeError if the value is not a scalar, DtypeError if it or an argument to differentiate is not float.
     """
 
-    _check_options("value_and_grad", f, argnums, has_aux)
+    check_options("value_and_grad", f, argnums, has_aux)
 
     @public
     @functools.wraps(f)
     def with_grad(*args: Any, **kwargs: Any) -> Any:
-        numbers = _positions(f, argnums, len(args))
+        numbers = positions(f, argnums, len(args))
         chosen = tuple(dict.fromkeys(numbers))  # an argument named twice is differentiated once
-        primal = _trace_selected(f, chosen, args, kwargs, has_aux)
+        primal = trace_selected("grad", f, chosen, args, kwargs, functools.partial(_check_value, function_name(f), has_aux))
         count = primal.treedef.num_leaves
         one = np.ones((), primal.closed.graph.output_types[0].dtype.numpy)
         # Aux outputs are behind a stop_gradient, so that a zero cotangent cannot turn into 0 * inf there.
@@ -200,7 +206,7 @@ def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool 
 
     Errors are those of ``value_and_grad``.
     """
-    _check_options("grad", f, argnums, has_aux)
+    check_options("grad", f, argnums, has_aux)
     both = value_and_grad(f, argnums, has_aux)
 
     @public
@@ -212,29 +218,30 @@ def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool 
     return gradient_of
 
 
-def _check_options(name: str, f: Any, argnums: Any, has_aux: Any) -> None:
+def check_options(name: str, f: Any, argnums: Any, has_aux: Any) -> None:
     function(name, "f", f)
     integers(name, "argnums", argnums)
     flag(name, "has_aux", has_aux)
 
 
-def _positions(f: Callable[..., Any], argnums: int | Sequence[int], count: int) -> tuple[int, ...]:
+def positions(f: Callable[..., Any], argnums: int | Sequence[int], count: int, transform: str = "grad") -> tuple[int, ...]:
     """``argnums`` as non-negative positions among ``count`` arguments."""
-    numbers = integers("grad", "argnums", argnums)
+    numbers = integers(transform, "argnums", argnums)
     for n in numbers:
         if not -count <= n < count:
-            raise ArgumentError(f"grad of {function_name(f)}: argnums={argnums}, but it is called with {count} "
+            raise ArgumentError(f"{transform} of {function_name(f)}: argnums={argnums}, but it is called with {count} "
                                 "positional arguments; fix: pass what is differentiated by position")
     return tuple(n % count for n in numbers)
 
 
-def _trace_selected(f: Callable[..., Any], numbers: tuple[int, ...], args: tuple[Any, ...], kwargs: dict[str, Any],
-                    has_aux: bool) -> _Primal:
+def trace_selected(transform: str, f: Callable[..., Any], numbers: tuple[int, ...], args: tuple[Any, ...], kwargs: dict[str, Any],
+                   finish: Callable[[Any], Any]) -> Primal:
+    """``finish(f(*args, **kwargs))`` traced over the leaves of the arguments ``numbers``, which must be floats."""
     name = function_name(f)
     parts = tuple(args[n] for n in numbers)
     roots = position_names(f, len(args))
     names = [path for n, part in zip(numbers, parts) for path in tree.structure(part).paths(roots[n])]
-    _check_float_inputs(name, tree.leaves(parts), names)
+    _check_float_inputs(transform, name, tree.leaves(parts), names)
 
     @functools.wraps(f)
     def selected(chosen: tuple[Any, ...]) -> Any:
@@ -243,14 +250,14 @@ def _trace_selected(f: Callable[..., Any], numbers: tuple[int, ...], args: tuple
             whole[n] = part
         return f(*whole, **kwargs)
 
-    return _primal(selected, name, parts, names, functools.partial(_check_value, name, has_aux))
+    return primal_of(selected, name, parts, names, finish)
 
 
-def _check_float_inputs(name: str, leaves: Sequence[Any], names: Sequence[str]) -> None:
+def _check_float_inputs(transform: str, name: str, leaves: Sequence[Any], names: Sequence[str]) -> None:
     for leaf, path in zip(leaves, names):
         kind = leaf_type(leaf, path, name)
         if not kind.dtype.is_float:
-            raise op_error("grad", f"{name} is differentiated by {path}, which is not float", {path: str(kind)},
+            raise op_error(transform, f"{name} is differentiated by {path}, which is not float", {path: str(kind)},
                            "cast it, choose other argnums, or use vjp, which passes integers by", DtypeError)
 
 
@@ -258,12 +265,11 @@ def _check_value(name: str, has_aux: bool, out: Any) -> Any:
     """The value, or (value, aux behind a stop_gradient), as what is differentiated."""
     if not has_aux:
         return _scalar(name, out)
-    if not isinstance(out, tuple) or len(out) != 2:
-        raise TreeError(f"grad of {name}: has_aux=True wants (value, aux) from it, got {describe(out)}")
-    return _scalar(name, out[0]), tree.map(_stopped, out[1])
+    value, aux = with_aux("grad", name, out)
+    return _scalar(name, value), aux
 
 
-def _stopped(leaf: Any) -> Any:
+def stopped(leaf: Any) -> Any:
     return bind("stop_gradient", leaf) if isinstance(leaf, Tracer) and kind_of(leaf.dtype) == "f" else leaf
 
 
@@ -280,35 +286,54 @@ def _scalar(name: str, value: Any) -> Any:
     return value
 
 
-def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
-    """``(f(*primals), pull)``: ``pull(cotangent of the output)`` gives a tuple with the cotangent of each primal.
+def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
+    """``(f(*primals), pull)``: ``pull(cotangent of the output)`` gives a tuple with the cotangent of each primal. With ``has_aux``, f
+    returns ``(output, aux)`` and the result is ``(output, pull, aux)``.
 
     Cotangents have the structure, shapes and dtypes of what they belong to; those of integers are zeros, and
     ignored where they are given. ``pull`` raises TreeError, ShapeError or DtypeError for a cotangent that does not fit.
     """
     name = function_name(function("vjp", "f", f))
-    names = argument_names(f, tree.structure((primals, {})))
-
-    @functools.wraps(f)
-    def on_tuple(args: tuple[Any, ...]) -> Any:
-        return f(*args)
-
-    primal = _primal(on_tuple, name, primals, names)
-    graph = primal.closed.graph
+    flag("vjp", "has_aux", has_aux)
+    primal = of_arguments(f, primals, "vjp", has_aux)
+    graph, out_tree = primal.closed.graph, primal.out_tree
     wrt = tuple(i for i in range(primal.treedef.num_leaves) if graph.input_types[i].dtype.is_float)
 
     @public
     def pull(cotangent: Any) -> tuple[Any, ...]:
-        seeds = _cotangents(name, primal.closed.out_tree, graph.output_types, cotangent)
+        seeds = cotangent_leaves(name, out_tree, graph.output_types, cotangent)
+        unseen = graph.output_types[out_tree.num_leaves:]
+        seeds += [np.zeros(t.shape, t.dtype.numpy) for t in unseen if t.dtype.is_float]
         found = dict(zip(wrt, primal.pullback(wrt, seeds)[1]))
         types = graph.input_types[:primal.treedef.num_leaves]
         whole = [found[i] if i in found else np.zeros(t.shape, t.dtype.numpy) for i, t in enumerate(types)]
         return tree.unflatten(primal.treedef, whole)
 
-    return tree.unflatten(primal.closed.out_tree, call_graph(graph, primal.inputs)), pull
+    out = tree.unflatten(primal.closed.out_tree, call_graph(graph, primal.inputs))
+    return (out[0], pull, out[1]) if has_aux else (out, pull)
 
 
-def _cotangents(name: str, out_tree: tree.TreeDef, types: Sequence[TensorType], cotangent: Any) -> list[Any]:
+def of_arguments(f: Callable[..., Any], args: tuple[Any, ...], transform: str, has_aux: bool = False) -> Primal:
+    """``f`` traced over the leaves of its arguments; with ``has_aux``, its aux is behind a stop_gradient."""
+    name = function_name(f)
+
+    @functools.wraps(f)
+    def on_tuple(args: tuple[Any, ...]) -> Any:
+        return f(*args)
+
+    finish = functools.partial(with_aux, transform, name) if has_aux else lambda out: out
+    found = primal_of(on_tuple, name, args, argument_names(f, tree.structure((args, {}))), finish)
+    return replace(found, has_aux=has_aux)
+
+
+def with_aux(transform: str, name: str, out: Any) -> Any:
+    """``(output, aux behind a stop_gradient)``. Raises TreeError for anything but a pair."""
+    if not isinstance(out, tuple) or len(out) != 2:
+        raise TreeError(f"{transform} of {name}: has_aux=True wants (value, aux) from it, got {describe(out)}")
+    return out[0], tree.map(stopped, out[1])
+
+
+def cotangent_leaves(name: str, out_tree: tree.TreeDef, types: Sequence[TensorType], cotangent: Any) -> list[Any]:
     """One cotangent per float output. Raises for what does not fit."""
     leaves = tree.flatten_up_to(out_tree, cotangent, "cotangent")
     seeds = []

@@ -34,8 +34,8 @@ class Differentiation(Protocol):
         output."""
         ...
 
-    def linearized(self, forward: Graph, tangents: int) -> Linearized:
-        """A graph of forward mode, whose last ``tangents`` inputs are tangents, in two."""
+    def linearized(self, forward: Graph, tangents: int, outputs: int) -> Linearized:
+        """A graph of forward mode in two: its last ``tangents`` inputs are tangents, on which the first ``outputs`` do not depend."""
         ...
 
     def transpose(self, graph: Graph, wrt: Sequence[int]) -> Graph:

@@ -242,8 +242,9 @@ class _Reader:
         file = self.string()
         self.expect(":")
         line = self.integer()
+        scope = self.string() if self.kind == "string" else ""
         self.expect(")")
-        return Loc(file, line)
+        return Loc(file, line, scope)
 
     # Graphs
 

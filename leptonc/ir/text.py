@@ -106,7 +106,10 @@ def _element(text: str, dtype: DType) -> Any:
 
 
 def loc_text(loc: Loc | None) -> str:
-    return "" if loc is None else f" loc({json.dumps(loc.file.rsplit('/', 1)[-1])}:{loc.line})"
+    """The user's line, and the scope it was traced in if it has a name."""
+    if loc is None:
+        return ""
+    return f" loc({json.dumps(loc.file.rsplit('/', 1)[-1])}:{loc.line}{' ' + json.dumps(loc.scope) if loc.scope else ''})"
 
 
 def print_graph(graph: Graph, locs: bool = True, indent: str = "") -> str:

@@ -30,6 +30,9 @@ class Emitter(Protocol):
     def copy_node(self, node: Node, operands: Sequence[Value]) -> tuple[Value, ...]:
         ...
 
+    def inline(self, graph: Graph, arguments: Sequence[Value]) -> tuple[Value, ...]:
+        ...
+
 
 class Value:
     """A value of a graph under construction. Operators emit nodes; a Python number takes the other side's type."""

@@ -3,6 +3,7 @@
 from leptonc.ir.op import seal
 from leptonc.ops import (
     binary,
+    calls,
     collective,
     contraction,
     conv,
@@ -15,7 +16,7 @@ from leptonc.ops import (
     structural,
 )
 
-__all__ = ["binary", "collective", "contraction", "conv", "elementwise", "indexing", "pool", "reduce", "routed",
+__all__ = ["binary", "calls", "collective", "contraction", "conv", "elementwise", "indexing", "pool", "reduce", "routed",
            "softmax", "structural"]
 
 seal()

@@ -6,13 +6,14 @@ The results are graphs of the same ops, so they can be differentiated again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from leptonc.errors import LeptonError
 from leptonc.ir.differentiation import Linearized, Split
 from leptonc.ir.graph import Graph, Node
 from leptonc.passes.graph.dce import Dce
 from leptonc.passes.graph.forward import Forward
-from leptonc.passes.graph.linear import linearized, split, transpose
+from leptonc.passes.graph.linear import dependents, linearized, split, transpose
 from leptonc.passes.graph.reverse import Reverse
 
 
@@ -43,14 +44,35 @@ def forward(graph: Graph, wrt: Sequence[int]) -> Graph:
     return Dce()(mode.builder.finish(mode.outputs()))
 
 
+def linear_forward(graph: Graph, wrt: Sequence[int]) -> Linearized:
+    """``forward`` in two graphs: what needs no tangents, and what is linear in them. Where an op makes results and tangents in one
+    (a loop), the second graph does all the work again."""
+    whole, count = forward(graph, wrt), len(graph.outputs)
+    moving = dependents(whole, whole.inputs[len(graph.inputs):])
+    if moving.isdisjoint(whole.outputs[:count]):
+        return linearized(whole, len(wrt), count)
+    return Linearized(graph, replace(whole, outputs=whole.outputs[count:]), tuple(range(len(graph.inputs))))
+
+
+def linear_reverse(graph: Graph, wrt: Sequence[int]) -> Linearized:
+    """``differentiate`` in two graphs: what needs no cotangents, and what is linear in them."""
+    floats = sum(t.dtype.is_float for t in graph.output_types)
+    return linearized(differentiate(graph, wrt), floats, len(graph.outputs))
+
+
+def transposed(graph: Graph, wrt: Sequence[int]) -> Graph:
+    """The transpose of a graph that is linear in its inputs ``wrt``: see ``ir/differentiation.py``. Raises LeptonError if it is not."""
+    return transpose(graph, wrt, RULES)
+
+
 class _Rules:
     """``ir.differentiation.Differentiation``."""
 
     def forward(self, graph: Graph, wrt: Sequence[int]) -> Graph:
         return forward(graph, wrt)
 
-    def linearized(self, forward: Graph, tangents: int) -> Linearized:
-        return linearized(forward, tangents)
+    def linearized(self, forward: Graph, tangents: int, outputs: int) -> Linearized:
+        return linearized(forward, tangents, outputs)
 
     def transpose(self, graph: Graph, wrt: Sequence[int]) -> Graph:
         return transpose(graph, wrt, self)

@@ -52,7 +52,7 @@ class Forward:
 
     def _pushed(self, node: Node, tangents: Sequence[Value | None], results: Sequence[Value]) -> list[Value | None]:
         """Tangents of the results: the cotangents of the node's vjp as a function of its own cotangents, pulled back."""
-        vjp = Builder(node.op)
+        vjp = Builder(node.op, lambda: node.loc)
         operands = [vjp.input(self.graph.types[i]) for i in node.operands]
         made = [vjp.input(t) for t in node.types]
         seeds = [vjp.input(t) if t.dtype.is_float else None for t in node.types]

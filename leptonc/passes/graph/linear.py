@@ -12,15 +12,11 @@ from leptonc.passes.graph.dce import Dce
 from leptonc.passes.graph.reverse import Reverse
 
 
-def linearized(forward: Graph, tangents: int) -> Linearized:
-    """A graph of forward mode cut where the tangents come in: see ``ir/differentiation.py``."""
+def linearized(forward: Graph, tangents: int, outputs: int) -> Linearized:
+    """A graph cut where its last inputs come in, on which its first outputs do not depend: see ``ir/differentiation.py``."""
     count = len(forward.inputs) - tangents
-    given, moving = forward.inputs[:count], set(forward.inputs[count:])
-    for node in forward.nodes:
-        if not moving.isdisjoint(node.operands):
-            moving.update(node.results)
-    primals = [i for i in _primal_outputs(forward, tangents)]
-    tail = forward.outputs[len(primals):]
+    given, moving = forward.inputs[:count], dependents(forward, forward.inputs[count:])
+    primals, tail = forward.outputs[:outputs], forward.outputs[outputs:]
     behind = _live([n for n in forward.nodes if not moving.isdisjoint(n.results)], tail)
     constants = {r for n in forward.nodes if n.op == "constant" for r in n.results}
     read = dict.fromkeys([*(i for n in behind for i in n.operands), *tail])
@@ -33,13 +29,13 @@ def linearized(forward: Graph, tangents: int) -> Linearized:
     return Linearized(known, linear, needed)
 
 
-def _primal_outputs(forward: Graph, tangents: int) -> tuple[int, ...]:
-    """All outputs but the tangents behind them, of which there is one for each float output."""
-    for count in range(len(forward.outputs) + 1):
-        floats = sum(t.dtype.is_float for t in forward.output_types[:count])
-        if count + floats == len(forward.outputs):
-            return forward.outputs[:count]
-    raise LeptonError(f"{forward.name} is no graph of forward mode")
+def dependents(graph: Graph, values: Sequence[int]) -> set[int]:
+    """``values``, and all that is made of them."""
+    found = set(values)
+    for node in graph.nodes:
+        if not found.isdisjoint(node.operands):
+            found.update(node.results)
+    return found
 
 
 def _live(nodes: Sequence[Node], outputs: Sequence[int]) -> list[Node]:

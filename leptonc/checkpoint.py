@@ -1,0 +1,98 @@
+"""``checkpoint``: a function whose intermediates reverse mode computes anew instead of keeping them; and names for parts of a model."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from leptonc import tree
+from leptonc.arguments import flag, function, integers
+from leptonc.calls import closed_over, region
+from leptonc.errors import ArgumentError
+from leptonc.frames import inner_scope
+from leptonc.promotion import is_weak
+from leptonc.public import public
+from leptonc.signature import argument_names, as_leaf, leaf_type
+from leptonc.trace import Tracer, bind, function_name, trace_to_graph, tracing
+
+
+class checkpoint_policies:
+    """What a checkpointed function saves: everything, nothing but its arguments, or the results of products of matrices and of
+    convolutions. The short names are those of the policies' texts, which ``policy`` takes too."""
+
+    everything_saveable = everything = "everything"
+    nothing_saveable = nothing = "nothing"
+    dots_saveable = checkpoint_dots = dots = "dots"
+
+
+POLICIES = ("everything", "nothing", "dots")
+
+
+def checkpoint(fun: Callable[..., Any] | None = None, *, prevent_cse: bool = True, policy: str | None = None,
+               static_argnums: int | Sequence[int] = ()) -> Callable[..., Any]:
+    """``fun``, of which reverse mode keeps no more than ``policy`` says (one of ``checkpoint_policies``; None: its arguments alone)
+    and computes the rest again when the gradient comes back. Also called ``remat``; ``@checkpoint(policy=...)`` decorates.
+
+    ``prevent_cse=False`` lets the compiler find the two computations equal, and keep the first. ``static_argnums`` are passed as they
+    are, untraced. Results are those of ``fun``.
+    """
+    if fun is None:
+        return functools.partial(checkpoint, prevent_cse=prevent_cse, policy=policy, static_argnums=static_argnums)
+    function("checkpoint", "fun", fun)
+    flag("checkpoint", "prevent_cse", prevent_cse)
+    static = integers("checkpoint", "static_argnums", static_argnums)
+    if policy is not None and policy not in POLICIES:
+        raise ArgumentError(f"checkpoint: policy={policy!r:.60} must be one of leptonc.checkpoint_policies: "
+                            f"{', '.join(f'{p}_saveable' for p in POLICIES)}")
+    name = f"checkpoint of {function_name(fun)}"
+    if policy == "everything":
+        return fun
+    attrs = {"policy": policy or "nothing", "prevent_cse": bool(prevent_cse), "cotangents": 0}
+
+    @public
+    @functools.wraps(fun)
+    def checkpointed(*args: Any, **kwargs: Any) -> Any:
+        return _emit(fun, name, static, args, kwargs, attrs) if tracing() else fun(*args, **kwargs)
+
+    return checkpointed
+
+
+remat = checkpoint
+
+
+def _emit(fun: Callable[..., Any], name: str, static: Sequence[int], args: tuple[Any, ...], kwargs: dict[str, Any],
+          attrs: dict[str, Any]) -> Any:
+    """The call as a node."""
+    for n in static:
+        if not -len(args) <= n < len(args):
+            raise ArgumentError(f"{name}: static_argnums={tuple(static)}, but it is called with {len(args)} positional arguments")
+    fixed = {n % len(args): args[n % len(args)] for n in static}
+    given = tuple(None if n in fixed else x for n, x in enumerate(args))
+    leaves, treedef = tree.flatten((given, kwargs))
+    paths = argument_names(fun, treedef)
+    leaves = [x if isinstance(x, Tracer) or is_weak(x) else as_leaf(x, path, name) for x, path in zip(leaves, paths)]
+    types = [leaf_type(x, path, name) for x, path in zip(leaves, paths)]
+
+    @functools.wraps(fun)
+    def on_leaves(*tracers: Tracer) -> Any:
+        whole, named = tree.unflatten(treedef, tracers)
+        return fun(*(fixed.get(n, x) for n, x in enumerate(whole)), **named)
+
+    closed = trace_to_graph(on_leaves, types, function_name(fun), paths, [is_weak(x) for x in leaves])
+    captured = closed_over(closed)
+    if not any(isinstance(x, Tracer) for x in (*leaves, *captured)):
+        return fun(*args, **kwargs)
+    out = bind("checkpoint_call", *leaves, *captured, regions=(region(closed, captured, len(leaves)),), **attrs)
+    return tree.unflatten(closed.out_tree, out)
+
+
+@contextmanager
+def named_scope(name: str) -> Iterator[None]:
+    """A context manager, or decorator, that names a part of a model: what is traced inside shows the name, behind those of scopes
+    around it and a ``/``, in ``leptonc dump``, the step's text and the profile. It costs nothing at run time and changes no code."""
+    if not isinstance(name, str) or not name:
+        raise ArgumentError(f"named_scope: name={name!r:.60} must be a string")
+    with inner_scope(name):
+        yield

@@ -1,0 +1,294 @@
+"""Calls: ops whose meaning is the graph in their first region. They carry what differentiation is to do there, and are gone after
+``passes/graph/inline.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from leptonc.errors import IRError, LeptonError, op_error
+from leptonc.ir.differentiation import Differentiation
+from leptonc.ir.evaluate import evaluate
+from leptonc.ir.graph import Graph, Node
+from leptonc.ir.kernel import Kernel
+from leptonc.ir.kernelbuilder import KernelBuilder
+from leptonc.ir.op import Op, Sample, register
+from leptonc.ir.types import TensorType, bool_, f32
+from leptonc.ir.value import Value
+
+Regions = tuple[Graph, ...]
+PRODUCTS = frozenset({"dot_general", "conv", "conv_input_grad", "conv_weight_grad"})  # what the policy "dots" saves
+POLICIES = ("nothing", "dots")
+
+
+class Call(Op):
+    """``regions[0]`` applied to the operands."""
+
+    results, regional, stores = 0, True, True
+    region_count = 1
+
+    def infer(self, *types: TensorType, **attrs: Any) -> tuple[TensorType, ...]:
+        regions: Regions = attrs["regions"]
+        if len(regions) not in (1, self.region_count) or regions[0].input_types != types:
+            raise op_error(self.name, f"the region takes {', '.join(map(str, regions[0].input_types))}",
+                           {f"x{n}": t for n, t in enumerate(types)})
+        return regions[0].output_types
+
+    def eager(self, *arrays: np.ndarray, **attrs: Any) -> tuple[np.ndarray, ...]:
+        return tuple(evaluate(attrs["regions"][0], arrays))
+
+    def inline(self, given: Sequence[bool], /, *operands: Value, **attrs: Any) -> Sequence[Value]:
+        """The results, without the call; ``given`` says which operands are the whole graph's inputs."""
+        return _inlined(attrs["regions"][0], operands)
+
+    def batch(self, axis: Any, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Sequence[Value]:
+        """Every region on its own, all that it takes and gives with the axis."""
+        regions = tuple(axis.region(r, (True,) * len(r.inputs), (True,) * len(r.outputs))[0] for r in attrs["regions"])
+        return _emit(self, axis.front(batched, operands), _own(attrs), regions)
+
+
+def _emit(op: Op, operands: Sequence[Value], attrs: dict[str, Any], regions: Regions) -> tuple[Value, ...]:
+    out: tuple[Value, ...] = operands[0].builder.emit(op, operands, attrs, regions)
+    return out
+
+
+def _own(attrs: dict[str, Any]) -> dict[str, Any]:
+    """The attributes of a node among what its rule gets."""
+    return {name: value for name, value in attrs.items() if name != "regions"}
+
+
+def _inlined(graph: Graph, operands: Sequence[Value]) -> tuple[Value, ...]:
+    return operands[0].builder.inline(graph, operands)
+
+
+def _is_float(x: Value) -> bool:
+    return x.dtype.is_float
+
+
+def _or_zero(g: Value | None, like: Value | TensorType, builder: Any) -> Value:
+    made: Value = g if g is not None else builder.full(getattr(like, "type", like), 0)
+    return made
+
+
+class CustomCall(Call):
+    """A function with a derivative of its own by its first ``args`` operands; the others are what its regions close over.
+
+    Where a rule calls the function itself, the call in it has the function alone as a region, and the same ``level``: by how many
+    rules of others it is surrounded. It is made whole when the rule is used.
+    """
+
+    def whole(self, attrs: dict[str, Any]) -> Regions:
+        """The regions, with the function's calls of itself made whole. Raises IRError if they are not there: a rule on its own."""
+        regions: Regions = attrs["regions"]
+        if len(regions) != self.region_count:
+            raise IRError(f"{self.name}: a call of level {attrs['level']} stands outside of the rule that it belongs to")
+        return (regions[0], *(self._completed(r, attrs["level"], regions) for r in regions[1:]))
+
+    def _completed(self, graph: Graph, level: int, regions: Regions) -> Graph:
+        def complete(node: Node) -> Node:
+            if node.op == self.name and len(node.regions) == 1 and dict(node.attrs)["level"] == level:
+                return replace(node, regions=regions)
+            return replace(node, regions=tuple(self._completed(r, level, regions) for r in node.regions)) if node.regions else node
+
+        return replace(graph, nodes=tuple(map(complete, graph.nodes)))
+
+    def title(self, attrs: dict[str, Any]) -> str:
+        """What errors call it: ``custom_vjp of f``."""
+        return f"{self.name.removesuffix('_call')} of {attrs['regions'][0].name}"
+
+    def refuse_closed_over(self, moving: Sequence[bool], attrs: dict[str, Any], operands: Sequence[Value]) -> None:
+        """Raises LeptonError if what the function closes over is differentiated."""
+        for flag, x in zip(moving[attrs["args"]:], operands[attrs["args"]:]):
+            if flag:
+                raise op_error(self.title(attrs), "it is differentiated by a value that the function or its rule closes over",
+                               {"value": str(x.type)}, "pass the value as an argument of the function", LeptonError)
+
+
+@register
+class custom_vjp_call(CustomCall):
+    """Regions: the function; ``fwd``, which gives its results and residuals; ``bwd``, which takes the operands closed over, the
+    residuals and a cotangent for each float result, and gives one for each float argument."""
+
+    name, region_count = "custom_vjp_call", 3
+
+    def jvp(self, autodiff: Differentiation, tangents: tuple[Value | None, ...], /, *operands: Value, **attrs: Any) -> Any:
+        raise op_error(self.title(attrs), "forward mode (jvp, linearize, jacfwd) knows no rule for it", {},
+                       "use reverse mode (grad, vjp, jacrev), or define the rule by custom_jvp, which serves both", LeptonError)
+
+    def forward_pass(self, autodiff: Differentiation, varied: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        self.refuse_closed_over(varied, attrs, operands)
+        function, fwd, _ = self.whole(attrs)
+        out, count = _inlined(fwd, operands), len(function.outputs)
+        return out[:count], (out[:count], out[count:])
+
+    def backward_pass(self, autodiff: Differentiation, saved: Any, g: tuple[Value | None, ...], /, *operands: Value,
+                      **attrs: Any) -> list[Value | None]:
+        results, residuals = saved
+        builder = operands[0].builder
+        seeds = [_or_zero(x, y, builder) for x, y in zip(g, results) if _is_float(y)]
+        found = iter(builder.inline(self.whole(attrs)[2], (*operands[attrs["args"]:], *residuals, *seeds)))
+        return [next(found) if n < attrs["args"] and _is_float(x) else None for n, x in enumerate(operands)]
+
+
+@register
+class custom_jvp_call(CustomCall):
+    """Regions: the function; ``jvp``, which takes the operands and a tangent for each float argument, and gives the results and a
+    tangent for each float one."""
+
+    name, region_count = "custom_jvp_call", 2
+
+    def jvp(self, autodiff: Differentiation, tangents: tuple[Value | None, ...], /, *operands: Value, **attrs: Any) -> Any:
+        args, (function, rule) = attrs["args"], self.whole(attrs)
+        self.refuse_closed_over([t is not None for t in tangents], attrs, operands)
+        builder = operands[0].builder
+        moved = [_or_zero(t, x, builder) for t, x in zip(tangents[:args], operands) if _is_float(x)]
+        out = _inlined(rule, (*operands, *moved))
+        count = len(function.outputs)
+        found = iter(out[count:])
+        return out[:count], [next(found) if _is_float(y) else None for y in out[:count]]
+
+    def forward_pass(self, autodiff: Differentiation, varied: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        function, rule = self.whole(attrs)
+        self.refuse_closed_over(varied, attrs, operands)
+        tangents = len(rule.inputs) - len(operands)
+        parts = autodiff.linearized(rule, tangents, len(function.outputs))
+        out = _inlined(parts.known, operands)
+        linear = parts.linear
+        transposed = autodiff.transpose(linear, tuple(range(len(linear.inputs) - tangents, len(linear.inputs))))
+        count = len(function.outputs)
+        return out[:count], (transposed, out[:count], [*(operands[p] for p in parts.needed), *out[count:]])
+
+    def backward_pass(self, autodiff: Differentiation, saved: Any, g: tuple[Value | None, ...], /, *operands: Value,
+                      **attrs: Any) -> list[Value | None]:
+        transposed, results, residuals = saved
+        builder = operands[0].builder
+        seeds = [_or_zero(x, y, builder) for x, y in zip(g, results) if _is_float(y)]
+        found = iter(builder.inline(transposed, (*residuals, *seeds)))
+        return [next(found) if n < attrs["args"] and _is_float(x) else None for n, x in enumerate(operands)]
+
+
+@register
+class checkpoint_call(Call):
+    """A function of which reverse mode saves what ``policy`` says, and computes the rest anew. The last ``cotangents`` operands of one
+    that does so are what its work must wait for, with ``prevent_cse``: else it would be done in the forward pass, and kept."""
+
+    name = "checkpoint_call"
+
+    def jvp(self, autodiff: Differentiation, tangents: tuple[Value | None, ...], /, *operands: Value, **attrs: Any) -> Any:
+        function = attrs["regions"][0]
+        wrt = [n for n, t in enumerate(tangents) if t is not None]
+        whole = autodiff.forward(function, wrt)
+        pushed = replace(whole, outputs=whole.outputs[len(function.outputs):])
+        results = _emit(self, operands, _own(attrs), (function,))  # on its own, for linearize: it depends on no tangents
+        given = [t for t in tangents if t is not None]
+        found = iter(_emit(self, (*operands, *given), _own(attrs), (pushed,)))
+        return results, [next(found) if _is_float(y) else None for y in results]
+
+    def forward_pass(self, autodiff: Differentiation, varied: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        function, policy = attrs["regions"][0], attrs["policy"]
+        wrt = [n for n, flag in enumerate(varied) if flag and _is_float(operands[n])]
+
+        def saves(node: Node) -> bool:
+            return policy == "dots" and node.op in PRODUCTS
+
+        parts = autodiff.split(function, wrt, saves)
+        out = _emit(self, operands, _own(attrs), (parts.forward,))
+        count = len(function.outputs)
+        return out[:count], (parts, wrt, out)
+
+    def backward_pass(self, autodiff: Differentiation, saved: Any, g: tuple[Value | None, ...], /, *operands: Value,
+                      **attrs: Any) -> list[Value | None]:
+        parts, wrt, out = saved
+        count, builder = len(attrs["regions"][0].outputs), operands[0].builder
+        seeds = [_or_zero(x, y, builder) for x, y in zip(g, out[:count]) if _is_float(y)]
+        given = (*(operands[p] for p in parts.needed), *out[count:], *seeds)
+        found = _emit(self, given, _own(attrs) | {"cotangents": len(seeds)}, (parts.backward,))
+        cotangents: list[Value | None] = [None] * len(operands)
+        for position, cotangent in zip(wrt, found, strict=True):
+            cotangents[position] = cotangent
+        return cotangents
+
+    def inline(self, given: Sequence[bool], /, *operands: Value, **attrs: Any) -> Sequence[Value]:
+        """Operands that the whole graph is given stay as they are: nothing that is made of them alone is recomputed, which is little,
+        such as a transposed weight; where there are only such, all wait."""
+        count = attrs["cotangents"]
+        ready = next((g for g in operands[len(operands) - count:] if g.type.size), None) if attrs["prevent_cse"] and count else None
+        if ready is None:
+            return super().inline(given, *operands, **attrs)
+        token = barrier_token(ready)
+        fixed = len(operands) - count
+        waits = [not flag or all(given[:fixed]) for flag in given[:fixed]] + [False] * count
+        return super().inline(given, *(barrier(x, token) if wait else x for x, wait in zip(operands, waits)), **attrs)
+
+
+@register
+class barrier_token(Op):
+    """true, when x is there."""
+
+    name = "barrier_token"
+    stores = True
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        if not types[0].size:
+            raise op_error(self.name, "x has no elements", {"x": types[0]})
+        return TensorType((), bool_)
+
+    def eager(self, *arrays: np.ndarray, **attrs: Any) -> np.ndarray:
+        return np.array(True)
+
+    def vjp(self, g: Any, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        return (None,)
+
+    def lower(self, *types: TensorType, **attrs: Any) -> Kernel:
+        """Whether its first element is one number or another: code generation knows nothing of it that would make it a constant."""
+        k = KernelBuilder(self.name)
+        x, out = k.input(types[0]), k.output(TensorType((), bool_))
+        stage = k.stage([])
+        first = stage.load(x, [0] * types[0].rank)
+        first = stage.cast(first, f32) if types[0].dtype.is_narrow else first
+        zero = stage.const(0, first.dtype)
+        stage.store(out, [], stage.or_(stage.eq(first, zero), stage.ne(first, zero)))
+        return k.build()
+
+    def batch(self, axis: Any, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        return axis.broadcast(self(operands[0]))
+
+    def samples(self) -> Sequence[Sample]:
+        return [Sample(lambda rng: [rng.standard_normal(3)], {}, False), Sample(lambda rng: [np.array([[np.nan, 1]])], {}, False, "nan")]
+
+
+@register
+class barrier(Op):
+    """x, when ``token`` is there: a copy that no pass takes for x, and that is made no sooner."""
+
+    name, operand_names = "barrier", ("x", "token")
+    stores = True
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        x, token = types
+        if token != TensorType((), bool_):
+            raise op_error(self.name, "token must be bool[]", {"x": x, "token": token})
+        return x
+
+    def eager(self, *arrays: np.ndarray, **attrs: Any) -> np.ndarray:
+        return np.where(arrays[1], arrays[0], np.zeros((), arrays[0].dtype))
+
+    def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        return self(g, operands[1]), None
+
+    def lower(self, *types: TensorType, **attrs: Any) -> Kernel:
+        k = KernelBuilder(self.name)
+        x, token, out = k.input(types[0]), k.input(types[1]), k.output(types[0])
+        axes = k.axes(types[0].shape)
+        stage = k.stage(axes)
+        stage.store(out, axes, stage.select(stage.load(token, []), stage.load(x, axes), stage.const(0, types[0].dtype)))
+        return k.build()
+
+    def batch(self, axis: Any, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        raise op_error(self.name, "is made behind batching", {}, kind=LeptonError)
+
+    def samples(self) -> Sequence[Sample]:
+        return [Sample(lambda rng, s=s: [rng.standard_normal(s), np.array(True)], {}, True, str(s)) for s in ((), (5,), (2, 0), (3, 67))]

@@ -1,7 +1,7 @@
 """leptonc: a static computation-graph compiler with a JIT that trains neural networks on CPUs."""
 
 from leptonc import ir, lax, nn, numpy, ops, optim, random, tree
-from leptonc.checkpoint import checkpoint, checkpoint_policies, named_scope, remat
+from leptonc.checkpoint import checkpoint, checkpoint_policies, remat
 from leptonc.config import num_threads, set_num_threads
 from leptonc.custom import custom_jvp, custom_vjp
 from leptonc.errors import (
@@ -24,6 +24,7 @@ from leptonc.jacobians import hessian, jacfwd, jacrev
 from leptonc.jit import explain_recompiles, jit
 from leptonc.public import publish as _publish
 from leptonc.public import submodules as _submodules
+from leptonc.scopes import named_scope
 from leptonc.transforms import (
     Array,
     ShapeDtypeStruct,
@@ -39,9 +40,9 @@ from leptonc.vmap import vmap
 __version__ = "0.1.0"
 
 __all__ = [
-    "jit", "freeze", "Frozen", "grad", "value_and_grad", "vjp", "jvp", "linearize", "linear_transpose", "jacfwd", "jacrev", "hessian",
-    "vmap", "custom_vjp", "custom_jvp", "checkpoint", "remat", "checkpoint_policies", "named_scope", "make_graph", "eval_shape",
-    "ShapeDtypeStruct", "disable_jit", "Array", "explain_recompiles", "num_threads", "set_num_threads",
+    "jit", "freeze", "Frozen", "grad", "value_and_grad", "vjp", "jvp", "linearize", "linear_transpose", "jacfwd", "jacrev",
+    "hessian", "vmap", "custom_vjp", "custom_jvp", "checkpoint", "remat", "checkpoint_policies", "named_scope", "make_graph",
+    "eval_shape", "ShapeDtypeStruct", "disable_jit", "Array", "explain_recompiles", "num_threads", "set_num_threads",
     "ir", "lax", "nn", "numpy", "ops", "optim", "random", "tree",
     "LeptonError", "ArgumentError", "ShapeError", "RangeError", "MissingNameError", "DtypeError",
     "TracerError", "IRError", "TreeError", "DonationError", "CompileError", "UnboundAxisError",

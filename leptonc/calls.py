@@ -10,8 +10,13 @@ from leptonc.trace import ClosedGraph, Tracer
 
 
 def closed_over(*closed: ClosedGraph) -> tuple[Tracer, ...]:
-    """The traced values that any of the functions closes over, each once."""
-    return tuple({id(x): x for one in closed for x in one.captured}.values())
+    """The traced values that any of the functions closes over, each once: several tracers may stand for one."""
+    return tuple({_value(x): x for one in closed for x in one.captured}.values())
+
+
+def _value(x: Tracer) -> tuple[int, int]:
+    """What a tracer stands for."""
+    return id(x.trace), x.value.id
 
 
 def region(closed: ClosedGraph, captured: Sequence[Tracer], at: int) -> Graph:
@@ -21,6 +26,6 @@ def region(closed: ClosedGraph, captured: Sequence[Tracer], at: int) -> Graph:
     names = graph.input_names or ("",) * count
     own = list(zip(graph.input_types, names))[:count]
     before = [builder.input(*given) for given in own[:at]]
-    outer = {id(x): builder.input(x.type, x.label) for x in captured}
+    outer = {_value(x): builder.input(x.type, x.label) for x in captured}
     behind = [builder.input(*given) for given in own[at:]]
-    return builder.finish(builder.inline(graph, [*before, *behind, *(outer[id(x)] for x in closed.captured)]))
+    return builder.finish(builder.inline(graph, [*before, *behind, *(outer[_value(x)] for x in closed.captured)]))

@@ -1,17 +1,15 @@
-"""``checkpoint``: a function whose intermediates reverse mode computes anew instead of keeping them; and names for parts of a model."""
+"""``checkpoint``: a function whose intermediates reverse mode computes anew instead of keeping them."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from leptonc import tree
 from leptonc.arguments import flag, function, integers
 from leptonc.calls import closed_over, region
 from leptonc.errors import ArgumentError
-from leptonc.frames import inner_scope
 from leptonc.promotion import is_weak
 from leptonc.public import public
 from leptonc.signature import argument_names, as_leaf, leaf_type
@@ -35,8 +33,8 @@ def checkpoint(fun: Callable[..., Any] | None = None, *, prevent_cse: bool = Tru
     """``fun``, of which reverse mode keeps no more than ``policy`` says (one of ``checkpoint_policies``; None: its arguments alone)
     and computes the rest again when the gradient comes back. Also called ``remat``; ``@checkpoint(policy=...)`` decorates.
 
-    ``prevent_cse=False`` lets the compiler find the two computations equal, and keep the first. ``static_argnums`` are passed as they
-    are, untraced. Results are those of ``fun``.
+    ``prevent_cse=False`` lets the compiler find the two computations equal, and keep the first. ``static_argnums`` are passed as
+    they are, untraced. Results are those of ``fun``.
     """
     if fun is None:
         return functools.partial(checkpoint, prevent_cse=prevent_cse, policy=policy, static_argnums=static_argnums)
@@ -86,13 +84,3 @@ def _emit(fun: Callable[..., Any], name: str, static: Sequence[int], args: tuple
         return fun(*args, **kwargs)
     out = bind("checkpoint_call", *leaves, *captured, regions=(region(closed, captured, len(leaves)),), **attrs)
     return tree.unflatten(closed.out_tree, out)
-
-
-@contextmanager
-def named_scope(name: str) -> Iterator[None]:
-    """A context manager, or decorator, that names a part of a model: what is traced inside shows the name, behind those of scopes
-    around it and a ``/``, in ``leptonc dump``, the step's text and the profile. It costs nothing at run time and changes no code."""
-    if not isinstance(name, str) or not name:
-        raise ArgumentError(f"named_scope: name={name!r:.60} must be a string")
-    with inner_scope(name):
-        yield

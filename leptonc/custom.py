@@ -1,7 +1,7 @@
 """Functions with derivatives of their own: ``custom_vjp`` and ``custom_jvp``.
 
 A call is one node; the function and its rules are traced when it is called, and are the node's regions. A rule that calls its own
-function (``fwd`` often does) would be traced for ever: there, the node has the function alone as a region, and gets the rest of them
+function (``fwd`` often does) would be traced for ever: there, the node has the function alone as a region, and gets the rest
 when the rule is used (``ops/calls.py``).
 """
 
@@ -60,8 +60,8 @@ class _CustomFunction:
             raise ArgumentError(f"{self.name}: {error}") from None
         bound.apply_defaults()
         if bound.kwargs:
-            raise ArgumentError(f"{self.name}: {', '.join(bound.kwargs)} can only be given by name, and a rule takes its arguments by "
-                                "position; fix: make it positional")
+            raise ArgumentError(f"{self.name}: {', '.join(bound.kwargs)} can only be given by name, and rules take their arguments "
+                                "by position; fix: make it positional")
         return bound.args
 
     def _check_rule(self) -> None:
@@ -78,7 +78,7 @@ class _CustomFunction:
             own.called = True
             return call.emit(op, own.primal, own.captured, [(own.primal, len(call.leaves))], own.level)
         primal = call.primal()
-        rule = _Rule(self, call, primal, primal.captured, len(_within.get()))
+        rule = _Rule(self, call, primal, closed_over(primal), len(_within.get()))
         rules = rule.trace()
         captured = closed_over(primal, *(closed for closed, _ in rules))
         if rule.called and len(captured) > len(rule.captured):  # once more, now that it is known what a call in a rule takes
@@ -91,7 +91,7 @@ class _CustomFunction:
 
 @dataclass(frozen=True)
 class _Call:
-    """One call. ``fixed`` are arguments not differentiated, by position, which the rules get first; ``leaves`` those of the others."""
+    """One call. ``fixed`` are arguments not differentiated, by position, which rules get first; ``leaves`` those of the others."""
 
     fun: Callable[..., Any]
     name: str
@@ -163,8 +163,8 @@ def _is_same(a: Any, b: Any) -> bool:
 
 
 class _Rule:
-    """The rules of a call while they are traced. ``captured``: what the call closes over, as far as it is known; ``called``: whether
-    a rule called the function again; ``level``: how many rules of other functions are being traced around it."""
+    """The rules of a call while they are traced. ``captured``: what the call closes over, as far as it is known; ``called``:
+    whether a rule called the function again; ``level``: how many rules of other functions are being traced around it."""
 
     def __init__(self, owner: _CustomFunction, call: _Call, primal: ClosedGraph, captured: tuple[Tracer, ...], level: int):
         self.owner, self.call, self.primal, self.captured, self.level = owner, call, primal, captured, level
@@ -188,7 +188,7 @@ class custom_vjp(_CustomFunction):
     """A function whose reverse-mode derivative is given by ``defvjp``.
 
     ``nondiff_argnums`` are positions of arguments that are passed to the rules as they are, first: ``bwd(*nondiff, residuals,
-    cotangent)``. Forward mode does not take it; a function that it closes over traced values by which it is differentiated is an error.
+    cotangent)``. Forward mode does not take it. To differentiate by a value that the function or a rule closes over is an error.
 
         @leptonc.custom_vjp
         def f(x): return leptonc.numpy.log1p(leptonc.numpy.exp(x))
@@ -199,8 +199,8 @@ class custom_vjp(_CustomFunction):
     bwd: Callable[..., Any] | None = None
 
     def defvjp(self, fwd: Callable[..., Any], bwd: Callable[..., Any]) -> None:
-        """``fwd(*args)`` gives ``(output, residuals)``, a tree of arrays; ``bwd(residuals, cotangent)`` a tuple with the cotangent of
-        each argument, None for a zero."""
+        """``fwd(*args)`` gives ``(output, residuals)``, a tree of arrays; ``bwd(residuals, cotangent)`` a tuple with the cotangent
+        of each argument, None for a zero."""
         self.fwd = function(self.name, "fwd", fwd)
         self.bwd = function(self.name, "bwd", bwd)
 
@@ -257,8 +257,8 @@ def _argument_cotangents(call: _Call, found: Any) -> list[Any]:
     arguments = call.treedef.children
     if not isinstance(found, tuple | list) or len(found) != len(arguments):
         got = f"{len(found)} of them" if isinstance(found, tuple | list) else describe(found)
-        raise TreeError(f"{call.name}: bwd must return a tuple with a cotangent for each of the {len(arguments)} arguments (None for a "
-                        f"zero), returned {got}")
+        raise TreeError(f"{call.name}: bwd must return a tuple with a cotangent for each of the {len(arguments)} arguments (None "
+                        f"for a zero), returned {got}")
     leaves = [leaf for part, child in zip(found, arguments) for leaf in _leaves_or_none(call, part, child)]
     return [_fitting(call, leaf, path, t) for leaf, path, t in zip(leaves, call.paths, call.types) if t.dtype.is_float]
 
@@ -287,7 +287,8 @@ def _fitting(call: _Call, leaf: Any, path: str, wanted: TensorType) -> Any:
     if got.shape != wanted.shape:
         raise op_error(call.name, f"bwd's cotangent of {path} is {got}, must be {wanted}", {})
     if got.dtype != wanted.dtype and not is_weak(leaf):
-        raise op_error(call.name, f"bwd's cotangent of {path} is {got}, must be {wanted}", {}, f"cast it to {wanted.dtype}", DtypeError)
+        raise op_error(call.name, f"bwd's cotangent of {path} is {got}, must be {wanted}", {}, f"cast it to {wanted.dtype}",
+                       DtypeError)
     return cast(leaf, wanted.dtype.numpy)
 
 
@@ -304,8 +305,8 @@ class custom_jvp(_CustomFunction):
     rule: Callable[..., Any] | None = None
 
     def defjvp(self, jvp: Callable[..., Any]) -> Callable[..., Any]:
-        """``jvp(primals, tangents)``, tuples, gives ``(output, its tangent)``, the latter linear in ``tangents``. ``nondiff_argnums``
-        come first. It returns the rule, and so serves as a decorator."""
+        """``jvp(primals, tangents)``, tuples, gives ``(output, its tangent)``, the latter linear in ``tangents``. Arguments
+        not differentiated come first. It returns the rule, and so serves as a decorator."""
         self.rule = function(self.name, "jvp", jvp)
         return jvp
 

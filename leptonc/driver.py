@@ -158,8 +158,8 @@ def lower(graph: Graph, donated: dict[int, int] | None = None, options: Options 
 
     ``donated`` maps an output's position to that of the input whose memory it takes.
     """
-    # A pass that was switched off may have left ops that are defined by others, or on floats of 16 bits.
-    program = _lowered(Expand()(Widen()(graph)), donated or {}, options=options)
+    # A pass that was switched off may have left calls, ops that are defined by others, or on floats of 16 bits.
+    program = _lowered(Expand()(Widen()(InlineCalls()(graph))), donated or {}, options=options)
     skipped = len(_manager(GRAPH_PASSES, options).selected)
     done: Program = _manager(PROGRAM_PASSES, options, skipped)(program)
     return done

@@ -85,8 +85,8 @@ def output_tangents(primal: Primal, tangents: Sequence[Any]) -> Any:
 
 
 def linearize(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
-    """``(f(*primals), push)``: ``push(*tangents)`` is the derivative at ``primals`` in that direction, a linear function that does not
-    compute f again. With ``has_aux``, f returns ``(output, aux)`` and the result is ``(output, push, aux)``.
+    """``(f(*primals), push)``: ``push(*tangents)`` is the derivative at ``primals`` in that direction, a linear function that does
+    not compute f again. With ``has_aux``, f returns ``(output, aux)`` and the result is ``(output, push, aux)``.
 
     Errors are those of ``jvp``.
     """

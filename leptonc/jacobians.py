@@ -26,8 +26,8 @@ def jacfwd(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -
     than inputs.
 
     For each array of the output it has, in the output's structure, what the arguments have at that place (a tuple of such for a
-    sequence of ``argnums``): an array of the output's shape followed by the argument's. With ``has_aux``, f returns ``(output, aux)``
-    and the result is ``(jacobian, aux)``. Raises DtypeError if an argument or the output is not float.
+    sequence of ``argnums``): an array of the output's shape followed by the argument's. With ``has_aux``, f returns ``(output,
+    aux)`` and the result is ``(jacobian, aux)``. Raises DtypeError if an argument or the output is not float.
     """
     return _jacobian("jacfwd", f, argnums, has_aux, _columns)
 
@@ -108,7 +108,8 @@ def _fixed(parts: Linearized, primal: Primal, results: Sequence[Any]) -> list[An
     return [*(primal.inputs[p] for p in parts.needed), *results[len(primal.closed.graph.outputs):]]
 
 
-def _mapped(parts: Linearized, fixed: Sequence[Any], directions: Sequence[TensorType], zeros: Sequence[TensorType] = ()) -> list[Any]:
+def _mapped(parts: Linearized, fixed: Sequence[Any], directions: Sequence[TensorType],
+            zeros: Sequence[TensorType] = ()) -> list[Any]:
     """The linear graph's outputs for every unit direction, along a first axis."""
     size = sum(t.size for t in directions)
     axes = [*(None for _ in fixed), *(0 for _ in directions), *(None for _ in zeros)]

@@ -16,11 +16,9 @@ SUBSTITUTES: dict[str, dict[str, str]] = {
         "compile": "leptonc.jit", "function": "leptonc.jit", "pjit": "leptonc.jit", "np": "leptonc.numpy", "jnp": "leptonc.numpy",
         "Tensor": "leptonc.Array", "ndarray": "leptonc.Array", "tensor": "leptonc.numpy.asarray", "PRNGKey": "leptonc.random.key",
         "tree_util": "leptonc.tree", "tree_map": "leptonc.tree.map", "make_jaxpr": "leptonc.make_graph",
-        "jvp": "leptonc.vjp or leptonc.grad", "jacrev": "leptonc.vjp with one cotangent per output",
-        "jacfwd": "leptonc.vjp with one cotangent per output", "jacobian": "leptonc.vjp with one cotangent per output",
-        "hessian": "leptonc.grad of leptonc.grad", "linearize": "leptonc.vjp",
+        "jacobian": "leptonc.jacrev, or leptonc.jacfwd for more outputs than inputs", "custom_gradient": "leptonc.custom_vjp",
         "pmap": "leptonc.jit, which uses all CPUs; leptonc.set_num_threads limits them",
-        "no_grad": "leptonc.lax.stop_gradient", "custom_vjp": "leptonc.lax.stop_gradient, where it is enough",
+        "no_grad": "leptonc.lax.stop_gradient",
         "set_default_device": "leptonc.set_num_threads", "cond": _WHERE,
     },
     "leptonc.numpy": {

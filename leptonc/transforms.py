@@ -287,8 +287,8 @@ def _scalar(name: str, value: Any) -> Any:
 
 
 def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
-    """``(f(*primals), pull)``: ``pull(cotangent of the output)`` gives a tuple with the cotangent of each primal. With ``has_aux``, f
-    returns ``(output, aux)`` and the result is ``(output, pull, aux)``.
+    """``(f(*primals), pull)``: ``pull(cotangent of the output)`` gives a tuple with the cotangent of each primal. With ``has_aux``,
+    f returns ``(output, aux)`` and the result is ``(output, pull, aux)``.
 
     Cotangents have the structure, shapes and dtypes of what they belong to; those of integers are zeros, and
     ignored where they are given. ``pull`` raises TreeError, ShapeError or DtypeError for a cotangent that does not fit.

@@ -68,6 +68,12 @@ def _dense(w, v, x):
     return lnp.sum(nn.relu(lnp.tanh(x) @ w) @ v)
 
 
+def _checkpointed(w, v, x):
+    for weight in (w, v):
+        x = leptonc.checkpoint(lambda w, x: lnp.tanh(x @ w), policy="dots")(weight, x)
+    return lnp.mean(x * x)
+
+
 def _swapped(x, y):
     return x[::-1] * 2, y + lnp.sum(x)
 
@@ -91,6 +97,7 @@ PROGRAMS = {
                 "tile-windows", "join-rows", "order-kernels", "plan-memory"}),
     "strided": (_strided, _normal((3, 3, 3, 8), (3, 3, 8, 8)), _normal((2, 16, 16, 3)), {"split-phases"}),
     "deep": (_deep, _normal((3, 3, 32, 32), (3, 3, 32, 32)), _normal((2, 24, 24, 32)), {"winograd", "winograd-weight-grad"}),
+    "checkpointed": (_checkpointed, _normal((8, 8), (8, 8)), _normal((4, 8)), {"inline-calls"}),
     "staged": (_deep, _normal((3, 3, 16, 24), (3, 3, 24, 16)), _normal((2, 7, 7, 16)), {"spread-winograd"}),
 }
 

@@ -1,4 +1,4 @@
-"""What the rules of ops with regions may ask of differentiation: see ``passes/graph/autodiff.py``, ``forward.py``, ``linear.py``."""
+"""What the rules of ops with regions may ask of differentiation: see ``passes/graph/autodiff.py``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from leptonc.ir.graph import Graph, Node
 
 
 class Linearized(NamedTuple):
-    """``known`` takes a graph's inputs and gives its outputs, then what the derivative needs of them. ``linear`` takes ``needed`` of
-    the inputs (by position), these residuals, and the tangents; it gives a tangent for each float output."""
+    """``known`` takes a graph's inputs and gives its outputs, then what the derivative needs of them. ``linear`` takes ``needed``
+    of the inputs (by position), these residuals, and the tangents; it gives a tangent for each float output."""
 
     known: Graph
     linear: Graph
@@ -30,12 +30,13 @@ class Differentiation(Protocol):
     """Regions differentiated. ``wrt`` are positions of inputs; integers have neither tangents nor cotangents."""
 
     def forward(self, graph: Graph, wrt: Sequence[int]) -> Graph:
-        """Inputs: those of ``graph``, then a tangent for each of ``wrt``. Outputs: those of ``graph``, then a tangent for each float
-        output."""
+        """Inputs: those of ``graph``, then a tangent for each of ``wrt``. Outputs: those of ``graph``, then a tangent for each
+        float output."""
         ...
 
     def linearized(self, forward: Graph, tangents: int, outputs: int) -> Linearized:
-        """A graph of forward mode in two: its last ``tangents`` inputs are tangents, on which the first ``outputs`` do not depend."""
+        """A graph of forward mode in two: its last inputs are ``tangents`` many tangents, on which its first ``outputs`` do not
+        depend."""
         ...
 
     def transpose(self, graph: Graph, wrt: Sequence[int]) -> Graph:

@@ -67,8 +67,8 @@ class Op:
 
     def jvp(self, autodiff: Differentiation, tangents: tuple[Value | None, ...], /, *operands: Value,
             **attrs: Any) -> tuple[Sequence[Value], Sequence[Value | None]]:
-        """(results, their tangents) from those of the operands; None is a zero, or that of an integer. Only for ops with regions: of
-        others forward mode transposes the ``vjp``."""
+        """(results, their tangents) from those of the operands; None is a zero, or that of an integer. Only for ops with regions:
+        of others forward mode transposes the ``vjp``."""
         raise IRError(f"op {self.name} has no jvp rule")
 
     def forward_pass(self, autodiff: Differentiation, varied: tuple[bool, ...], /, *operands: Value,

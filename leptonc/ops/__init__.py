@@ -2,6 +2,7 @@
 
 from leptonc.ir.op import seal
 from leptonc.ops import (
+    barrier,
     binary,
     calls,
     collective,
@@ -16,7 +17,7 @@ from leptonc.ops import (
     structural,
 )
 
-__all__ = ["binary", "calls", "collective", "contraction", "conv", "elementwise", "indexing", "pool", "reduce", "routed",
+__all__ = ["barrier", "binary", "calls", "collective", "contraction", "conv", "elementwise", "indexing", "pool", "reduce", "routed",
            "softmax", "structural"]
 
 seal()

@@ -13,15 +13,12 @@ from leptonc.errors import IRError, LeptonError, op_error
 from leptonc.ir.differentiation import Differentiation
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.graph import Graph, Node
-from leptonc.ir.kernel import Kernel
-from leptonc.ir.kernelbuilder import KernelBuilder
-from leptonc.ir.op import Op, Sample, register
-from leptonc.ir.types import TensorType, bool_, f32
+from leptonc.ir.op import Op, get_op, register
+from leptonc.ir.types import TensorType
 from leptonc.ir.value import Value
 
 Regions = tuple[Graph, ...]
 PRODUCTS = frozenset({"dot_general", "conv", "conv_input_grad", "conv_weight_grad"})  # what the policy "dots" saves
-POLICIES = ("nothing", "dots")
 
 
 class Call(Op):
@@ -172,8 +169,8 @@ class custom_jvp_call(CustomCall):
 
 @register
 class checkpoint_call(Call):
-    """A function of which reverse mode saves what ``policy`` says, and computes the rest anew. The last ``cotangents`` operands of one
-    that does so are what its work must wait for, with ``prevent_cse``: else it would be done in the forward pass, and kept."""
+    """A function of which reverse mode saves what ``policy`` says, and computes the rest anew. The last ``cotangents`` operands of
+    one that does so are what its work must wait for, with ``prevent_cse``: else it would be done in the forward pass, and kept."""
 
     name = "checkpoint_call"
 
@@ -212,83 +209,13 @@ class checkpoint_call(Call):
         return cotangents
 
     def inline(self, given: Sequence[bool], /, *operands: Value, **attrs: Any) -> Sequence[Value]:
-        """Operands that the whole graph is given stay as they are: nothing that is made of them alone is recomputed, which is little,
-        such as a transposed weight; where there are only such, all wait."""
+        """Operands that the whole graph is given stay as they are: nothing that is made of them alone is recomputed, which is
+        little, such as a transposed weight; where there are only such, all wait."""
         count = attrs["cotangents"]
         ready = next((g for g in operands[len(operands) - count:] if g.type.size), None) if attrs["prevent_cse"] and count else None
         if ready is None:
             return super().inline(given, *operands, **attrs)
-        token = barrier_token(ready)
+        token, barrier = get_op("barrier_token")(ready), get_op("barrier")
         fixed = len(operands) - count
         waits = [not flag or all(given[:fixed]) for flag in given[:fixed]] + [False] * count
         return super().inline(given, *(barrier(x, token) if wait else x for x, wait in zip(operands, waits)), **attrs)
-
-
-@register
-class barrier_token(Op):
-    """true, when x is there."""
-
-    name = "barrier_token"
-    stores = True
-
-    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
-        if not types[0].size:
-            raise op_error(self.name, "x has no elements", {"x": types[0]})
-        return TensorType((), bool_)
-
-    def eager(self, *arrays: np.ndarray, **attrs: Any) -> np.ndarray:
-        return np.array(True)
-
-    def vjp(self, g: Any, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
-        return (None,)
-
-    def lower(self, *types: TensorType, **attrs: Any) -> Kernel:
-        """Whether its first element is one number or another: code generation knows nothing of it that would make it a constant."""
-        k = KernelBuilder(self.name)
-        x, out = k.input(types[0]), k.output(TensorType((), bool_))
-        stage = k.stage([])
-        first = stage.load(x, [0] * types[0].rank)
-        first = stage.cast(first, f32) if types[0].dtype.is_narrow else first
-        zero = stage.const(0, first.dtype)
-        stage.store(out, [], stage.or_(stage.eq(first, zero), stage.ne(first, zero)))
-        return k.build()
-
-    def batch(self, axis: Any, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
-        return axis.broadcast(self(operands[0]))
-
-    def samples(self) -> Sequence[Sample]:
-        return [Sample(lambda rng: [rng.standard_normal(3)], {}, False), Sample(lambda rng: [np.array([[np.nan, 1]])], {}, False, "nan")]
-
-
-@register
-class barrier(Op):
-    """x, when ``token`` is there: a copy that no pass takes for x, and that is made no sooner."""
-
-    name, operand_names = "barrier", ("x", "token")
-    stores = True
-
-    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
-        x, token = types
-        if token != TensorType((), bool_):
-            raise op_error(self.name, "token must be bool[]", {"x": x, "token": token})
-        return x
-
-    def eager(self, *arrays: np.ndarray, **attrs: Any) -> np.ndarray:
-        return np.where(arrays[1], arrays[0], np.zeros((), arrays[0].dtype))
-
-    def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
-        return self(g, operands[1]), None
-
-    def lower(self, *types: TensorType, **attrs: Any) -> Kernel:
-        k = KernelBuilder(self.name)
-        x, token, out = k.input(types[0]), k.input(types[1]), k.output(types[0])
-        axes = k.axes(types[0].shape)
-        stage = k.stage(axes)
-        stage.store(out, axes, stage.select(stage.load(token, []), stage.load(x, axes), stage.const(0, types[0].dtype)))
-        return k.build()
-
-    def batch(self, axis: Any, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
-        raise op_error(self.name, "is made behind batching", {}, kind=LeptonError)
-
-    def samples(self) -> Sequence[Sample]:
-        return [Sample(lambda rng, s=s: [rng.standard_normal(s), np.array(True)], {}, True, str(s)) for s in ((), (5,), (2, 0), (3, 67))]

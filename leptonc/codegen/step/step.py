@@ -350,4 +350,6 @@ def _body_lines(step: Step, body: tuple[Statement, ...], indent: str) -> Iterato
 
 
 def _line(launch: Launch) -> str:
-    return f"  {launch.loc}" if launch.loc else ""
+    if launch.loc is None:
+        return ""
+    return f"  {launch.loc}" + (f" [{', '.join(launch.loc.scopes)}]" if launch.loc.scopes else "")

@@ -34,8 +34,8 @@ def differentiate(graph: Graph, wrt: Sequence[int]) -> Graph:
 def forward(graph: Graph, wrt: Sequence[int]) -> Graph:
     """The graph that computes ``graph`` and its Jacobian-vector product.
 
-    Inputs: those of ``graph``, then one tangent per position in ``wrt``, all floats. Outputs: those of ``graph``, then one tangent per
-    float output. Raises LeptonError for a position that is no float input, and as ``differentiate`` for an op without a derivative.
+    Inputs: those of ``graph``, then one tangent per position in ``wrt``, all floats. Outputs: those of ``graph``, then one tangent
+    per float output. Raises LeptonError for a position that is no float input, and for an op without a derivative.
     """
     for position in wrt:
         if not (0 <= position < len(graph.inputs) and graph.input_types[position].dtype.is_float):
@@ -61,7 +61,7 @@ def linear_reverse(graph: Graph, wrt: Sequence[int]) -> Linearized:
 
 
 def transposed(graph: Graph, wrt: Sequence[int]) -> Graph:
-    """The transpose of a graph that is linear in its inputs ``wrt``: see ``ir/differentiation.py``. Raises LeptonError if it is not."""
+    """The transpose of a graph in its inputs ``wrt``: see ``ir/differentiation.py``. Raises LeptonError if it is not linear."""
     return transpose(graph, wrt, RULES)
 
 

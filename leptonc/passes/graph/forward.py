@@ -1,7 +1,7 @@
 """Forward mode: tangents from operands to results, node by node.
 
-No op has a rule for it. What the vjp of one node does to a cotangent is linear, and its transpose is what the node does to tangents:
-so the vjp is built beside the graph, and pulled back itself. Ops with regions have rules of their own.
+No op has a rule for it. What the vjp of one node does to a cotangent is linear, and its transpose is what the node does to
+tangents: so the vjp is built beside the graph, and pulled back itself. Ops with regions have rules of their own.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class Forward:
 
     def _transposed(self, pullback: Graph, known: dict[int, Value], seeds: Sequence[int],
                     cotangents: Sequence[Value]) -> dict[int, Value | None]:
-        """Cotangents of the inputs ``seeds``, in which ``pullback`` is linear: they are zeros in the nodes that are copied, of which
-        nothing is left that depends on them."""
+        """Cotangents of the inputs ``seeds``, in which ``pullback`` is linear: they are zeros in the nodes that are copied, of
+        which nothing is left that depends on them."""
         varied = varied_values(pullback, [pullback.inputs.index(i) for i in seeds])
         env = {**known, **{i: self.builder.full(pullback.types[i], 0) for i in seeds}}
         for node in pullback.nodes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 from leptonc.ir.builder import rebuild
 from leptonc.ir.graph import Graph
@@ -18,7 +17,6 @@ class InlineCalls:
     barrier."""
 
     name: str = "inline-calls"
-    required: ClassVar[bool] = True
 
     def __call__(self, graph: Graph) -> Graph:
         while any(isinstance(get_op(node.op), Call) for node in graph.walk()):

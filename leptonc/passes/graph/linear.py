@@ -24,7 +24,7 @@ def linearized(forward: Graph, tangents: int, outputs: int) -> Linearized:
     residuals = tuple(i for i in read if i not in moving and i not in constants and i not in given)
     needed = tuple(p for p, i in enumerate(given) if i in read)
     inputs = (*(given[p] for p in needed), *residuals, *forward.inputs[count:])
-    linear = Graph(forward.name, inputs, tuple(forward.types[i] for i in inputs), (*own, *behind), tail)
+    linear = Graph(forward.name, inputs, tuple(forward.types[i] for i in inputs), (*own, *behind), tail, ("",) * len(inputs))
     known = _with(forward, given, (*primals, *residuals))
     return Linearized(known, linear, needed)
 
@@ -47,11 +47,12 @@ def _live(nodes: Sequence[Node], outputs: Sequence[int]) -> list[Node]:
     return kept[::-1]
 
 
-def _with(graph: Graph, inputs: Sequence[int], outputs: Sequence[int], names: tuple[str, ...] = ()) -> Graph:
+def _with(graph: Graph, inputs: Sequence[int], outputs: Sequence[int]) -> Graph:
     """The part of a graph that computes ``outputs`` from ``inputs``, which may be made by nodes of it."""
     given = set(inputs)
     nodes = tuple(n for n in graph.nodes if given.isdisjoint(n.results))
-    return Dce()(Graph(graph.name, tuple(inputs), tuple(graph.types[i] for i in inputs), nodes, tuple(outputs), names))
+    return Dce()(Graph(graph.name, tuple(inputs), tuple(graph.types[i] for i in inputs), nodes, tuple(outputs),
+                       ("",) * len(inputs)))
 
 
 def transpose(graph: Graph, wrt: Sequence[int], rules: Differentiation) -> Graph:
@@ -77,6 +78,6 @@ def split(graph: Graph, wrt: Sequence[int], saves: Callable[[Node], bool], rules
     needed = tuple(p for p in range(count) if whole.inputs[p] in read)
     used = [n for n, i in enumerate(saved) if i in read]
     inputs = (*(whole.inputs[p] for p in needed), *(saved[n] for n in used), *whole.inputs[count:])
-    backward = replace(cut, inputs=inputs, input_types=tuple(cut.types[i] for i in inputs))
+    backward = replace(cut, inputs=inputs, input_types=tuple(cut.types[i] for i in inputs), input_names=("",) * len(inputs))
     forward = replace(graph, outputs=(*graph.outputs, *(kept[n] for n in used)))
     return Split(Dce()(forward), backward, needed)

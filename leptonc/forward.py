@@ -93,7 +93,7 @@ def linearize(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tu
     name = function_name(function("linearize", "f", f))
     flag("linearize", "has_aux", has_aux)
     primal = of_arguments(f, primals, "linearize", has_aux)
-    parts = linear_forward(primal.closed.graph, float_inputs(primal))
+    parts = linear_forward(primal.closed.graph, float_inputs(primal), rules=False)
     results = call_graph(parts.known, primal.inputs)
     count = len(primal.closed.graph.outputs)
     fixed = (*(primal.inputs[p] for p in parts.needed), *results[count:])

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from leptonc.errors import IRError, LeptonError, op_error
+from leptonc.ir.builder import rebuild
 from leptonc.ir.differentiation import Differentiation
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.graph import Graph, Node
@@ -59,6 +60,19 @@ def _own(attrs: dict[str, Any]) -> dict[str, Any]:
 
 def _inlined(graph: Graph, operands: Sequence[Value]) -> tuple[Value, ...]:
     return operands[0].builder.inline(graph, operands)
+
+
+def without_rules(graph: Graph) -> Graph:
+    """The graph with functions in the place of calls that have derivatives of their own."""
+    while any(isinstance(get_op(node.op), CustomCall) for node in graph.nodes):
+        builder, env = rebuild(graph)
+        for node in graph.nodes:
+            operands = [env[i] for i in node.operands]
+            called = isinstance(get_op(node.op), CustomCall)
+            results = builder.inline(node.regions[0], operands) if called else builder.copy_node(node, operands)
+            env.update(zip(node.results, results, strict=True))
+        graph = builder.finish([env[i] for i in graph.outputs])
+    return graph
 
 
 def _is_float(x: Value) -> bool:
@@ -153,7 +167,7 @@ class custom_jvp_call(CustomCall):
         tangents = len(rule.inputs) - len(operands)
         parts = autodiff.linearized(rule, tangents, len(function.outputs))
         out = _inlined(parts.known, operands)
-        linear = parts.linear
+        linear = without_rules(parts.linear)  # a rule may call its own function of a tangent: what is linear needs no rule
         transposed = autodiff.transpose(linear, tuple(range(len(linear.inputs) - tangents, len(linear.inputs))))
         count = len(function.outputs)
         return out[:count], (transposed, out[:count], [*(operands[p] for p in parts.needed), *out[count:]])

@@ -41,7 +41,7 @@ def forward(graph: Graph, wrt: Sequence[int]) -> Graph:
     for position in wrt:
         if not (0 <= position < len(graph.inputs) and graph.input_types[position].dtype.is_float):
             raise LeptonError(f"forward: {graph.name} has no float input at {position}")
-    mode = Forward(graph, wrt, RULES)
+    mode = Forward(Dce()(graph), wrt, RULES)  # what nobody reads may have no forward mode
     return Dce()(mode.builder.finish(mode.outputs()))
 
 

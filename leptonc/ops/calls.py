@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from leptonc.errors import IRError, LeptonError, op_error
+from leptonc.ir.batching import BatchAxis
 from leptonc.ir.builder import rebuild
 from leptonc.ir.differentiation import Differentiation
 from leptonc.ir.evaluate import evaluate
@@ -42,7 +43,7 @@ class Call(Op):
         """The results, without the call; ``given`` says which operands are the whole graph's inputs."""
         return _inlined(attrs["regions"][0], operands)
 
-    def batch(self, axis: Any, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Sequence[Value]:
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Sequence[Value]:
         """Every region on its own, all that it takes and gives with the axis."""
         regions = tuple(axis.region(r, (True,) * len(r.inputs), (True,) * len(r.outputs))[0] for r in attrs["regions"])
         return _emit(self, axis.front(batched, operands), _own(attrs), regions)

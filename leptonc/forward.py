@@ -14,9 +14,9 @@ from leptonc.errors import ArgumentError, DtypeError, LeptonError, op_error
 from leptonc.ir.types import TensorType, dtype_of
 from leptonc.promotion import is_weak
 from leptonc.public import public
-from leptonc.signature import argument_names, leaf_type
-from leptonc.trace import call_graph, cast, function_name, trace_to_graph
-from leptonc.transforms import Primal, cotangent_leaves, of_arguments
+from leptonc.signature import argument_names, as_leaf, leaf_type
+from leptonc.trace import Tracer, call_graph, cast, function_name, trace_to_graph
+from leptonc.transforms import Primal, ShapeDtypeStruct, cotangent_leaves, of_arguments
 
 
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> tuple[Any, ...]:
@@ -93,7 +93,7 @@ def linearize(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tu
     name = function_name(function("linearize", "f", f))
     flag("linearize", "has_aux", has_aux)
     primal = of_arguments(f, primals, "linearize", has_aux)
-    parts = linear_forward(primal.closed.graph, float_inputs(primal))
+    parts = linear_forward(primal.closed.graph, float_inputs(primal), rules=False)
     results = call_graph(parts.known, primal.inputs)
     count = len(primal.closed.graph.outputs)
     fixed = (*(primal.inputs[p] for p in parts.needed), *results[count:])
@@ -117,7 +117,8 @@ def linear_transpose(f: Callable[..., Any], *primals: Any) -> Callable[[Any], tu
     name = function_name(function("linear_transpose", "f", f))
     leaves, treedef = tree.flatten(primals)
     names = argument_names(f, tree.structure((primals, {})))
-    types = [leaf_type(leaf, path, name) for leaf, path in zip(leaves, names)]
+    types = [leaf_type(leaf if isinstance(leaf, ShapeDtypeStruct | Tracer) else as_leaf(leaf, path, name), path, name)
+             for leaf, path in zip(leaves, names)]
     for path, type_ in zip(names, types):
         if not type_.dtype.is_float:
             raise op_error("linear_transpose", f"{name} is transposed by {path}, which is not float", {path: str(type_)},

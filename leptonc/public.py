@@ -126,6 +126,15 @@ def submodules(package: str, *names: str) -> dict[str, Callable[[], Any]]:
     return {name: functools.partial(importlib.import_module, f"{package}.{name}") for name in names}
 
 
+def members(module: str, *names: str) -> dict[str, Callable[[], Any]]:
+    """For ``later``: members of a module that is imported when one of them is first asked for."""
+    return {name: functools.partial(_member, module, name) for name in names}
+
+
+def _member(module: str, name: str) -> Any:
+    return getattr(importlib.import_module(module), name)
+
+
 def _missing(module: str, later: Mapping[str, Callable[[], Any]], name: str) -> Any:
     if name in later:
         try:

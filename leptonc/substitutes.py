@@ -7,7 +7,6 @@ from __future__ import annotations
 
 _DTYPES = "one of leptonc.numpy.bool_, uint8 ... uint64, int8 ... int64, float16 ... float64, bfloat16, which are all there are"
 _KNOWN_SHAPE = "leptonc.numpy.where: a traced value's shape cannot depend on its elements"
-_DENSE = "x @ w + b: layers are functions, their parameters a tree of arrays"
 
 SUBSTITUTES: dict[str, dict[str, str]] = {
     "leptonc": {
@@ -46,8 +45,8 @@ SUBSTITUTES: dict[str, dict[str, str]] = {
         **dict.fromkeys(("nonzero", "unique", "argwhere", "flatnonzero", "compress", "extract"), _KNOWN_SHAPE),
     },
     "leptonc.lax": {
-        "conv": "leptonc.lax.conv_general_dilated or leptonc.nn.conv", "conv_transpose": "leptonc.lax.conv_general_dilated with "
-        "lhs_dilation", "conv_with_general_padding": "leptonc.lax.conv_general_dilated", "mul": "leptonc.numpy.multiply",
+        "conv": "leptonc.lax.conv_general_dilated or leptonc.nn.conv", "conv_transpose": "leptonc.nn.conv_transpose",
+        "conv_with_general_padding": "leptonc.lax.conv_general_dilated", "mul": "leptonc.numpy.multiply",
         "sub": "leptonc.numpy.subtract", "div": "leptonc.numpy.divide", "neg": "leptonc.numpy.negative",
         "rem": "leptonc.numpy.remainder", "max": "leptonc.numpy.maximum", "min": "leptonc.numpy.minimum",
         "eq": "leptonc.numpy.equal", "ne": "leptonc.numpy.not_equal", "lt": "leptonc.numpy.less", "le": "leptonc.numpy.less_equal",
@@ -60,15 +59,16 @@ SUBSTITUTES: dict[str, dict[str, str]] = {
         "dynamic_update_slice_in_dim": "leptonc.lax.dynamic_update_slice", "is_finite": "leptonc.numpy.isfinite",
     },
     "leptonc.nn": {
-        **dict.fromkeys(("Linear", "linear", "Dense", "dense", "Sequential", "Module"), _DENSE),
-        **dict.fromkeys(("conv1d", "conv2d", "conv3d", "Conv1d", "Conv2d", "Conv2D"), "leptonc.nn.conv"),
-        "conv_transpose": "leptonc.lax.conv_general_dilated with lhs_dilation", "max_pool2d": "leptonc.nn.max_pool",
-        "avg_pool2d": "leptonc.nn.avg_pool", "dropout": "leptonc.random.bernoulli and leptonc.numpy.where",
-        **dict.fromkeys(("batch_norm", "layer_norm", "rms_norm"), "leptonc.numpy.mean and leptonc.numpy.var"),
-        "embedding": "leptonc.numpy.take(table, indices, axis=0)", "softmax_cross_entropy": "leptonc.nn.cross_entropy",
-        "nll_loss": "leptonc.nn.cross_entropy", "mse_loss": "leptonc.nn.mean_squared_error", "celu": "leptonc.nn.elu",
-        "hard_tanh": "leptonc.numpy.clip(x, -1, 1)", "relu6": "leptonc.numpy.clip(x, 0, 6)", "Conv": "leptonc.nn.conv",
-        "log_sigmoid": "-leptonc.nn.softplus(-x)", "selu": "leptonc.nn.elu",
+        **dict.fromkeys(("linear", "Dense", "dense"), "leptonc.nn.Linear, or x @ w + b"),
+        **dict.fromkeys(("conv1d", "conv2d", "conv3d"), "leptonc.nn.conv"),
+        **dict.fromkeys(("Conv1d", "Conv2d", "Conv3d", "Conv2D"), "leptonc.nn.Conv"),
+        **dict.fromkeys(("ConvTranspose2d", "ConvTranspose2D"), "leptonc.nn.ConvTranspose"),
+        "max_pool2d": "leptonc.nn.max_pool", "avg_pool2d": "leptonc.nn.avg_pool",
+        **dict.fromkeys(("BatchNorm1d", "BatchNorm2d"), "leptonc.nn.BatchNorm"), "RNN": "leptonc.nn.SimpleRNN",
+        "embedding": "leptonc.nn.Embedding, or leptonc.numpy.take(table, indices, axis=0)", "interpolate": "leptonc.nn.resize",
+        "softmax_cross_entropy": "leptonc.nn.cross_entropy", "nll_loss": "leptonc.nn.cross_entropy",
+        "mse_loss": "leptonc.nn.mean_squared_error", "l1_loss": "leptonc.nn.mean_absolute_error",
+        "triplet_margin_loss": "leptonc.nn.triplet_loss", "scaled_dot_product_attention": "leptonc.nn.dot_product_attention",
     },
     "leptonc.optim": {
         "momentum": "leptonc.optim.sgd(learning_rate, momentum=0.9)", "clip": "leptonc.optim.clip_by_global_norm",

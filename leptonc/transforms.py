@@ -19,7 +19,7 @@ from leptonc import tree
 from leptonc.arguments import flag, function, integers, is_one
 from leptonc.arguments import shape as shape_of
 from leptonc.bfloat16 import kind_of
-from leptonc.driver import differentiate
+from leptonc.driver import differentiate, linear_reverse
 from leptonc.eager import jit_disabled, set_jit_disabled
 from leptonc.errors import ArgumentError, DtypeError, ShapeError, TreeError, describe, op_error
 from leptonc.ir.graph import Graph
@@ -299,17 +299,22 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[An
     graph, out_tree = primal.closed.graph, primal.out_tree
     wrt = tuple(i for i in range(primal.treedef.num_leaves) if graph.input_types[i].dtype.is_float)
 
+    parts = linear_reverse(graph, wrt)
+    results = call_graph(parts.known, primal.inputs)
+    count = len(graph.outputs)
+    fixed = (*(primal.inputs[p] for p in parts.needed), *results[count:])
+
     @public
     def pull(cotangent: Any) -> tuple[Any, ...]:
         seeds = cotangent_leaves(name, out_tree, graph.output_types, cotangent)
         unseen = graph.output_types[out_tree.num_leaves:]
         seeds += [np.zeros(t.shape, t.dtype.numpy) for t in unseen if t.dtype.is_float]
-        found = dict(zip(wrt, primal.pullback(wrt, seeds)[1]))
+        found = dict(zip(wrt, call_graph(parts.linear, (*fixed, *seeds))))
         types = graph.input_types[:primal.treedef.num_leaves]
         whole = [found[i] if i in found else np.zeros(t.shape, t.dtype.numpy) for i, t in enumerate(types)]
         return tree.unflatten(primal.treedef, whole)
 
-    out = tree.unflatten(primal.closed.out_tree, call_graph(graph, primal.inputs))
+    out = tree.unflatten(primal.closed.out_tree, results[:count])
     return (out[0], pull, out[1]) if has_aux else (out, pull)
 
 

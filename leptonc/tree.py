@@ -8,6 +8,7 @@
 | dataclass instance | fields; those with ``field(metadata={"static": True})`` belong to the structure instead |
 | None | none |
 | a class given to ``register`` | what its flatten function returns |
+| ``leptonc.nn.Module`` | fields that hold arrays or containers of them; others belong to the structure |
 
 Everything else is a leaf.
 """
@@ -133,20 +134,24 @@ Flatten = Callable[[Any], tuple[Iterable[Any], Hashable]]
 Unflatten = Callable[[Any, tuple[Any, ...]], Any]
 
 _REGISTRY: dict[type, tuple[Flatten, Unflatten]] = {}
+_CHILD_NAMES: dict[type, Callable[[Any], Sequence[str]]] = {}  # of registered classes whose children have names
 _leaf_types: set[type] = set()  # classes that were found to be no containers: most of what is flattened
 
 
-def register(cls: type, flatten: Flatten, unflatten: Unflatten) -> None:
+def register(cls: type, flatten: Flatten, unflatten: Unflatten, names: Callable[[Any], Sequence[str]] | None = None) -> None:
     """Make instances of exactly ``cls`` containers.
 
     ``flatten(instance)`` returns (children, data), ``data`` hashable; ``unflatten(data, children)`` the instance.
+    ``names(data)`` are the children's in paths, such as ``.kernel``; ``[0]``, ``[1]`` ... if left out.
     Raises TreeError if ``cls`` is one already.
     """
-    if not isinstance(cls, type) or not callable(flatten) or not callable(unflatten):
+    if not isinstance(cls, type) or not callable(flatten) or not callable(unflatten) or not (names is None or callable(names)):
         raise ArgumentError("tree.register: wants a class and two functions, flatten and unflatten")
     if cls in _REGISTRY or cls in (dict, OrderedDict, list, tuple, type(None)):
         raise TreeError(f"tree.register: {cls.__name__} is a container already")
     _REGISTRY[cls] = (flatten, unflatten)
+    if names is not None:
+        _CHILD_NAMES[cls] = names
     _leaf_types.discard(cls)
 
 
@@ -388,6 +393,8 @@ def _split_fields(cls: type) -> tuple[list[str], list[str]]:
 
 def _child_names(treedef: TreeDef) -> list[str]:
     kind = treedef.kind
+    if kind in _CHILD_NAMES:
+        return list(_CHILD_NAMES[kind](treedef.data))
     if kind in (dict, OrderedDict):
         return [f"[{key!r}]" for key in _keys(treedef)]
     if kind not in _REGISTRY and _is_namedtuple(kind):

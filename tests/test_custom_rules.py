@@ -101,10 +101,6 @@ def test_defjvps_adds_up_what_each_argument_gives():
 
 
 def test_arguments_not_differentiated(rng):
-    @leptonc.remat
-    def twice(f, x):
-        return f(f(x))
-
     def apply(f, x, n):
         return f(x) ** n
 
@@ -236,16 +232,17 @@ def _jvp(rule):
     return grad(lambda x: lnp.sum(made(x)))
 
 
-RES = (lambda x, y: (x * y, x))
+def _fwd(x, y):
+    return x * y, x
 
 
 @pytest.mark.parametrize("kind, match, f", [
     (LeptonError, r"custom_vjp of \w+ has no rule; fix: \w+.defvjp", custom_vjp(nn.relu)),
     (LeptonError, r"custom_jvp of \w+ has no rule; fix: \w+.defjvp", custom_jvp(nn.relu)),
-    (TreeError, "bwd must return a tuple with a cotangent for each of the 2 arguments .*1 of them", _vjp(RES, lambda r, g: (g,))),
-    (TreeError, "bwd must return a tuple .* returned f64", _vjp(RES, lambda r, g: g)),
-    (ShapeError, r"bwd's cotangent of x is f64\[\], must be f64\[3\]", _vjp(RES, lambda r, g: (lnp.sum(g), None))),
-    (DtypeError, r"bwd's cotangent of x is f32\[3\].*cast it", _vjp(RES, lambda r, g: (lnp.astype(g, "f4"), None))),
+    (TreeError, "bwd must return a tuple with a cotangent for each of the 2 arguments .*1 of them", _vjp(_fwd, lambda r, g: (g,))),
+    (TreeError, "bwd must return a tuple .* returned f64", _vjp(_fwd, lambda r, g: g)),
+    (ShapeError, r"bwd's cotangent of x is f64\[\], must be f64\[3\]", _vjp(_fwd, lambda r, g: (lnp.sum(g), None))),
+    (DtypeError, r"bwd's cotangent of x is f32\[3\].*cast it", _vjp(_fwd, lambda r, g: (lnp.astype(g, "f4"), None))),
     (TreeError, "fwd must return a pair", _vjp(lambda x, y: x * y, lambda r, g: (g, g))),
     (TreeError, "fwd's output is not of the function's structure", _vjp(lambda x, y: ((x,), x), lambda r, g: (g, g))),
     (ShapeError, "fwd's output differs from the function's", _vjp(lambda x, y: (lnp.sum(x), x), lambda r, g: (g, g))),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import face_recognition
+import gpt_text
+import lstm_text
 import numpy as np
 import pytest
 import seed_cnn
+import text_data
 import tour
 
 import leptonc
@@ -65,3 +68,34 @@ def test_pictures_are_drawn(tmp_path):
     params = seed_cnn.init(0, images.x.shape[1:])
     for path in face_recognition.draw(params, validation, history, tmp_path):
         assert path.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_text_is_that_of_python():
+    text = text_data.load(20_000)
+    assert len(text.training) == 18_000 and text.decode(text.encode("The\n")) == "The\n"
+    assert text.training.max() < len(text.symbols) and text.decode(text.training[:6]) == "The \"a"
+    counts = np.bincount(text.training, minlength=len(text.symbols)) / 18_000
+    one = np.exp(-np.log(np.maximum(counts, 1e-4))[text.validation].mean())
+    assert 1 < text_data.trigram_perplexity(text) < one
+    assert text_data.windows(text.training, np.random.default_rng(0), 2, 3, 5).shape == (2, 3, 5)
+
+
+def test_an_lstm_learns_characters(monkeypatch, capsys):
+    monkeypatch.setattr(lstm_text, "LENGTH", 6)
+    text = text_data.load(20_000)
+    model = lstm_text.CharacterLSTM(len(text.symbols), 32).init(0)
+    model, losses = lstm_text.train(model, text, 200)
+    assert losses[-1] < losses[0] and lstm_text.perplexity(model, text.validation) < len(text.symbols) / 3
+    written = lstm_text.generate(model, text.encode("The "), 20)
+    assert written.shape == (20,) and (written < len(text.symbols)).all()
+    np.testing.assert_array_equal(written, lstm_text.generate(model, text.encode("The "), 20))
+
+
+def test_a_gpt_goes_on_from_its_cache_as_without(monkeypatch, capsys):
+    monkeypatch.setattr(gpt_text, "LENGTH", 16)
+    text = text_data.load(20_000)
+    model = gpt_text.GPT(len(text.symbols), 16, 2, 1).init(0)
+    model, losses = gpt_text.train(model, text, 200)
+    assert losses[-1] < losses[0] and gpt_text.perplexity(model, text.validation) < len(text.symbols) / 3
+    start = text.encode("The ")
+    np.testing.assert_array_equal(gpt_text.generate(model, start, 12), gpt_text.generate_without_cache(model, start, 12))

@@ -67,6 +67,15 @@ def test_linearize_computes_the_function_once(rng, point):
     assert text.count("exp(") == text.count("sin(") == text.count("cos(") == 1
 
 
+def test_vjp_computes_the_function_once():
+    def pulls(x):
+        y, pull = vjp(lambda x: lnp.exp(lnp.sin(x)), x)
+        return y, pull(y), pull(2 * y)
+
+    text = jit(pulls).trace(np.ones(3)).as_text()
+    assert text.count("exp(") == text.count("sin(") == text.count("cos(") == 1
+
+
 def test_a_function_of_known_values_has_no_tangent():
     y, t = jvp(lambda x: (lnp.ones(2), lax.stop_gradient(x), x > 0, lnp.floor(x)), (2.0,), (1.0,))
     assert [np.asarray(x).tolist() for x in t] == [[0, 0], 0, False, 0] and y[3] == 2

@@ -84,7 +84,7 @@ def test_substitutes_are_for_what_is_missing(module):
         (lnp, "relu", "leptonc.nn.relu"),
         (lax, "gather", "leptonc.numpy.take"),
         (lax, "add", "leptonc.numpy.add"),
-        (nn, "Linear", "x @ w + b"),
+        (nn, "Dense", "x @ w + b"),
         (nn, "sofmax", "softmax"),
         (optim, "adma", "adam"),
         (random, "default_rng", "random.key"),

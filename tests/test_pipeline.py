@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import leptonc
-from leptonc import driver, nn, optim, tree
+from leptonc import driver, lax, nn, optim, tree
 from leptonc import numpy as lnp
 from leptonc import target as targets
 from leptonc.errors import LeptonError
@@ -121,7 +121,7 @@ def _every_pass(graph, inputs, donated):
         yield step.name, before != graph
         if before != graph:
             close(evaluate(graph, inputs), wanted)
-    program = lower_graph(Expand()(graph), donated)
+    program = lower_graph(Expand()(graph), donated, 0, lambda region, carried: driver.lower(driver.optimize(region), carried))
     close(run_program(program, inputs), wanted)
     for step in driver.PROGRAM_PASSES:
         before, program = program, step(program)
@@ -157,9 +157,23 @@ def test_floats_of_16_bits_keep_their_meaning():
     assert "widen" in {n for n, change in _every_pass(graph, [x, y], {}) if change}
 
 
+def test_what_leaves_loops_and_calls_keeps_its_meaning():
+    def loss(w, xs):
+        cell = leptonc.checkpoint(lambda h, x: lnp.tanh(h @ w["h"] + x @ w["x"]))
+        h, ys = lax.scan(lambda h, x: (cell(h, x), lnp.sum(h)), lnp.zeros((4, 6), np.float32), xs)
+        return lnp.sum(h * h) + lnp.sum(ys)
+
+    w, x, xs = _normal((6, 6), (3, 6), (5, 4, 3))
+    args = ({"h": w, "x": x}, xs)
+    graph = leptonc.make_graph(leptonc.grad(loss))(*args)
+    changed = {n for n, change in _every_pass(graph, tree.leaves(args), {}) if change}
+    assert {"hoist-from-loops", "inline-calls"} <= changed
+
+
 def test_every_pass_is_reached():
     """No pass is left out above."""
-    reached = set[str]().union(*(names for *_, names in PROGRAMS.values())) | {"unpool-in-tiles", "donate", "widen"}
+    reached = set[str]().union(*(names for *_, names in PROGRAMS.values())) | {
+        "unpool-in-tiles", "donate", "widen", "hoist-from-loops", "inline-calls"}
     assert reached == set(driver.pipeline_names())
 
 

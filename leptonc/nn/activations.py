@@ -1,4 +1,4 @@
-"""Activation functions, softmax and losses."""
+"""Activation functions and softmax: those of ``jax.nn``, with its derivatives at kinks."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import numpy as np
 
 from leptonc.arguments import array, flag, integer, scalar
 from leptonc.arguments import axis as axis_of
-from leptonc.arithmetic import add, bitwise_and, equal, greater_equal, less, multiply, negative, subtract
-from leptonc.errors import DtypeError, RangeError, op_error
+from leptonc.arithmetic import absolute, add, divide, equal, multiply, negative, subtract
+from leptonc.errors import DtypeError, op_error
 from leptonc.numpy.creation import arange
-from leptonc.numpy.elementwise import as_float, expm1, tanh, where
-from leptonc.numpy.manipulation import expand_dims
-from leptonc.numpy.reductions import mean
-from leptonc.numpy.reductions import sum as _sum
-from leptonc.trace import Tracer, bind, broadcast, cast
+from leptonc.numpy.elementwise import as_float, clip, exp, expm1, log, log1p, maximum, minimum, sqrt, tanh, where
+from leptonc.numpy.manipulation import expand_dims, split
+from leptonc.numpy.reductions import mean as _mean
+from leptonc.trace import bind, broadcast, cast
+
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et al. 2017
+LOG_2 = 0.6931471805599453
 
 
 def relu(x: Any) -> Any:
@@ -64,84 +66,165 @@ def gelu(x: Any, approximate: bool = True) -> Any:
     return multiply(multiply(0.5, operand), add(1, bind("erf", multiply(operand, 0.5**0.5))))
 
 
-def softmax(x: Any, axis: int = -1) -> Any:
-    """e^x over its sum along ``axis``; safe for logits of any size."""
+def celu(x: Any, alpha: float = 1.0) -> Any:
+    """x where positive, else alpha (e^(x / alpha) - 1): its derivative has no jump (Barron 2017)."""
+    operand = as_float(array("celu", "x", x))
+    width = scalar("celu", "alpha", alpha)
+    return add(maximum(operand, 0.0), multiply(width, expm1(divide(minimum(operand, 0.0), width))))
+
+
+def selu(x: Any) -> Any:
+    """elu scaled so that activations keep mean 0 and variance 1 (Klambauer et al. 2017)."""
+    return multiply(SELU_SCALE, elu(as_float(array("selu", "x", x)), SELU_ALPHA))
+
+
+def mish(x: Any) -> Any:
+    """x tanh(softplus(x)) (Misra 2019)."""
+    operand = as_float(array("mish", "x", x))
+    return multiply(operand, tanh(softplus(operand)))
+
+
+def relu6(x: Any) -> Any:
+    """min(max(x, 0), 6); its derivative at 0 and 6 is 0."""
+    operand = as_float(array("relu6", "x", x))
+    return where(operand >= 6, 6.0, relu(operand))
+
+
+def hard_sigmoid(x: Any) -> Any:
+    """relu6(x + 3) / 6."""
+    return divide(relu6(add(as_float(array("hard_sigmoid", "x", x)), 3.0)), 6.0)
+
+
+def hard_silu(x: Any) -> Any:
+    """x relu6(x + 3) / 6 (Howard et al. 2019)."""
+    operand = as_float(array("hard_silu", "x", x))
+    return multiply(operand, hard_sigmoid(operand))
+
+
+hard_swish = hard_silu
+
+
+def hard_tanh(x: Any) -> Any:
+    """x within [-1, 1]; the derivative at either end is 1."""
+    operand = as_float(array("hard_tanh", "x", x))
+    return where(operand > 1, 1.0, where(operand < -1, -1.0, operand))
+
+
+def soft_sign(x: Any) -> Any:
+    """x / (1 + |x|)."""
+    operand = as_float(array("soft_sign", "x", x))
+    return divide(operand, add(absolute(operand), 1.0))
+
+
+def log_sigmoid(x: Any) -> Any:
+    """log(sigmoid(x)), without overflow."""
+    return negative(softplus(negative(as_float(array("log_sigmoid", "x", x)))))
+
+
+def squareplus(x: Any, b: float = 4) -> Any:
+    """(x + sqrt(x^2 + b)) / 2 (Barron 2021)."""
+    operand = as_float(array("squareplus", "x", x))
+    return divide(add(operand, sqrt(add(multiply(operand, operand), scalar("squareplus", "b", b)))), 2.0)
+
+
+def sparse_plus(x: Any) -> Any:
+    """0 up to -1, x from 1 on, (x + 1)^2 / 4 between (Martins and Astudillo 2016)."""
+    operand = as_float(array("sparse_plus", "x", x))
+    ramp = add(operand, 1.0)
+    return where(operand <= -1, 0.0, where(operand >= 1, operand, divide(multiply(ramp, ramp), 4.0)))
+
+
+def sparse_sigmoid(x: Any) -> Any:
+    """The derivative of sparse_plus: (x + 1) / 2 within [0, 1]."""
+    return multiply(0.5, clip(add(as_float(array("sparse_sigmoid", "x", x)), 1.0), 0.0, 2.0))
+
+
+def log1mexp(x: Any) -> Any:
+    """log(1 - e^-x) for x > 0, accurate near 0 and far from it (Maechler 2012)."""
+    operand = as_float(array("log1mexp", "x", x))
+    small = operand < LOG_2
+    near, far = where(small, operand, LOG_2), where(small, LOG_2, operand)  # neither branch sees what it cannot take
+    return where(small, log(negative(expm1(negative(near)))), log1p(negative(exp(negative(far)))))
+
+
+def glu(x: Any, axis: int = -1) -> Any:
+    """The first half along ``axis``, gated by the sigmoid of the second (Dauphin et al. 2017). Raises ShapeError for an odd
+    extent."""
+    operand = as_float(array("glu", "x", x))
+    at = axis_of("glu", operand, axis)
+    if operand.shape[at] % 2:
+        raise op_error("glu", f"axis {at} must have an even extent", {"x": operand})
+    half, gate = split(operand, 2, at)
+    return multiply(half, sigmoid(gate))
+
+
+def identity(x: Any) -> Any:
+    """x."""
+    return array("identity", "x", x)
+
+
+def standardize(x: Any, axis: int | tuple[int, ...] | None = -1, mean: Any = None, variance: Any = None,
+                epsilon: Any = 1e-5) -> Any:
+    """(x - mean) / sqrt(variance + epsilon), by default those of x over ``axis``; a given one stretches to x.
+
+    The variance is the mean of squared differences from the mean, JAX's algorithm "stable".
+    """
+    operand = as_float(array("standardize", "x", x))
+    center = _mean(operand, axis, keepdims=True) if mean is None else array("standardize", "mean", mean)
+    off = subtract(operand, center)
+    spread = _mean(multiply(off, off), axis, keepdims=True) if variance is None else array("standardize", "variance", variance)
+    return multiply(off, bind("rsqrt", as_float(add(spread, scalar("standardize", "epsilon", epsilon)))))
+
+
+def softmax(x: Any, axis: int = -1, where: Any = None) -> Any:
+    """e^x over its sum along ``axis``; safe for logits of any size. Elements where ``where`` is False are left out, and 0."""
     operand = as_float(array("softmax", "x", x))
-    return bind("softmax", operand, axis=axis_of("softmax", operand, axis))
+    mask = None if where is None else _mask("softmax", where)
+    y = bind("softmax", _only(operand, mask, -np.inf), axis=axis_of("softmax", operand, axis))
+    return _only(y, mask, 0.0)
 
 
-def log_softmax(x: Any, axis: int = -1) -> Any:
-    """The logarithm of softmax; safe for logits of any size."""
+def log_softmax(x: Any, axis: int = -1, where: Any = None) -> Any:
+    """The logarithm of softmax; safe for logits of any size. Elements where ``where`` is False are left out, and -inf."""
     operand = as_float(array("log_softmax", "x", x))
-    return bind("log_softmax", operand, axis=axis_of("log_softmax", operand, axis))
+    mask = None if where is None else _mask("log_softmax", where)
+    y = bind("log_softmax", _only(operand, mask, -np.inf), axis=axis_of("log_softmax", operand, axis))
+    return _only(y, mask, -np.inf)
 
 
-def logsumexp(x: Any, axis: int = -1) -> Any:
-    """log of the sum of e^x along ``axis``, which vanishes."""
+def _mask(name: str, value: Any) -> Any:
+    mask = array(name, "where", value)
+    if mask.dtype.kind != "b":
+        raise op_error(name, "where must be bools", {"where": mask}, kind=DtypeError)
+    return mask
+
+
+def _only(x: Any, mask: Any, other: float) -> Any:
+    """x where the mask is True, if there is one. Raises ShapeError for a mask that does not stretch to x."""
+    return x if mask is None else where(broadcast(mask, x.shape), x, other)
+
+
+def logsumexp(x: Any, axis: int = -1, keepdims: bool = False) -> Any:
+    """log of the sum of e^x along ``axis``, which vanishes, or stays as 1 with ``keepdims``."""
     operand = as_float(array("logsumexp", "x", x))
-    return bind("logsumexp", operand, axis=axis_of("logsumexp", operand, axis))
+    at = axis_of("logsumexp", operand, axis)
+    y = bind("logsumexp", operand, axis=at)
+    return expand_dims(y, at) if flag("logsumexp", "keepdims", keepdims) else y
 
 
-def one_hot(labels: Any, num_classes: int, dtype: Any = np.float32) -> Any:
-    """[..., num_classes]: 1 at each label, 0 elsewhere; all 0 for a label out of range."""
+def one_hot(labels: Any, num_classes: int, dtype: Any = np.float32, axis: int = -1) -> Any:
+    """1 at each label, 0 elsewhere, along a new ``axis`` of ``num_classes``; all 0 for a label out of range."""
     index = array("one_hot", "labels", labels)
     count = integer("one_hot", "num_classes", num_classes, {"labels": index}, least=0)
     if index.dtype.kind not in "iu":
         raise op_error("one_hot", "labels must be ints", {"labels": index}, kind=DtypeError)
-    return cast(equal(expand_dims(index, -1), _class_numbers(count, index.dtype)), dtype)
+    at, rank = axis_of("one_hot", index, axis, len(index.shape) + 1), len(index.shape) + 1
+    numbers = class_numbers(count, index.dtype)
+    if at != rank - 1:
+        numbers = numbers.reshape([-1 if d == at else 1 for d in range(rank)])
+    return cast(equal(expand_dims(index, at), numbers), dtype)
 
 
-def _class_numbers(count: int, dtype: np.dtype) -> Any:
+def class_numbers(count: int, dtype: np.dtype) -> Any:
     """0, 1, 2 ... in the labels' dtype if it holds them all: in a smaller one they would begin again."""
     return arange(count, dtype=dtype if count - 1 <= np.iinfo(dtype).max else np.int64)
-
-
-def cross_entropy(logits: Any, targets: Any, axis: int = -1) -> Any:
-    """The mean of -sum(targets * log_softmax(logits)); ``targets`` are probabilities of the logits' shape (one-hot,
-    say), or int classes of that shape without ``axis``. A class out of range (labels from 1, say) has no loss: NaN, and NaN
-    gradients of its logits.
-
-    Raises ShapeError if the shapes do not fit, RangeError for a class out of range that is known: not traced.
-    """
-    scores = as_float(array("cross_entropy", "logits", logits))
-    at = axis_of("cross_entropy", scores, axis)
-    goals = array("cross_entropy", "targets", targets)
-    classes = goals.dtype.kind in "iu" and len(goals.shape) == len(scores.shape) - 1
-    wanted = (*scores.shape[:at], *scores.shape[at + 1:]) if classes else scores.shape
-    if goals.shape != wanted:
-        raise op_error("cross_entropy", f"targets must be probabilities of shape {scores.shape} or int classes without "
-                       f"axis {axis}", {"logits": scores, "targets": goals})
-    if classes:
-        goals = _goals(goals, scores, at)
-    if goals.dtype != scores.dtype:
-        goals = cast(goals, scores.dtype)
-    return negative(mean(_sum(multiply(goals, log_softmax(scores, at)), at)))
-
-
-def _goals(labels: Any, like: Any, axis: int) -> Any:
-    """One-hot vectors; for a traced label that is no class, all NaN, which makes loss and gradients NaN."""
-    if not isinstance(labels, Tracer):
-        _check_labels(np.asarray(labels), like.shape[axis])
-        return one_hot_along(labels, like, axis)
-    wide = broadcast(expand_dims(labels, axis), like.shape)  # stretched first: what follows is part of one loop with its users
-    is_class = bitwise_and(greater_equal(wide, 0), less(wide, like.shape[axis]))
-    return where(is_class, one_hot_along(labels, like, axis), np.full((), np.nan, like.dtype))
-
-
-def _check_labels(labels: np.ndarray, count: int) -> None:
-    outside = labels[(labels < 0) | (labels >= count)]
-    if outside.size:
-        raise op_error("cross_entropy", f"label {outside.flat[0]} is out of range for {count} classes", {"targets": labels},
-                       f"labels count from 0 to {count - 1}", RangeError)
-
-
-def one_hot_along(labels: Any, like: Any, axis: int) -> Any:
-    """Labels as one-hot vectors along ``axis`` of ``like``."""
-    numbers = _class_numbers(like.shape[axis], labels.dtype).reshape([-1 if d == axis else 1 for d in range(len(like.shape))])
-    return cast(equal(expand_dims(labels, axis), numbers), like.dtype)
-
-
-def mean_squared_error(predictions: Any, targets: Any) -> Any:
-    """The mean of the squared differences."""
-    off = subtract(predictions, targets)
-    return mean(multiply(off, off))

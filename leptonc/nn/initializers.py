@@ -1,6 +1,7 @@
 """Initial weights: factories of ``init(rng, shape, dtype)``, which returns a NumPy array.
 
-``rng`` is a ``numpy.random.Generator`` or an int seed. Fans are those of a kernel [window..., in, out].
+``rng`` is a ``numpy.random.Generator``, an int seed, or a key of ``leptonc.random``, traced or not. Fans are those of a kernel
+[window..., in, out].
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from leptonc import random
 from leptonc.arguments import floats, integer, number
 from leptonc.arguments import shape as shape_of
 from leptonc.errors import ShapeError
 from leptonc.memory import placed
 from leptonc.promotion import numpy_dtype
 from leptonc.public import public
+from leptonc.tracer import Tracer
 
 Initializer = Callable[..., np.ndarray]
 
@@ -49,18 +52,22 @@ def ones() -> Initializer:
 def uniform(low: float = -0.05, high: float = 0.05) -> Initializer:
     """Uniform in [low, high)."""
     number("initializers.uniform", "high", high, least=number("initializers.uniform", "low", low))
-    return _drawn(lambda rng, shape: rng.uniform(low, high, shape))
+    return _drawn(lambda rng, shape: rng.uniform(low, high, shape),
+                  lambda key, shape, dtype: random.uniform(key, shape, dtype, low, high))
 
 
 def normal(stddev: float = 0.05, mean: float = 0.0) -> Initializer:
     """Normal with this mean and standard deviation."""
     number("initializers.normal", "stddev", stddev, least=0)
     number("initializers.normal", "mean", mean)
-    return _drawn(lambda rng, shape: rng.normal(mean, stddev, shape))
+    return _drawn(lambda rng, shape: rng.normal(mean, stddev, shape),
+                  lambda key, shape, dtype: random.normal(key, shape, dtype) * stddev + mean)
 
 
-def _drawn(draw: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]) -> Initializer:
-    def init(rng: Any, shape: Sequence[int], dtype: Any = "float32") -> np.ndarray:
+def _drawn(draw: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray], draw_by_key: Callable[..., Any]) -> Initializer:
+    def init(rng: Any, shape: Sequence[int], dtype: Any = "float32") -> Any:
+        if isinstance(rng, Tracer | np.ndarray) and rng.shape:
+            return draw_by_key(rng, _extents(shape), floats("initializers", "dtype", dtype))
         return placed(draw(_generator(rng), _extents(shape)).astype(floats("initializers", "dtype", dtype)))
 
     return public(init, "initializers")

@@ -8,24 +8,22 @@ from typing import Any
 import numpy as np
 
 from leptonc.errors import op_error
-from leptonc.ir.batching import Unbatched
+from leptonc.ir.batching import BatchAxis
 from leptonc.ir.kernel import Kernel
 from leptonc.ir.kernelbuilder import KernelBuilder
-from leptonc.ir.op import Op, Sample, register
+from leptonc.ir.op import Op, Sample, get_op, register
 from leptonc.ir.types import TensorType, bool_, f32
 from leptonc.ir.value import Value
 
 
 @register
 class barrier_token(Op):
-    """true, when x is there."""
+    """true, when x is there; if x has no elements, at once."""
 
     name = "barrier_token"
     stores = True
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
-        if not types[0].size:
-            raise op_error(self.name, "x has no elements", {"x": types[0]})
         return TensorType((), bool_)
 
     def eager(self, *arrays: np.ndarray, **attrs: Any) -> np.ndarray:
@@ -39,15 +37,17 @@ class barrier_token(Op):
         k = KernelBuilder(self.name)
         x, out = k.input(types[0]), k.output(TensorType((), bool_))
         stage = k.stage([])
+        if not types[0].size:
+            stage.store(out, [], stage.const(True, bool_))
+            return k.build()
         first = stage.load(x, [0] * types[0].rank)
         first = stage.cast(first, f32) if types[0].dtype.is_narrow else first
         zero = stage.const(0, first.dtype)
         stage.store(out, [], stage.or_(stage.eq(first, zero), stage.ne(first, zero)))
         return k.build()
 
-    def batch(self, axis: Any, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
-        """Of all examples at once; there are none where there is no example."""
-        return Unbatched(self(operands[0]) if operands[0].type.size else operands[0].builder.full(TensorType((), bool_), True))
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        return axis.broadcast(self(operands[0]))
 
     def samples(self) -> Sequence[Sample]:
         nan = Sample(lambda rng: [np.array([[np.nan, 1]])], {}, False, "nan")
@@ -81,13 +81,12 @@ class barrier(Op):
         stage.store(out, axes, stage.select(stage.load(token, []), stage.load(x, axes), stage.const(0, types[0].dtype)))
         return k.build()
 
-    def batch(self, axis: Any, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
-        """Behind the tokens of all examples."""
-        x, token = operands
-        if batched[1]:
-            token = token.builder.emit("all", (token,), {"axes": (0,)})
-        out: Value = self(x, token)
-        return out if batched[0] else Unbatched(out)
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        if not batched[1]:
+            return self(*operands)
+        x, tokens = axis.front(batched, operands)
+        wide = get_op("broadcast")(tokens, shape=x.shape, dims=(0,))
+        return get_op("select")(wide, x, x.builder.full(x.type, 0))
 
     def samples(self) -> Sequence[Sample]:
         def make(shape: tuple[int, ...]) -> Sample:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from leptonc.errors import IRError, LeptonError, op_error
+from leptonc.ir.batching import BatchAxis
+from leptonc.ir.builder import rebuild
 from leptonc.ir.differentiation import Differentiation
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.graph import Graph, Node
@@ -41,7 +43,7 @@ class Call(Op):
         """The results, without the call; ``given`` says which operands are the whole graph's inputs."""
         return _inlined(attrs["regions"][0], operands)
 
-    def batch(self, axis: Any, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Sequence[Value]:
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Sequence[Value]:
         """Every region on its own, all that it takes and gives with the axis."""
         regions = tuple(axis.region(r, (True,) * len(r.inputs), (True,) * len(r.outputs))[0] for r in attrs["regions"])
         return _emit(self, axis.front(batched, operands), _own(attrs), regions)
@@ -59,6 +61,19 @@ def _own(attrs: dict[str, Any]) -> dict[str, Any]:
 
 def _inlined(graph: Graph, operands: Sequence[Value]) -> tuple[Value, ...]:
     return operands[0].builder.inline(graph, operands)
+
+
+def without_rules(graph: Graph) -> Graph:
+    """The graph with functions in the place of calls that have derivatives of their own."""
+    while any(isinstance(get_op(node.op), CustomCall) for node in graph.nodes):
+        builder, env = rebuild(graph)
+        for node in graph.nodes:
+            operands = [env[i] for i in node.operands]
+            called = isinstance(get_op(node.op), CustomCall)
+            results = builder.inline(node.regions[0], operands) if called else builder.copy_node(node, operands)
+            env.update(zip(node.results, results, strict=True))
+        graph = builder.finish([env[i] for i in graph.outputs])
+    return graph
 
 
 def _is_float(x: Value) -> bool:
@@ -153,7 +168,7 @@ class custom_jvp_call(CustomCall):
         tangents = len(rule.inputs) - len(operands)
         parts = autodiff.linearized(rule, tangents, len(function.outputs))
         out = _inlined(parts.known, operands)
-        linear = parts.linear
+        linear = without_rules(parts.linear)  # a rule may call its own function of a tangent: what is linear needs no rule
         transposed = autodiff.transpose(linear, tuple(range(len(linear.inputs) - tangents, len(linear.inputs))))
         count = len(function.outputs)
         return out[:count], (transposed, out[:count], [*(operands[p] for p in parts.needed), *out[count:]])

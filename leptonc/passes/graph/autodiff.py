@@ -11,6 +11,7 @@ from dataclasses import replace
 from leptonc.errors import LeptonError
 from leptonc.ir.differentiation import Linearized, Split
 from leptonc.ir.graph import Graph, Node
+from leptonc.ops.calls import without_rules
 from leptonc.passes.graph.dce import Dce
 from leptonc.passes.graph.forward import Forward
 from leptonc.passes.graph.linear import dependents, linearized, split, transpose
@@ -40,17 +41,19 @@ def forward(graph: Graph, wrt: Sequence[int]) -> Graph:
     for position in wrt:
         if not (0 <= position < len(graph.inputs) and graph.input_types[position].dtype.is_float):
             raise LeptonError(f"forward: {graph.name} has no float input at {position}")
-    mode = Forward(graph, wrt, RULES)
+    mode = Forward(Dce()(graph), wrt, RULES)  # what nobody reads may have no forward mode
     return Dce()(mode.builder.finish(mode.outputs()))
 
 
-def linear_forward(graph: Graph, wrt: Sequence[int]) -> Linearized:
+def linear_forward(graph: Graph, wrt: Sequence[int], rules: bool = True) -> Linearized:
     """``forward`` in two graphs: what needs no tangents, and what is linear in them. Where an op makes results and tangents in one
-    (a loop), the second graph does all the work again."""
+    (a loop), the second graph does all the work again. Without ``rules``, calls in the second one have lost their own derivatives,
+    as in JAX's ``linearize``: it is linear."""
     whole, count = forward(graph, wrt), len(graph.outputs)
     moving = dependents(whole, whole.inputs[len(graph.inputs):])
     if moving.isdisjoint(whole.outputs[:count]):
-        return linearized(whole, len(wrt), count)
+        parts = linearized(whole, len(wrt), count)
+        return parts if rules else parts._replace(linear=without_rules(parts.linear))
     return Linearized(graph, replace(whole, outputs=whole.outputs[count:]), tuple(range(len(graph.inputs))))
 
 

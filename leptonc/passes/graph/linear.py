@@ -79,5 +79,5 @@ def split(graph: Graph, wrt: Sequence[int], saves: Callable[[Node], bool], rules
     used = [n for n, i in enumerate(saved) if i in read]
     inputs = (*(whole.inputs[p] for p in needed), *(saved[n] for n in used), *whole.inputs[count:])
     backward = replace(cut, inputs=inputs, input_types=tuple(cut.types[i] for i in inputs), input_names=("",) * len(inputs))
-    forward = replace(graph, outputs=(*graph.outputs, *(kept[n] for n in used)))
-    return Split(Dce()(forward), backward, needed)
+    made = reverse.builder.finish([*reverse.outputs, *(reverse.env[kept[n]] for n in used)])
+    return Split(_with(made, made.inputs[:count], made.outputs), backward, needed)

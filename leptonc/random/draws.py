@@ -29,17 +29,17 @@ BLOCK = 1 << 16  # counters in a call of compiled code; divides 2^32, so that no
 LARGE = 2 * BLOCK  # elements from which it is worth compiling
 MANTISSA = {"float16": 10, "bfloat16": 7, "float32": 23, "float64": 52}
 
-Form = Callable[[Any, np.dtype], Any]
+Form = Callable[..., Any]
 
 
-def draw(name: str, key: Any, shape: Any, kind: np.dtype, form: Form) -> Any:
-    """``form`` of an array of u64 words and a dtype: elementwise, and a function of a module, for it is compiled once."""
+def draw(name: str, key: Any, shape: Any, kind: np.dtype, form: Form, *numbers: Any) -> Any:
+    """``form`` of an array of u64 words, a dtype and numbers: elementwise, and a function of a module, for it is compiled once."""
     check_key(name, key)
     extents = shape_of(name, shape)
     size = prod(extents)
     if size >= LARGE and not isinstance(key, Tracer) and not tracing() and not jit_disabled():
-        return known(_in_blocks(plain(key), size, kind, form).reshape(extents))
-    return stored(lnp.reshape(form(_words(key, size), kind), extents))
+        return known(_in_blocks(plain(key), size, kind, form, numbers).reshape(extents))
+    return stored(lnp.reshape(form(_words(key, size), kind, *numbers), extents))
 
 
 def stored(x: Any) -> Any:
@@ -53,20 +53,20 @@ def _words(key: Any, size: int) -> Any:
     return encrypted(key, *halves(np.arange(size, dtype=np.uint64)))
 
 
-def _in_blocks(key: np.ndarray, size: int, kind: np.dtype, form: Form) -> np.ndarray:
+def _in_blocks(key: np.ndarray, size: int, kind: np.dtype, form: Form, numbers: tuple[Any, ...]) -> np.ndarray:
     out = empty((size,), kind)
     block = _block(kind, form)
     for start in range(0, size, BLOCK):
         stop = min(start + BLOCK, size)
-        out[start:stop] = block(key, np.uint32(start >> 32), np.uint32(start % 2**32))[:stop - start]
+        out[start:stop] = block(key, np.uint32(start >> 32), np.uint32(start % 2**32), *numbers)[:stop - start]
     return out
 
 
 @functools.cache
 def _block(kind: np.dtype, form: Form) -> Any:
     @jit
-    def block(key: Any, high: Any, low: Any) -> Any:
-        return form(encrypted(key, high, lnp.add(np.arange(BLOCK, dtype=np.uint32), low)), kind)
+    def block(key: Any, high: Any, low: Any, *numbers: Any) -> Any:
+        return form(encrypted(key, high, lnp.add(np.arange(BLOCK, dtype=np.uint32), low)), kind, *numbers)
 
     return block
 
@@ -110,11 +110,17 @@ def uniform(key: Any, shape: Sequence[int] = (), dtype: Any = np.float32, minval
     """Uniform in [minval, maxval), numbers or arrays that stretch to ``shape``, in steps of (maxval - minval) times the dtype's
     epsilon: 2^-23 (f32), 2^-52 (f64), 2^-10 (f16) or 2^-7 (bf16)."""
     kind = floats("uniform", "dtype", dtype)
-    unit = draw("uniform", key, shape, kind, unit_of)
     if all(type(v) in (int, float) for v in (minval, maxval)) and (minval, maxval) == (0, 1):
-        return unit
-    low, high = (parameter("uniform", what, v, unit.shape, kind) for what, v in (("minval", minval), ("maxval", maxval)))
-    return stored(between(unit, low, high))
+        return draw("uniform", key, shape, kind, unit_of)
+    extents = shape_of("uniform", shape)
+    low, high = (parameter("uniform", what, v, extents, kind) for what, v in (("minval", minval), ("maxval", maxval)))
+    if not low.shape and not high.shape:
+        return draw("uniform", key, extents, kind, _between_of, low, high)
+    return stored(between(draw("uniform", key, extents, kind, unit_of), low, high))
+
+
+def _between_of(words: Any, kind: np.dtype, low: Any, high: Any) -> Any:
+    return between(unit_of(words, kind), low, high)
 
 
 def parameter(name: str, what: str, value: Any, shape: Any, kind: np.dtype) -> Any:

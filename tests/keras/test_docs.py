@@ -59,12 +59,11 @@ MISSING = {
     "while_loop": in_a_step(lambda x: ops.while_loop(lambda x: x[0, 0] > 0, lambda x: x - 1, x)),
     "fori_loop": in_a_step(lambda x: ops.fori_loop(0, ops.cast(x[0, 0], "int32"), lambda n, x: x + 1, x)),
     "custom_gradient": in_a_step(lambda x: ops.custom_gradient(lambda x: (x, lambda g: g))(x)),
-    "random.shuffle": in_a_step(lambda x: random.shuffle(x, seed=ops.cast(x[0, :2], "uint32"))),
     "scatter_update": in_a_step(lambda x: ops.scatter_update(x, [[0, 0]], x[0, :1], "max")),
     "sparsemax": lambda: layers.Activation("sparsemax")(X),
     "SpectralNormalization": lambda: fitted(layers.SpectralNormalization(layers.Dense(1))),
     "LossScaleOptimizer": lambda: fitted(layers.Dense(1), optimizer=optimizers.LossScaleOptimizer(optimizers.SGD())),
-    "MixUp": lambda: fitted(layers.Reshape((2, 2, 1)), layers.MixUp(), layers.Flatten(), layers.Dense(1)),
+    "random.binomial": in_a_step(lambda x: random.binomial((3,), 40, 0.5, seed=ops.cast(x[0, :2], "uint32"))),
 }
 
 

@@ -14,7 +14,7 @@ from leptonc.passes.graph.rules import RULES, sink_broadcast
 
 @dataclass(frozen=True)
 class Canonicalize:
-    """``drop_stop_gradient``: stop_gradient(x) => x and sampling_parameter(x) => x, for graphs that are not differentiated again."""
+    """``drop_stop_gradient``: stop_gradient(x) => x, sampling_parameter(x) => x, in graphs that are not differentiated again."""
 
     drop_stop_gradient: bool = False
     name: str = "canonicalize"

@@ -12,7 +12,7 @@ if find_spec("keras") is None:
     pytest.skip("Keras is not installed", allow_module_level=True)
 
 from leptonc import errors
-from leptonc.keras import Sequential, callbacks, layers, losses, utils
+from leptonc.keras import Sequential, callbacks, layers, losses, random, utils
 
 X = np.random.default_rng(0).random((8, 6, 6, 1), np.float32)
 Y = np.arange(8) % 3
@@ -32,6 +32,24 @@ def test_geometric_augmentation_is_compiled_and_the_same_as_op_by_op():
     model, found = trained(*varied)
     assert model.jit_compile and model.train_function.compiles == 1
     np.testing.assert_allclose(found, trained(*varied, eager=True)[1], rtol=1e-4)
+
+
+def test_draws_by_rejection_and_shuffles_are_compiled():
+    """MixUp draws beta numbers and an order in each step."""
+    model, found = trained((layers.MixUp, (0.4,), {"seed": 3}), (ShuffledRows, (), {}))
+    assert model.jit_compile and model.train_function.compiles == 1
+    np.testing.assert_allclose(found, trained((layers.MixUp, (0.4,), {"seed": 3}), (ShuffledRows, (), {}), eager=True)[1], rtol=1e-4)
+
+
+class ShuffledRows(layers.Layer):
+    """Images with their rows in another order for each batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.generator = random.SeedGenerator(5)
+
+    def call(self, x):
+        return random.shuffle(x, 1, self.generator)
 
 
 def test_a_layer_that_does_not_compile_makes_the_model_run_op_by_op():

@@ -37,8 +37,9 @@ def uniform(shape: Any, minval: Any = 0.0, maxval: Any = 1.0, dtype: Any = None,
 
 def _scaled(x: Any, factor: Any, offset: Any) -> Any:
     """x * factor + offset, in x's dtype."""
-    x = x if _is(factor, 1) else x * (factor if isinstance(factor, int | float) else convert_to_tensor(factor, x.dtype))
-    return x if _is(offset, 0) else x + (offset if isinstance(offset, int | float) else convert_to_tensor(offset, x.dtype))
+    factor, offset = (v if isinstance(v, int | float) else convert_to_tensor(v, x.dtype) for v in (factor, offset))
+    x = x if _is(factor, 1) else lnp.multiply(x, factor)
+    return x if _is(offset, 0) else lnp.add(x, offset)
 
 
 def _is(value: Any, number: int) -> bool:
@@ -71,7 +72,7 @@ def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None)
         return lnp.zeros_like(x)
     shape = x.shape if noise_shape is None else tuple(n if d is None else d for n, d in zip(x.shape, noise_shape))
     kept = lrandom.bernoulli(_key(seed), 1.0 - rate, shape)
-    return lnp.where(kept, x / (1.0 - rate), 0.0)
+    return lnp.where(kept, lnp.divide(x, 1.0 - rate), 0.0)
 
 
 def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:

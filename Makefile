@@ -11,8 +11,9 @@ demo: $(VENV)/.examples
 	$(BIN)/python examples/face_recognition.py --out out
 	@echo "== Pictures and texts of every stage of the compilation are in out/"
 
+# Two processes: most of a test's time is compiling, which takes one core.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 bench: $(VENV)/.examples
 	$(BIN)/python -m leptonc bench

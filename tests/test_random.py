@@ -114,6 +114,18 @@ def test_ints_are_the_same_compiled_and_eager(draw):
     np.testing.assert_array_equal(compiled, eager)
 
 
+@pytest.mark.parametrize("draw", [
+    random.normal, lambda k: random.permutation(k, 7), lambda k: random.choice(k, 9, (4,), False), lambda k: random.poisson(k, 3.0),
+    lambda k: random.gamma(k, 2.0, (3,)), lambda k: random.split(k, 3), lambda k: random.randint(k, (4,), 0, np.arange(1, 5)),
+    lambda k: random.categorical(k, np.zeros((3, 5), "f4")),
+], ids=["normal", "permutation", "choice", "poisson", "gamma", "split", "randint", "categorical"])
+def test_mapped_over_keys_is_a_loop(draw):
+    keys = random.split(random.key(3), 4)
+    wanted, mapped = np.stack([draw(k) for k in keys]), leptonc.jit(leptonc.vmap(draw))(keys)
+    assert mapped.dtype == wanted.dtype
+    np.testing.assert_allclose(mapped, wanted, rtol=1e-5)
+
+
 def test_choice_without_replacement_has_no_duplicates():
     assert len(set(random.choice(random.key(3), 50, (50,), replace=False).tolist())) == 50
     assert len(set(random.choice(random.key(3), 50, (40,), False, np.full(50, 0.02, "f4")).tolist())) == 40

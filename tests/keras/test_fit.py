@@ -36,9 +36,10 @@ def test_geometric_augmentation_is_compiled_and_the_same_as_op_by_op():
 
 def test_draws_by_rejection_and_shuffles_are_compiled():
     """MixUp draws beta numbers and an order in each step."""
-    model, found = trained((layers.MixUp, (0.4,), {"seed": 3}), (ShuffledRows, (), {}))
+    varied = [(layers.MixUp, (0.4,), {"seed": 3}), (ShuffledRows, (), {})]
+    model, found = trained(*varied)
     assert model.jit_compile and model.train_function.compiles == 1
-    np.testing.assert_allclose(found, trained((layers.MixUp, (0.4,), {"seed": 3}), (ShuffledRows, (), {}), eager=True)[1], rtol=1e-4)
+    np.testing.assert_allclose(found, trained(*varied, eager=True)[1], rtol=1e-4)
 
 
 class ShuffledRows(layers.Layer):

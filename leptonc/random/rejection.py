@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from leptonc import nn
 from leptonc import numpy as lnp
 from leptonc.arguments import array, floats, integer, number
 from leptonc.arguments import shape as shape_of
@@ -114,7 +113,7 @@ def beta(key: Any, a: Any, b: Any, shape: Sequence[int] | None = None, dtype: An
     kind, extents = floats("beta", "dtype", dtype), shape_or("beta", shape, a, b)
     logs = [_log_gamma(k, _marked("beta", what, v, extents, kind), extents, _wide(kind))
             for k, what, v in zip(pieces(key), "ab", (a, b))]
-    return stored(lnp.astype(nn.sigmoid(logs[0] - logs[1]), kind))
+    return stored(lnp.astype(bind("sigmoid", logs[0] - logs[1]), kind))
 
 
 def dirichlet(key: Any, alpha: Any, shape: Sequence[int] | None = None, dtype: Any = np.float32) -> Any:
@@ -125,7 +124,7 @@ def dirichlet(key: Any, alpha: Any, shape: Sequence[int] | None = None, dtype: A
         raise op_error("dirichlet", "alpha needs an axis", {"alpha": found}, kind=ShapeError)
     extents = (*(tuple(found.shape[:-1]) if shape is None else shape_of("dirichlet", shape)), found.shape[-1])
     logs = _log_gamma(key, _marked("dirichlet", "alpha", found, extents, kind), extents, _wide(kind))
-    return stored(lnp.astype(nn.softmax(logs, -1), kind))
+    return stored(lnp.astype(bind("softmax", logs, axis=logs.ndim - 1), kind))
 
 
 def generalized_normal(key: Any, p: float, shape: Sequence[int] = (), dtype: Any = np.float32) -> Any:

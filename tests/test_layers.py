@@ -62,7 +62,7 @@ def test_running_statistics_have_no_gradient(rng):
 
 def test_dropouts():
     x, key = np.ones((64, 4, 4, 16), F), random.key(0)
-    normal = np.asarray(random.normal(key, (64 * 256,)))
+    normal = np.asarray(random.normal(random.key(1), (64 * 256,)))  # of other words than the dropout is
     plain, spatial, alpha, gaussian = both(
         lambda key, x: (
             nn.dropout(key, x, 0.25),

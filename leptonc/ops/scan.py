@@ -38,11 +38,12 @@ class scan(RegionOp):
 
     def eager(self, *arrays: np.ndarray, **attrs: Any) -> tuple[np.ndarray, ...]:
         (body,) = attrs["regions"]
+        perturb = attrs.get("perturb", np.asarray)
         consts, carries, length = attrs["consts"], attrs["carries"], attrs["length"]
         first, carry, xs = arrays[:consts], list(arrays[consts:consts + carries]), arrays[consts + carries:]
         ys = [np.empty((length, *t.shape), t.dtype.numpy) for t in body.output_types[carries:]]
         for i in range(length - 1, -1, -1) if attrs["reverse"] else range(length):
-            out = evaluate(body, [*first, *carry, *(x[i] for x in xs)])
+            out = evaluate(body, [*first, *carry, *(x[i] for x in xs)], perturb)
             carry = out[:carries]
             for y, item in zip(ys, out[carries:], strict=True):
                 y[i] = item

@@ -33,7 +33,8 @@ class switch(RegionOp):
 
     def eager(self, *arrays: np.ndarray, **attrs: Any) -> tuple[np.ndarray, ...]:
         branches = attrs["regions"]
-        return tuple(evaluate(branches[min(max(int(arrays[0]), 0), len(branches) - 1)], arrays[1:]))
+        region = branches[min(max(int(arrays[0]), 0), len(branches) - 1)]
+        return tuple(evaluate(region, arrays[1:], attrs.get("perturb", np.asarray)))
 
     def jvp(self, autodiff: Differentiation, tangents: tuple[Value | None, ...], /, *operands: Value,
             **attrs: Any) -> tuple[Sequence[Value], Sequence[Value | None]]:

@@ -36,9 +36,10 @@ class while_loop(RegionOp):
 
     def eager(self, *arrays: np.ndarray, **attrs: Any) -> tuple[np.ndarray, ...]:
         condition, body = attrs["regions"]
+        perturb = attrs.get("perturb", np.asarray)
         first, carry = arrays[:attrs["consts"]], list(arrays[attrs["consts"]:])
-        while evaluate(condition, [*first, *carry])[0]:
-            carry = evaluate(body, [*first, *carry])
+        while evaluate(condition, [*first, *carry], perturb)[0]:
+            carry = evaluate(body, [*first, *carry], perturb)
         return tuple(carry)
 
     def expand(self, *operands: Value, **attrs: Any) -> tuple[Value, ...]:
@@ -156,9 +157,10 @@ class do_while(RegionOp):
 
     def eager(self, *arrays: np.ndarray, **attrs: Any) -> tuple[np.ndarray, ...]:
         (body,) = attrs["regions"]
+        perturb = attrs.get("perturb", np.asarray)
         first, carry = arrays[:attrs["consts"]], list(arrays[attrs["consts"]:])
         while carry[0]:
-            carry = evaluate(body, [*first, *carry])
+            carry = evaluate(body, [*first, *carry], perturb)
         return tuple(carry)
 
     def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:

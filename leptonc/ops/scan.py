@@ -30,7 +30,9 @@ class scan(RegionOp):
         (body,) = attrs["regions"]
         consts, carries, length = attrs["consts"], attrs["carries"], attrs["length"]
         kept, xs = types[:consts + carries], types[consts + carries:]
-        if length < 0 or len(kept) != consts + carries or any(not x.shape or x.shape[0] != length for x in xs):
+        if min(consts, carries, length) < 0 or type(attrs["reverse"]) is not bool:
+            raise op_error(self.name, f"{consts} constants, {carries} carries, {length} trips, reverse={attrs['reverse']}", {})
+        if len(kept) != consts + carries or any(not x.shape or x.shape[0] != length for x in xs):
             raise op_error(self.name, f"every x must have a first extent of {length}", dict(zip("xyzw", xs)))
         self.check("what its body takes", (*kept, *(x.with_shape(x.shape[1:]) for x in xs)), body.input_types)
         self.check("the carry its body gives", types[consts:consts + carries], body.output_types[:carries])

@@ -10,7 +10,7 @@ jax = pytest.importorskip("jax")
 
 from tests.peers import control_table  # noqa: E402
 
-SEED, SHARE = 1, 0.006
+SEED, SHARE = 1, 0.003
 
 
 @pytest.fixture(autouse=True)

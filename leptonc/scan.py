@@ -16,9 +16,9 @@ from leptonc.ir.types import TensorType
 from leptonc.jit import Jitted, jit
 from leptonc.numpy.creation import stack
 from leptonc.promotion import is_weak
-from leptonc.regions import check_carry, closed_together, leaf_values, outside, settled, traced, type_of
+from leptonc.regions import RETRIES, check_carry, closed_together, leaf_values, outside, settled, traced, type_of
 from leptonc.signature import as_leaf
-from leptonc.trace import ClosedGraph, Tracer, bind, function_name, known
+from leptonc.trace import ClosedGraph, Tracer, bind, cast, function_name, known
 
 STEPS_KEPT = 128  # functions whose compiled steps are kept
 
@@ -47,6 +47,8 @@ def scan(f: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any = None, le
         return _written_out(f, init, leaves, structure, order, name)
     if plain and not jit_disabled() and steps:
         arrays = [np.asarray(as_leaf(leaf, f"xs[{n}]", name)) for n, leaf in enumerate(leaves)]
+        if any(map(is_weak, tree.leaves(init))):
+            return _whole(_hashable(f), structure, order, name)(init, arrays)
         return _run(f, init, arrays, structure, order, name)
     return _traced(f, init, leaves, structure, order, name)
 
@@ -97,9 +99,9 @@ def _written_out(f: Callable[..., Any], init: Any, leaves: list[Any], structure:
                  name: str) -> tuple[Any, Any]:
     """Step by step, in a trace or op by op."""
     first, carry_tree = tree.flatten(init)
-    carry = tree.unflatten(carry_tree, [leaf if isinstance(leaf, Tracer) else known(as_leaf(leaf, path, name))
-                                        for leaf, path in zip(first, carry_tree.paths("init"))])
+    carry = tree.unflatten(carry_tree, leaf_values(first, carry_tree.paths("init"), name))
     leaves = [leaf if isinstance(leaf, Tracer) else known(np.asarray(as_leaf(leaf, "xs", name))) for leaf in leaves]
+    carry = _begun(f, carry, tree.unflatten(structure, [leaf[order[0]] for leaf in leaves]), name)
     ys = []
     for i in order:
         out = _pair(f(carry, tree.unflatten(structure, [leaf[i] for leaf in leaves])), name)
@@ -108,7 +110,21 @@ def _written_out(f: Callable[..., Any], init: Any, leaves: list[Any], structure:
         ys.append(out[1])
     if order.step < 0:
         ys.reverse()
-    return carry, tree.map(lambda *y: stack(y), *ys)
+    return tree.map(lambda x: known(np.asarray(x)) if is_weak(x) else x, carry), tree.map(lambda *y: stack(y), *ys)
+
+
+def _begun(f: Callable[..., Any], carry: Any, x: Any, name: str) -> Any:
+    """The carry, Python numbers in it in the dtype that a step gives them."""
+    for _ in range(RETRIES):
+        leaves, structure = tree.flatten(carry)
+        if not any(map(is_weak, leaves)):
+            break
+        after, returned = tree.flatten(_pair(f(carry, x), name)[0])
+        if returned != structure or all(is_weak(old) == is_weak(new) for old, new in zip(leaves, after)):
+            break
+        carry = tree.unflatten(structure, [cast(old, new.dtype) if is_weak(old) and not is_weak(new) else old
+                                           for old, new in zip(leaves, after)])
+    return carry
 
 
 def _pair(out: Any, name: str) -> tuple[Any, Any]:
@@ -129,8 +145,7 @@ def _run(f: Callable[..., Any], init: Any, xs: list[np.ndarray], structure: tree
          name: str) -> tuple[Any, Any]:
     leaves, carry_tree = tree.flatten(init)
     carry = [np.asarray(as_leaf(leaf, path, name)) for leaf, path in zip(leaves, carry_tree.paths("init"))]
-    hashable = f if isinstance(f, Hashable) else functools.partial(f)  # the step is kept by f, an object that may have no hash
-    compiled = _step(hashable).compiled_for(tree.unflatten(carry_tree, carry), tree.unflatten(structure, [x[0] for x in xs]))
+    compiled = _step(_hashable(f)).compiled_for(tree.unflatten(carry_tree, carry), tree.unflatten(structure, [x[0] for x in xs]))
     carry_out, y_tree = _out_trees(compiled.interface.out_tree, name)
     executable = compiled.executable.executable
     slots = executable.outputs
@@ -144,6 +159,18 @@ def _out_trees(out: tree.TreeDef, name: str) -> tuple[tree.TreeDef, tree.TreeDef
     if out.kind is not tuple or len(out.children) != 2:
         raise TreeError(f"{name}: it returned {out}, expected a tuple (carry, y)")
     return out.children[0], out.children[1]
+
+
+def _hashable(f: Callable[..., Any]) -> Callable[..., Any]:
+    """What is kept by f, an object that may have no hash."""
+    return f if isinstance(f, Hashable) else functools.partial(f)
+
+
+@functools.lru_cache(STEPS_KEPT)
+def _whole(f: Callable[..., Any], structure: tree.TreeDef, order: range, name: str) -> Jitted:
+    """The loop as a program, for a carry with Python numbers, which have no dtype of their own."""
+    made: Jitted = jit(lambda init, xs: _traced(f, init, xs, structure, order, name))
+    return made
 
 
 @functools.lru_cache(STEPS_KEPT)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import leptonc
-from leptonc import cli, driver, nn
+from leptonc import cli, driver, lax, nn
 from leptonc import numpy as lnp
 from leptonc.errors import IRError, ValidationError
 from leptonc.ir import interpret, parse
@@ -47,6 +47,24 @@ def test_plants_are_up_to_date():
         compile(edited(source, plant), plant.file, "exec")
         assert plant.old != plant.new and (not plant.step or plant.program in PROGRAMS), plant.name
     assert len({p.name for p in PLANTS}) == len(PLANTS) >= 60
+
+
+def looping(c, x, w):
+    def step(c, x):
+        return lax.cond(x[0] > 0, lambda c: lnp.tanh(c @ w + x), lambda c: lnp.sin(c) * x, c), c * x
+
+    return lnp.sum(lax.scan(step, c, x)[1] ** 2)
+
+
+@pytest.mark.parametrize("function", [looping, leptonc.grad(looping, (0, 1, 2)), lambda c, x, w: lax.while_loop(
+    lambda s: s[1] < 4, lambda s: (lnp.tanh(s[0] @ w) + x[0], s[1] + 1), (c, 0))], ids=["scan", "gradient", "while"])
+def test_loops_and_branches_pass(function):
+    """They are run in f64 and with roundings off, as what is around them is: their bodies too."""
+    rng = np.random.default_rng(5)
+    traced = leptonc.jit(function).trace(*(rng.standard_normal(s).astype(np.float32) for s in ((3,), (5, 3), (3, 3))))
+    results: list[Result] = []
+    driver.check(traced.graph, traced.interface.aliases(traced.graph), Validator(tell=results.append))
+    assert {"lower-graph", "plan-memory", "machine code"} <= {r.step for r in results} and not any(r.note for r in results)
 
 
 @pytest.mark.parametrize("name", ["mlp", "halo", "pools", "strided3", "sums", "chain", "pads", "lookups", "donated", "taken_over"])

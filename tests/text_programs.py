@@ -34,6 +34,17 @@ def _lookups(x: Any, i: Any, v: Any) -> Any:
     return x[i] * 2, lnp.sort(v), lnp.argmax(x, 1), lax.dynamic_slice(x, (i[0], i[1]), (2, 2))
 
 
+def _recurrence(c: Any, x: Any, w: Any) -> Any:
+    def step(c: Any, x: Any) -> Any:
+        return lax.cond(x[0] > 0, lambda c: lnp.tanh(c @ w + x), lambda c: c * 2, c), c * x
+
+    return lax.scan(step, c, x, reverse=True)
+
+
+def _goes_on(c: Any, w: Any) -> Any:
+    return lax.while_loop(lambda s: s[1] < 4, lambda s: (s[0] @ w, s[1] + 1), (c, 0))
+
+
 CASES: tuple[tuple[Callable[..., Any], tuple[Any, ...], dict[int, int]], ...] = (
     (_dense_step, (_r(6, 4), _r(4), _r(5, 6), np.array([0, 1, 3, 2, 1])), {0: 0, 1: 1}),
     (_conv_step, (_r(3, 3, 2, 4), _r(2, 6, 6, 2)), {}),
@@ -45,6 +56,9 @@ CASES: tuple[tuple[Callable[..., Any], tuple[Any, ...], dict[int, int]], ...] = 
     (lambda x: (x // 3, x % 4, x > 2, lnp.sum(x, 0)), (np.arange(12, dtype=np.int32).reshape(3, 4),), {}),
     (lambda x: lnp.sum(x * x), (_r(5000),), {}),
     (lambda x, y: (lnp.maximum(x, y), lnp.where(x > y, x, -y), lnp.concatenate([x, y])), (_r(8), _r(8)), {1: 0}),
+    (_recurrence, (_r(3), _r(5, 3), _r(3, 3)), {0: 0}),
+    (leptonc.grad(lambda c, x, w: lnp.sum(_recurrence(c, x, w)[0]), (0, 2)), (_r(3), _r(5, 3), _r(3, 3)), {}),
+    (_goes_on, (_r(3), _r(3, 3)), {}),
 )
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from leptonc import ir
 from leptonc.errors import IRError, LeptonError
+from leptonc.ir.control import Control, Loop
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.graph import Graph
 from leptonc.ir.interpret import run_program
@@ -28,6 +29,7 @@ from leptonc.ir.verify import verify_memory, verify_program
 
 MOST_POINTS = 200_000
 MOST_ELEMENTS = 200_000
+MOST_TRIPS = 100
 END = "\x1e"  # after each program, on its way to the process
 
 
@@ -57,9 +59,17 @@ def _around(kernel: Kernel) -> Program:
 
 
 def is_small(program: Program | Graph) -> bool:
-    """Whether it is run in no time, by the interpreter too."""
+    """Whether it is run in no time, by the interpreter too: loops that a condition ends may never."""
     if isinstance(program, Graph):
-        return sum(t.size for t in program.types.values()) <= MOST_ELEMENTS // 10
+        regions = [region for node in program.nodes for region in node.regions]
+        trips = [node.attributes.get("length", 0) for node in program.nodes if node.regions]
+        if any(node.op.endswith("while") or node.op == "while_loop" for node in program.nodes) or not all(map(is_small, regions)):
+            return False
+        return max(trips, default=0) <= MOST_TRIPS and sum(t.size for t in program.types.values()) <= MOST_ELEMENTS // 10
+    controls = [c.kernel for c in program.calls if isinstance(c.kernel, Control)]
+    trips = [MOST_TRIPS + 1 if c.trips is None else c.trips for c in controls if isinstance(c, Loop)]
+    if max(trips, default=0) > MOST_TRIPS or not all(is_small(body) for c in controls for body in c.bodies):
+        return False
     sizes = [p.type.size for c in program.calls for p in (*c.kernel.params, *c.kernel.locals)]
     points = [prod(a.extent for a in (*c.kernel.outer, *s.axes)) for c in program.calls for s in c.kernel.stages]
     outer = [prod(a.extent for a in c.kernel.outer) for c in program.calls]

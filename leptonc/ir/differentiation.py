@@ -29,9 +29,23 @@ class Split(NamedTuple):
 class Differentiation(Protocol):
     """Regions differentiated. ``wrt`` are positions of inputs; integers have neither tangents nor cotangents."""
 
+    @property
+    def apart(self) -> bool:
+        """Whether results and their tangents are wanted from nodes of their own, so that the graph can be cut between them."""
+        ...
+
+    @property
+    def linear(self) -> bool:
+        """Whether a graph is transposed: what is made of others than its linear inputs is made anew, of what there is of these."""
+        ...
+
     def forward(self, graph: Graph, wrt: Sequence[int]) -> Graph:
         """Inputs: those of ``graph``, then a tangent for each of ``wrt``. Outputs: those of ``graph``, then a tangent for each
         float output."""
+        ...
+
+    def linearize(self, graph: Graph, wrt: Sequence[int]) -> Linearized:
+        """``forward`` in two: what needs no tangents, and what is linear in them."""
         ...
 
     def linearized(self, forward: Graph, tangents: int, outputs: int) -> Linearized:

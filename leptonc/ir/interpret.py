@@ -8,6 +8,7 @@ matrices, in f64.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import product
 from math import prod
 from typing import Any
@@ -82,7 +83,7 @@ def _fresh(param: Param, shape: tuple[int, ...]) -> np.ndarray:
     return np.full(prod(shape) * dtype.itemsize, 0xCC, np.uint8).view(dtype).reshape(shape)
 
 
-def run_program(program: Program, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+def run_program(program: Program, arrays: Sequence[np.ndarray], perturb: Perturb | None = None) -> list[np.ndarray]:
     """The outputs of a Program. Donation and arena offsets are ignored: every buffer has memory of its own."""
     env: dict[int, np.ndarray] = dict(zip(program.inputs, arrays, strict=True))
     for number, buffer in enumerate(program.buffers):
@@ -90,7 +91,7 @@ def run_program(program: Program, arrays: Sequence[np.ndarray]) -> list[np.ndarr
             env[number] = buffer.literal.array
     for call in program.calls:
         params = call.kernel.params
-        results = run_kernel(call.kernel, [env[n] for p, n in zip(params, call.args) if p.role != "out"])
+        results = run_kernel(call.kernel, [env[n] for p, n in zip(params, call.args) if p.role != "out"], perturb)
         written = [n for p, n in zip(params, call.args) if p.role != "in"]
         env.update(zip(written, results, strict=True))
     return [env[n].reshape(program.buffers[n].type.shape) for n in program.outputs]
@@ -104,7 +105,7 @@ def execute(kernel: Kernel, env: dict[str, np.ndarray], perturb: Perturb | None 
     so results are the same, also ``backwards``, unless a point overwrites what another reads.
     """
     if isinstance(kernel, Control):
-        return kernel.run(env, run_program)
+        return kernel.run(env, partial(run_program, perturb=perturb))
     arrays = dict(env)
     room = AT_ONCE // max((points(s.axes) or 1 for s in kernel.stages), default=1)
     local = frozenset(p.name for p in kernel.locals)

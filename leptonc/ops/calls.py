@@ -37,7 +37,7 @@ class Call(Op):
         return regions[0].output_types
 
     def eager(self, *arrays: np.ndarray, **attrs: Any) -> tuple[np.ndarray, ...]:
-        return tuple(evaluate(attrs["regions"][0], arrays))
+        return tuple(evaluate(attrs["regions"][0], arrays, attrs.get("perturb", np.asarray)))
 
     def inline(self, given: Sequence[bool], /, *operands: Value, **attrs: Any) -> Sequence[Value]:
         """The results, without the call; ``given`` says which operands are the whole graph's inputs."""

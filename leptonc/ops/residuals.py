@@ -44,28 +44,30 @@ class Residuals:
         return [places[kind][n] for kind, n in self.sources]
 
 
-def residuals_of(cut: Linearized, consts: int, kept: int, outputs: int) -> Residuals:
-    """``cut``: the body in forward mode, in two. The first ``consts`` inputs stay, carries go up to ``kept``."""
-    return _Choice(cut, consts, kept, outputs).made()
+def residuals_of(cut: Linearized, consts: int, kept: int, outputs: int, again: bool = False) -> Residuals:
+    """``cut``: the body in forward mode, in two. The first ``consts`` inputs stay, carries go up to ``kept``. ``again``: what does
+    not depend on these is made again, whatever it costs."""
+    return _Choice(cut, consts, kept, outputs, again).made()
 
 
 class _Choice:
-    def __init__(self, cut: Linearized, consts: int, kept: int, outputs: int):
+    def __init__(self, cut: Linearized, consts: int, kept: int, outputs: int, again: bool):
         self.known, self.linear, self.outputs = cut.known, cut.linear, outputs
         self.types = self.known.types
         self.maker = self.known.producer
         self.place = {value: n for n, value in enumerate(self.known.inputs)}
         self.consts, self.kept = consts, kept
         self.given = set(self.known.outputs[:outputs]) | {i for i, n in self.place.items() if n < consts or n >= kept}
-        self.steady = self._steady(consts)
-        self.constant = self._steady(0)  # made of nothing: again wherever it is needed
+        self.steady = self._steady(slice(consts, None))
+        self.again = self._steady(slice(consts, kept)) if again else set()
+        self.constant = self._steady(slice(0, None))  # made of nothing: again wherever it is needed
         tangents = len(self.linear.inputs) - len(cut.needed) - (len(self.known.outputs) - outputs)
         self.residuals = [*(self.known.inputs[p] for p in cut.needed), *self.known.outputs[outputs:]]
         self.tangents = self.linear.inputs[len(self.linear.inputs) - tangents:] if tangents else ()
 
-    def _steady(self, consts: int) -> set[int]:
-        """The values that are the same in all trips."""
-        moving = set(self.known.inputs[consts:])
+    def _steady(self, inputs: slice) -> set[int]:
+        """The values that do not depend on some inputs."""
+        moving = set(self.known.inputs[inputs])
         for node in self.known.nodes:
             if not moving.isdisjoint(node.operands):
                 moving.update(node.results)
@@ -78,7 +80,7 @@ class _Choice:
             if leaves is None or value in leaves:
                 continue
             fresh = [i for i in leaves if i not in self.given and i not in self.steady and (i not in wanted or i == value)]
-            if sum(self.types[i].nbytes for i in fresh) < self.types[value].nbytes:
+            if value in self.again or sum(self.types[i].nbytes for i in fresh) < self.types[value].nbytes:
                 del wanted[value]
                 wanted.update(dict.fromkeys(leaves))
         return self._assembled(list(wanted))
@@ -90,7 +92,7 @@ class _Choice:
         if value in self.given or value in self.steady or value not in self.maker:
             return [value]
         node = self.maker[value]
-        if node.op not in CHEAP or not depth:
+        if value not in self.again and (node.op not in CHEAP or not depth):
             return [value] if depth < DEPTH else None
         found: dict[int, None] = {}
         for i in node.operands:

@@ -30,7 +30,9 @@ class scan(RegionOp):
         (body,) = attrs["regions"]
         consts, carries, length = attrs["consts"], attrs["carries"], attrs["length"]
         kept, xs = types[:consts + carries], types[consts + carries:]
-        if length < 0 or len(kept) != consts + carries or any(not x.shape or x.shape[0] != length for x in xs):
+        if min(consts, carries, length) < 0 or type(attrs["reverse"]) is not bool:
+            raise op_error(self.name, f"{consts} constants, {carries} carries, {length} trips, reverse={attrs['reverse']}", {})
+        if len(kept) != consts + carries or any(not x.shape or x.shape[0] != length for x in xs):
             raise op_error(self.name, f"every x must have a first extent of {length}", dict(zip("xyzw", xs)))
         self.check("what its body takes", (*kept, *(x.with_shape(x.shape[1:]) for x in xs)), body.input_types)
         self.check("the carry its body gives", types[consts:consts + carries], body.output_types[:carries])
@@ -38,11 +40,12 @@ class scan(RegionOp):
 
     def eager(self, *arrays: np.ndarray, **attrs: Any) -> tuple[np.ndarray, ...]:
         (body,) = attrs["regions"]
+        perturb = attrs.get("perturb", np.asarray)
         consts, carries, length = attrs["consts"], attrs["carries"], attrs["length"]
         first, carry, xs = arrays[:consts], list(arrays[consts:consts + carries]), arrays[consts + carries:]
         ys = [np.empty((length, *t.shape), t.dtype.numpy) for t in body.output_types[carries:]]
         for i in range(length - 1, -1, -1) if attrs["reverse"] else range(length):
-            out = evaluate(body, [*first, *carry, *(x[i] for x in xs)])
+            out = evaluate(body, [*first, *carry, *(x[i] for x in xs)], perturb)
             carry = out[:carries]
             for y, item in zip(ys, out[carries:], strict=True):
                 y[i] = item
@@ -50,7 +53,9 @@ class scan(RegionOp):
 
     def jvp(self, autodiff: Differentiation, tangents: tuple[Value | None, ...], /, *operands: Value,
             **attrs: Any) -> tuple[Sequence[Value], Sequence[Value | None]]:
-        """A scan of the body's values and tangents together."""
+        """A scan of the body's values and tangents together; or one of each, what the second needs of the first saved."""
+        if autodiff.apart:
+            return self._jvp_apart(autodiff, tangents, operands, attrs)
         trips = _Trips.of(attrs)
         body, carries = trips.body, trips.carries
         moving = trips.moving([t is not None for t in tangents])
@@ -80,14 +85,26 @@ class scan(RegionOp):
         found = dict(zip(moved, [*out[carries:carries + kept], *out[kept + len(body.outputs):]]))
         return results, [found.get(n) for n in range(len(body.outputs))]
 
+    def _jvp_apart(self, autodiff: Differentiation, tangents: Sequence[Value | None], operands: Sequence[Value],
+                   attrs: dict[str, Any]) -> tuple[Sequence[Value], Sequence[Value | None]]:
+        trips = _Trips.of(attrs)
+        results, (moving, found, out) = self.forward_pass(autodiff, tuple(t is not None for t in tangents), *operands, **attrs)
+        moved = [n for n, flag in enumerate(moving_outputs(trips.body, moving))
+                 if flag or (n < trips.carries and moving[trips.consts + n])]
+        if not moved:
+            return results, [None] * len(results)
+        pushed = _pushed(trips, moving, found, out, tangents, operands, moved)
+        place = dict(zip(moved, pushed, strict=True))
+        return results, [place.get(n) for n in range(len(results))]
+
     def forward_pass(self, autodiff: Differentiation, varied: tuple[bool, ...], /, *operands: Value,
                      **attrs: Any) -> tuple[Sequence[Value], Any]:
         """The scan, which also gives what the backward one needs of each trip."""
         trips = _Trips.of(attrs)
         moving = trips.moving(varied)
         wrt = [n for n, flag in enumerate(moving) if flag]
-        cut = autodiff.linearized(autodiff.forward(trips.body, wrt), len(wrt), len(trips.body.outputs))
-        found = residuals_of(cut, trips.consts, trips.consts + trips.carries, len(trips.body.outputs))
+        cut = autodiff.linearize(trips.body, wrt)
+        found = residuals_of(cut, trips.consts, trips.consts + trips.carries, len(trips.body.outputs), autodiff.linear)
         body = found.forward
         out = operands[0].builder.emit(self, operands, trips.attrs, (body,))
         count = len(trips.body.outputs)
@@ -156,6 +173,39 @@ class _Trips:
         return moving_carries(self.body, flags, self.consts, self.carries)
 
 
+def _pushed(trips: _Trips, moving: Sequence[bool], found: Residuals, out: Sequence[Value], tangents: Sequence[Value | None],
+            operands: Sequence[Value], moved: Sequence[int]) -> Sequence[Value]:
+    """A scan of tangents alone, which reads what the one of values has saved."""
+    kept, sliced = _given(found, operands, out)
+    consts, carries, xs = ([_or_zeros(t, x) for t, x in chosen([*zip(tangents[s], operands[s])], moving[s])] for s in trips.parts)
+    counts = [len(kept), len(consts), len(carries), len(sliced), len(xs)]
+    place = {n: k for k, n in enumerate(floats(trips.body))}
+
+    def push(*values: Value) -> list[Value]:
+        stay, of_consts, of_carries, slices, of_xs = _groups(values, counts)
+        waiting = iter(stay), iter(slices)
+        residuals = [next(waiting[0 if n in kept else 1]) for n in range(len(found.stays))]
+        given = values[0].builder.inline(found.linear, [*residuals, *of_consts, *of_carries, *of_xs])
+        return [given[place[n]] for n in moved]
+
+    types = [x.type for x in [*kept.values(), *consts, *carries]] + [x.type.with_shape(x.shape[1:]) for x in [*sliced, *xs]]
+    pushed: Sequence[Value] = operands[0].builder.emit("scan", [*kept.values(), *consts, *carries, *sliced, *xs], {
+        **trips.attrs, "consts": len(kept) + len(consts), "carries": len(carries)}, (region(trips.body.name, types, push),))
+    return pushed
+
+
+def _given(found: Residuals, operands: Sequence[Value], out: Sequence[Value]) -> tuple[dict[int, Value], list[Value]]:
+    """What the linear part reads besides tangents: what stays, by its number there; and what has a slice for each trip."""
+    kept: dict[int, Value] = {}
+    sliced: list[Value] = []
+    for number, value in enumerate(found.values(operands, out)):
+        if found.stays[number]:
+            kept[number] = value
+        else:
+            sliced.append(value)
+    return kept, sliced
+
+
 @dataclass
 class _Backward:
     """The backward scan under construction."""
@@ -175,7 +225,7 @@ class _Backward:
         of_ys = [n for n in seeds if n >= trips.carries]
         pullback = self.autodiff.transpose(self._linear(seeds), [len(found.linear.inputs) - len(consts + carries + xs) + k
                                                                 for k in range(len(consts + carries + xs))])
-        kept, sliced = self._given()
+        kept, sliced = _given(self.residuals, self.operands, self.out)
         states = [self._seed(n) for n in (c - trips.consts for c in carries)]
         sums = [self.builder.full(self.operands[n].type, 0) for n in consts]
         slices = [*sliced, *(self._seed(n) for n in of_ys)]
@@ -205,17 +255,6 @@ class _Backward:
         linear = self.residuals.linear
         place = {n: k for k, n in enumerate(floats(self.trips.body))}
         return part(linear, linear.inputs, [linear.outputs[place[n]] for n in seeds])
-
-    def _given(self) -> tuple[dict[int, Value], list[Value]]:
-        """What the linear part reads besides tangents: what stays, by its number there; and what has a slice for each trip."""
-        kept: dict[int, Value] = {}
-        sliced: list[Value] = []
-        for number, value in enumerate(self.residuals.values(self.operands, self.out)):
-            if self.residuals.stays[number]:
-                kept[number] = value
-            else:
-                sliced.append(value)
-        return kept, sliced
 
     def _body(self, pullback: Graph, kept: dict[int, Value], sliced: Sequence[Value], consts: Sequence[int],
               carries: Sequence[int], seeds: Sequence[int]) -> Graph:

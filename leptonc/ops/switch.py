@@ -11,7 +11,7 @@ from leptonc.ir.batching import BatchAxis, Unbatched
 from leptonc.ir.differentiation import Differentiation
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.graph import Graph
-from leptonc.ir.op import register
+from leptonc.ir.op import Op, register
 from leptonc.ir.types import TensorType, i32
 from leptonc.ir.value import Value
 from leptonc.ops.regions import RegionOp, Types, chosen, floats, moving_outputs, part, region
@@ -33,7 +33,8 @@ class switch(RegionOp):
 
     def eager(self, *arrays: np.ndarray, **attrs: Any) -> tuple[np.ndarray, ...]:
         branches = attrs["regions"]
-        return tuple(evaluate(branches[min(max(int(arrays[0]), 0), len(branches) - 1)], arrays[1:]))
+        region = branches[min(max(int(arrays[0]), 0), len(branches) - 1)]
+        return tuple(evaluate(region, arrays[1:], attrs.get("perturb", np.asarray)))
 
     def jvp(self, autodiff: Differentiation, tangents: tuple[Value | None, ...], /, *operands: Value,
             **attrs: Any) -> tuple[Sequence[Value], Sequence[Value | None]]:
@@ -43,13 +44,15 @@ class switch(RegionOp):
         wrt, count = [n for n, flag in enumerate(moving) if flag], len(branches[0].outputs)
         moved = _moved(branches, moving)
         place = {n: count + k for k, n in enumerate(floats(branches[0]))}
+        results = operands[0].builder.emit(self, operands, {}, branches) if autodiff.apart else ()
+        first = range(count)[len(results):]
         both = []
         for branch in branches:
             forward = autodiff.forward(branch, wrt)
-            both.append(part(forward, forward.inputs, [*forward.outputs[:count], *(forward.outputs[place[n]] for n in moved)]))
-        out = operands[0].builder.emit(self, [*operands, *(t for t in tangents[1:] if t is not None)], {}, tuple(both))
-        found = dict(zip(moved, out[count:]))
-        return out[:count], [found.get(n) for n in range(count)]
+            both.append(part(forward, forward.inputs, [forward.outputs[n] for n in (*first, *(place[n] for n in moved))]))
+        out = _emitted(self, [*operands, *(t for t in tangents[1:] if t is not None)], both)
+        found = dict(zip(moved, out[len(first):]))
+        return [*results, *out[:len(first)]], [found.get(n) for n in range(count)]
 
     def forward_pass(self, autodiff: Differentiation, varied: tuple[bool, ...], /, *operands: Value,
                      **attrs: Any) -> tuple[Sequence[Value], Any]:
@@ -64,7 +67,7 @@ class switch(RegionOp):
         if not moved:
             return [None] * len(operands)
         back = [_back(autodiff, branch, wrt, moved) for branch in branches]
-        out = operands[0].builder.emit(self, [*operands, *(x for x in (g[n] for n in moved) if x is not None)], {}, tuple(back))
+        out = _emitted(self, [*operands, *(x for x in (g[n] for n in moved) if x is not None)], back)
         found = dict(zip(wrt, out))
         return [None, *(found.get(n) for n in range(len(moving)))]
 
@@ -84,6 +87,17 @@ class switch(RegionOp):
         return tuple(results)
 
 
+def _emitted(op: Op, operands: Sequence[Value], branches: Sequence[Graph]) -> Sequence[Value]:
+    """A switch that takes those operands alone which some branch reads."""
+    if not branches[0].outputs:
+        return ()
+    read = [{i for node in part(b, b.inputs, b.outputs).nodes for i in node.operands} | set(b.outputs) for b in branches]
+    used = [n for n in range(len(operands) - 1) if any(b.inputs[n] in found for b, found in zip(branches, read))]
+    out: Sequence[Value] = operands[0].builder.emit(op, [operands[0], *(operands[n + 1] for n in used)], {}, tuple(
+        part(b, [b.inputs[n] for n in used], b.outputs) for b in branches))
+    return out
+
+
 def _moved(branches: Sequence[Graph], moving: Sequence[bool]) -> list[int]:
     """The outputs that move in some branch."""
     return [n for n, flags in enumerate(zip(*(moving_outputs(b, moving) for b in branches))) if any(flags)]
@@ -91,7 +105,7 @@ def _moved(branches: Sequence[Graph], moving: Sequence[bool]) -> list[int]:
 
 def _back(autodiff: Differentiation, branch: Graph, wrt: Sequence[int], moved: Sequence[int]) -> Graph:
     """Of a branch's inputs and cotangents of its outputs ``moved``: the cotangents of the inputs ``wrt``."""
-    cut = autodiff.linearized(autodiff.forward(branch, wrt), len(wrt), len(branch.outputs))
+    cut = autodiff.linearize(branch, wrt)
     place = {n: k for k, n in enumerate(floats(branch))}
     linear = part(cut.linear, cut.linear.inputs, [cut.linear.outputs[place[n]] for n in moved])
     first = len(linear.inputs) - len(wrt)

@@ -36,9 +36,10 @@ class while_loop(RegionOp):
 
     def eager(self, *arrays: np.ndarray, **attrs: Any) -> tuple[np.ndarray, ...]:
         condition, body = attrs["regions"]
+        perturb = attrs.get("perturb", np.asarray)
         first, carry = arrays[:attrs["consts"]], list(arrays[attrs["consts"]:])
-        while evaluate(condition, [*first, *carry])[0]:
-            carry = evaluate(body, [*first, *carry])
+        while evaluate(condition, [*first, *carry], perturb)[0]:
+            carry = evaluate(body, [*first, *carry], perturb)
         return tuple(carry)
 
     def expand(self, *operands: Value, **attrs: Any) -> tuple[Value, ...]:
@@ -61,7 +62,8 @@ class while_loop(RegionOp):
 
     def jvp(self, autodiff: Differentiation, tangents: tuple[Value | None, ...], /, *operands: Value,
             **attrs: Any) -> tuple[Sequence[Value], Sequence[Value | None]]:
-        """A loop of the body's values and tangents together, as long as the values say."""
+        """A loop of the body's values and tangents together, as long as the values say; where values are wanted apart, also one of
+        these."""
         (condition, body), consts = attrs["regions"], attrs["consts"]
         count = len(body.inputs)
         moving = moving_carries(body, [t is not None for t in tangents], consts, count - consts)
@@ -86,7 +88,10 @@ class while_loop(RegionOp):
         out = operands[0].builder.emit(self, whole, {"consts": fixed}, (
             region(condition.name, types, goes_on), region(body.name, types, trip)))
         found = dict(zip(carried, out[count - consts:]))
-        return out[:count - consts], [found.get(n) for n in range(count - consts)]
+        results = out[:count - consts]
+        if autodiff.apart:
+            results = operands[0].builder.emit(self, operands, {"consts": consts}, (condition, body))
+        return results, [found.get(n) for n in range(count - consts)]
 
     def forward_pass(self, autodiff: Differentiation, varied: tuple[bool, ...], /, *operands: Value,
                      **attrs: Any) -> tuple[Sequence[Value], Any]:
@@ -152,9 +157,10 @@ class do_while(RegionOp):
 
     def eager(self, *arrays: np.ndarray, **attrs: Any) -> tuple[np.ndarray, ...]:
         (body,) = attrs["regions"]
+        perturb = attrs.get("perturb", np.asarray)
         first, carry = arrays[:attrs["consts"]], list(arrays[attrs["consts"]:])
         while carry[0]:
-            carry = evaluate(body, [*first, *carry])
+            carry = evaluate(body, [*first, *carry], perturb)
         return tuple(carry)
 
     def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from leptonc.ir.control import Control, Loop
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.graph import Graph
 from leptonc.ir.interpret import Perturb, run_kernel
@@ -16,13 +17,22 @@ from leptonc.ir.structure import is_contraction
 from leptonc.validation.placed import run_placed
 from leptonc.validation.widen import wide_array, widen_graph, widen_program
 
+TRIPS = 16  # taken for the number of a loop's that is not known
 KEPT_BYTES = 1 << 28  # of results of kernels, for the next program
 PRODUCTS_AT_ONCE = 32  # products in a sum that take as long as one instruction elsewhere: NumPy's matmul is fast
 
 
 def cost(program: Program) -> int:
     """Instructions over all points that running a program takes; sums of products count less."""
-    return sum(points(call.kernel.outer) * sum(map(_stage_cost, call.kernel.stages)) for call in program.calls)
+    return sum(map(_kernel_cost, (call.kernel for call in program.calls)))
+
+
+def _kernel_cost(kernel: Kernel) -> int:
+    """Of a loop that of all its trips, of a branch that of the one that takes the most."""
+    if isinstance(kernel, Control):
+        trips = 1 if not isinstance(kernel, Loop) else TRIPS if kernel.trips is None else kernel.trips
+        return trips * max(map(cost, kernel.bodies), default=0)
+    return points(kernel.outer) * sum(map(_stage_cost, kernel.stages))
 
 
 def _stage_cost(stage: Stage) -> int:

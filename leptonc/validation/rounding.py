@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
+from leptonc.ir.control import Control
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.graph import Graph
 from leptonc.ir.kernel import Apply, Inst, Program
@@ -75,9 +77,10 @@ def precision_of(types: Sequence[TensorType]) -> Precision:
 def types_of(ir: Any) -> list[TensorType]:
     """The types of all values of a graph, of all buffers and instructions of a program."""
     if isinstance(ir, Graph):
-        return list(ir.types.values())
+        return [*ir.types.values(), *chain.from_iterable(types_of(region) for node in ir.nodes for region in node.regions)]
     insts = {i.dtype for call in ir.calls for stage in call.kernel.stages for i in stage.insts}
-    return [*(b.type for b in ir.buffers), *(TensorType((), dtype) for dtype in insts)]
+    bodies = [body for call in ir.calls if isinstance(call.kernel, Control) for body in call.kernel.bodies]
+    return [*(b.type for b in ir.buffers), *(TensorType((), dtype) for dtype in insts), *chain.from_iterable(map(types_of, bodies))]
 
 
 def tolerance(runner: Runner, ir: Any, arrays: Sequence[np.ndarray], expected: Sequence[np.ndarray], kept: Precision,

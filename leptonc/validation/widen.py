@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from leptonc.bfloat16 import is_narrow
+from leptonc.ir.control import Branch, Loop
 from leptonc.ir.graph import Graph, Literal, Node
 from leptonc.ir.kernel import Apply, AxisIndex, Buffer, Call, Const, Inst, Kernel, Load, Param, Program, Reduce, Stage
 from leptonc.ir.types import DType, TensorType, bf16, f16, f32, f64
@@ -72,7 +73,12 @@ def _widened(kernel: Kernel, kernels: dict[int, tuple[Kernel, Kernel]]) -> Kerne
 
 
 def widen_kernel(kernel: Kernel) -> Kernel:
-    """Every narrower float an f64."""
+    """Every narrower float an f64, in bodies of loops and branches too."""
+    if isinstance(kernel, Loop):
+        return replace(kernel, params=tuple(map(_param, kernel.params)), body=widen_program(kernel.body, {}))
+    if isinstance(kernel, Branch):
+        choices = tuple(widen_program(choice, {}) for choice in kernel.choices)
+        return replace(kernel, params=tuple(map(_param, kernel.params)), choices=choices)
     return replace(kernel, params=tuple(map(_param, kernel.params)), locals=tuple(map(_param, kernel.locals)),
                    stages=tuple(Stage(s.axes, tuple(map(_inst, s.insts)), s.stores) for s in kernel.stages))
 

@@ -6,7 +6,7 @@ The results are graphs of the same ops, so they can be differentiated again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from leptonc.errors import LeptonError
 from leptonc.ir.differentiation import Linearized, Split
@@ -41,15 +41,19 @@ def forward(graph: Graph, wrt: Sequence[int]) -> Graph:
     for position in wrt:
         if not (0 <= position < len(graph.inputs) and graph.input_types[position].dtype.is_float):
             raise LeptonError(f"forward: {graph.name} has no float input at {position}")
-    mode = Forward(Dce()(graph), wrt, RULES)  # what nobody reads may have no forward mode
+    return _forward(graph, wrt, RULES)
+
+
+def _forward(graph: Graph, wrt: Sequence[int], rules: _Rules) -> Graph:
+    mode = Forward(Dce()(graph), wrt, rules)  # what nobody reads may have no forward mode
     return Dce()(mode.builder.finish(mode.outputs()))
 
 
 def linear_forward(graph: Graph, wrt: Sequence[int], rules: bool = True) -> Linearized:
-    """``forward`` in two graphs: what needs no tangents, and what is linear in them. Where an op makes results and tangents in one
-    (a loop), the second graph does all the work again. Without ``rules``, calls in the second one have lost their own derivatives,
+    """``forward`` in two graphs: what needs no tangents, and what is linear in them. Where a rule makes results and tangents in
+    one, the second graph does all the work again. Without ``rules``, calls in the second one have lost their own derivatives,
     as in JAX's ``linearize``: it is linear."""
-    whole, count = forward(graph, wrt), len(graph.outputs)
+    whole, count = _forward(graph, wrt, APART), len(graph.outputs)
     moving = dependents(whole, whole.inputs[len(graph.inputs):])
     if moving.isdisjoint(whole.outputs[:count]):
         parts = linearized(whole, len(wrt), count)
@@ -65,23 +69,30 @@ def linear_reverse(graph: Graph, wrt: Sequence[int]) -> Linearized:
 
 def transposed(graph: Graph, wrt: Sequence[int]) -> Graph:
     """The transpose of a graph in its inputs ``wrt``: see ``ir/differentiation.py``. Raises LeptonError if it is not linear."""
-    return transpose(graph, wrt, RULES)
+    return transpose(graph, wrt, LINEAR)
 
 
+@dataclass(frozen=True)
 class _Rules:
     """``ir.differentiation.Differentiation``."""
 
+    apart: bool = False
+    linear: bool = False
+
     def forward(self, graph: Graph, wrt: Sequence[int]) -> Graph:
-        return forward(graph, wrt)
+        return _forward(graph, wrt, self)
+
+    def linearize(self, graph: Graph, wrt: Sequence[int]) -> Linearized:
+        return linearized(_forward(graph, wrt, replace(self, apart=True)), len(wrt), len(graph.outputs))
 
     def linearized(self, forward: Graph, tangents: int, outputs: int) -> Linearized:
         return linearized(forward, tangents, outputs)
 
     def transpose(self, graph: Graph, wrt: Sequence[int]) -> Graph:
-        return transpose(graph, wrt, self)
+        return transpose(graph, wrt, replace(self, linear=True))
 
     def split(self, graph: Graph, wrt: Sequence[int], saves: Callable[[Node], bool]) -> Split:
         return split(graph, wrt, saves, self)
 
 
-RULES = _Rules()
+RULES, APART, LINEAR = _Rules(), _Rules(apart=True), _Rules(linear=True)

@@ -200,7 +200,7 @@ class _Scan:
         body = Dce()(replace(whole, inputs=inputs, input_types=tuple(whole.types[i] for i in inputs),
                              input_names=tuple(names.get(i, "") for i in inputs)))
         if not whole.outputs:
-            return {}
+            return self.xs
         out = self.builder.emit("scan", [*consts.values(), *(c[0] for c in self.carries.values()), *xs.values()], {
             **self.node.attributes, "consts": len(consts), "carries": len(self.carries)}, (body,))
         self.results.update((n, value) for (_, _, n), value in zip(self.carries.values(), out))

@@ -1,0 +1,76 @@
+"""What hoist-from-loops takes out of a loop, and that the numbers are those of a loop it left alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import leptonc
+from leptonc import lax
+from leptonc import numpy as lnp
+from leptonc.ir.evaluate import evaluate
+from leptonc.passes.graph.loops import HoistFromLoops
+
+
+def f32(*shape, seed=0):
+    return np.random.default_rng([seed, *shape]).standard_normal(shape).astype(np.float32)
+
+
+def hoisted(f, *args):
+    """The optimized graph and the numbers of its nodes (outside of loops, in each loop's body), when the numbers are right."""
+    graph = leptonc.jit(f).trace(*args).lower().graph
+    traced = leptonc.jit(f).trace(*args).graph
+    for got, wanted in zip(evaluate(HoistFromLoops()(traced), args), evaluate(traced, args), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+    loops = [[inner.op for inner in node.regions[0].nodes] for node in graph.nodes if node.op == "scan"]
+    return graph, [node.op for node in graph.nodes], loops
+
+
+def test_products_of_inputs_are_one_product():
+    def f(w, u, h, xs):
+        return lax.scan(lambda h, x: (lnp.tanh(x @ w + h @ u), h), h, xs)
+
+    graph, outside, loops = hoisted(f, f32(3, 4), f32(4, 4), f32(2, 4), f32(7, 2, 3))
+    assert outside.count("dot_general") == 1 and [body.count("dot_general") for body in loops] == [1]
+    product = next(n for n in graph.nodes if n.op == "dot_general")
+    assert product.types[0].size == 7 * 2 * 4
+
+
+def test_weight_gradients_are_one_product_behind():
+    def loss(w, u, h, xs):
+        return lnp.sum(lax.scan(lambda h, x: (lnp.tanh(x @ w + h @ u), None), h, xs)[0])
+
+    _, outside, loops = hoisted(leptonc.grad(loss, (0, 1)), f32(3, 16), f32(16, 16), f32(2, 16), f32(7, 2, 3))
+    assert outside.count("dot_general") == 3 and [body.count("dot_general") for body in loops] == [1, 1]
+
+
+def test_what_stays_the_same_is_computed_before():
+    _, outside, loops = hoisted(lambda w, c, xs: lax.scan(lambda c, x: (c + x * lnp.exp(w), None), c, xs)[0],
+                                f32(3), f32(3), f32(5, 3))
+    assert "exp" in outside and "exp" not in loops[0]
+
+
+def test_a_constant_carry_is_no_carry():
+    _, _, loops = hoisted(lambda w, c, xs: lax.scan(lambda s, x: ((s[0], s[1] + x * lnp.exp(s[0])), None), (w, c), xs)[0],
+                          f32(3), f32(3), f32(5, 3))
+    assert "exp" not in loops[0]
+
+
+def test_what_nobody_reads_goes():
+    def f(c, xs):
+        (kept, _), _ = lax.scan(lambda s, x: ((s[0] + x, lnp.sin(s[1])), lnp.cos(s[0])), (c, c), xs)
+        return kept
+
+    _, _, loops = hoisted(f, f32(3), f32(5, 3))
+    assert not {"sin", "cos"} & set(loops[0])
+    assert not hoisted(lambda c, xs: (lax.scan(lambda s, x: (s + x, None), c, xs), c)[1], f32(3), f32(5, 3))[2]
+
+
+def test_sums_of_what_is_known_anyway_leave():
+    _, outside, loops = hoisted(lambda c, xs: lax.scan(lambda s, x: (s + lnp.sum(x), None), c, xs)[0], f32(), f32(5, 3))
+    assert "sum" in outside and not loops
+
+
+def test_nothing_leaves_a_loop_of_no_trips():
+    """What is the same in all trips is the same in none, where it may be an error or a nan for nothing."""
+    found = leptonc.jit(lambda w, c, xs: lax.scan(lambda c, x: (c + x * lnp.log(w), c), c, xs))(f32(3), f32(3), f32(0, 3))
+    np.testing.assert_array_equal(found[0], f32(3))

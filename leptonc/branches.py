@@ -9,7 +9,7 @@ import numpy as np
 
 from leptonc import numpy as lnp
 from leptonc import tree
-from leptonc.arguments import function
+from leptonc.arguments import function, items
 from leptonc.eager import jit_disabled
 from leptonc.errors import ArgumentError, DtypeError, ShapeError, TreeError, describe, op_error
 from leptonc.ir.builder import Builder
@@ -44,7 +44,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
 
     Raises ArgumentError if there are no branches, DtypeError for an index that is no integer.
     """
-    functions = tuple(branches)
+    functions = tuple(items("switch", "branches", branches))
     if not functions:
         raise ArgumentError("switch: there are no branches")
     for n, f in enumerate(functions):

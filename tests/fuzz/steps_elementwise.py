@@ -22,6 +22,9 @@ lnp.round({0})|lnp.round({0}, 1)|{0}.round()|lnp.reciprocal(lnp.abs({0}) + 1)|ln
 nn.leaky_relu({0})
 nn.leaky_relu({0}, 0.2)|nn.elu({0})|nn.elu({0}, 0.7)|nn.gelu({0})|nn.gelu({0}, approximate=False)|nn.sigmoid({0})|nn.silu({0})
 nn.swish({0})|nn.softplus({0})|nn.tanh({0})|lax.rsqrt(lnp.abs({0}) + 0.5)|lax.erf({0})|lax.erf_inv(0.9 * lnp.tanh({0}))
+lax.fori_loop(0, 3, lambda i, v: v * 0.5 + i, {0})|lax.cond(lnp.all({0} == {0}), lambda v: v * v, lambda v: -v, {0})
+lax.switch(1, [lambda v: v, lambda v: -v * v], {0})|leptonc.checkpoint(lambda v: lnp.tanh(v) * v)({0})
+lax.map(lambda v: v * 2, lnp.reshape({0}, (-1,)))|lax.associative_scan(lnp.add, lnp.reshape({0}, (-1,)))
 lax.stop_gradient({0})|{0} * {0}|{0} ** 2
 {0} ** 3
 1 / ({0} * {0} + 1)|lnp.maximum({0}, 0)|lnp.where({0} > 0, {0}, 0.5)|lnp.where({0} >= 0, {0}, 0)|{0} * 0.5|{0} + 1|1 - {0}
@@ -34,7 +37,8 @@ NUMBER_FORMS = ("lnp.abs({0})", "lnp.absolute({0})", "lnp.negative({0})", "lnp.p
                 "lnp.ones_like({0})", "lnp.zeros_like({0})", "lnp.full_like({0}, 3)", "lnp.isnan({0})", "lnp.isinf({0})",
                 "lnp.isfinite({0})", "lnp.logical_not({0})", "lnp.asarray({0})", "lnp.array({0})", "lnp.clip({0}, 1, 4)", "{0} % 3",
                 "lnp.remainder({0}, 3)")
-INT_FORMS = ("{0} // 3", "{0} % 5", "-7 // {0}", "{0} << 2", "{0} >> 1", "lnp.invert({0})", "~{0}", "lnp.bitwise_not({0})",
+INT_FORMS = ("lax.while_loop(lambda v: lnp.any(v > 3), lambda v: v // 2, {0})",
+             "{0} // 3", "{0} % 5", "-7 // {0}", "{0} << 2", "{0} >> 1", "lnp.invert({0})", "~{0}", "lnp.bitwise_not({0})",
              "lnp.bitwise_invert({0})", "{0} & 6", "{0} | 1", "{0} ^ 5", "{0} * {0}", "{0} - 1", "{0} ** 2", "{0} / 2")
 BOOL_FORMS = ("~{0}", "lnp.logical_not({0})", "lnp.bitwise_invert({0})", "{0} + 1", "{0} * 2.5", "lnp.where({0}, 1.0, -2.0)")
 

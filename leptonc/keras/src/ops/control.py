@@ -153,7 +153,11 @@ def map(f: Callable[..., Any], xs: Any) -> Any:
 def associative_scan(f: Callable[..., Any], elems: Any, reverse: bool = False, axis: int = 0) -> Any:
     if not callable(f):
         raise TypeError(f"`f` should be a callable. Received: f={f}")
-    return lax.associative_scan(f, _each(convert_to_tensor, elems), reverse, axis)
+    elems = _each(convert_to_tensor, elems)
+    extents = {x.shape[axis] for x in tree.flatten(elems)}
+    if len(extents) > 1:
+        raise ValueError(f"Array inputs to associative_scan must have the same first dimension (along axis {axis}), got {sorted(extents)}")
+    return lax.associative_scan(f, elems, reverse, axis)
 
 
 def vectorized_map(function: Callable[..., Any], elements: Any) -> Any:

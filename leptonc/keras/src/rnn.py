@@ -40,7 +40,8 @@ def rnn(step_function: Callable[..., Any], inputs: Any, initial_states: Any, go_
     return last, outputs if time_major else tree.map_structure(_swapped, outputs), states
 
 
-def _looped(step: Step, inputs: Any, masks: Any, states: Any, backwards: bool, zeros: bool, everything: bool) -> tuple[Any, Any, Any]:
+def _looped(step: Step, inputs: Any, masks: Any, states: Any, backwards: bool, zeros: bool, everything: bool,
+            ) -> tuple[Any, Any, Any]:
     """By ``scan``, which carries the last output where it is wanted and is no state."""
     carried = not everything or (masks is not None and not zeros)
     before = _zero_output(step, inputs, states) if carried else None

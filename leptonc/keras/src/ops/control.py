@@ -106,7 +106,7 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[..., Any], init_val: An
             value, values = with_effects(lambda i, value: _each(operand, body_fun(i, value)), variables)(state[0], i, state[1])
             return values, value
 
-        values, value = lax.fori_loop(*bounds, trip, (values, _each(operand, init_val)))
+        values, value = lax.fori_loop(bounds[0], bounds[1], trip, (values, _each(operand, init_val)))
         return value, values
 
     return performed(attempt)
@@ -156,7 +156,8 @@ def associative_scan(f: Callable[..., Any], elems: Any, reverse: bool = False, a
     elems = _each(convert_to_tensor, elems)
     extents = {x.shape[axis] for x in tree.flatten(elems)}
     if len(extents) > 1:
-        raise ValueError(f"Array inputs to associative_scan must have the same first dimension (along axis {axis}), got {sorted(extents)}")
+        raise ValueError("Array inputs to associative_scan must have the same first dimension (along the axis), got "
+                         f"{sorted(extents)}")
     return lax.associative_scan(f, elems, reverse, axis)
 
 

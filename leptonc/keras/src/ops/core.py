@@ -18,8 +18,7 @@ from leptonc import lax
 from leptonc import numpy as lnp
 from leptonc.indexing import IndexedUpdate
 from leptonc.keras.src.missing import MissingOpError
-from leptonc.keras.src.ops.control import associative_scan, cond, fori_loop, map, scan, switch, vectorized_map, while_loop
-from leptonc.keras.src.ops.gradients import custom_gradient, remat
+from leptonc.keras.src.ops import control, gradients
 from leptonc.keras.src.ops.tensors import convert_to_tensor, dtype_name, is_tensor
 
 SUPPORTS_SPARSE_TENSORS = False
@@ -137,5 +136,7 @@ def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Any]:
     x = convert_to_tensor(x)
     return [lnp.squeeze(part, axis) for part in lnp.split(x, num or x.shape[axis], axis)]
 
+
+globals().update({name: getattr(part, name) for part in (control, gradients) for name in part.__all__})
 
 __all__ = [name for name in dir() if not name.startswith("_")]

@@ -66,8 +66,8 @@ def with_effects(run: Callable[..., Any], variables: Variables) -> Callable[...,
 
 
 def performed(attempt: Attempt) -> Any:
-    """The result of ``attempt(variables, their values)``, which gives (result, their new values): first with no variables, then with
-    those that were found to be assigned."""
+    """The result of ``attempt(variables, their values)``, which gives (result, their new values): first with no variables, then
+    with those that were found to be assigned."""
     variables: list[Any] = []
     while True:
         try:

@@ -68,7 +68,9 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
     """``f``, whose inner values are computed again in the backward pass."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        return performed(lambda variables, values: _checkpointed(f, args, kwargs, variables, values)) if tracing() else f(*args, **kwargs)
+        if not tracing():
+            return f(*args, **kwargs)
+        return performed(lambda variables, values: _checkpointed(f, args, kwargs, variables, values))
 
     return call
 

@@ -15,7 +15,7 @@ if find_spec("keras") is None:
     pytest.skip("Keras is not installed", allow_module_level=True)
 
 import leptonc
-from leptonc.keras import Sequential, backend, layers, ops, random
+from leptonc.keras import Sequential, backend, layers, ops
 from leptonc.keras.src.missing import MissingOpError
 from tests.keras.missing_ops import table
 

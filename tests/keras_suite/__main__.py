@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 FOLDERS = ("layers/activations", "layers/convolutional", "layers/core", "layers/merging", "layers/normalization", "layers/pooling",
-           "layers/regularization", "layers/reshaping", "layers/layer_test.py", "layers/input_spec_test.py", "losses", "metrics",
-           "optimizers", "models", "trainers", "callbacks", "saving", "initializers", "regularizers", "constraints", "activations",
-           "backend/common")
+           "layers/regularization", "layers/reshaping", "layers/rnn", "layers/layer_test.py", "layers/input_spec_test.py", "losses",
+           "metrics", "optimizers", "models", "trainers", "callbacks", "saving", "initializers", "regularizers", "constraints",
+           "activations", "backend/common", "ops/core_test.py")
 
 
 def source() -> Path:

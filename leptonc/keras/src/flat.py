@@ -2,6 +2,7 @@
 
 from leptonc.keras.src import ops, random, tensorboard
 from leptonc.keras.src.ops import core, image, linalg, math, nn, numpy
+from leptonc.keras.src.ops.control import cond, vectorized_map
 from leptonc.keras.src.ops.core import (
     IS_THREAD_SAFE,
     SUPPORTS_COMPLEX_DTYPES,
@@ -9,7 +10,6 @@ from leptonc.keras.src.ops.core import (
     SUPPORTS_SPARSE_TENSORS,
     cast,
     compute_output_spec,
-    cond,
     convert_to_numpy,
     convert_to_tensor,
     device_scope,
@@ -18,7 +18,6 @@ from leptonc.keras.src.ops.core import (
     scatter,
     shape,
     stop_gradient,
-    vectorized_map,
 )
 from leptonc.keras.src.rnn import bidirectional_gru, bidirectional_lstm, cudnn_ok, gru, lstm, rnn
 from leptonc.keras.src.scopes import name_scope

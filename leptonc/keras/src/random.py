@@ -9,7 +9,7 @@ from keras.src.random.seed_generator import SeedGenerator, draw_seed, make_defau
 
 from leptonc import numpy as lnp
 from leptonc import random as lrandom
-from leptonc.keras.src.ops.core import while_loop
+from leptonc.keras.src.ops.control import while_loop
 from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor, dtype_name, is_tensor
 
 __all__ = ["SeedGenerator", "beta", "binomial", "categorical", "draw_seed", "dropout", "gamma", "make_default_seed", "normal",

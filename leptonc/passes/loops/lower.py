@@ -27,10 +27,17 @@ class _Lowering:
         self.buffers: list[Buffer] = []
         self.calls: list[Call] = []
         self.buffer_of: dict[int, int] = {}  # value -> buffer; a reshaped value shares its operand's
+        self.constants: dict[Literal, int] = {}
 
     def buffer(self, buffer: Buffer) -> int:
         self.buffers.append(buffer)
         return len(self.buffers) - 1
+
+    def constant(self, literal: Literal) -> int:
+        """The buffer of a constant: one for all that are equal."""
+        if literal not in self.constants:
+            self.constants[literal] = self.buffer(Buffer(literal.type, "constant", literal=literal))
+        return self.constants[literal]
 
     def run(self, donated: dict[int, int], frozen: int) -> Program:
         graph = self.graph
@@ -49,8 +56,7 @@ class _Lowering:
             self.buffer_of[node.results[0]] = self.buffer_of[node.operands[0]]
             return
         if node.op == "constant" and not op_splats(node):
-            literal = node.attributes["value"]
-            self.buffer_of[node.results[0]] = self.buffer(Buffer(literal.type, "constant", literal=literal))
+            self.buffer_of[node.results[0]] = self.constant(node.attributes["value"])
             return
         if node.regions:
             self.region(node)
@@ -69,7 +75,7 @@ class _Lowering:
         branches = node.op == "switch"
         donated = {} if branches else {n: attrs["consts"] + n for n in range(attrs["carries"])}
         bodies, literals = with_arguments([self.lower_body(region, donated) for region in node.regions])
-        constants = [self.buffer(Buffer(literal.type, "constant", literal=literal)) for literal in literals]
+        constants = [self.constant(literal) for literal in literals]
         operands = [*operands[:branches], *constants, *operands[branches:]]
         types = [*(self.graph.types[i] for i in node.operands[:branches]), *(literal.type for literal in literals),
                  *(self.graph.types[i] for i in node.operands[branches:])]

@@ -1,4 +1,4 @@
-"""Conversion, shape inference, scatter, slices and control flow."""
+"""Conversion, shape inference, scatter and slices; with control flow, all that Keras calls the core of a backend."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ import leptonc
 from leptonc import lax
 from leptonc import numpy as lnp
 from leptonc.indexing import IndexedUpdate
-from leptonc.keras.src.missing import MissingOpError, missing
+from leptonc.keras.src.missing import MissingOpError
+from leptonc.keras.src.ops import control, gradients
 from leptonc.keras.src.ops.tensors import convert_to_tensor, dtype_name, is_tensor
-from leptonc.trace import Tracer, tracing
 
 SUPPORTS_SPARSE_TENSORS = False
 SUPPORTS_RAGGED_TENSORS = False
@@ -132,94 +132,11 @@ def _scalars(starts: Any) -> list[Any]:
     return [convert_to_tensor(start, "int32") for start in starts]
 
 
-def _known(value: Any, what: str, needs: str) -> Any:
-    """The value of a scalar that decides what Python does next. Raises MissingOpError if it is traced."""
-    value = convert_to_tensor(value)
-    if isinstance(value, Tracer):
-        raise MissingOpError(f"keras.ops.{what} on a traced value: leptonc has no {needs} yet; fix: keras.ops.where, or "
-                             "run_eagerly=True")
-    return value
-
-
-def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
-    return true_fn() if bool(_known(pred, "cond", "lax.cond")) else false_fn()
-
-
-def switch(index: Any, branches: Any, *operands: Any) -> Any:
-    number = int(_known(index, "switch", "lax.switch"))
-    return branches[min(max(number, 0), len(branches) - 1)](*operands)
-
-
-def while_loop(cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, maximum_iterations: int | None = None) -> Any:
-    several = isinstance(loop_vars, list | tuple)
-    now = tuple(loop_vars) if several else (loop_vars,)
-    now = tree.map_structure(convert_to_tensor, now)
-    done = 0
-    while (maximum_iterations is None or done < maximum_iterations) and bool(_known(cond(*now), "while_loop", "lax.while_loop")):
-        found = body(*now)
-        now = tree.map_structure(convert_to_tensor, tuple(found) if isinstance(found, list | tuple) and several else (found,))
-        done += 1
-    return now if several else now[0]
-
-
-def fori_loop(lower: Any, upper: Any, body_fun: Callable[..., Any], init_val: Any) -> Any:
-    value = init_val
-    for i in range(int(_known(lower, "fori_loop", "lax.fori_loop")), int(_known(upper, "fori_loop", "lax.fori_loop"))):
-        value = body_fun(convert_to_tensor(i, "int32"), value)
-    return value
-
-
-def scan(f: Callable[..., Any], init: Any, xs: Any = None, length: int | None = None, reverse: bool = False,
-         unroll: Any = 1) -> tuple[Any, Any]:
-    """Written out step by step in a trace."""
-    if not callable(f):
-        raise TypeError(f"`f` should be a callable. Received: f={f}")
-    if not isinstance(unroll, bool) and (not isinstance(unroll, int) or unroll < 1):
-        raise ValueError(f"`unroll` must be an positive integer or boolean. Received: unroll={unroll}")
-    if xs is None and length is None:
-        raise ValueError("Got no `xs` to scan over and `length` not provided.")
-    xs = _each(convert_to_tensor, xs)
-    count = tree.flatten(xs)[0].shape[0] if length is None else int(length)
-    carry, ys = tree.map_structure(convert_to_tensor, init), []
-    for n in range(count - 1, -1, -1) if reverse else range(count):
-        carry, y = f(carry, _each(lambda x, n=n: x[n], xs))
-        ys.append(y)
-    if not ys:
-        raise MissingOpError("keras.ops.scan of no steps: leptonc has no lax.scan of unknown results yet")
-    return carry, _each(lambda *parts: lnp.stack(parts), *(ys[::-1] if reverse else ys))
-
-
-def _each(run: Callable[..., Any], *trees: Any) -> Any:
-    """``run`` on the leaves of trees of one structure; None stays None."""
-    return tree.map_structure(lambda *leaves: None if leaves[0] is None else run(*leaves), *trees)
-
-
-def map(f: Callable[..., Any], xs: Any) -> Any:
-    return scan(lambda _, x: ((), f(x)), (), xs)[1]
-
-
 def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Any]:
     x = convert_to_tensor(x)
     return [lnp.squeeze(part, axis) for part in lnp.split(x, num or x.shape[axis], axis)]
 
 
-def vectorized_map(function: Callable[..., Any], elements: Any) -> Any:
-    return leptonc.vmap(function)(tree.map_structure(convert_to_tensor, elements))
-
-
-class custom_gradient:
-    """Runs the function; its gradient is leptonc's own outside of a trace alone, where none is taken."""
-
-    def __init__(self, fun: Callable[..., Any]):
-        self.fun = fun
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if tracing():
-            raise MissingOpError("keras.ops.custom_gradient: leptonc has no custom_vjp yet")
-        return self.fun(*args, **kwargs)[0]
-
-
-associative_scan = missing("associative_scan", "lax.associative_scan")
-remat = missing("remat", "checkpoint")
+globals().update({name: getattr(part, name) for part in (control, gradients) for name in part.__all__})
 
 __all__ = [name for name in dir() if not name.startswith("_")]

@@ -10,7 +10,7 @@ from leptonc import nn
 from leptonc import numpy as lnp
 from leptonc.keras.src.missing import missing
 from leptonc.keras.src.ops.classes import one_hot
-from leptonc.keras.src.ops.core import scan
+from leptonc.keras.src.ops.control import scan
 from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor
 
 __all__ = ["ctc_decode", "ctc_loss"]

@@ -13,6 +13,7 @@ import numpy as np
 
 from leptonc import numpy as lnp
 from leptonc.keras.src.missing import missing
+from leptonc.keras.src.ops.control import while_loop
 from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor, promoted
 
 Unary = Callable[[Any], Any]
@@ -338,8 +339,28 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     return out
 
 
-gcd = missing("gcd", "lax.while_loop")
-lcm = missing("lcm", "lax.while_loop")
+def gcd(x1: Any, x2: Any) -> Any:
+    """The greatest common divisor of integers, by Euclid's algorithm."""
+    a, b = promoted(x1, x2)
+    if a.dtype.kind not in "iu":
+        raise TypeError(f"gcd is of integers, got {a.dtype}")
+    shape = np.broadcast_shapes(a.shape, b.shape)
+    start = lnp.broadcast_to(a, shape), lnp.broadcast_to(b, shape)
+
+    def divided(a: Any, b: Any) -> tuple[Any, Any]:
+        ended = b == 0
+        return lnp.where(ended, a, b), lnp.where(ended, 0, a % lnp.where(ended, 1, b))
+
+    return lnp.abs(while_loop(lambda a, b: lnp.any(b != 0), divided, start)[0])
+
+
+def lcm(x1: Any, x2: Any) -> Any:
+    """The least common multiple of integers; 0 if one of them is."""
+    a, b = promoted(x1, x2)
+    divisor = gcd(a, b)
+    return lnp.where(divisor == 0, divisor, lnp.abs(a // lnp.maximum(divisor, 1) * b))
+
+
 nextafter = missing("nextafter", "op on the bits of floats")
 view = missing("view", "op on the bits of floats")
 i0 = missing("i0", "Bessel functions")

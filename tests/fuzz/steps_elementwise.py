@@ -22,6 +22,8 @@ lnp.round({0})|lnp.round({0}, 1)|{0}.round()|lnp.reciprocal(lnp.abs({0}) + 1)|ln
 nn.leaky_relu({0})
 nn.leaky_relu({0}, 0.2)|nn.elu({0})|nn.elu({0}, 0.7)|nn.gelu({0})|nn.gelu({0}, approximate=False)|nn.sigmoid({0})|nn.silu({0})
 nn.swish({0})|nn.softplus({0})|nn.tanh({0})|lax.rsqrt(lnp.abs({0}) + 0.5)|lax.erf({0})|lax.erf_inv(0.9 * lnp.tanh({0}))
+nn.celu({0})|nn.relu6({0})|nn.hard_sigmoid({0})|nn.hard_silu({0})|nn.hard_swish({0})|nn.hard_tanh({0})|nn.identity({0})
+nn.log_sigmoid({0})|nn.mish({0})|nn.selu({0})|nn.soft_sign({0})|nn.sparse_plus({0})|nn.sparse_sigmoid({0})|nn.squareplus({0})
 lax.fori_loop(0, 3, lambda i, v: v * 0.5 + i, {0})|lax.cond(lnp.all({0} == {0}), lambda v: v * v, lambda v: -v, {0})
 lax.switch(1, [lambda v: v, lambda v: -v * v], {0})|leptonc.checkpoint(lambda v: lnp.tanh(v) * v)({0})
 lax.map(lambda v: v * 2, lnp.reshape({0}, (-1,)))|lax.associative_scan(lnp.add, lnp.reshape({0}, (-1,)))

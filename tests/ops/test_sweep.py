@@ -23,7 +23,7 @@ FORWARD = pytest.mark.parametrize("case", CASES, ids=str)
 
 def test_every_op_has_samples_and_one_way_down():
     for op in all_ops().values():
-        if op.regional:  # it has samples where its regions are made: tests/test_control.py, test_custom_rules.py, test_checkpoint.py
+        if op.regional:  # it has samples where its regions are made: test_control.py, test_custom_rules.py ...
             assert not op.lowers, op.name
             continue
         assert op.samples(), op.name

@@ -75,20 +75,21 @@ def test_every_pass_is_reached(reached):
 
 APART = {"nn.initializers", "optim.global_norm", "lax.ConvDimensionNumbers", "lnp.newaxis", "lnp.ndarray", "lnp.inf",
          "lnp.nan"}  # no functions of arrays
-# Made of functions that are drawn, and compared with NumPy, PyTorch and JAX by tests of their own: test_layers.py, test_modules.py,
-# test_losses.py, test_random.py, peers.
+# Made of functions that are drawn, and compared with NumPy, PyTorch and JAX by tests of their own: test_layers.py,
+# test_modules.py, test_losses.py, test_random.py, peers.
 COMPOSED = set("""
-BatchNorm Conv ConvTranspose Dropout Embedding GRU GroupNorm KVCache LSTM LayerNorm Linear MLP Module MultiHeadAttention Parameter RMSNorm
-Sequential SimpleRNN State StateIndex adaptive_avg_pool adaptive_max_pool alpha_dropout batch_norm binary_cross_entropy_with_logits
-combine conv_transpose cosine_distance cosine_similarity ctc_loss depthwise_conv dot_product_attention dropout gaussian_dropout
-global_avg_pool global_max_pool glu group_norm gru gru_cell hinge_loss huber_loss inference_mode instance_norm kl_divergence layer_norm
-load log1mexp lstm lstm_cell mean_absolute_error partition resize rms_norm rotary_embedding save separable_conv simple_rnn
-simple_rnn_cell sinusoidal_positions spatial_dropout standardize static triplet_loss upsample
+BatchNorm Conv ConvTranspose Dropout Embedding GRU GroupNorm KVCache LSTM LayerNorm Linear MLP Module MultiHeadAttention
+Parameter RMSNorm Sequential SimpleRNN State StateIndex adaptive_avg_pool adaptive_max_pool alpha_dropout batch_norm
+binary_cross_entropy_with_logits combine conv_transpose cosine_distance cosine_similarity ctc_loss depthwise_conv
+dot_product_attention dropout gaussian_dropout global_avg_pool global_max_pool glu group_norm gru gru_cell hinge_loss huber_loss
+inference_mode instance_norm kl_divergence layer_norm load log1mexp lstm lstm_cell mean_absolute_error partition resize rms_norm
+rotary_embedding save separable_conv simple_rnn simple_rnn_cell sinusoidal_positions spatial_dropout standardize static
+triplet_loss upsample
 """.split())
 DRAWN_NUMBERS = set("""
-PRNGKey ball beta categorical cauchy chisquare choice dirichlet double_sided_maxwell f gamma generalized_normal geometric gumbel key_data
-laplace loggamma logistic lognormal maxwell multivariate_normal orthogonal pareto permutation poisson rademacher rayleigh t triangular
-truncated_normal wald weibull_min wrap_key_data
+PRNGKey ball beta categorical cauchy chisquare choice dirichlet double_sided_maxwell f gamma generalized_normal geometric gumbel
+key_data laplace loggamma logistic lognormal maxwell multivariate_normal orthogonal pareto permutation poisson rademacher
+rayleigh t triangular truncated_normal wald weibull_min wrap_key_data
 """.split())
 APART |= {f"nn.{name}" for name in COMPOSED} | {f"random.{name}" for name in DRAWN_NUMBERS}
 

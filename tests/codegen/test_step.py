@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import leptonc
-from leptonc import nn
+from leptonc import lax, nn
 from leptonc import numpy as lnp
 from leptonc.bench import systems
 from leptonc.bench.cases import CASES
@@ -49,6 +49,14 @@ def lowered(f: Any, *args: Any, **options: Any) -> Program:
     return program
 
 
+def loop(name: str, normal: Any) -> Program:
+    """One whose body is for one thread, with a branch in it, and one that all threads share."""
+    if name == "loop":
+        return lowered(leptonc.grad(looped), normal(5, 7), normal(6, 4, 5), normal(4, 7))
+    return lowered(lambda w, h, xs: lax.scan(lambda h, x: (nn.tanh(h @ w + x), lnp.sum(h, 1)), h, xs), normal(160, 160),
+                   normal(96, 160), normal(2, 96, 160))
+
+
 @functools.cache
 def small(name: str) -> Program:
     """Programs small enough to interpret, that have packed operands, panels, tiles, blocks, routed sums, donations in place."""
@@ -74,6 +82,8 @@ def small(name: str) -> Program:
         return lowered(leptonc.grad(routed, argnums=(0, 1)), normal(4, 14, 14, 16), normal(3, 3, 16, 16))
     if name == "looked up":
         return lowered(leptonc.grad(routed, argnums=1), normal(4, 16, 16, 1), normal(3, 3, 1, 32))
+    if "loop" in name:
+        return loop(name, normal)
     if name == "scattered":
         return lowered(lambda x, i, v: x.at[i].add(v) * 2, normal(300, 200), rng.integers(0, 300, 90), normal(90, 200))
     assert name == "model"
@@ -88,7 +98,17 @@ def routed(x: Any, w: Any) -> Any:
     return lnp.sum(nn.max_pool(nn.relu(nn.conv(x, w, padding=1)), 2) ** 2)
 
 
-SMALL = ("network", "blocks", "donated", "products", "transposed batches", "packed", "routed", "looked up", "scattered", "model")
+def looped(w: Any, xs: Any, h: Any) -> Any:
+    def trip(h: Any, x: Any) -> Any:
+        h = lax.cond(lnp.sum(x) > 0, lambda h: nn.tanh(h + x @ w), lambda h: h * 0.5, h)
+        return h, h * h
+
+    h, ys = lax.scan(trip, h, xs)
+    return lnp.sum(h) + lnp.sum(ys)
+
+
+SMALL = ("loop", "shared loop", "network", "blocks", "donated", "products", "transposed batches", "packed", "routed", "looked up",
+         "scattered", "model")
 
 
 def generated(seed: int) -> tuple[Program, list[np.ndarray]]:

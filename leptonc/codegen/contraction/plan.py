@@ -226,6 +226,8 @@ def _assignments(stage: LinearStage, reduce: int, a: Side, b: Side, target: Targ
             outer = tuple(x for x in stage.map_axes if x not in (row, col))
             plan = _tiled(stage, reduce, a, b, row, col, outer, target)
             out.append(plan)
+            if _is_alone(plan):
+                out.append(_tiled(stage, reduce, a, b, row, col, outer, target, plan.lanes // 2))
             if plan.a.pack:  # else few enough rows that all of them stay in their cache sets
                 out.append(_tiled(stage, reduce, a, b, row, col, outer, target, _rows_that_fit(plan, target)))
     return out
@@ -297,6 +299,8 @@ def _cost(plan: Contraction) -> float:
             cost += each * axis.extent * plan.depth * prod(x.extent for x in plan.panel_axes(side))
     strided = sum(t.stride(plan.col.name) != 1 for t in plan.stage.targets)
     each = TRANSPOSE_COST if plan.transposed and plan.row.extent >= plan.lanes else STORE_COST
+    if _is_alone(plan):
+        cost *= 2
     return cost + each * outer * plan.row.extent * plan.col.extent * strided
 
 
@@ -312,8 +316,7 @@ def _blocked(plan: Contraction, target: Target) -> Contraction:
     def items() -> int:
         return outer * ceil(plan.row_tiles / row_block) * ceil(plan.col_tiles / col_block)
 
-    # transposed results are stored in vectors along the rows: whole ones, at their alignment
-    whole = min(plan.row_tiles, plan.lanes // gcd(plan.rows, plan.lanes)) if plan.transposed else 1
+    whole = _whole_rows(plan)
     while wanting() and row_block * col_block * tile_work > ITEM_WORK and (row_block > whole or col_block > 1):
         # Near a square, each element of either operand is read by the fewest items. But what an epilogue reads and writes beside
         # the sums is best left in whole lines to one thread.
@@ -338,6 +341,18 @@ def _blocked(plan: Contraction, target: Target) -> Contraction:
         plan = replace(plan, col_block=min(plan.col_block, FEW_COLUMNS))
         return replace(plan, fold_block=_block_that_fits(plan, target.l1_bytes // 3), prefetch_blocks=True)
     return replace(plan, fold_block=block)
+
+
+def _whole_rows(plan: Contraction) -> int:
+    """Tiles of rows that stay in one item: transposed results are stored in vectors along the rows, whole and aligned."""
+    return min(plan.row_tiles, plan.lanes // gcd(plan.rows, plan.lanes)) if plan.transposed else 1
+
+
+def _is_alone(plan: Contraction) -> bool:
+    """Whether all of it is one item, though there is work for several threads."""
+    if plan.stage.outer or plan.col_tiles > 1 or not 1 < plan.row_tiles <= _whole_rows(plan):
+        return False
+    return prod(a.extent for a in plan.outer) == 1 and plan.row_tiles * plan.rows * plan.width * plan.depth > 2 * ITEM_WORK
 
 
 def _rows_in_cache(plan: Contraction, col_block: int, target: Target) -> int:

@@ -27,7 +27,7 @@ from leptonc.target import TARGETS, host_target
 from tests.fuzz import jaxpeer
 from tests.fuzz.guarded import guarded
 from tests.fuzz.program import SCALAR, Input, Program, build, definition
-from tests.fuzz.rounding import Expected, Run
+from tests.fuzz.rounding import Expected, Run, written_out
 
 OPTIONAL = tuple(dict.fromkeys(p.name for p in (*driver.GRAPH_PASSES, *driver.PROGRAM_PASSES)
                                if p.name not in ("expand", "donate", "plan-memory")))
@@ -240,7 +240,7 @@ class Checker:
         values = []
         for sign in (1, -1):
             moved = [a.astype(np.float64) + sign * h * ways[n] if n in ways else a for n, a in enumerate(self.expected.arrays)]
-            values.append(float(Run(self.traced.graph, None)(moved)[0]))
+            values.append(float(Run(written_out(self.traced.graph, moved), None)(moved)[0]))
         return (values[0] - values[1]) / (2 * h)
 
     def run(self, way: str) -> Fault | None:

@@ -61,7 +61,8 @@ def written_out(graph: Graph, arrays: Sequence[np.ndarray]) -> Graph:
         return graph
     builder, env = rebuild(graph)
     with np.errstate(all="ignore"):
-        out = _Writing(builder).inline(graph, [(env[i], np.asarray(a)) for i, a in zip(graph.inputs, arrays)])
+        out = _Writing(builder).inline(graph, [(env[i], np.asarray(a).astype(t.dtype.numpy))
+                                              for i, t, a in zip(graph.inputs, graph.input_types, arrays)])
     return builder.finish([value for value, _ in out])
 
 

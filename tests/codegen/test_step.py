@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import leptonc
-from leptonc import lax, nn
+from leptonc import lax, nn, optim
 from leptonc import numpy as lnp
 from leptonc.bench import systems
 from leptonc.bench.cases import CASES
@@ -489,3 +489,19 @@ def test_the_text_shows_blocks_and_barriers():
     text = str(build_step(small("blocks"), AVX512))
     for part in ("in 16 blocks", "step/interleave.py", "memory/plan.py", "loops/filling.py", "barrier", "serial", "parallel"):
         assert part in text
+
+
+def test_empty_buffers_share_nothing():
+    """Temporaries without elements may have one place: a loop's result and what is made of it beside another."""
+    def loss(x: Any) -> Any:
+        v = lax.fori_loop(0, 3, lambda i, v: v * 0.5 + i, x)
+        return lnp.sum(lnp.mod(nn.leaky_relu(v, 0.2), lnp.abs(v) + 0.5))
+
+    opt = optim.adam(1e-2)
+
+    def step(p: Any, state: Any) -> Any:
+        updates, state = opt.update(leptonc.grad(loss)(p), state, p)
+        return optim.apply_updates(p, updates), state
+
+    x = np.zeros((14, 0), np.float32)
+    verify_step(build_step(lowered(step, x, opt.init(x), donate_argnums=(0, 1)), AVX512))

@@ -143,7 +143,7 @@ class _Accesses:
         for region in launch.unit.regions:
             (writes if region.write else reads).setdefault(number[region.buffer], []).append(region)
         return tuple(_Touched(n, self.place_of[n], tuple(reads.get(n, ())), tuple(writes.get(n, ())))
-                     for n in sorted({*reads, *writes}))
+                     for n in sorted({*reads, *writes}) if self.places[n][1] < self.places[n][2])  # nothing is no place
 
     def name(self, number: int) -> str:
         return "panels" if number == self.panels else f"b{number}"

@@ -505,3 +505,21 @@ def test_empty_buffers_share_nothing():
 
     x = np.zeros((14, 0), np.float32)
     verify_step(build_step(lowered(step, x, opt.init(x), donate_argnums=(0, 1)), AVX512))
+
+
+@pytest.mark.parametrize("size", [4, 8])
+@pytest.mark.parametrize("tile, tiles, low, width", [(4, 2, 2, 11), (4, 3, 1, 10), (2, 5, 1, 12), (3, 3, 4, 17), (5, 2, 2, 9)])
+def test_a_border_is_told_from_the_tiles_within(size, tile, tiles, low, width):
+    """Rows beside tiles of several rows: strides that divide, and a row that goes on beyond a tile."""
+    channels, rows = 32, tile * tiles
+    point, row = channels * size, width * channels * size
+    image = (rows + 2 * low) * row
+    beside = [Span(low * row, ((image, 300), (row, rows), (size, low * channels)), size),
+              Span((low + 1) * row - low * point, ((image, 300), (row, rows), (size, low * channels)), size),
+              Span(0, ((image, 300), (size, low * width * channels)), size),
+              Span((low + rows) * row, ((image, 300), (size, low * width * channels)), size)]
+    for y in range(tile):
+        for x in range(low, width - low):
+            within = Span((low + y) * row + x * point, ((image, 300), (tile * row, tiles), (size, channels)), size)
+            assert all(disjoint(within, border) for border in beside)
+            assert not disjoint(within, Span((low + y) * row, ((image, 300), (size, width * channels)), size))

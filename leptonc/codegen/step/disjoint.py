@@ -6,7 +6,7 @@ Strides of a row-major buffer divide each other, so a byte's place has one coord
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import gcd, prod
 from typing import NamedTuple
@@ -61,7 +61,7 @@ def disjoint(one: Span, other: Span, extents: Sequence[int] = ()) -> bool:
     if _is_empty(one) or _is_empty(other):
         return True
     spans = [_forward(span, extents) for span in (one, other)]
-    tables = (_rows(spans, extents, radix) for radix in _radices(spans))
+    tables = (_rows(spans, extents, radix) for radix in _with_thinner(_radices(spans)))
     if len(_clusters(spans, extents)) == 2 or any(_never_meet(row) for rows in tables for row in rows):
         return True
     first = min(span.start for span in spans)
@@ -172,6 +172,14 @@ def _radices(spans: Sequence[Span]) -> tuple[list[int], list[int]]:
         if not divisors or common < divisors[-1]:
             divisors.append(common)
     return some, divisors
+
+
+def _with_thinner(radices: tuple[list[int], list[int]]) -> Iterator[list[int]]:
+    """Both, and the first without one of its strides: where a span has several points of a stride and goes on beyond the next one, as
+    rows around tiles of some of them, that next one tells nothing."""
+    yield from radices
+    first = radices[0]
+    yield from ([*first[:n], *first[n + 1:]] for n in range(len(first) - 1))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -31,6 +32,15 @@ def type_of(x: Any) -> TensorType:
         return x.type
     array = np.asarray(x)
     return TensorType(array.shape, dtype_of(array.dtype))
+
+
+def hashable(f: Callable[..., Any]) -> Callable[..., Any]:
+    """f, or one that stands for it if it has no hash: compiled code is kept by functions."""
+    try:
+        hash(f)
+    except TypeError:
+        return functools.partial(f)
+    return f
 
 
 def outside(*leaves: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from leptonc.ir.types import TensorType
 from leptonc.jit import Jitted, jit
 from leptonc.numpy.creation import stack
 from leptonc.promotion import is_weak
-from leptonc.regions import RETRIES, check_carry, closed_together, leaf_values, outside, settled, traced, type_of
+from leptonc.regions import RETRIES, check_carry, closed_together, hashable, leaf_values, outside, settled, traced, type_of
 from leptonc.signature import as_leaf
 from leptonc.trace import ClosedGraph, Tracer, bind, cast, function_name, known
 
@@ -48,7 +48,7 @@ def scan(f: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any = None, le
     if plain and not jit_disabled() and steps:
         arrays = [np.asarray(as_leaf(leaf, f"xs[{n}]", name)) for n, leaf in enumerate(leaves)]
         if any(map(is_weak, tree.leaves(init))):
-            return _whole(_hashable(f), structure, order, name)(init, arrays)
+            return _whole(hashable(f), structure, order, name)(init, arrays)
         return _run(f, init, arrays, structure, order, name)
     return _traced(f, init, leaves, structure, order, name)
 
@@ -145,7 +145,7 @@ def _run(f: Callable[..., Any], init: Any, xs: list[np.ndarray], structure: tree
          name: str) -> tuple[Any, Any]:
     leaves, carry_tree = tree.flatten(init)
     carry = [np.asarray(as_leaf(leaf, path, name)) for leaf, path in zip(leaves, carry_tree.paths("init"))]
-    compiled = _step(_hashable(f)).compiled_for(tree.unflatten(carry_tree, carry), tree.unflatten(structure, [x[0] for x in xs]))
+    compiled = _step(hashable(f)).compiled_for(tree.unflatten(carry_tree, carry), tree.unflatten(structure, [x[0] for x in xs]))
     carry_out, y_tree = _out_trees(compiled.interface.out_tree, name)
     executable = compiled.executable.executable
     slots = executable.outputs
@@ -159,11 +159,6 @@ def _out_trees(out: tree.TreeDef, name: str) -> tuple[tree.TreeDef, tree.TreeDef
     if out.kind is not tuple or len(out.children) != 2:
         raise TreeError(f"{name}: it returned {out}, expected a tuple (carry, y)")
     return out.children[0], out.children[1]
-
-
-def _hashable(f: Callable[..., Any]) -> Callable[..., Any]:
-    """What is kept by f, an object that may have no hash."""
-    return f if isinstance(f, Hashable) else functools.partial(f)
 
 
 @functools.lru_cache(STEPS_KEPT)

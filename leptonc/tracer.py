@@ -26,7 +26,7 @@ class Tracing(Protocol):
     def name(self) -> str: ...
 
 
-WHERE_FIX = "use leptonc.numpy.where or leptonc.lax.select, or make the argument static (static_argnums)"
+WHERE_FIX = "use leptonc.lax.cond, while_loop or leptonc.numpy.where, or make the argument static (static_argnums)"
 STATIC_FIX = "make the argument static (static_argnums), or take it from .shape, which is known"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from leptonc.ir.types import TensorType, bool_
 from leptonc.jit import Jitted, jit
 from leptonc.promotion import is_weak
 from leptonc.public import public
-from leptonc.regions import check_carry, closed_together, leaf_values, outside, settled, traced, type_of
+from leptonc.regions import check_carry, closed_together, hashable, leaf_values, outside, settled, traced, type_of
 from leptonc.scan import scan
 from leptonc.signature import as_leaf
 from leptonc.trace import ClosedGraph, Tracer, bind, cast, function_name
@@ -39,7 +39,7 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     if outside(*leaves):
         if jit_disabled():
             return _step_by_step(cond_fun, body_fun, init_val)
-        return _compiled(*(f if isinstance(f, Hashable) else functools.partial(f) for f in (cond_fun, body_fun)), name)(init_val)
+        return _compiled(hashable(cond_fun), hashable(body_fun), name)(init_val)
     return _traced(cond_fun, body_fun, leaves, structure, name)
 
 

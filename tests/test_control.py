@@ -11,6 +11,7 @@ import leptonc
 from leptonc import lax, tree
 from leptonc import numpy as lnp
 from leptonc.errors import DtypeError, LeptonError, ShapeError, TreeError
+from leptonc.ir import parse
 
 
 def f32(*shape, seed=0):
@@ -342,3 +343,53 @@ def test_wrong_calls(call, error, said, traced):
     with pytest.raises(error, match=said):
         leptonc.jit(lambda _: call())(0) if traced else call()
 
+
+
+class Twice:
+    """A function object that has no hash."""
+
+    __hash__ = None
+
+    def __eq__(self, other):
+        return self is other
+
+    def __call__(self, *args):
+        return args[-1] * 2
+
+
+def test_functions_without_a_hash():
+    x = np.arange(3, dtype=np.float32)
+    np.testing.assert_array_equal(lax.map(Twice(), x), 2 * x)
+    np.testing.assert_array_equal(lax.fori_loop(0, 3, Twice(), x), 8 * x)
+    np.testing.assert_array_equal(lax.while_loop(lambda v: lnp.sum(v) < 20, Twice(), x), 8 * x)
+    np.testing.assert_array_equal(lax.cond(True, Twice(), Twice(), x), 2 * x)
+    np.testing.assert_array_equal(lax.scan(lambda c, x: (Twice()(c), x), np.float32(1), x)[0], 8)
+
+
+def test_what_stands_behind_stop_gradient_does_not_move():
+    """A carry that depends on what is differentiated through stop_gradient alone has no cotangent, and no tangent's carry."""
+    def loss(w, xs):
+        def trip(c, x):
+            a, b = c
+            return (a * w + x, b + lax.stop_gradient(a)), None
+        a, b = lax.scan(trip, (np.float32(1), np.float32(0)), xs)[0]
+        return a + b
+
+    xs = np.array([0.5, -0.25, 2], np.float32)
+    gradient = leptonc.grad(loss)(np.float32(0.75), xs)
+    assert np.isclose(gradient, leptonc.grad(lambda w: ((w + xs[0]) * w + xs[1]) * w + xs[2])(np.float32(0.75)))
+    assert np.isclose(leptonc.jit(leptonc.grad(loss))(np.float32(0.75), xs), gradient)
+    backward = [n for n in leptonc.make_graph(leptonc.grad(loss))(np.float32(0.75), xs).nodes if n.op == "scan"][-1]
+    assert backward.attributes["carries"] == 2  # the cotangent of a, and the sum for w
+
+
+def test_the_text_of_a_gradient_through_loops_parses_back():
+    def loss(w, xs):
+        def trip(h, x):
+            h = lax.cond(lnp.sum(x) > 0, lambda h: lnp.tanh(h * w + x), lambda h: lnp.sin(h), h)
+            return h, lax.scan(lambda c, r: (c + r * w, c), lnp.sum(h), x)[1]
+        h, ys = lax.scan(trip, xs[0], xs)
+        return lnp.sum(h) + lnp.sum(ys)
+
+    graph = leptonc.make_graph(leptonc.grad(loss))(np.float32(0.5), np.ones((3, 4), np.float32))
+    assert parse(str(graph)) == graph and str(parse(str(graph))) == str(graph)

@@ -9,6 +9,7 @@ from leptonc.errors import ShapeError, op_error
 from leptonc.ir.builder import Builder
 from leptonc.ir.graph import Graph
 from leptonc.ir.op import Op
+from leptonc.ir.parts import varied_values
 from leptonc.ir.types import TensorType
 from leptonc.ir.value import Value
 
@@ -36,24 +37,10 @@ def region(name: str, types: Sequence[TensorType], make: Callable[..., Sequence[
     return builder.finish(make(*inputs))
 
 
-def part(graph: Graph, inputs: Sequence[int], outputs: Sequence[int]) -> Graph:
-    """The part of a graph that makes some of its values of others."""
-    live, kept, given = set(outputs), [], set(inputs)
-    for node in reversed(graph.nodes):
-        if given.isdisjoint(node.results) and not live.isdisjoint(node.results):
-            live.update(node.operands)
-            kept.append(node)
-    types = graph.types
-    return Graph(graph.name, tuple(inputs), tuple(types[i] for i in inputs), tuple(reversed(kept)), tuple(outputs))
-
-
 def moving_outputs(graph: Graph, moving: Sequence[bool]) -> tuple[bool, ...]:
     """The float outputs that depend, through floats alone, on some of the inputs."""
-    varied = {i for i, flag in zip(graph.inputs, moving, strict=True) if flag}
-    for node in graph.nodes:
-        if not varied.isdisjoint(node.operands):
-            varied.update(i for i, t in zip(node.results, node.types) if t.dtype.is_float)
-    return tuple(i in varied and graph.types[i].dtype.is_float for i in graph.outputs)
+    varied = varied_values(graph, [i for i, flag in zip(graph.inputs, moving, strict=True) if flag])
+    return tuple(i in varied for i in graph.outputs)
 
 
 def moving_carries(graph: Graph, moving: Sequence[bool], first: int, count: int) -> tuple[bool, ...]:
@@ -76,3 +63,10 @@ def floats(graph: Graph) -> list[int]:
 def chosen(items: Sequence[Any], flags: Sequence[bool]) -> list[Any]:
     """Those whose flags are set."""
     return [item for item, flag in zip(items, flags, strict=True) if flag]
+
+
+def choose(flags: Value, new: Value, old: Value) -> Value:
+    """Of each example ``new`` where its flag is set, else ``old``: flags[n], values [n, ...]."""
+    wide = flags.builder.emit("broadcast", (flags,), {"shape": new.shape, "dims": (0,)})
+    out: Value = flags.builder.emit("select", (wide, new, old))
+    return out

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 from leptonc.ir.differentiation import Linearized
 from leptonc.ir.graph import Graph, Node
+from leptonc.ir.parts import part
 from leptonc.ir.value import Value
-from leptonc.ops.regions import part
 
 CHEAP = frozenset({"add", "sub", "mul", "neg", "abs", "max", "min", "relu", "sign", "select", "eq", "ne", "lt", "le", "gt", "ge",
                    "and", "or", "not", "xor", "cast", "broadcast", "reshape", "transpose", "iota", "constant"})

@@ -14,9 +14,10 @@ from leptonc.ir.differentiation import Differentiation
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.graph import Graph
 from leptonc.ir.op import register
+from leptonc.ir.parts import part
 from leptonc.ir.types import TensorType
 from leptonc.ir.value import Value
-from leptonc.ops.regions import RegionOp, Types, chosen, floats, moving_carries, moving_outputs, part, region
+from leptonc.ops.regions import RegionOp, Types, chosen, floats, moving_carries, moving_outputs, region
 from leptonc.ops.residuals import Residuals, residuals_of
 
 

@@ -12,9 +12,10 @@ from leptonc.ir.differentiation import Differentiation
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.graph import Graph
 from leptonc.ir.op import Op, register
+from leptonc.ir.parts import part
 from leptonc.ir.types import TensorType, i32
 from leptonc.ir.value import Value
-from leptonc.ops.regions import RegionOp, Types, chosen, floats, moving_outputs, part, region
+from leptonc.ops.regions import RegionOp, Types, choose, chosen, floats, moving_outputs, region
 
 
 @register
@@ -83,7 +84,7 @@ class switch(RegionOp):
         results = list(builder.inline(inner[0], operands[1:]))
         for n, branch in enumerate(inner[1:], 1):
             here = builder.emit("ge", (operands[0], builder.full(operands[0].type, n)))
-            results = [_select(here, new, old) for new, old in zip(builder.inline(branch, operands[1:]), results, strict=True)]
+            results = [choose(here, new, old) for new, old in zip(builder.inline(branch, operands[1:]), results, strict=True)]
         return tuple(results)
 
 
@@ -119,9 +120,3 @@ def _back(autodiff: Differentiation, branch: Graph, wrt: Sequence[int], moved: S
 
     seeds = chosen(branch.output_types, [n in moved for n in range(len(branch.outputs))])
     return region(branch.name, [*branch.input_types, *seeds], back)
-
-
-def _select(here: Value, new: Value, old: Value) -> Value:
-    flags = here.builder.emit("broadcast", (here,), {"shape": new.shape, "dims": (0,)})
-    out: Value = here.builder.emit("select", (flags, new, old))
-    return out

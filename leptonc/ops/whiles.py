@@ -14,7 +14,7 @@ from leptonc.ir.evaluate import evaluate
 from leptonc.ir.op import register
 from leptonc.ir.types import TensorType, bool_
 from leptonc.ir.value import Value
-from leptonc.ops.regions import RegionOp, Types, chosen, floats, moving_carries, region
+from leptonc.ops.regions import RegionOp, Types, choose, chosen, floats, moving_carries, region
 
 GOES_ON = TensorType((), bool_)
 
@@ -122,7 +122,7 @@ class while_loop(RegionOp):
             builder = values[0].builder
             (going,) = builder.inline(goes_on, values)
             after = builder.inline(inner, values)
-            return [_chosen(going, new, old) for new, old in zip(after, values[consts:], strict=True)]
+            return [choose(going, new, old) for new, old in zip(after, values[consts:], strict=True)]
 
         def any_goes_on(*values: Value) -> list[Value]:
             (going,) = values[0].builder.inline(goes_on, values)
@@ -131,13 +131,6 @@ class while_loop(RegionOp):
         regions = (region(condition.name, types, any_goes_on), region(body.name, types, trip)) if apart else (goes_on, inner)
         out = operands[0].builder.emit(self, given, {"consts": consts}, regions)
         return tuple(x if flag else Unbatched(x) for x, flag in zip(out, flags[consts:]))
-
-
-def _chosen(going: Value, new: Value, old: Value) -> Value:
-    """Of each example the new value if it goes on."""
-    flags = going.builder.emit("broadcast", (going,), {"shape": new.shape, "dims": (0,)})
-    out: Value = going.builder.emit("select", (flags, new, old))
-    return out
 
 
 @register
@@ -186,7 +179,7 @@ class do_while(RegionOp):
             carry = values[consts + 1:]
             after = values[0].builder.inline(inner, [*values[:consts], *carry])
             going = values[0].builder.emit("and", (carry[0], after[0]))
-            return [any_of(going), going, *(_chosen(carry[0], new, old) for new, old in zip(after[1:], carry[1:], strict=True))]
+            return [any_of(going), going, *(choose(carry[0], new, old) for new, old in zip(after[1:], carry[1:], strict=True))]
 
         whole = [*given[:consts], any_of(given[consts]), *given[consts:]]
         made = region(body.name, [x.type for x in whole], trip)

@@ -15,20 +15,14 @@ from leptonc import numpy as lnp
 jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")
 
+pytestmark = pytest.mark.usefixtures("double_precision")
+
 POINTS = np.array([0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 3.0, 0.5, -0.5, np.inf, -np.inf, np.nan, 100.0, -100.0, 1e-8, -1e-8, 2.5])
 UNARY = ("absolute exp expm1 log log1p log2 log10 sqrt tanh sinh cosh sin cos tan square reciprocal sign floor ceil trunc rint "
          "logaddexp maximum minimum power1.5 power2 power3 power-1").split()
 ACTIVATIONS = "relu elu gelu sigmoid silu softplus leaky_relu".split()
 VECTORS = ([0, 2, 3], [0, 0, 3], [0, 0, 0], [2, 2, 2], [-1, 2, 2], [np.inf, 1, 2], [-np.inf, 1, 1], [1e4, -1e4, 1e4], [3, 3, -1])
 REDUCTIONS = "prod max min sum mean var std cumsum softmax log_softmax logsumexp".split()
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    before = jax.config.read("jax_enable_x64")
-    jax.config.update("jax_enable_x64", True)
-    yield
-    jax.config.update("jax_enable_x64", before)
 
 
 def _pair(name):

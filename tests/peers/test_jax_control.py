@@ -8,17 +8,11 @@ import pytest
 
 jax = pytest.importorskip("jax")
 
+pytestmark = pytest.mark.usefixtures("double_precision")
+
 from tests.peers import control_table  # noqa: E402
 
 SEED, SHARE = 1, 0.003
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    before = jax.config.read("jax_enable_x64")
-    jax.config.update("jax_enable_x64", True)
-    yield
-    jax.config.update("jax_enable_x64", before)
 
 
 @pytest.mark.parametrize("at", control_table.share(SHARE, SEED), ids=" / ".join)

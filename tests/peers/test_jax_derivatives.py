@@ -15,15 +15,9 @@ from leptonc import numpy as lnp
 jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")
 
+pytestmark = pytest.mark.usefixtures("double_precision")
+
 X, T = np.array([0.3, -0.7, 1.1]), np.array([1.0, -0.5, 2.0])
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    before = jax.config.read("jax_enable_x64")
-    jax.config.update("jax_enable_x64", True)
-    yield
-    jax.config.update("jax_enable_x64", before)
 
 
 def plain(lib, np_):

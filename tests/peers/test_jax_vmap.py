@@ -14,6 +14,8 @@ from leptonc import numpy as lnp
 jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")
 
+pytestmark = pytest.mark.usefixtures("double_precision")
+
 N = 4
 RNG = np.random.default_rng(11)
 X, Y = RNG.standard_normal((2, N, N, N))
@@ -23,14 +25,6 @@ OURS = SimpleNamespace(np=lnp, lax=lax, nn=nn, vmap=leptonc.vmap, grad=leptonc.g
                        value_and_grad=leptonc.value_and_grad)
 THEIRS = SimpleNamespace(np=jnp, lax=jax.lax, nn=jax.nn, vmap=jax.vmap, grad=jax.grad, vjp=jax.vjp, jit=jax.jit,
                          value_and_grad=jax.value_and_grad)
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    before = jax.config.read("jax_enable_x64")
-    jax.config.update("jax_enable_x64", True)
-    yield
-    jax.config.update("jax_enable_x64", before)
 
 
 def same(program, *args):

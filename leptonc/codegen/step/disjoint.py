@@ -175,8 +175,8 @@ def _radices(spans: Sequence[Span]) -> tuple[list[int], list[int]]:
 
 
 def _with_thinner(radices: tuple[list[int], list[int]]) -> Iterator[list[int]]:
-    """Both, and the first without one of its strides: where a span has several points of a stride and goes on beyond the next one, as
-    rows around tiles of some of them, that next one tells nothing."""
+    """Both, and the first without one of its strides: where a span has several points of a stride and goes on beyond the next
+    one, as rows around tiles of some of them, that next one tells nothing."""
     yield from radices
     first = radices[0]
     yield from ([*first[:n], *first[n + 1:]] for n in range(len(first) - 1))

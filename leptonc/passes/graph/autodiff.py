@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from leptonc.errors import LeptonError
 from leptonc.ir.differentiation import Linearized, Split
 from leptonc.ir.graph import Graph, Node
+from leptonc.ir.parts import dependents
 from leptonc.ops.calls import without_rules
 from leptonc.passes.graph.dce import Dce
 from leptonc.passes.graph.forward import Forward
-from leptonc.passes.graph.linear import dependents, linearized, split, transpose
+from leptonc.passes.graph.linear import linearized, split, transpose
 from leptonc.passes.graph.reverse import Reverse
 
 

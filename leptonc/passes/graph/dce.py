@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from leptonc.ir.graph import Graph, Node
+from leptonc.ir.graph import Graph, with_regions
+from leptonc.ir.parts import live_nodes
 
 
 @dataclass(frozen=True)
@@ -14,11 +15,4 @@ class Dce:
     name: str = "dce"
 
     def __call__(self, graph: Graph) -> Graph:
-        live = set(graph.outputs)
-        kept: list[Node] = []
-        for node in reversed(graph.nodes):
-            if live.isdisjoint(node.results):
-                continue
-            live.update(node.operands)
-            kept.append(replace(node, regions=tuple(map(self, node.regions))) if node.regions else node)
-        return replace(graph, nodes=tuple(reversed(kept)))
+        return with_regions(replace(graph, nodes=tuple(live_nodes(graph.nodes, graph.outputs))), self)

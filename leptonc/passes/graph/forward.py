@@ -12,8 +12,9 @@ from leptonc.ir.builder import Builder
 from leptonc.ir.differentiation import Differentiation
 from leptonc.ir.graph import Graph, Node
 from leptonc.ir.op import get_op
+from leptonc.ir.parts import varied_values
 from leptonc.ir.value import Value
-from leptonc.passes.graph.reverse import Sum, add_cotangents, operand_cotangents, rule_attributes, varied_values
+from leptonc.passes.graph.reverse import Sum, add_cotangents, operand_cotangents, rule_attributes
 
 
 class Forward:
@@ -67,7 +68,7 @@ class Forward:
                     cotangents: Sequence[Value]) -> dict[int, Value | None]:
         """Cotangents of the inputs ``seeds``, in which ``pullback`` is linear: they are zeros in the nodes that are copied, of
         which nothing is left that depends on them."""
-        varied = varied_values(pullback, [pullback.inputs.index(i) for i in seeds])
+        varied = varied_values(pullback, seeds)
         env = {**known, **{i: self.builder.full(pullback.types[i], 0) for i in seeds}}
         for node in pullback.nodes:
             env.update(zip(node.results, self.builder.copy_node(node, [env[i] for i in node.operands]), strict=True))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from leptonc.errors import LeptonError
 from leptonc.ir.differentiation import Differentiation, Linearized, Split
 from leptonc.ir.graph import Graph, Node
-from leptonc.passes.graph.dce import Dce
+from leptonc.ir.parts import dependents, live_nodes, part
 from leptonc.passes.graph.reverse import Reverse
 
 
@@ -17,7 +17,7 @@ def linearized(forward: Graph, tangents: int, outputs: int) -> Linearized:
     count = len(forward.inputs) - tangents
     given, moving = forward.inputs[:count], dependents(forward, forward.inputs[count:])
     primals, tail = forward.outputs[:outputs], forward.outputs[outputs:]
-    behind = _live([n for n in forward.nodes if not moving.isdisjoint(n.results)], tail)
+    behind = live_nodes([n for n in forward.nodes if not moving.isdisjoint(n.results)], tail)
     constants = {r for n in forward.nodes if n.op == "constant" for r in n.results}
     read = dict.fromkeys([*(i for n in behind for i in n.operands), *tail])
     own = [n for n in forward.nodes if n.op == "constant" and not read.keys().isdisjoint(n.results)]
@@ -25,34 +25,8 @@ def linearized(forward: Graph, tangents: int, outputs: int) -> Linearized:
     needed = tuple(p for p, i in enumerate(given) if i in read)
     inputs = (*(given[p] for p in needed), *residuals, *forward.inputs[count:])
     linear = Graph(forward.name, inputs, tuple(forward.types[i] for i in inputs), (*own, *behind), tail, ("",) * len(inputs))
-    known = _with(forward, given, (*primals, *residuals))
+    known = part(forward, given, (*primals, *residuals))
     return Linearized(known, linear, needed)
-
-
-def dependents(graph: Graph, values: Sequence[int]) -> set[int]:
-    """``values``, and all that is made of them."""
-    found = set(values)
-    for node in graph.nodes:
-        if not found.isdisjoint(node.operands):
-            found.update(node.results)
-    return found
-
-
-def _live(nodes: Sequence[Node], outputs: Sequence[int]) -> list[Node]:
-    live, kept = set(outputs), []
-    for node in reversed(nodes):
-        if not live.isdisjoint(node.results):
-            live.update(node.operands)
-            kept.append(node)
-    return kept[::-1]
-
-
-def _with(graph: Graph, inputs: Sequence[int], outputs: Sequence[int]) -> Graph:
-    """The part of a graph that computes ``outputs`` from ``inputs``, which may be made by nodes of it."""
-    given = set(inputs)
-    nodes = tuple(n for n in graph.nodes if given.isdisjoint(n.results))
-    return Dce()(Graph(graph.name, tuple(inputs), tuple(graph.types[i] for i in inputs), nodes, tuple(outputs),
-                       ("",) * len(inputs)))
 
 
 def transpose(graph: Graph, wrt: Sequence[int], rules: Differentiation) -> Graph:
@@ -60,7 +34,7 @@ def transpose(graph: Graph, wrt: Sequence[int], rules: Differentiation) -> Graph
     reverse = Reverse(graph, wrt, rules)
     whole = reverse.builder.finish(reverse.cotangents())
     linear = {whole.inputs[p] for p in wrt}
-    out = _with(whole, [i for i in whole.inputs if i not in linear], whole.outputs)
+    out = part(whole, [i for i in whole.inputs if i not in linear], whole.outputs)
     if any(not linear.isdisjoint(n.operands) for n in out.nodes):
         raise LeptonError(f"transpose: {graph.name} is not linear in what it is transposed by")
     return out
@@ -73,11 +47,11 @@ def split(graph: Graph, wrt: Sequence[int], saves: Callable[[Node], bool], rules
     saved = [reverse.env[i].id for i in kept]
     whole = reverse.builder.finish(reverse.cotangents())
     count = len(graph.inputs)
-    cut = _with(whole, (*whole.inputs[:count], *saved, *whole.inputs[count:]), whole.outputs)
+    cut = part(whole, (*whole.inputs[:count], *saved, *whole.inputs[count:]), whole.outputs)
     read = {i for n in cut.nodes for i in n.operands} | set(cut.outputs)
     needed = tuple(p for p in range(count) if whole.inputs[p] in read)
     used = [n for n, i in enumerate(saved) if i in read]
     inputs = (*(whole.inputs[p] for p in needed), *(saved[n] for n in used), *whole.inputs[count:])
     backward = replace(cut, inputs=inputs, input_types=tuple(cut.types[i] for i in inputs), input_names=("",) * len(inputs))
     made = reverse.builder.finish([*reverse.outputs, *(reverse.env[kept[n]] for n in used)])
-    return Split(_with(made, made.inputs[:count], made.outputs), backward, needed)
+    return Split(part(made, made.inputs[:count], made.outputs), backward, needed)

@@ -13,8 +13,8 @@ from typing import ClassVar
 
 from leptonc.ir.builder import Builder, rebuild
 from leptonc.ir.graph import Graph, Node, with_regions
+from leptonc.ir.parts import part
 from leptonc.ir.value import Value
-from leptonc.ops.regions import part
 from leptonc.passes.graph.batch import batch
 from leptonc.passes.graph.dce import Dce
 

@@ -11,6 +11,7 @@ from leptonc.ir.builder import Builder
 from leptonc.ir.differentiation import Differentiation
 from leptonc.ir.graph import Graph, Node
 from leptonc.ir.op import Op, get_op
+from leptonc.ir.parts import varied_values
 from leptonc.ir.value import Value
 
 
@@ -24,7 +25,7 @@ class Reverse:
         self.graph, self.wrt, self.rules = graph, wrt, rules
         self.builder, self.env, self.seeds = _begin(graph)
         self.saved: dict[int, Any] = {}  # by the first result of a node with passes
-        self.varied = varied_values(graph, wrt)
+        self.varied = varied_values(graph, [graph.inputs[p] for p in wrt])
         for node in graph.nodes:
             self._forward(node)
 
@@ -107,15 +108,6 @@ def _seeded(graph: Graph, seeds: Sequence[Value]) -> dict[int, Sum]:
     for output, seed in zip(floats, seeds, strict=True):
         sums.setdefault(output, Sum()).add(seed)
     return sums
-
-
-def varied_values(graph: Graph, wrt: Sequence[int]) -> set[int]:
-    """The float values that depend on an input in ``wrt`` through floats alone, and not through stop_gradient."""
-    varied = {graph.inputs[p] for p in wrt if graph.input_types[p].dtype.is_float}
-    for node in graph.nodes:
-        if node.op != "stop_gradient" and not varied.isdisjoint(node.operands):
-            varied.update(i for i, t in zip(node.results, node.types) if t.dtype.is_float)
-    return varied
 
 
 def add_cotangents(node: Node, operands: Sequence[Value], cotangents: Sequence[Value | None], sums: dict[int, Sum],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
 
 import numpy as np
@@ -69,6 +70,10 @@ LOOPS = {
     "no trips": lambda: lax.while_loop(lambda s: s[0] > 1e9, lambda s: s * 2, C),
     "a Python number": lambda: lax.while_loop(lambda c: c < 10, lambda c: c + C[0] * C[0], 0),
 }
+def doublings(x):
+    return lax.while_loop(lambda s: s[1] < 4, lambda s: (s[0] + 1, s[1] * 2), (np.float64(0), x))[0]
+
+
 NESTED = {
     "scan in scan": lambda: lax.scan(lambda c, r: lax.scan(lambda c, e: (c * 0.9 + e * X[0, 0], c), c, r), np.float32(1), X),
     "cond in scan": lambda: lax.scan(lambda c, r: (lax.cond(r[0] > 0, lambda c: c + r, lambda c: c - r @ W, c), c), C, X),
@@ -393,3 +398,24 @@ def test_the_text_of_a_gradient_through_loops_parses_back():
 
     graph = leptonc.make_graph(leptonc.grad(loss))(np.float32(0.5), np.ones((3, 4), np.float32))
     assert parse(str(graph)) == graph and str(parse(str(graph))) == str(graph)
+
+
+NESTED = {
+    "scan": lambda f: lambda w, x: lax.scan(lambda c, r: (f(c * w, r), None), lnp.sum(x), lnp.stack([x, x * 0.5]))[0],
+    "cond": lambda f: lambda w, x: lax.cond(lnp.sum(x) > 0, lambda w: f(w, x), lambda w: w * w * 0.5, w),
+    "checkpoint": leptonc.checkpoint,
+    "while": lambda f: lambda w, x: f(w, x) * lax.stop_gradient(doublings(lnp.abs(w) + 1)),  # needs no derivative
+}
+
+
+@pytest.mark.parametrize("names", list(itertools.product(NESTED, repeat=3)), ids=" ".join)
+def test_derivatives_of_what_is_nested_three_deep(names):
+    """Reverse, forward, and reverse of reverse, against differences; in f64."""
+    f = lambda w, x: lnp.sin(w * lnp.sum(x)) + w  # noqa: E731
+    for name in names:
+        f = NESTED[name](f)
+    x, w, h = np.array([0.3, -0.1, 0.4]), np.float64(0.7), 1e-6
+    first = leptonc.grad(f)
+    assert np.isclose(first(w, x), (f(w + h, x) - f(w - h, x)) / (2 * h), rtol=1e-6)
+    assert np.isclose(leptonc.jvp(lambda w: f(w, x), (w,), (np.float64(1),))[1], first(w, x), rtol=1e-10)
+    assert np.isclose(leptonc.grad(first)(w, x), (first(w + h, x) - first(w - h, x)) / (2 * h), rtol=1e-5)

@@ -296,3 +296,27 @@ WRONG = {
 def test_wrong_calls_name_the_line(call):
     with pytest.raises(LeptonError, match=r"\(test_layers.py:\d+\)"):
         call()
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_long_attention_never_has_all_scores(causal):
+    """Forward and backward: less than a fifth of what the scores take."""
+    length = 4096
+    q = leptonc.ShapeDtypeStruct((1, length, 1, 64), np.float32)
+    f = leptonc.grad(lambda q, k, v: lnp.sum(nn.dot_product_attention(q, k, v, is_causal=causal) ** 2), argnums=(0, 1, 2))
+    assert leptonc.jit(f).trace(q, q, q).compile().memory_analysis().arena_bytes < 0.2 * 4 * length**2
+
+
+def test_blocks_of_queries_and_keys_are_all_of_them(rng):
+    """Lengths that are no multiples of the blocks, masks and biases of every shape, forward and backward."""
+    q, k, v = (rng.standard_normal((2, n, 2, 4)) for n in (300, 280, 280))
+    bias, mask = rng.standard_normal((1, 2, 300, 280)), rng.random((2, 1, 1, 280)) < 0.8
+    options = {"mask": mask, "is_causal": True, "local_window_size": (90, 40), "key_value_seq_lengths": np.array([280, 77])}
+
+    def loss(kind):
+        return lambda q, k, v, bias: lnp.sum(lnp.sin(nn.dot_product_attention(
+            q, k, v, **{**options, "bias": bias}, implementation=kind)))
+
+    for ours, plain in zip(leptonc.grad(loss("blockwise"), argnums=(0, 1, 2, 3))(q, k, v, bias),
+                           leptonc.grad(loss("plain"), argnums=(0, 1, 2, 3))(q, k, v, bias)):
+        np.testing.assert_allclose(ours, plain, rtol=1e-8, atol=1e-10)

@@ -149,7 +149,7 @@ def test_grad_error_names_the_line():
 
 
 def test_branching_on_a_differentiated_value():
-    with pytest.raises(TracerError, match=r"bool\(\) of bool\[\] made at .*leptonc.lax.select"):
+    with pytest.raises(TracerError, match=r"bool\(\) of bool\[\] made at .*leptonc.lax.cond"):
         leptonc.grad(lambda x: x if x > 0 else -x)(2.0)
 
 

@@ -40,3 +40,12 @@ def varied_values(graph: Graph, values: Iterable[int]) -> set[int]:
         if node.op != "stop_gradient" and not varied.isdisjoint(node.operands):
             varied.update(i for i, t in zip(node.results, node.types) if t.dtype.is_float)
     return varied
+
+
+def reaching_values(graph: Graph) -> set[int]:
+    """The float values on which some float output depends through floats alone, and not through stop_gradient."""
+    found = {i for i in graph.outputs if graph.types[i].dtype.is_float}
+    for node in reversed(graph.nodes):
+        if node.op != "stop_gradient" and not found.isdisjoint(node.results):
+            found.update(i for i in node.operands if graph.types[i].dtype.is_float)
+    return found

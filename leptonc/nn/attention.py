@@ -10,6 +10,7 @@ import numpy as np
 
 from leptonc import numpy as lnp
 from leptonc.arguments import array, choice, flag, integer, integers, number
+from leptonc.checkpoint import checkpoint
 from leptonc.errors import DtypeError, op_error
 from leptonc.nn.activations import softmax
 from leptonc.numpy.elementwise import as_float
@@ -17,6 +18,7 @@ from leptonc.scan import scan
 from leptonc.trace import cast
 
 BLOCK = 128  # keys at once where attention goes block by block: their scores for 128 queries fit L1
+QUERIES = 256  # so many of them at once, if there are more
 LONG = 1024  # keys from which on it does
 
 
@@ -43,7 +45,8 @@ def dot_product_attention(
     ``jax.nn.dot_product_attention``.
 
     ``implementation`` "blockwise" takes 128 keys at a time with a running softmax (Milakov and Gimelshein 2018, Rabe and Staats
-    2021): memory grows with t + s; "plain" has all scores at once; None takes blocks from 1,024 keys on.
+    2021), for 256 queries at a time, whose scores the backward pass computes again: memory grows with t + s. "plain" has all
+    scores at once; None takes blocks from 1,024 keys on.
     """
     q, k, v = (
         as_float(array("dot_product_attention", what, x)) for what, x in (("query", query), ("key", key), ("value", value))
@@ -70,7 +73,8 @@ def dot_product_attention(
     return lnp.where(lnp.less(np.arange(q.shape[1])[:, None, None], counts[:, None, None, None]), out, 0.0)
 
 
-Hidden = list[Callable[[Any], Any]]  # each gives bools that stretch to [n, heads, t, keys] for keys at given places; True is seen
+Hidden = list[Callable[[Any, Any], Any]]
+"""Each gives bools that stretch to [n, heads, rows, keys] for queries and keys at given places; True is seen."""
 
 
 def _check(q: Any, k: Any, v: Any) -> None:
@@ -104,16 +108,16 @@ def _lengths(what: str, value: Any, q: Any) -> Any:
 
 
 def _hidden_by(q: Any, k: Any, mask: Any, causal: bool, window: Any, lengths: Any) -> Hidden:
-    rows = np.arange(q.shape[1])[:, None]
     seen: Hidden = []
     if causal:
-        seen.append(lambda places: lnp.less_equal(places, rows))
+        seen.append(lambda rows, places: lnp.less_equal(places, rows[:, None]))
     if window is not None:
         left, right = integers("dot_product_attention", "local_window_size", window, {"query": q}, count=2, repeat=True, least=0)
-        seen.append(lambda places: lnp.logical_and(lnp.greater_equal(places, rows - left), lnp.less_equal(places, rows + right)))
+        seen.append(lambda rows, places: lnp.logical_and(
+            lnp.greater_equal(places, rows[:, None] - left), lnp.less_equal(places, rows[:, None] + right)))
     if lengths is not None:
         counts = _lengths("key_value_seq_lengths", lengths, q)[:, None, None, None]
-        seen.append(lambda places: lnp.less(places, counts))
+        seen.append(lambda rows, places: lnp.less(places, counts))
     if mask is not None:
         found = array("dot_product_attention", "mask", mask)
         if found.dtype.kind != "b":
@@ -121,18 +125,25 @@ def _hidden_by(q: Any, k: Any, mask: Any, causal: bool, window: Any, lengths: An
                 "dot_product_attention", "mask must be bools, True where attention is paid", {"mask": found}, kind=DtypeError
             )
         whole = _stretched("mask", found, q, k)
-        seen.append(lambda places: whole if places.shape == (whole.shape[3],) else lnp.take(whole, places, axis=3))
+        seen.append(lambda rows, places: _at(whole, rows, places))
     return seen
 
 
-def _masked(scores: Any, bias: Any, hidden: Hidden, places: Any) -> Any:
-    """Scores [n, kv heads, group, t, keys] with the bias, and a large negative number where nothing is seen."""
+def _at(x: Any, rows: Any, places: Any) -> Any:
+    """A mask or bias [n or 1, heads or 1, t or 1, s] for some queries and keys."""
+    if x.shape[2] not in (1, rows.shape[0]):
+        x = lnp.take(x, rows, axis=2)
+    return x if x.shape[3] == places.shape[0] else lnp.take(x, places, axis=3)
+
+
+def _masked(scores: Any, bias: Any, hidden: Hidden, rows: Any, places: Any) -> Any:
+    """Scores [n, kv heads, group, rows, keys] with the bias, and a large negative number where nothing is seen."""
     n, heads, group, t, keys = scores.shape
     flat = lnp.reshape(scores, (n, heads * group, t, keys))
     if bias is not None:
-        flat = lnp.add(flat, cast(bias, scores.dtype))
+        flat = lnp.add(flat, cast(_at(bias, rows, places), scores.dtype))
     for sees in hidden:
-        flat = lnp.where(sees(places), flat, _nothing(scores.dtype))
+        flat = lnp.where(sees(rows, places), flat, _nothing(scores.dtype))
     return lnp.reshape(flat, scores.shape)
 
 
@@ -143,11 +154,26 @@ def _nothing(dtype: np.dtype) -> np.ndarray:
 
 def _plain(q: Any, k: Any, v: Any, bias: Any, hidden: Hidden) -> Any:
     scores = lnp.einsum("btkgd,bskd->bkgts", q, k)
-    return lnp.einsum("bkgts,bskd->btkgd", softmax(_masked(scores, bias, hidden, np.arange(k.shape[1])), -1), v)
+    seen = _masked(scores, bias, hidden, np.arange(q.shape[1]), np.arange(k.shape[1]))
+    return lnp.einsum("bkgts,bskd->btkgd", softmax(seen, -1), v)
 
 
 def _blockwise(q: Any, k: Any, v: Any, bias: Any, hidden: Hidden) -> Any:
-    """The same by a scan over blocks of keys, which carries the greatest score so far, the sum of exponentials and the result."""
+    """The same, some queries after the other; the backward pass computes those of a block again, and keeps nothing else of it."""
+    n, t, heads, group, d = q.shape
+    if t <= QUERIES:
+        return _over_keys(q, k, v, bias, hidden, np.arange(t))
+    blocks = -(-t // QUERIES)
+    rows = np.minimum(np.arange(blocks * QUERIES), t - 1).reshape(blocks, QUERIES)
+    padded = lnp.pad(q, ((0, 0), (0, blocks * QUERIES - t), (0, 0), (0, 0), (0, 0)))
+    parts = lnp.moveaxis(lnp.reshape(padded, (n, blocks, QUERIES, heads, group, d)), 1, 0)
+    some = checkpoint(lambda at, k, v: _over_keys(at[1], k, v, bias, hidden, at[0]))
+    out = scan(lambda carry, at: ((), some(at, k, v)), (), (rows, parts))[1]
+    return lnp.reshape(lnp.moveaxis(out, 0, 1), (n, blocks * QUERIES, heads, group, v.shape[3]))[:, :t]
+
+
+def _over_keys(q: Any, k: Any, v: Any, bias: Any, hidden: Hidden, rows: Any) -> Any:
+    """By a scan over blocks of keys, which carries the greatest score so far, the sum of exponentials and the result."""
     n, t, heads, group, _ = q.shape
     keys = k.shape[1]
     blocks = -(-keys // BLOCK)
@@ -163,7 +189,7 @@ def _blockwise(q: Any, k: Any, v: Any, bias: Any, hidden: Hidden) -> Any:
         place, key, value = at
         scores = lnp.einsum("btkgd,bskd->bkgts", q, key)
         here = lnp.minimum(place, keys - 1)
-        scores = _masked(scores, None if bias is None else lnp.take(bias, here, axis=3), hidden, here)
+        scores = _masked(scores, bias, hidden, rows, here)
         if beyond:
             scores = lnp.where(lnp.less(place, keys), scores, -np.inf)
         greatest = lnp.maximum(most, lnp.max(scores, -1))
@@ -179,7 +205,7 @@ def _blockwise(q: Any, k: Any, v: Any, bias: Any, hidden: Hidden) -> Any:
         lnp.zeros((n, heads, group, t), q.dtype),
         lnp.zeros((n, heads, group, t, v.shape[3]), q.dtype),
     )
-    _, total, out = scan(step, start, (places, *parts))[0]
+    _, total, out = scan(checkpoint(step), start, (places, *parts))[0]
     return lnp.moveaxis(lnp.divide(out, total[..., None]), 3, 1)
 
 

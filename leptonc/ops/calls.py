@@ -16,6 +16,7 @@ from leptonc.ir.differentiation import Differentiation
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.graph import Graph, Node
 from leptonc.ir.op import Op, get_op, register
+from leptonc.ir.parts import part
 from leptonc.ir.types import TensorType
 from leptonc.ir.value import Value
 
@@ -193,11 +194,22 @@ class checkpoint_call(Call):
         function = attrs["regions"][0]
         wrt = [n for n, t in enumerate(tangents) if t is not None]
         whole = autodiff.forward(function, wrt)
-        pushed = replace(whole, outputs=whole.outputs[len(function.outputs):])
+        pushed = part(whole, whole.inputs, whole.outputs[len(function.outputs):])
         results = _emit(self, operands, _own(attrs), (function,))  # on its own, for linearize: it depends on no tangents
         given = [t for t in tangents if t is not None]
-        found = iter(_emit(self, (*operands, *given), _own(attrs), (pushed,)))
+        found = iter(self._on_what_it_reads(pushed, (*operands, *given), attrs))
         return results, [next(found) if _is_float(y) else None for y in results]
+
+    def _on_what_it_reads(self, graph: Graph, operands: Sequence[Value], attrs: dict[str, Any]) -> tuple[Value, ...]:
+        """A call of ``graph``. What is linear in some operands does not depend on them once it is pushed forward, and must not
+        seem to."""
+        read = {i for node in graph.nodes for i in node.operands} | set(graph.outputs)
+        kept = [n for n, i in enumerate(graph.inputs) if i in read]
+        waited = sum(n >= len(operands) - attrs["cotangents"] for n in kept)
+        inner = part(graph, [graph.inputs[n] for n in kept], graph.outputs)
+        if not kept:
+            return operands[0].builder.inline(inner, ())
+        return _emit(self, [operands[n] for n in kept], _own(attrs) | {"cotangents": waited}, (inner,))
 
     def forward_pass(self, autodiff: Differentiation, varied: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
         function, policy = attrs["regions"][0], attrs["policy"]

@@ -12,7 +12,7 @@ from leptonc.ir.builder import Builder
 from leptonc.ir.differentiation import Differentiation
 from leptonc.ir.graph import Graph, Node
 from leptonc.ir.op import get_op
-from leptonc.ir.parts import varied_values
+from leptonc.ir.parts import reaching_values, varied_values
 from leptonc.ir.value import Value
 from leptonc.passes.graph.reverse import Sum, add_cotangents, operand_cotangents, rule_attributes
 
@@ -21,7 +21,7 @@ class Forward:
     """A graph under construction that computes ``graph`` and its tangents; what has none here is a zero."""
 
     def __init__(self, graph: Graph, wrt: Sequence[int], rules: Differentiation):
-        self.graph, self.rules = graph, rules
+        self.graph, self.rules, self.wanted = graph, rules, reaching_values(graph)
         self.builder = Builder(graph.name)
         names = graph.input_names or ("",) * len(graph.inputs)
         self.env = {i: self.builder.input(t, n) for i, t, n in zip(graph.inputs, graph.input_types, names, strict=True)}
@@ -42,7 +42,7 @@ class Forward:
     def _node(self, node: Node) -> None:
         operands, op = [self.env[i] for i in node.operands], get_op(node.op)
         tangents = [self.tangents.get(i) for i in node.operands]
-        moving = any(t is not None for t in tangents) and any(t.dtype.is_float for t in node.types)
+        moving = any(t is not None for t in tangents) and not self.wanted.isdisjoint(node.results)
         if moving and op.has_jvp:
             results, found = op.jvp(self.rules, tuple(tangents), *operands, **rule_attributes(node))
         else:

@@ -21,7 +21,8 @@ from leptonc.passes.graph.dce import Dce
 FREE = frozenset({"constant", "broadcast", "iota", "reshape"})  # cost nothing where they are used
 HEAVY = frozenset({"dot_general", "conv"})
 MOST_BYTES = 1 << 30  # of what all trips of a loop keep for outside of it, together
-SAVING = 2  # a sum in a loop is read and written at each trip
+FEW_BYTES = 1 << 20  # of what all trips make: a cache has room for it
+SAVING = 2  # weights, and sums, that are read at each trip count for so many times what is kept of it instead
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,8 @@ class _Scan:
         """Products of slices with what stays: one product, of all slices."""
         sliced = _descended(self.body, {**self.consts, **self.xs})
         moving = sliced - _descended(self.body, self.consts)
-        heavy = {i for i in moving if i in self.body.producer and self.body.producer[i].op in HEAVY}
+        steady = sliced - moving
+        heavy = {i for i in moving if i in self.body.producer and self._pays(self.body.producer[i], steady)}
         outputs = [*self._outputs(), *(c[1] for c in self.carries.values())]
         wanted = sorted(heavy & _ancestors(self.body, outputs, heavy))
         if not wanted or self.length * sum(self.body.types[i].nbytes for i in wanted) > MOST_BYTES:
@@ -142,6 +144,13 @@ class _Scan:
         one = part(self.body, inputs, wanted)
         every, _ = batch(one, [None] * len(self.consts) + [0] * len(self.xs), self.length)
         self.xs.update(zip(wanted, self.builder.inline(every, [*self.consts.values(), *self.xs.values()])))
+
+    def _pays(self, node: Node, steady: set[int]) -> bool:
+        """A product much smaller than what it reads anew at each trip, or of which all trips make little. A larger one has rows
+        enough in each trip, and all trips' may be what a loop is there to avoid: the scores of blockwise attention."""
+        read = sum(self.body.types[i].nbytes for i in node.operands if i in steady)
+        made = sum(t.nbytes for t in node.types)
+        return node.op in HEAVY and (SAVING * made <= read or self.length * made <= FEW_BYTES)
 
     # Behind the loop
 

@@ -11,7 +11,7 @@ from leptonc.ir.builder import Builder
 from leptonc.ir.differentiation import Differentiation
 from leptonc.ir.graph import Graph, Node
 from leptonc.ir.op import Op, get_op
-from leptonc.ir.parts import varied_values
+from leptonc.ir.parts import reaching_values, varied_values
 from leptonc.ir.value import Value
 
 
@@ -25,7 +25,8 @@ class Reverse:
         self.graph, self.wrt, self.rules = graph, wrt, rules
         self.builder, self.env, self.seeds = _begin(graph)
         self.saved: dict[int, Any] = {}  # by the first result of a node with passes
-        self.varied = varied_values(graph, [graph.inputs[p] for p in wrt])
+        # what nothing reads but stop_gradient need not have a derivative
+        self.varied = varied_values(graph, [graph.inputs[p] for p in wrt]) & reaching_values(graph)
         for node in graph.nodes:
             self._forward(node)
 

@@ -312,7 +312,7 @@ def test_concrete_use_of_a_traced_value(use):
     line = step.__code__.co_firstlineno + 1
     message = rf" of i32\[\] made at test_trace.py:{line} while tracing step: its .* fix: .*\(test_trace.py:\d+\)"
     if use is CONCRETE_USES["if"]:
-        message = r"bool\(\) of bool\[\] made at test_trace.py:\d+ while tracing step.*leptonc.lax.select"
+        message = r"bool\(\) of bool\[\] made at test_trace.py:\d+ while tracing step.*leptonc.lax.cond"
     with pytest.raises(TracerError, match=message):
         leptonc.make_graph(step)(1.0)
 

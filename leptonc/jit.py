@@ -207,7 +207,7 @@ def _seen(leaf: Any, top: bool) -> Any:
 
 def _own(leaf: np.ndarray, top: bool) -> np.ndarray:
     """A result as an array of its own: a plain one for the user."""
-    return np.array(leaf) if top else known(np.array(leaf))
+    return np.array(leaf) if top else known(np.array(leaf), (leaf,))
 
 
 DEBUG_STAGES = ((2, "optimized"), (3, "kernels"), (4, "llvm"), (5, "asm"))

@@ -73,7 +73,8 @@ def associative_scan(fn: Callable[[Any, Any], Any], elems: Any, reverse: bool = 
     name = f"associative_scan of {function_name(function('associative_scan', 'fn', fn))}"
     flag("associative_scan", "reverse", reverse)
     leaves, structure = tree.flatten(elems)
-    values = [x if isinstance(x, Tracer) else known(as_leaf(x, path, name)) for x, path in zip(leaves, structure.paths("elems"))]
+    paths = structure.paths("elems")
+    values = [x if isinstance(x, Tracer) else known(as_leaf(x, path, name), (x,)) for x, path in zip(leaves, paths)]
     if not values:
         raise LeptonError(f"{name}: elems has no arrays")
     place = axis_of("associative_scan", values[0], axis)

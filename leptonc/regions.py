@@ -22,7 +22,7 @@ RETRIES = 3  # a weak number may make another one strong
 
 def leaf_values(leaves: Sequence[Any], paths: Sequence[str], name: str) -> list[Any]:
     """Leaves as arrays, tracers and Python numbers."""
-    return [leaf if isinstance(leaf, Tracer) or is_weak(leaf) else known(as_leaf(leaf, path, name))
+    return [leaf if isinstance(leaf, Tracer) or is_weak(leaf) else known(as_leaf(leaf, path, name), (leaf,))
             for leaf, path in zip(leaves, paths, strict=True)]
 
 

@@ -58,7 +58,7 @@ def _traced(f: Callable[..., Any], init: Any, leaves: list[Any], structure: tree
     """As one node, or evaluated."""
     values, carry_tree = tree.flatten(init)
     values = leaf_values(values, carry_tree.paths("init"), name)
-    xs = [leaf if isinstance(leaf, Tracer) else known(np.asarray(as_leaf(leaf, "xs", name))) for leaf in leaves]
+    xs = [leaf if isinstance(leaf, Tracer) else known(np.asarray(as_leaf(leaf, "xs", name)), (leaf,)) for leaf in leaves]
     slices = [type_of(x).with_shape(x.shape[1:]) for x in xs]
 
     def body(carry: list[Any]) -> tuple[ClosedGraph, Sequence[TensorType], Sequence[bool]]:
@@ -100,7 +100,7 @@ def _written_out(f: Callable[..., Any], init: Any, leaves: list[Any], structure:
     """Step by step, in a trace or op by op."""
     first, carry_tree = tree.flatten(init)
     carry = tree.unflatten(carry_tree, leaf_values(first, carry_tree.paths("init"), name))
-    leaves = [leaf if isinstance(leaf, Tracer) else known(np.asarray(as_leaf(leaf, "xs", name))) for leaf in leaves]
+    leaves = [leaf if isinstance(leaf, Tracer) else known(np.asarray(as_leaf(leaf, "xs", name)), (leaf,)) for leaf in leaves]
     carry = _begun(f, carry, tree.unflatten(structure, [leaf[order[0]] for leaf in leaves]), name)
     ys = []
     for i in order:
@@ -110,7 +110,7 @@ def _written_out(f: Callable[..., Any], init: Any, leaves: list[Any], structure:
         ys.append(out[1])
     if order.step < 0:
         ys.reverse()
-    return tree.map(lambda x: known(np.asarray(x)) if is_weak(x) else x, carry), tree.map(lambda *y: stack(y), *ys)
+    return tree.map(lambda x: known(np.asarray(x), (x,)) if is_weak(x) else x, carry), tree.map(lambda *y: stack(y), *ys)
 
 
 def _begun(f: Callable[..., Any], carry: Any, x: Any, name: str) -> Any:

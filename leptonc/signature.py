@@ -11,6 +11,7 @@ import numpy as np
 
 from leptonc import tree
 from leptonc.arguments import integers
+from leptonc.eager import EagerArray
 from leptonc.errors import ArgumentError, DtypeError, LeptonError, TracerError, describe, near_names, op_error
 from leptonc.frames import Loc
 from leptonc.ir.types import TensorType, dtype_of
@@ -61,7 +62,7 @@ def leaf_type(leaf: Any, name: str, function: str) -> TensorType:
 
 def as_leaf(leaf: Any, name: str, function: str) -> np.ndarray:
     """An argument's leaf as an array. Raises DtypeError naming the argument if it is none."""
-    if type(leaf) is np.ndarray and leaf.dtype in SUPPORTED:
+    if type(leaf) in (np.ndarray, EagerArray) and leaf.dtype in SUPPORTED:  # the latter knows what it depends on
         return leaf
     if isinstance(leaf, Tracer):
         raise leaked(leaf)

@@ -160,7 +160,7 @@ def _array(name: str, path: str, leaf: Any) -> Any:
     if not isinstance(leaf, np.ndarray | np.generic | bool | int | float | complex) and not is_array_like(leaf):
         raise op_error(name, f"in_axes maps {path}, which is {leaf!r:.60} of type {type(leaf).__name__}, not an array", {},
                        "give None to share it among all examples", DtypeError)
-    return np.asarray(as_leaf(leaf, path, name))
+    return as_leaf(leaf, path, name)
 
 
 def _place(name: str, path: str, axis: int, leaf: Any) -> int:

@@ -28,16 +28,17 @@ def asarray(x: Any, dtype: Any = None) -> Any:
     if isinstance(x, list | tuple) and any(isinstance(leaf, Tracer) for leaf in leaves(x)):
         from_items = [asarray(item, dtype) for item in x]
         return stack(from_items)
-    if dtype is None or type(x) in PYTHON_SCALARS:
-        return known(_concrete(x, "asarray: x")) if dtype is None else cast(x, dtype)
-    return cast(_concrete(x, "asarray: x"), dtype)
+    if dtype is not None and type(x) in PYTHON_SCALARS:
+        return cast(x, dtype)
+    found = known(_concrete(x, "asarray: x"), leaves(x) if isinstance(x, list | tuple) else (x,))
+    return found if dtype is None else cast(found, dtype)
 
 
 def array(x: Any, dtype: Any = None) -> Any:
     """A copy of ``x`` as an array of ``dtype``, at a multiple of 64 bytes, where compiled code is fastest; a traced value as it
     is."""
     out = asarray(x, dtype)
-    return out if isinstance(out, Tracer) else known(copied(out))
+    return out if isinstance(out, Tracer) else known(copied(out), (out,))
 
 
 def stack(arrays: Any, axis: int = 0) -> Any:
@@ -77,7 +78,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
     except ValueError:
         raise op_error("full", f"fill_value does not stretch to {extents}", {"fill_value": value}) from None
     empty_bits = value.shape == () and not any(value.tobytes())  # -0.0 has one
-    return known(all_zero(extents, value.dtype) if empty_bits else copied(stretched))
+    return known(all_zero(extents, value.dtype) if empty_bits else copied(stretched), (value,))
 
 
 def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Any:

@@ -140,7 +140,7 @@ def ascending(keys: Any) -> Any:
     """Where the elements stand in ascending order along the last axis; equal ones stay in order. Traced, each is counted by all
     others: n^2 comparisons."""
     if not isinstance(keys, Tracer):
-        return known(np.argsort(plain(keys), -1, kind="stable"))
+        return known(np.argsort(plain(keys), -1, kind="stable"), (keys,))
     n, rows = keys.shape[-1], prod(keys.shape[:-1])
     flat = lnp.reshape(keys, (rows, n))
     mine, other = flat[:, :, None], flat[:, None, :]

@@ -44,7 +44,7 @@ def draw(name: str, key: Any, shape: Any, kind: np.dtype, form: Form, *numbers: 
 
 def stored(x: Any) -> Any:
     """A known array where the runtime wants it."""
-    return known(placed(plain(x))) if isinstance(x, np.ndarray) else x
+    return known(placed(plain(x)), (x,)) if isinstance(x, np.ndarray) else x
 
 
 def _words(key: Any, size: int) -> Any:

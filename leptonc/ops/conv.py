@@ -93,9 +93,15 @@ def _type(x: np.ndarray) -> TensorType:
     return TensorType(x.shape, dtype_of(x.dtype))
 
 
-def _flat_axes(shape: Shape, groups: int) -> Shape:
+def _in_group(channels: int, groups: int) -> Shape:
+    """The extent of an axis over the channels of a group; groups of one channel have none, so that a depthwise convolution's
+    operands have the axes of its users'."""
+    return () if groups > 1 and channels == groups else (channels // groups,)
+
+
+def _flat_axes(channels: int, groups: int) -> Shape:
     """A channel extent as (groups, channels in a group) where there are groups."""
-    return (groups, *shape) if groups > 1 else shape
+    return (groups, *_in_group(channels, groups)) if groups > 1 else (channels,)
 
 
 def _examples_into(x: Value, at: int, outer: int) -> Value:
@@ -202,15 +208,16 @@ def _kernel(name: str, x: TensorType, w: TensorType, y: TensorType, attrs: dict[
     groups, rank = attrs["groups"], x.rank - 2
     k = KernelBuilder(name)
     views = {
-        "x": x.with_shape((*x.shape[:-1], *_flat_axes((x.shape[-1] // groups,), groups))),
-        "w": w.with_shape((*w.shape[:-1], *_flat_axes((w.shape[-1] // groups,), groups))),
-        "y": y.with_shape((*y.shape[:-1], *_flat_axes((y.shape[-1] // groups,), groups))),
+        "x": x.with_shape((*x.shape[:-1], *_flat_axes(x.shape[-1], groups))),
+        "w": w.with_shape((*w.shape[:-2], *_in_group(x.shape[-1], groups), *_flat_axes(w.shape[-1], groups))),
+        "y": y.with_shape((*y.shape[:-1], *_flat_axes(y.shape[-1], groups))),
     }
     first, second = (name_ for name_ in ("x", "y", "w") if name_ != result) if result != "w" else ("x", "y")
     params = {first: k.input(views[first]), second: k.input(views[second]), result: k.output(views[result])}
     over = {
         "n": (x.shape[0], "xy"), "p": (y.shape[1:-1], "y"), "i": (x.shape[1:-1], "x"), "k": (w.shape[:-2], "w"),
-        "g": ((groups,) if groups > 1 else (), "xyw"), "c": (x.shape[-1] // groups, "xw"), "o": (w.shape[-1] // groups, "yw"),
+        "g": ((groups,) if groups > 1 else (), "xyw"), "c": (_in_group(x.shape[-1], groups), "xw"),
+        "o": (_in_group(w.shape[-1], groups), "yw"),
     }
 
     def make(key: str) -> list[Axis]:

@@ -57,6 +57,14 @@ def loop(name: str, normal: Any) -> Program:
                    normal(96, 160), normal(2, 96, 160))
 
 
+def batches(name: str, normal: Any) -> Program:
+    """Items of both units begin with an axis, but each row of the second reads all of the first; both read the same rows of an
+    operand, but the second another one of the first's."""
+    if name == "transposed batches":
+        return lowered(lambda a, b, c: (a @ b).transpose(1, 0, 2) @ c, normal(16, 64, 48), normal(16, 48, 64), normal(64, 64, 32))
+    return lowered(lambda a, b: lnp.flip(a @ b, 0) * a, normal(16, 64, 64), normal(16, 64, 64))
+
+
 @functools.cache
 def small(name: str) -> Program:
     """Programs small enough to interpret, that have packed operands, panels, tiles, blocks, routed sums, donations in place."""
@@ -76,8 +84,8 @@ def small(name: str) -> Program:
         return lowered(lambda x, w, v: nn.relu(x @ w) @ v.T, normal(96, 200), normal(200, 130), normal(170, 130))
     if name == "packed":
         return lowered(lambda x, w: x @ w.T, normal(64, 512), normal(256, 512))
-    if name == "transposed batches":  # items of both products begin with an axis, but each row of the second reads all of the first
-        return lowered(lambda a, b, c: (a @ b).transpose(1, 0, 2) @ c, normal(16, 64, 48), normal(16, 48, 64), normal(64, 64, 32))
+    if "batches" in name:
+        return batches(name, normal)
     if name == "routed":
         return lowered(leptonc.grad(routed, argnums=(0, 1)), normal(4, 14, 14, 16), normal(3, 3, 16, 16))
     if name == "looked up":
@@ -108,7 +116,7 @@ def looped(w: Any, xs: Any, h: Any) -> Any:
 
 
 SMALL = ("loop", "shared loop", "network", "blocks", "donated", "products", "transposed batches", "packed", "routed", "looked up",
-         "scattered", "model")
+         "scattered", "model", "reversed batches")
 
 
 def generated(seed: int) -> tuple[Program, list[np.ndarray]]:

@@ -10,6 +10,7 @@ from leptonc import driver, nn
 from leptonc import numpy as lnp
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.interpret import run_program
+from leptonc.ir.kernel import Const
 from leptonc.passes.loops.draft import bind, tidy
 from leptonc.passes.loops.merge import side_by_side, with_prefix
 from tests.work import assert_near_linear
@@ -60,6 +61,46 @@ def test_two_results_of_the_same_data_are_made_side_by_side(rng):
 def test_what_is_needed_elsewhere_is_still_stored(rng):
     x = rng.standard_normal((6, 6)).astype(F)
     check(lambda x: (lnp.exp(x), lnp.exp(x).sum(0), lnp.exp(x) @ x), x)
+
+
+def large(program, least=1000):
+    """Temporaries of many elements."""
+    return [b for b in program.buffers if b.kind == "temp" and b.type.size >= least]
+
+
+def normalized(x, w, scale, shift):
+    y = nn.conv(x, w, padding=1)
+    zeros = np.zeros(w.shape[-1], F)
+    return nn.relu(nn.batch_norm(y, zeros, zeros + 1, scale, shift, training=True)[0])
+
+
+def normalized_arguments(rng, channels=8):
+    return [rng.standard_normal(s).astype(F) for s in ((4, 8, 8, 4), (3, 3, 4, channels), (channels,), (channels,))]
+
+
+def test_what_cheap_operations_make_of_what_is_read_anyway_is_made_again(rng):
+    """Centered and normalized values, the masks of a ReLU: of the convolution's result, wherever they are needed."""
+    args = normalized_arguments(rng)
+    assert len(large(program_of(normalized, *args))) == 2  # the image with its border, and what the convolution makes of it
+    check(normalized, *args)
+    check(leptonc.grad(lambda *args: (normalized(*args) ** 2).sum(), argnums=(0, 1, 2, 3)), *args)
+
+
+def test_a_broadcast_number_is_never_stored(rng):
+    """Not for several readers either, as the masks of two ReLUs are, whose loops have nothing else in common."""
+    def f(x, w, v, scale, shift):
+        return (normalized(normalized(x, w, scale, shift), v, scale, shift) ** 2).sum()
+
+    args = [rng.standard_normal(s).astype(F) for s in ((4, 8, 8, 8), (3, 3, 8, 8), (3, 3, 8, 8), (8,), (8,))]
+    program = program_of(leptonc.grad(f, argnums=(0, 1, 2, 3)), *args)
+    stages = [stage for call in program.calls for stage in call.kernel.stages]
+    assert not [s for stage in stages for s in stage.stores if isinstance(stage.insts[s.value], Const)]
+
+
+def test_a_depthwise_convolution_has_the_axes_of_what_is_around_it(rng):
+    """So a ReLU before it writes into its border, and one behind it runs in its loops."""
+    x, w = rng.standard_normal((2, 9, 9, 16)).astype(F), rng.standard_normal((3, 3, 1, 16)).astype(F)
+    assert len(check(lambda x, w: nn.relu(nn.conv(nn.relu(x + 1), w, padding=1, groups=16) + 2), x, w)) == 2
 
 
 def test_no_cycle_is_closed(rng):

@@ -4,7 +4,8 @@ Three moves, tried consumer by consumer in program order:
 
 * *append*: an elementwise consumer runs where its operand is made (an epilogue, for reductions and contractions);
   the operand is still stored if others read it;
-* *inline*: a producer's body replaces the loads of its result, where that repeats little work;
+* *inline*: a producer's body replaces the loads of its result, where that repeats little work: some operations on what is read
+  there anyway, or instead, are done again rather than their results kept;
 * *side by side*: two kernels over the same loops that share loads become one.
 """
 
@@ -36,17 +37,19 @@ from leptonc.passes.loops.merge import (
 
 NEIGHBOURS = 8  # earlier readers of a buffer that a kernel may join: the nearest ones
 SEARCH = 256  # kernels looked at when asking whether a merge would close a cycle
+SMALL = 8  # times smaller than a result is what an operand of it costs little to read
 RANGES = 200  # merges until ranks are counted anew
 
 
 @dataclass(frozen=True)
 class Fuse:
     """``max_insts``: longest body; ``max_params``: most buffers of one kernel; ``repeat``: how many operations may be
-    done again per element read to save a buffer."""
+    done again per element read to save a buffer; ``again``: how many where no more memory is read than the buffer."""
 
     max_insts: int = 160
     max_params: int = 48
     repeat: int = 4
+    again: int = 8
     name: str = "fuse"
 
     def __call__(self, program: Program) -> Program:
@@ -151,8 +154,8 @@ class _Fusion:
         if task.stage is None:
             return False
         producers = dict.fromkeys(self.producer[b] for b in task.reads if b in self.producer)
-        return (any(self._append(p, n) for p in producers) or any(self._inline(p, n) for p in producers)
-                or self._beside(n))
+        return (any(self._inline(p, n, free=True) for p in producers) or any(self._append(p, n) for p in producers)
+                or any(self._inline(p, n) for p in producers) or self._beside(n))
 
     # Moves
 
@@ -175,21 +178,29 @@ class _Fusion:
         stage = append(producer, with_prefix(consumer, "c"), shared)
         return stage is not None and self._replace(p, n, first, second, stage)
 
-    def _inline(self, p: int, n: int) -> bool:
-        """Put the body of ``p`` in the place of the loads of its result in ``n``."""
+    def _inline(self, p: int, n: int, free: bool = False) -> bool:
+        """Put the body of ``p`` in the place of the loads of a result of it in ``n``. ``free``: only a result that several read
+        and that is made of little memory without an operation, as a broadcast number is."""
         made, task = self.tasks[p], self.tasks[n]
         if not self._may_fit(made, task):
             return False
         consumer, producer = task.stage, made.stage
-        if producer is None or consumer is None or not is_map(producer) or len(producer.stores) != 1:
+        if producer is None or consumer is None or not is_map(producer):
             return False
-        buffer = producer.stores[0].buffer
-        param = made.kernel.buffer(buffer)
-        if param.init is not None or self._is_output(buffer):
+        read = [s.buffer for s in producer.stores if buffer_number(s.buffer) in task.reads]
+        return any(self._inline_result(p, n, buffer, free) for buffer in read)
+
+    def _inline_result(self, p: int, n: int, buffer: str, free: bool) -> bool:
+        made, task = self.tasks[p], self.tasks[n]
+        whole, consumer = made.stage, task.stage
+        assert whole is not None and consumer is not None
+        producer = _part_of(whole, buffer)
+        if made.kernel.buffer(buffer).init is not None or self._is_output(buffer):
             return False
-        if not stores_at_axes(producer, producer.stores[0]) or not self._worth(p, producer, consumer, buffer):
+        if not stores_at_axes(producer, producer.stores[0]) or not self._worth(made, producer, task, buffer, free):
             return False
-        agreed = _agreed_views(made.kernel, task.kernel, {buffer})
+        agreed = _agreed_views(replace(made.kernel, params=_joined_params(made.kernel, made.kernel, producer), stages=(producer,)),
+                               task.kernel, {buffer})
         if agreed is None:
             return False
         first, second = agreed
@@ -202,8 +213,20 @@ class _Fusion:
             return False
         self._swap(n, Task(replace(second, params=params, stages=(stage,)), task.joined_loc(made)))
         if not self.readers[buffer_number(buffer)]:
-            self._unlink(p, self.tasks.pop(p))
+            self._drop_result(p, buffer)
         return True
+
+    def _drop_result(self, p: int, buffer: str) -> None:
+        """What nobody reads any more is not stored."""
+        made = self.tasks[p]
+        assert made.stage is not None
+        kept = tuple(s for s in made.stage.stores if s.buffer != buffer)
+        if not kept:
+            self._unlink(p, self.tasks.pop(p))
+            return
+        stage = tidy(replace(made.stage, stores=kept))
+        params = _joined_params(made.kernel, made.kernel, stage)
+        self._swap(p, replace(made, kernel=replace(made.kernel, params=params, stages=(stage,))))
 
     def _beside(self, n: int) -> bool:
         """Join task ``n`` with an earlier one over the same loops that reads the same elements."""
@@ -278,21 +301,34 @@ class _Fusion:
                 return True
         return False
 
-    def _worth(self, p: int, producer: Stage, consumer: Stage, buffer: str) -> bool:
-        """Inlining saves a buffer; it costs the body once more for every further read of an element."""
-        cost = _body_cost(producer)
+    def _worth(self, made: Task, producer: Stage, task: Task, buffer: str, free: bool) -> bool:
+        """Inlining saves a buffer; it costs the body once more for every further read of an element. ``producer``: what of a task
+        makes the buffer."""
+        made_stage, consumer, cost = made.stage, task.stage, _body_cost(producer)
+        assert made_stage is not None and consumer is not None
+        users = len(self.readers[buffer_number(buffer)])
+        if free:
+            return users > 1 and not cost and not _large(made.kernel, producer, buffer)
         folded = _is_folded(consumer, buffer)
         if folded and is_contraction(consumer):
             return _is_plain_copy(producer) or (cost <= 2 and _is_routed_value(consumer, buffer))
         points = prod(a.extent for a in (consumer.axes if folded else consumer.map_axes))
-        made = max(1, prod(a.extent for a in producer.axes))
-        reads = len(loads_of(consumer, buffer)) * points / made
-        users = len(self.readers[buffer_number(buffer)])
+        made_points = max(1, prod(a.extent for a in producer.axes))
+        reads = len(loads_of(consumer, buffer)) * points / made_points
         if cost == 0:
+            return True
+        if len(made_stage.stores) > 1 and not _is_cheap(producer, self.options.again):
+            return False
+        if reads <= 1 and _is_cheap(producer, self.options.again) and self._reads_no_more(made, producer, task, buffer):
             return True
         if users > 1 and cost > 2:
             return False
         return reads <= 1.5 or cost * reads <= self.options.repeat * 2
+
+    def _reads_no_more(self, made: Task, producer: Stage, task: Task, buffer: str) -> bool:
+        """Whether a task reads no more memory if it makes a buffer's elements itself."""
+        new = [p.type.nbytes for p in _large(made.kernel, producer, buffer) if buffer_number(p.name) not in task.reads]
+        return sum(new) <= made.kernel.buffer(buffer).type.nbytes
 
     def _may_fit(self, first: Task, second: Task) -> bool:
         """A quick look before the work of merging."""
@@ -358,6 +394,23 @@ def _named(first: Kernel, second: Kernel) -> str:
     return "+".join(parts) if len(parts) <= 4 else "+".join([*parts[:3], parts[-1]])
 
 
+def _is_cheap(stage: Stage, most: int) -> bool:
+    """Whether a body is so many instructions at most, none of which is a function or a division."""
+    applied = [i for i in stage.insts if isinstance(i, Apply)]
+    return len(applied) <= most and all(i.op not in SCALARS or SCALARS[i.op].cost == 1 for i in applied)
+
+
+def _part_of(stage: Stage, buffer: str) -> Stage:
+    """What of a stage without reductions makes one of its results."""
+    if len(stage.stores) == 1:
+        return stage
+    return tidy(replace(stage, stores=tuple(s for s in stage.stores if s.buffer == buffer)))
+
+
+def _large(kernel: Kernel, stage: Stage, result: str) -> list[Param]:
+    """Buffers that a stage reads and that are not much smaller than its result."""
+    least, read = kernel.buffer(result).type.size / SMALL, {i.buffer for i in stage.insts if isinstance(i, Load)}
+    return [p for p in kernel.params if p.name in read and p.type.size >= least]
 
 
 def _is_routed_value(stage: Stage, buffer: str) -> bool:

@@ -16,7 +16,24 @@ SHARED_ARRIVED = 0  # i32: threads that have reached the barrier
 SHARED_GENERATION = 64  # i32: barriers passed; threads wait for it to change
 SHARED_SYSCALL = 128  # ptr: libc's syscall, or null (then waiting is spinning)
 SHARED_SPINS = 136  # i32: looks at the generation before a waiting thread sleeps
-SHARED_BYTES = 192
+SHARED_STOP = 192  # i32: 1 if the call is to end as soon as it can: barriers stand open, and no kernel begins any more
+SHARED_PATIENT = 196  # i32: 1 if the call should come to its end for all that: it overwrites donated arguments
+SHARED_POLL = 200  # ptr: leptonc_poll, or null
+SHARED_PYTHON = 208  # ptr: Python
+SHARED_ASK_AT = 216  # i64: the cycle from which on thread 0 asks Python for signals
+SHARED_ERROR = 224  # three ptrs: type, value and traceback of what a signal handler raised
+SHARED_BYTES = 256
+
+# Python: what of its C interface a long step calls, as addresses, and the pool
+PYTHON_ENSURE = 0  # PyGILState_Ensure
+PYTHON_RELEASE = 8  # PyGILState_Release
+PYTHON_CHECK = 16  # PyErr_CheckSignals
+PYTHON_FETCH = 24  # PyErr_Fetch
+PYTHON_CLEAR = 32  # PyErr_Clear
+PYTHON_POOL = 40
+PYTHON_BYTES = 48
+
+ASK_CYCLES = 200_000_000  # between two looks for signals: 50 to 100 ms
 
 # Pool: how work reaches the worker threads. Its memory is never freed: they look at it until the process ends
 POOL_JOB = 0  # i64: jobs posted in the low half (the futex), threads of the job, caller included, in the high half
@@ -27,6 +44,7 @@ POOL_WORKERS = 152  # i32: threads that serve the pool; each takes its number he
 POOL_SYSCALL = 160  # ptr: libc's syscall, or null
 POOL_SPINS = 168  # i32: looks at the job number, or at the count of those done, before a waiting thread sleeps
 POOL_BUSY = 192  # i32: 1 while a job runs; who posts the next one waits
+POOL_ASKING = 224  # i32: calls that have a signal handler run now; a job posted by one would wait for its own end
 POOL_BYTES = 256
 
 # A word that threads wait on is followed, this many bytes on, by an i32 that counts those asleep: nobody asleep, no system call

@@ -251,7 +251,8 @@ class Compiled:
         outputs = tuple(Slot(b.type.shape, b.type.dtype.numpy, b.name, None if b.donated is None else place[b.donated])
                         for b in (program.buffers[n] for n in program.outputs))
         constants = tuple(b.literal.array for b in program.buffers if b.literal is not None)
-        return Code(data, module.entry, inputs, outputs, constants, module.arena_bytes, module.local_bytes, module.parallel)
+        return Code(data, module.entry, inputs, outputs, constants, module.arena_bytes, module.local_bytes, module.parallel,
+                    module.lasts)
 
     def in_parts(self) -> tuple[Executable, Module]:
         """The program once more, each kernel callable on its own (``module.parts``): to measure them."""

@@ -79,6 +79,9 @@ def _check_condition(condition: ClosedGraph, name: str) -> None:
         raise op_error(name, f"cond_fun must give one bool, it gives {found or 'nothing'}", {}, kind=DtypeError)
 
 
+MOST_INDEX_BYTES = 1 << 20  # of a loop's indices as an array, which what depends on them alone can be taken out of the loop with
+
+
 @public
 def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any, *, unroll: int | bool = 1) -> Any:
     """``for i in range(lower, upper): val = body_fun(i, val)``; returns the last val. i is as weak as a Python int: beside a
@@ -117,10 +120,24 @@ def _bound(what: str, x: Any) -> Any:
 
 
 def _counted(bounds: list[Any], body_fun: Callable[..., Any], init_val: Any, unroll: int | bool) -> Any:
-    strong = [x.dtype for x in bounds if type(x) is not int]
     low, high = map(int, bounds)
-    numbers = np.arange(low, max(low, high)).astype(np.result_type(*strong) if strong else np.int32)
-    return scan(_Trip(body_fun), init_val, numbers, unroll=unroll)[0]
+    count, dtype = max(high - low, 0), _index_dtype(bounds)
+    if count * dtype.itemsize <= MOST_INDEX_BYTES:
+        return scan(_Trip(body_fun), init_val, np.arange(low, low + count).astype(dtype), unroll=unroll)[0]
+
+    def trip(state: tuple[Any, Any], _: None) -> tuple[tuple[Any, Any], None]:
+        return (state[0] + np.ones((), dtype), body_fun(as_weak(state[0]), state[1])), None
+
+    trip.__name__ = function_name(body_fun)
+    return scan(trip, (np.array(low, dtype), init_val), length=count, unroll=unroll)[0][1]
+
+
+def _index_dtype(bounds: list[Any]) -> np.dtype:
+    """Of all bounds that have one; of Python ints i32, or i64 if they need it."""
+    strong = [x.dtype for x in bounds if type(x) is not int]
+    if strong:
+        return np.result_type(*strong)
+    return np.dtype(np.int32 if all(-1 << 31 <= x < 1 << 31 for x in bounds) else np.int64)
 
 
 class _Trip:

@@ -38,7 +38,8 @@ class Slot:
 
 @dataclass(frozen=True)
 class Code:
-    """An ELF object whose ``entry`` runs a program. ``parallel``: whether more than one thread has work."""
+    """An ELF object whose ``entry`` runs a program. ``parallel``: whether more than one thread has work; ``lasts``: whether signals
+    may be handled in the midst of it."""
 
     data: bytes
     entry: str
@@ -48,6 +49,7 @@ class Code:
     arena_bytes: int = 0
     local_bytes: int = 0
     parallel: bool = True
+    lasts: bool = False
 
 
 def to_bytes(code: Code) -> bytes:
@@ -62,7 +64,7 @@ def to_bytes(code: Code) -> bytes:
         "outputs": [_slot(s) for s in code.outputs],
         "constants": [{"shape": c.shape, "dtype": _dtype_text(c.dtype)} for c in code.constants],
         "object": len(code.data),
-        **{key: getattr(code, key) for key in ("arena_bytes", "local_bytes", "parallel")},
+        **{key: getattr(code, key) for key in ("arena_bytes", "local_bytes", "parallel", "lasts")},
     }
     text = json.dumps(head).encode()
     whole = b"".join([len(text).to_bytes(8, "little"), text, code.data, *(c.tobytes() for c in code.constants)])
@@ -84,13 +86,14 @@ def from_bytes(data: bytes) -> Code:
     try:
         head, blocks = _taken_apart(data[DIGEST_BYTES:])
         sizes = [head[key] for key in ("arena_bytes", "local_bytes")]
-        if not all(_is_count(size) for size in sizes) or type(head["parallel"]) is not bool or type(head["entry"]) is not str:
+        flags = [head[key] for key in ("parallel", "lasts")]
+        if not all(_is_count(n) for n in sizes) or {type(flag) for flag in flags} != {bool} or type(head["entry"]) is not str:
             raise ValueError("numbers of other kinds")
         inputs, outputs = _slots(head["inputs"], bool), _slots(head["outputs"], int)
         if not all(s.donated is None or _takes(s, inputs) for s in outputs):
             raise ValueError("an output takes the memory of no donated input like it")
         constants = tuple(_array(c, block) for c, block in zip(head["constants"], blocks[1:], strict=True))
-        return Code(blocks[0], head["entry"], inputs, outputs, constants, sizes[0], sizes[1], head["parallel"])
+        return Code(blocks[0], head["entry"], inputs, outputs, constants, *sizes, *flags)
     except (KeyError, TypeError, AttributeError, OverflowError, RecursionError, Warning) as error:
         raise ValueError(f"no compiled code: {error!r}") from None
 

@@ -11,17 +11,20 @@ from typing import Any
 import numpy as np
 
 from leptonc import config
-from leptonc.errors import DonationError, DtypeError, ShapeError, describe
+from leptonc.errors import DonationError, DtypeError, LeptonError, ShapeError, describe
 from leptonc.memory import copied, empty
 from leptonc.runtime.code import Code, Slot
 from leptonc.runtime.elf import LoadedObject
 from leptonc.runtime.frame import Frame, Frames
 from leptonc.runtime.pace import Pace
 from leptonc.runtime.pool import shared_pool
+from leptonc.runtime.signals import raise_from
 from leptonc.runtime.system import address
 
 SLICE_SECONDS = 0.05  # of a scan, without a look at signals
 CAUTION = 16  # times shorter is a slice on another number of threads, which may be much slower
+FORKED = ("the process was forked by a signal handler in the midst of a step that overwrites its arguments; the child has lost "
+          "them; fix: fork between steps")
 SMALL_RESULT = 4096  # bytes up to which a result need not begin at a cache line
 
 
@@ -30,7 +33,7 @@ class Executable:
 
     def __init__(self, code: Code):
         self.inputs, self.outputs = code.inputs, code.outputs
-        self.parallel = code.parallel
+        self.parallel, self._lasts = code.parallel, code.lasts
         self._donates = any(slot.donated for slot in code.inputs)
         self._object = LoadedObject(code.data)
         self._function = self._object.address(code.entry)
@@ -162,6 +165,8 @@ class Executable:
     def _slice(self, frame: Frame, steps: int, moves: np.ndarray, swaps: np.ndarray) -> None:
         while not shared_pool().repeat(self._function, frame.contexts_at, frame.threads, steps, address(frame.args), moves, swaps):
             frame = self._frames.resized(frame, 1)
+        if self._lasts and raise_from(frame.shared):
+            raise LeptonError(FORKED)
 
     @staticmethod
     def _swaps(order: np.ndarray, between: int) -> np.ndarray:
@@ -211,11 +216,18 @@ class Executable:
         return held, results, starts
 
     def _run(self, function: int, frame: Frame) -> None:
-        if frame.threads > 1:
-            if shared_pool().run(function, frame.contexts_at, frame.threads):
-                return
-            frame = self._frames.resized(frame, 1)
-        self._serial(function)(frame.contexts_at)
+        """Raises what a signal handler raises meanwhile, if the step is one that lasts."""
+        if frame.threads == 1 or not shared_pool().run(function, frame.contexts_at, frame.threads):
+            frame = frame if frame.threads == 1 else self._frames.resized(frame, 1)
+            self._serial(function)(frame.contexts_at)
+        if self._lasts and raise_from(frame.shared):
+            self._run_again(function, frame)
+
+    def _run_again(self, function: int, frame: Frame) -> None:
+        """In a child that a signal handler has forked in the midst of the step, whose other threads it has not."""
+        if self._donates:
+            raise LeptonError(FORKED)
+        self._run(function, self._frames.resized(frame, 1))
 
     def _checked(self, slot: Slot, array: np.ndarray, n: int) -> np.ndarray:
         if array.shape != slot.shape:

@@ -15,7 +15,7 @@ from leptonc import abi
 from leptonc.memory import aligned, copied
 from leptonc.runtime.arguments import Binding, layout_is_known
 from leptonc.runtime.code import Code
-from leptonc.runtime.pool import spins
+from leptonc.runtime.pool import shared_pool, spins
 from leptonc.runtime.system import address, aligned_bytes, syscall_address
 
 SPARE_FRAMES = 16  # of an executable, for calls from as many threads, ...
@@ -35,6 +35,10 @@ class Frame:
     held: tuple[np.ndarray, ...] = ()  # contexts, scratch, barrier
 
     @property
+    def shared(self) -> np.ndarray:
+        return self.held[2]
+
+    @property
     def scratch(self) -> np.ndarray:
         """Of all threads, one behind the other."""
         return self.held[1]
@@ -46,6 +50,7 @@ class Frames:
     def __init__(self, code: Code):
         self.spare: list[Frame] = []
         self._inputs, self._outputs = code.inputs, code.outputs
+        self._lasts, self._donates = code.lasts, any(slot.donated for slot in code.inputs)
         self._constants = [copied(c) for c in code.constants]
         self._arena_bytes, self._local_bytes = code.arena_bytes, aligned(code.local_bytes)
         self._kept = min(SPARE_FRAMES, max(1, SPARE_BYTES // max(code.arena_bytes + code.local_bytes, 1)))
@@ -77,6 +82,10 @@ class Frames:
         shared = aligned_bytes(abi.SHARED_BYTES)
         shared.view(np.uint64)[abi.SHARED_SYSCALL // 8] = syscall_address()
         shared.view(np.int32)[abi.SHARED_SPINS // 4] = spins(threads)
+        if self._lasts:
+            shared.view(np.int32)[abi.SHARED_PATIENT // 4] = self._donates
+            shared.view(np.uint64)[abi.SHARED_POLL // 8] = shared_pool().poll if shared_pool().python else 0
+            shared.view(np.uint64)[abi.SHARED_PYTHON // 8] = shared_pool().python
         table = contexts.view(np.int64).reshape(threads, -1)
         table[:, abi.CONTEXT_ARGS // 8] = address(frame.args)
         table[:, abi.CONTEXT_ARENA // 8] = address(frame.arena)

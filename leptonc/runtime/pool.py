@@ -20,9 +20,10 @@ from leptonc import abi, config
 from leptonc.errors import CompileError
 from leptonc.exclusive import Claims, compiling
 from leptonc.runtime.elf import LoadedObject
+from leptonc.runtime.signals import python_table
 from leptonc.runtime.system import address, aligned_bytes, keep_for_ever, syscall_address
 
-SUPPORT_FUNCTIONS = ("leptonc_run", "leptonc_repeat", "leptonc_worker", "leptonc_bind")
+SUPPORT_FUNCTIONS = ("leptonc_run", "leptonc_repeat", "leptonc_worker", "leptonc_poll", "leptonc_bind")
 START_SECONDS = 10.0  # what new threads may take to get going, once; they take a millisecond unless the machine is busy
 RETRY_SECONDS = 1.0  # after the system refused a thread
 
@@ -38,6 +39,7 @@ class Pool:
         keep_for_ever(memory)
         self._words = memory.view(np.int32)
         self._address = address(memory)
+        self.poll, self.python = support.address("leptonc_poll"), python_table(self._address)
         self._run = ctypes.CFUNCTYPE(_WORD, *[_ADDRESS] * 3, _WORD)(support.address("leptonc_run"))
         self._repeat = ctypes.CFUNCTYPE(_WORD, *[_ADDRESS] * 3, *[_WORD] * 2, _ADDRESS, *[_ADDRESS, _WORD] * 2)(
             support.address("leptonc_repeat"))
@@ -65,7 +67,7 @@ class Pool:
 
     def lose_threads(self) -> None:
         """In a forked child: begin anew, in place, for a call may have been cut in two by the fork and go on with this pool."""
-        self._words[abi.POOL_WORKERS // 4] = self._words[abi.POOL_BUSY // 4] = 0
+        self._words[abi.POOL_WORKERS // 4] = self._words[abi.POOL_BUSY // 4] = self._words[abi.POOL_ASKING // 4] = 0
         for word in (abi.POOL_JOB, abi.POOL_DONE, abi.POOL_BUSY):
             self._words[(word + abi.SLEEPERS) // 4] = 0
         self._started, self._ready = 0, 1

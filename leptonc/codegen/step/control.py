@@ -25,7 +25,7 @@ def control_units(control: Control, name: str, target: Target, build_step: Build
     """The unit of a loop or a branch; functions of its bodies begin with ``name``."""
     bodies = tuple(build_step(body, target, f"{name}.{n}.") for n, body in enumerate(control.bodies))
     starts = tuple(_starts(control, name, target)) if isinstance(control, Loop) else ()
-    schedule = ControlUnit(bodies, starts)
+    schedule = ControlUnit(bodies, starts, not isinstance(control, Loop) or control.trips is not None)
     panels = max((body.arena_bytes - body.panels_at for body in bodies), default=0)
     regions = tuple(_regions(control, panels))
     trips = 1 if not isinstance(control, Loop) else TRIPS if control.trips is None else control.trips

@@ -36,6 +36,7 @@ from leptonc.codegen.step.step import (
     Together,
     Unit,
 )
+from leptonc.codegen.support.signals import stopped_text
 from leptonc.codegen.support.threads import barrier_text, denormal_epilogue, denormal_prologue
 from leptonc.ir.control import Branch, Loop
 from leptonc.ir.kernel import Axis, Kernel
@@ -45,7 +46,7 @@ from leptonc.target import Target
 
 def emit_step(step: Step, entry: str, parts: bool = False) -> str:
     """LLVM text of the whole step; with ``parts``, every launch is a function ``part.<n>(ctx)`` of its own as well."""
-    functions = Functions(step.target)
+    functions = Functions(step.target, step.lasts)
     for unit in step.units:
         functions.define(unit)
     bodies = {entry: _body(functions, step, step.body)}
@@ -53,7 +54,7 @@ def emit_step(step: Step, entry: str, parts: bool = False) -> str:
         bodies |= {f"part.{n}": _body(functions, step, _alone(n, launch)) for n, launch in enumerate(step.launches)}
     text = [f'target triple = "{step.target.triple}"', ""]
     text += [f"{name} = {definition}" for name, definition in functions.globals.items()]
-    text += ["", barrier_text(step.target), *functions.helpers.values(), *functions.text]
+    text += ["", barrier_text(step.target), *([stopped_text()] if step.lasts else []), *functions.helpers.values(), *functions.text]
     for name, body in bodies.items():
         text += [f"define void @{name}(ptr %ctx) {{", "entry:", *body.lines, "  ret void", "}", ""]
     text += sorted(functions.declarations)
@@ -71,9 +72,10 @@ def _alone(number: int, launch: Launch) -> tuple[Statement, ...]:
 
 @dataclass
 class Functions:
-    """The functions of a module under construction."""
+    """The functions of a module under construction; ``lasts``: they look whether the step is to stop."""
 
     target: Target
+    lasts: bool
     text: list[str] = field(default_factory=list)
     declarations: set[str] = field(default_factory=set)
     globals: dict[str, str] = field(default_factory=dict)
@@ -101,7 +103,7 @@ class Functions:
             self.define(part)
         e = self.emitter()
         e.reserve("tid", "nthreads")
-        _emit_control(e, unit, schedule)
+        _emit_control(e, unit, schedule, self.lasts)
         pointers = "".join(f"ptr %p{n}, " for n, _ in enumerate(unit.kernel.params))
         signature = f"{pointers}ptr %panels, ptr %local, ptr %ctx, i64 %tid, i64 %nthreads"
         self.text.append("\n".join([
@@ -186,7 +188,10 @@ def _decode_outer(e: Emitter, outer: tuple[Axis, ...], item: str) -> dict[str, s
 def _body(functions: Functions, step: Step, statements: Sequence[Statement]) -> Emitter:
     e = functions.emitter()
     saved = denormal_prologue(e)
-    _emit_statements(e, _context_of_call(e, step), statements)
+    context = _context_of_call(e, step)
+    if context.lasts:
+        e.line(f"call void @begin(ptr %ctx, i64 {context.tid})")
+    _emit_statements(e, context, statements)
     denormal_epilogue(e, saved)
     return e
 
@@ -229,7 +234,7 @@ def _context_of_call(e: Emitter, step: Step) -> _Context:
     local = field(abi.CONTEXT_WORKSPACE, "local")
     tid, nthreads = field(abi.CONTEXT_TID, "tid", "i64"), field(abi.CONTEXT_NTHREADS, "nthreads", "i64")
     panels = e.let(f"getelementptr i8, ptr {arena}, i64 {step.panels_at}", "panels")
-    context = _Context(e, step, panels, local, tid, nthreads)
+    context = _Context(e, step, panels, local, tid, nthreads, step.lasts)
     constants = [n for n, b in enumerate(step.program.buffers) if b.kind == "constant"]
     for slot, number in enumerate([*step.program.inputs, *step.program.outputs, *constants]):
         at = e.let(f"getelementptr ptr, ptr {args}, i64 {slot}", "slot")
@@ -241,9 +246,10 @@ def _context_of_call(e: Emitter, step: Step) -> _Context:
 class _Context:
     """What the statements of a step refer to: thread numbers, and the addresses of all buffers, which are there once."""
 
-    def __init__(self, e: Emitter, step: Step, panels: str, local: str, tid: str, nthreads: str):
+    def __init__(self, e: Emitter, step: Step, panels: str, local: str, tid: str, nthreads: str, lasts: bool):
         self.e = e
         self.step = step
+        self.lasts = lasts
         self.panels, self.local, self.tid, self.nthreads = panels, local, tid, nthreads
         self.is_first = e.let(f"icmp eq i64 {tid}, 0", "first")
         self.pointers: dict[int, str] = {}
@@ -283,14 +289,39 @@ class _Context:
         if isinstance(launch.unit.schedule, ControlUnit):
             self.call_control(number, "0", "1")
             return
+        each = launch.unit.items_between_looks
+        if not self.lasts:
+            self._call_items(launch, begin, end)
+        elif each >= launch.unit.items:
+            with self.e.when(self.goes_on(), "launch"):
+                self._call_items(launch, begin, end)
+        else:
+            with self.e.reduce_loop("piece", begin, end, each, [], lambda _: self.stopped()) as (item, _, _):
+                following = self.e.add(item, str(each))
+                past = self.e.let(f"icmp sgt i64 {following}, {end}", "past")
+                self._call_items(launch, item, self.e.let(f"select i1 {past}, i64 {end}, i64 {following}", "stop"))
+
+    def _call_items(self, launch: Launch, begin: str, end: str) -> None:
         self.e.line(f"call void {launch.unit.function}({self._pointers(launch)}ptr {self.panels}, ptr {self.local}, "
                     f"i64 {begin}, i64 {end})")
 
     def call_control(self, number: int, tid: str, nthreads: str) -> None:
         """A loop or a branch, as one of so many threads."""
         launch = self.step.launches[number]
-        self.e.line(f"call void {launch.unit.function}({self._pointers(launch)}ptr {self.panels}, ptr {self.local}, "
-                    f"ptr %ctx, i64 {tid}, i64 {nthreads})")
+        call = (f"call void {launch.unit.function}({self._pointers(launch)}ptr {self.panels}, ptr {self.local}, "
+                f"ptr %ctx, i64 {tid}, i64 {nthreads})")
+        if not self.lasts:
+            self.e.line(call)
+            return
+        with self.e.when(self.goes_on(), "launch"):
+            self.e.line(call)
+
+    def stopped(self) -> str:
+        """Whether the step is to stop."""
+        return self.e.let(f"call i1 @stopped(ptr %ctx, i64 {self.tid})", "stopped")
+
+    def goes_on(self) -> str:
+        return self.e.let(f"xor i1 {self.stopped()}, true", "goes_on")
 
     def _pointers(self, launch: Launch) -> str:
         return "".join(f"ptr {self.pointers[n]}, " for n in launch.args)
@@ -299,24 +330,24 @@ class _Context:
 # Loops and branches
 
 
-def _emit_control(e: Emitter, unit: Unit, schedule: ControlUnit) -> None:
+def _emit_control(e: Emitter, unit: Unit, schedule: ControlUnit, lasts: bool) -> None:
     pointers = {p.name: f"%p{n}" for n, p in enumerate(unit.kernel.params)}
     if isinstance(unit.kernel, Loop):
-        _emit_loop(e, unit.kernel, schedule, pointers)
+        _emit_loop(e, unit.kernel, schedule, pointers, lasts)
     elif isinstance(unit.kernel, Branch):
-        _emit_branch(e, unit.kernel, schedule, pointers)
+        _emit_branch(e, unit.kernel, schedule, pointers, lasts)
 
 
-def _body_context(e: Emitter, step: Step, workspace: str) -> _Context:
-    context = _Context(e, step, "%panels", "%local", "%tid", "%nthreads")
+def _body_context(e: Emitter, step: Step, workspace: str, lasts: bool) -> _Context:
+    context = _Context(e, step, "%panels", "%local", "%tid", "%nthreads", lasts)
     context.place_temporaries(workspace)
     return context
 
 
-def _emit_loop(e: Emitter, loop: Loop, schedule: ControlUnit, pointers: dict[str, str]) -> None:
+def _emit_loop(e: Emitter, loop: Loop, schedule: ControlUnit, pointers: dict[str, str], lasts: bool) -> None:
     """Trips end with a barrier: the next one may overwrite what this one reads, and reads what it has written."""
     (step,) = schedule.bodies
-    context = _body_context(e, step, pointers[loop.workspace])
+    context = _body_context(e, step, pointers[loop.workspace], lasts)
     _emit_starts(e, loop, schedule, pointers, context)
     for name, number in zip(loop.takes, step.program.inputs):
         context.pointers[number] = pointers[name]
@@ -327,7 +358,8 @@ def _emit_loop(e: Emitter, loop: Loop, schedule: ControlUnit, pointers: dict[str
         _emit_while(e, context, schedule, pointers[loop.gives[0]])
         return
     slices = [*zip(step.program.inputs[loop.consts + loop.carries:], loop.xs), *zip(step.program.outputs[loop.carries:], loop.ys)]
-    with e.loop("trip", "0", str(loop.trips)) as trip:
+    stops = (lambda _: context.stopped()) if lasts else None
+    with e.reduce_loop("trip", "0", str(loop.trips), 1, [], stops) as (trip, _, _):
         place = e.let(f"sub i64 {loop.trips - 1}, {trip}", "place") if loop.reverse else trip
         for number, name in slices:
             offset = e.mul(place, str(step.program.buffers[number].type.nbytes))
@@ -354,7 +386,8 @@ def _emit_while(e: Emitter, context: _Context, schedule: ControlUnit, condition:
     e.block(head)
     more = e.let(f"load i8, ptr {condition}, align 1", "more")
     _meet(e, schedule)
-    e.branch(e.let(f"icmp ne i8 {more}, 0", "goes_on"), body, done)
+    wanted = e.let(f"icmp ne i8 {more}, 0", "wanted")
+    e.branch(e.let(f"and i1 {wanted}, {context.goes_on()}", "goes_on") if context.lasts else wanted, body, done)
     e.block(body)
     _emit_statements(e, context, context.step.body)
     _meet(e, schedule)
@@ -362,7 +395,7 @@ def _emit_while(e: Emitter, context: _Context, schedule: ControlUnit, condition:
     e.block(done)
 
 
-def _emit_branch(e: Emitter, branch: Branch, schedule: ControlUnit, pointers: dict[str, str]) -> None:
+def _emit_branch(e: Emitter, branch: Branch, schedule: ControlUnit, pointers: dict[str, str], lasts: bool) -> None:
     """Below 0 the first choice, above their number the last one."""
     number = e.let(f"load i32, ptr {pointers[branch.index]}, align 4", "number")
     last = len(schedule.bodies) - 1
@@ -370,7 +403,7 @@ def _emit_branch(e: Emitter, branch: Branch, schedule: ControlUnit, pointers: di
         tests = {0: f"icmp sle i32 {number}, 0", last: f"icmp sge i32 {number}, {last}"}
         test = "icmp eq i1 true, true" if last == 0 else tests.get(n, f"icmp eq i32 {number}, {n}")
         with e.when(e.let(test, "chosen"), "choice"):
-            context = _body_context(e, step, pointers[branch.workspace])
+            context = _body_context(e, step, pointers[branch.workspace], lasts)
             for buffer, name in zip((*step.program.inputs, *step.program.outputs), (*branch.takes, *branch.gives)):
                 context.pointers[buffer] = pointers[name]
             _emit_statements(e, context, step.body)

@@ -37,6 +37,10 @@ class Module:
         return self.step.parallel
 
     @property
+    def lasts(self) -> bool:
+        return self.step.lasts
+
+    @property
     def schedule(self) -> str:
         """In words how each unit runs."""
         return "\n".join(_describe(self.step, self.step.body))

@@ -22,6 +22,8 @@ from leptonc.ir.graph import Loc
 from leptonc.ir.kernel import Kernel, Program
 from leptonc.target import Target
 
+LOOK_COST = 30_000_000  # work between two looks whether a step is to stop, about 10 ms of one thread
+LONG_COST = 2 * LOOK_COST  # a step that has as much looks
 PANELS = ""  # the buffer that packed operands lie in
 
 # What a unit touches
@@ -152,12 +154,20 @@ class LookupUnit:
 @dataclass(frozen=True)
 class ControlUnit:
     """A loop or a branch: of each of its bodies the step. ``starts``: of a loop's carries what copies them to where they end.
+    ``counted``: it is no loop whose number of trips is not known.
 
     If more than one thread has work in a body, all of them run all of it together, with its own barriers.
     """
 
     bodies: tuple[Step, ...]
     starts: tuple[Unit, ...]
+    counted: bool = True
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a loop in it of as many trips as its condition says."""
+        inner = (launch.unit.schedule for body in self.bodies for launch in body.launches)
+        return not self.counted or any(schedule.is_open for schedule in inner if isinstance(schedule, ControlUnit))
 
     @property
     def parallel(self) -> bool:
@@ -188,6 +198,11 @@ class Unit:
     @property
     def items(self) -> int:
         return prod(d.count for d in self.digits)
+
+    @property
+    def items_between_looks(self) -> int:
+        """Of a step that lasts: so many items are done between two looks whether it is to stop."""
+        return max(1, self.items * LOOK_COST // max(self.cost, 1))
 
     @property
     def reads(self) -> frozenset[str]:
@@ -294,6 +309,12 @@ class Step:
     def parallel(self) -> bool:
         """Whether more than one thread has work."""
         return any(not launch.serial for launch in self.launches)
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it may run so long that signals are to be answered meanwhile."""
+        return sum(launch.unit.cost for launch in self.launches) >= LONG_COST or any(
+            launch.unit.schedule.is_open for launch in self.launches if isinstance(launch.unit.schedule, ControlUnit))
 
     def __str__(self) -> str:
         return "\n".join([*_head(self), "", "memory", *_memory_lines(self), "", "units", *_unit_lines(self), "", "body",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from leptonc import abi
 from leptonc.codegen.llvm.emitter import Emitter
 from leptonc.codegen.support.binding import binding_text
+from leptonc.codegen.support.signals import poll_text
 from leptonc.target import Target
 
 FLUSH_BITS = 0x8040  # MXCSR: flush to zero, denormals are zero
@@ -82,7 +83,9 @@ def _declarations(target: Target) -> str:
 
 
 def barrier_text(target: Target) -> str:
-    """``@barrier(ctx)``: returns when all threads of the step have called it. The last to arrive opens it."""
+    """``@barrier(ctx)``: returns when all threads of the step have called it, or the step is to stop. The last to arrive opens it.
+
+    Who stops the step says so first and then changes the generation: a thread that read the one before sees it change."""
     return _declarations(target) + _wait_function(target) + f"""
 define internal void @barrier(ptr %ctx) {{
 entry:
@@ -100,6 +103,11 @@ arrive:
   %at.spins = getelementptr i8, ptr %shared, i64 {abi.SHARED_SPINS}
   %spins = load i32, ptr %at.spins, align 4
   %old = load atomic i32, ptr %generation acquire, align 4
+  %at.stop = getelementptr i8, ptr %shared, i64 {abi.SHARED_STOP}
+  %stop = load atomic i32, ptr %at.stop seq_cst, align 4
+  %stops = icmp ne i32 %stop, 0
+  br i1 %stops, label %done, label %count
+count:
   %before = atomicrmw add ptr %arrived, i32 1 acq_rel, align 4
   %total = trunc i64 %threads to i32
   %last = sub i32 %total, 1
@@ -125,14 +133,14 @@ def support_module(target: Target) -> str:
     ``leptonc_worker(pool)`` takes the next worker's number and serves jobs as long as the process lives;
     ``leptonc_run(pool, function, contexts, threads)`` posts a job, does thread 0's part, and waits for the others;
     ``leptonc_repeat`` does so many times, the argument table moved on in between. Both return 0, with nothing done, if the pool
-    has fewer threads: that of a process forked between a call's lines has none.
+    has fewer threads (that of a process forked between a call's lines has none), or while a signal handler runs within a job.
     One job at a time: who posts one waits for that before it, here and not in Python, where an exception, a signal handler or
     a fork may come between any two lines. A job's number and thread count are one atomic word, so a worker left out of one job
     cannot mistake the next one's count for it.
     """
     head = f'target triple = "{target.triple}"'
     return "\n".join([head, _declarations(target), _wait_function(target), _worker(), _post(), _run(), _repeat(),
-                      binding_text()])
+                      poll_text(target), binding_text()])
 
 
 def _worker() -> str:
@@ -221,7 +229,11 @@ crew:
   %workers = load atomic i32, ptr %at.workers acquire, align 4
   %workers64 = zext i32 %workers to i64
   %enough = icmp uge i64 %workers64, %others
-  br i1 %enough, label %take, label %refuse
+  %at.asking = getelementptr i8, ptr %pool, i64 {abi.POOL_ASKING}
+  %asking = load atomic i32, ptr %at.asking seq_cst, align 4
+  %calm = icmp eq i32 %asking, 0
+  %free = and i1 %enough, %calm
+  br i1 %free, label %take, label %refuse
 refuse:
   ret i64 0
 take:
@@ -249,6 +261,10 @@ collect:
   %all = icmp eq i32 %count, %others32
   br i1 %all, label %leave, label %more
 more:
+  %still = load atomic i32, ptr %at.workers acquire, align 4
+  %lost = icmp ult i32 %still, %others32
+  br i1 %lost, label %leave, label %stay
+stay:
   %spins = load i32, ptr %at.spins, align 4
   call void @wait(ptr %done, i32 %count, ptr %syscall, i32 %spins)
   br label %collect

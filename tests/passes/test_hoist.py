@@ -74,3 +74,23 @@ def test_nothing_leaves_a_loop_of_no_trips():
     """What is the same in all trips is the same in none, where it may be an error or a nan for nothing."""
     found = leptonc.jit(lambda w, c, xs: lax.scan(lambda c, x: (c + x * lnp.log(w), c), c, xs))(f32(3), f32(3), f32(0, 3))
     np.testing.assert_array_equal(found[0], f32(3))
+
+
+def through(width):
+    """A loop whose product adds up along the last axis of what stays, which has ``width`` other points."""
+    def f(w, h):
+        return lax.scan(lambda h, _: (lnp.tanh(h + lnp.einsum("bj,ij->bi", h, w) @ w), None), h, length=7)[0]
+
+    return hoisted(f, f32(width, 5), f32(2, 5))
+
+
+def test_weights_are_turned_once():
+    graph, outside, loops = through(16)
+    body = next(n for n in graph.nodes if n.op == "scan").regions[0]
+    assert outside.count("transpose") == 1 and "transpose" not in loops[0]
+    assert [n.attributes["contract"] for n in body.nodes if n.op == "dot_general"] == [((1,), (0,))] * 2
+
+
+def test_thin_weights_stay_as_they_are():
+    _, outside, loops = through(3)
+    assert "transpose" not in [*outside, *loops[0]]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import leptonc
-from leptonc import nn, optim
+from leptonc import lax, nn, optim
+from leptonc import numpy as lnp
 from leptonc.driver import Options, lower, optimize
 from leptonc.ir.interpret import run_program
 from leptonc.ir.kernel import Buffer, Call, Kernel, Program
@@ -108,3 +109,11 @@ def test_a_training_step_holds_less_and_is_the_same(donate, rng):
     flat = [np.asarray(a) for a in leptonc.tree.leaves(args)]
     for a, b in zip(run_program(plain, flat), run_program(ordered, flat), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_carries_that_are_kept_are_copied_before_they_are_overwritten():
+    """... so that the next carry is written in its place, and not copied there."""
+    f = leptonc.jit(lambda c, xs: lax.scan(lambda c, x: (lnp.tanh(c * x), c), c, xs))
+    found = f.compiled_for(np.ones((8, 64), "f"), np.ones((5, 8, 64), "f"))
+    loop = next(call.kernel for call in found.executable.program.calls if call.kernel.name == "scan")
+    assert [call.kernel.name for call in loop.bodies[0].calls] == ["copy", "mul+tanh"]

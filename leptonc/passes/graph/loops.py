@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from math import prod
+from typing import Any, ClassVar
 
 from leptonc.ir.builder import Builder, rebuild
 from leptonc.ir.graph import Graph, Node, with_regions
@@ -22,6 +23,7 @@ FREE = frozenset({"constant", "broadcast", "iota", "reshape"})  # cost nothing w
 HEAVY = frozenset({"dot_general", "conv"})
 MOST_BYTES = 1 << 30  # of what all trips of a loop keep for outside of it, together
 FEW_BYTES = 1 << 20  # of what all trips make: a cache has room for it
+WIDE = 16  # points along which a product is computed in vectors
 SAVING = 2  # weights, and sums, that are read at each trip count for so many times what is kept of it instead
 
 
@@ -63,7 +65,7 @@ class _Scan:
         attrs = self.node.attributes
         consts, carries = attrs["consts"], attrs["carries"]
         self.length: int = attrs["length"]
-        self.body = body = self.node.regions[0]
+        self.body = body = _upright(self.node.regions[0], consts) if self.length > 1 else self.node.regions[0]
         inputs = list(zip(body.inputs, self.operands, strict=True))
         self.consts = dict(inputs[:consts])
         self.carries = {i: (x, out, n) for n, ((i, x), out) in enumerate(zip(inputs[consts:consts + carries], body.outputs))}
@@ -237,6 +239,49 @@ class _Behind:
                 total = builder.emit("dot_general", operands, {
                     **attrs, "contract": tuple((0, *side) for side in contract), "batch": batched})
             scan.results[self.result] = self.first + total
+
+
+def _upright(body: Graph, consts: int) -> Graph:
+    """The body, with what is the same in all trips turned so that products add up along its first axes: vectors of the others are
+    read as they lie, where each trip would have to turn it, or the other factor, anew."""
+    steady = _descended(body, body.inputs[:consts])
+    if not any(_turned(body, node, steady) for node in body.nodes):
+        return body
+    builder, env = rebuild(body)
+    for node in body.nodes:
+        operands, attrs = [env[i] for i in node.operands], node.attributes
+        side = _turned(body, node, steady)
+        with builder.at(node.loc):
+            if side is not None:
+                order, attrs = _turning(node, side, operands[side].type.rank)
+                operands[side] = builder.emit("transpose", [operands[side]], {"perm": order})
+            env.update(zip(node.results, builder.copy_node(replace(node, attrs=tuple(attrs.items())), operands)))
+    return builder.finish([env[i] for i in body.outputs])
+
+
+def _turned(body: Graph, node: Node, steady: set[int]) -> int | None:
+    """The operand of a product that is better turned, if one is."""
+    if node.op != "dot_general" or steady.issuperset(node.operands):
+        return None
+    for side, i in enumerate(node.operands):
+        contract, batched = node.attributes["contract"][side], node.attributes["batch"][side]
+        shape = body.types[i].shape
+        free = prod(n for axis, n in enumerate(shape) if axis not in contract and axis not in batched)
+        if i in steady and free >= WIDE and len(shape) - 1 in contract:
+            return side
+    return None
+
+
+def _turning(node: Node, side: int, ndim: int) -> tuple[tuple[int, ...], dict[str, Any]]:
+    """The order of the operand's axes, those of the batch and of the sum first; and the product's attributes with it."""
+    contract, batched = node.attributes["contract"], node.attributes["batch"]
+    first = (*batched[side], *contract[side])
+    order = (*first, *(axis for axis in range(ndim) if axis not in first))
+
+    def placed(axes: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
+        return tuple(tuple(map(order.index, found)) if n == side else found for n, found in enumerate(axes))
+
+    return order, {**node.attributes, "contract": placed(contract), "batch": placed(batched)}
 
 
 def _descended(graph: Graph, inputs: Iterable[int]) -> set[int]:

@@ -2,7 +2,8 @@
 
 Fusion puts what it joins where the last of it stood: an update of weights with the gradient in it comes to stand at the end of the
 step, among the other updates, and until then holds all that the gradient is made of. Here a kernel moves up to where its operands
-are there, if it then frees at least as much memory as it takes. The operands are near the core, too.
+are there, if it then frees at least as much memory as it takes. The operands are near the core, too. Before all that, what is kept
+of donated inputs is copied.
 """
 
 from __future__ import annotations
@@ -20,8 +21,21 @@ class OrderKernels:
 
     def __call__(self, program: Program) -> Program:
         draft = Draft(program)
+        draft.tasks = _copies_first(draft)
         draft.tasks = list(_Order(draft))
         return draft.finish()
+
+
+def _copies_first(draft: Draft) -> list[Task]:
+    """Copies of inputs that are to be overwritten go first: who overwrites them need not write elsewhere. A loop keeps so the
+    carries that its gradient needs."""
+    taken = {b.donated for b in draft.buffers if b.donated is not None}
+
+    def saves(task: Task) -> bool:
+        return not task.work and taken.issuperset(task.reads) and all(
+            draft.buffers[b].kind == "output" and draft.buffers[b].donated is None for b in task.writes)
+
+    return sorted(draft.tasks, key=lambda task: not saves(task))
 
 
 class _Order:

@@ -20,6 +20,8 @@ from leptonc.mapping import associative_scan, map
 from leptonc.nn import windows
 from leptonc.numpy.elementwise import as_float
 from leptonc.numpy.elementwise import clip as _clip
+from leptonc.numpy.sorting import sort_operands as _sort
+from leptonc.numpy.sorting import top_k as _top_k
 from leptonc.promotion import numpy_dtype, result_dtype
 from leptonc.public import publish
 from leptonc.scan import scan
@@ -242,6 +244,40 @@ def scatter_add(operand: Any, indices: Any, updates: Any, axis: int = 0) -> Any:
     return bind("scatter_add", x, cast(index, np.int64), values, axis=axis_of("scatter_add", x, axis))
 
 
+def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: int = 1) -> Any:
+    """Arrays of one shape (or one array) sorted together along an axis by the first ``num_keys`` of them, the first one first.
+
+    Always stable; zeros of both signs are equal, NaN is greater than all else. Raises ShapeError for other shapes.
+    """
+    return _sort(operand, dimension, is_stable, num_keys)
+
+
+def sort_key_val(keys: Any, values: Any, dimension: int = -1, is_stable: bool = True) -> tuple[Any, Any]:
+    """keys sorted along an axis, and the values that belong to them."""
+    found, belonging = _sort((keys, values), dimension, is_stable)
+    return found, belonging
+
+
+def top_k(operand: Any, k: int, *, axis: int = -1) -> tuple[Any, Any]:
+    """The k greatest elements along an axis, in descending order, and their places (i32); of equal ones the first come first.
+
+    NaN is greater than all else. Raises ShapeError if there are fewer than k.
+    """
+    return _top_k(operand, k, axis=axis)
+
+
+def approx_max_k(operand: Any, k: int, reduction_dimension: int = -1, recall_target: float = 0.95,
+                 reduction_input_size_override: int = -1, aggregate_to_topk: bool = True) -> tuple[Any, Any]:
+    """``top_k``, exactly: of the other arguments none makes it faster here."""
+    return _top_k(operand, k, axis=reduction_dimension, name="approx_max_k")
+
+
+def approx_min_k(operand: Any, k: int, reduction_dimension: int = -1, recall_target: float = 0.95,
+                 reduction_input_size_override: int = -1, aggregate_to_topk: bool = True) -> tuple[Any, Any]:
+    """The k least elements, in ascending order, and their places (i32), exactly."""
+    return _top_k(operand, k, axis=reduction_dimension, least=True, name="approx_min_k")
+
+
 def rsqrt(x: Any) -> Any:
     """1 / sqrt(x)."""
     return bind("rsqrt", as_float(x))
@@ -263,10 +299,11 @@ def clamp(min: Any, x: Any, max: Any) -> Any:
 
 
 __all__ = [
-    "ConvDimensionNumbers", "all_gather", "associative_scan", "axis_index", "axis_size", "broadcast_in_dim", "broadcasted_iota",
-    "clamp", "cond", "conv_general_dilated", "dot_general", "dynamic_slice", "dynamic_update_slice", "erf", "erf_inv", "fori_loop",
+    "ConvDimensionNumbers", "all_gather", "approx_max_k", "approx_min_k", "associative_scan", "axis_index", "axis_size",
+    "broadcast_in_dim", "broadcasted_iota", "clamp", "cond", "conv_general_dilated",
+    "dot_general", "dynamic_slice", "dynamic_update_slice", "erf", "erf_inv", "fori_loop",
     "iota", "map", "pad", "pmax", "pmean", "pmin", "psum", "reduce_window", "rsqrt", "scan", "scatter_add", "select", "slice",
-    "stop_gradient", "switch", "while_loop",
+    "sort", "sort_key_val", "stop_gradient", "switch", "top_k", "while_loop",
 ]
 
 publish(globals(), __all__)

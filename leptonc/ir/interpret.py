@@ -37,6 +37,7 @@ from leptonc.ir.kernel import (
     reduction_identity,
 )
 from leptonc.ir.scalar import NUMPY
+from leptonc.ir.sorting import Sort
 from leptonc.ir.types import DType, dtype_of
 
 AT_ONCE = 1 << 21  # points of a stage that are held in memory at once, where outer axes let us choose
@@ -106,6 +107,8 @@ def execute(kernel: Kernel, env: dict[str, np.ndarray], perturb: Perturb | None 
     """
     if isinstance(kernel, Control):
         return kernel.run(env, partial(run_program, perturb=perturb))
+    if isinstance(kernel, Sort):
+        return kernel.run(env)
     arrays = dict(env)
     room = AT_ONCE // max((points(s.axes) or 1 for s in kernel.stages), default=1)
     local = frozenset(p.name for p in kernel.locals)

@@ -33,6 +33,7 @@ from leptonc.ir.kernel import (
     Store,
 )
 from leptonc.ir.op import get_op
+from leptonc.ir.sorting import Sort
 from leptonc.ir.types import DTYPES, DType, TensorType, is_addressable, is_element
 from leptonc.ir.verify.faults import Fault, excerpt
 from leptonc.ir.verify.graph import graph_fault
@@ -55,7 +56,8 @@ _TOKEN = re.compile(r"""(?P<space>[ \t\r]+)|(?P<newline>\n)
 def parse(text: str) -> Any:
     """The Graph, Kernel or Program whose text this is, verified. Raises IRError."""
     reader = _Reader(text)
-    readers: dict[str, Callable[[], Any]] = {"graph": reader.graph, "kernel": reader.kernel, "program": reader.program}
+    readers: dict[str, Callable[[], Any]] = {"graph": reader.graph, "kernel": reader.kernel, "sort": reader.sort,
+                                               "program": reader.program}
     if reader.kind != "word" or reader.token not in readers:
         reader.fail("expected graph, kernel or program")
     found = readers[reader.token]()
@@ -494,7 +496,21 @@ class _Reader:
             if self._numbered("k") != len(found):
                 self.fail("kernels are numbered in order")
             self.expect("=")
-            found.append(self.nested(self.control) if self.token in ("loop", "branch") else self.kernel())
+            found.append(self.nested(self.control) if self.token in ("loop", "branch") else self._leaf_kernel())
+        return found
+
+    def _leaf_kernel(self) -> Kernel:
+        return self.sort() if self.token == "sort" else self.kernel()
+
+    def sort(self) -> Sort:
+        line = self.line
+        self.expect("sort")
+        name = self.symbol()
+        self.expect("(")
+        params = tuple(self.many(self._param, ")"))
+        keys = self._after("keys", self.integer)
+        found = Sort(name, params, (), (), (), keys, self.accept("descending"), self.accept("values"), self.accept("order"))
+        self.rows[id(found)] = [line]
         return found
 
     # Loops and branches

@@ -37,6 +37,7 @@ from leptonc.ir.kernel import (
     Store,
 )
 from leptonc.ir.printing import text_of
+from leptonc.ir.sorting import Sort
 from leptonc.ir.types import DType
 
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.+]*\Z")
@@ -196,6 +197,8 @@ def print_kernel(kernel: Kernel) -> str:
     """The kernel's text."""
     if isinstance(kernel, Control):
         return _control_text(kernel)
+    if isinstance(kernel, Sort):
+        return _sort_text(kernel)
     head = f"kernel {symbol(kernel.name)}({', '.join(map(_param_text, kernel.params))})"
     head += f" outer ({_axes_text(kernel.outer)})" if kernel.outer else ""
     head += f" locals ({', '.join(map(_param_text, kernel.locals))})" if kernel.locals else ""
@@ -214,6 +217,11 @@ def _control_text(control: Control) -> str:
         head += " reverse" if control.reverse else ""
     head += f" takes ({', '.join(control.takes)}) gives ({', '.join(control.gives)}) workspace {control.workspace} {{"
     return "\n".join([head, *map(print_program, control.bodies), "}"])
+
+
+def _sort_text(sort: Sort) -> str:
+    head = f"sort {symbol(sort.name)}({', '.join(map(_param_text, sort.params))}) keys {sort.keys}"
+    return head + "".join(f" {word}" for word in ("descending", "values", "order") if getattr(sort, word))
 
 
 def _buffer_text(number: int, buffer: Buffer) -> str:

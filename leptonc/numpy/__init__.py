@@ -112,6 +112,7 @@ from leptonc.numpy.manipulation import (
     vstack,
 )
 from leptonc.numpy.reductions import all, any, argmax, argmin, cumsum, max, mean, min, prod, std, sum, var
+from leptonc.numpy.sorting import argpartition, argsort, lexsort, partition, sort
 from leptonc.operators import install as _install
 from leptonc.public import publish as _publish
 
@@ -141,6 +142,7 @@ __all__ = [
     "broadcast_arrays", "broadcast_to", "concat", "concatenate", "expand_dims", "flip", "hstack", "matrix_transpose",
     "moveaxis", "pad", "permute_dims", "ravel", "repeat", "reshape", "split", "squeeze", "swapaxes", "take", "tile",
     "transpose", "vstack",
+    "argpartition", "argsort", "lexsort", "partition", "sort",
     "dot", "einsum", "matmul", "outer", "tensordot", "vdot",
     "e", "inf", "nan", "newaxis", "pi", "ndarray", "bool_", "uint8", "uint16", "uint32", "uint64",
     "int8", "int16", "int32", "int64", "float16", "float32", "float64",

@@ -15,6 +15,7 @@ from leptonc.ops import (
     routed,
     scan,
     softmax,
+    sorting,
     structural,
     switch,
     threefry,
@@ -22,6 +23,6 @@ from leptonc.ops import (
 )
 
 __all__ = ["barrier", "binary", "calls", "collective", "contraction", "conv", "elementwise", "indexing", "pool", "reduce", "routed",
-           "scan", "softmax", "structural", "switch", "threefry", "whiles"]
+           "scan", "softmax", "sorting", "structural", "switch", "threefry", "whiles"]
 
 seal()

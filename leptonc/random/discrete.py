@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from leptonc import lax
 from leptonc import numpy as lnp
 from leptonc.arguments import array, flag, integer
 from leptonc.arguments import axis as axis_of
 from leptonc.arguments import choice as one_of
 from leptonc.arguments import shape as shape_of
 from leptonc.bfloat16 import kind_of
-from leptonc.eager import plain
 from leptonc.errors import ArgumentError, DtypeError, ShapeError, op_error
 from leptonc.promotion import is_weak, numpy_dtype
 from leptonc.random.continuous import EPS, gumbel
@@ -137,19 +135,8 @@ def _clipped(x: Any, least: int, most: int, dtype: np.dtype) -> Any:
 
 
 def ascending(keys: Any) -> Any:
-    """Where the elements stand in ascending order along the last axis; equal ones stay in order. Traced, each is counted by all
-    others: n^2 comparisons."""
-    if not isinstance(keys, Tracer):
-        return known(np.argsort(plain(keys), -1, kind="stable"), (keys,))
-    n, rows = keys.shape[-1], prod(keys.shape[:-1])
-    flat = lnp.reshape(keys, (rows, n))
-    mine, other = flat[:, :, None], flat[:, None, :]
-    earlier = np.tril(np.ones((n, n), bool), -1)
-    rank = lnp.sum(lnp.astype((other < mine) | ((other == mine) & earlier), np.int64), -1)
-    first = np.arange(rows, dtype=np.int64)[:, None] * n
-    places = lnp.broadcast_to(np.arange(n, dtype=np.int64), (rows, n))
-    found = lax.scatter_add(np.zeros(rows * n, np.int64), lnp.reshape(rank + first, (-1,)), lnp.reshape(places, (-1,)))
-    return lnp.reshape(found, keys.shape)
+    """Where the elements stand in ascending order along the last axis; equal ones stay in order."""
+    return lnp.argsort(keys, -1)
 
 
 def _picked(x: Any, order: Any) -> Any:
@@ -174,7 +161,7 @@ def _shuffled(key: Any, x: Any, axis: int) -> Any:
 def permutation(key: Any, x: Any, axis: int = 0, independent: bool = False) -> Any:
     """The elements of x along ``axis`` in random order, or 0 ... x - 1 (i32) for an int.
 
-    ``independent``: each row in its own order. In traced code, n elements take n^2 comparisons.
+    ``independent``: each row in its own order.
     """
     found = x if isinstance(x, Tracer | np.ndarray) else array("permutation", "x", x)
     if not found.shape:

@@ -13,6 +13,7 @@ from leptonc.ir.evaluate import evaluate
 from leptonc.ir.graph import Graph
 from leptonc.ir.interpret import Perturb, run_kernel
 from leptonc.ir.kernel import Kernel, Program, Stage, points
+from leptonc.ir.sorting import Sort
 from leptonc.ir.structure import is_contraction
 from leptonc.validation.placed import run_placed
 from leptonc.validation.widen import wide_array, widen_graph, widen_program
@@ -32,6 +33,9 @@ def _kernel_cost(kernel: Kernel) -> int:
     if isinstance(kernel, Control):
         trips = 1 if not isinstance(kernel, Loop) else TRIPS if kernel.trips is None else kernel.trips
         return trips * max(map(cost, kernel.bodies), default=0)
+    if isinstance(kernel, Sort):
+        outer, n, inner = kernel.shape
+        return outer * inner * n * max(n, 2).bit_length()
     return points(kernel.outer) * sum(map(_stage_cost, kernel.stages))
 
 

@@ -94,7 +94,14 @@ def small(name: str) -> Program:
         return loop(name, normal)
     if name == "scattered":
         return lowered(lambda x, i, v: x.at[i].add(v) * 2, normal(300, 200), rng.integers(0, 300, 90), normal(90, 200))
-    assert name == "model"
+    return sorted_rows(normal(300, 18)) if name == "sorted" else model()
+
+
+def sorted_rows(x: Any) -> Program:
+    return lowered(lambda x: (lnp.sort(x, 0), lax.top_k(x.T * 2, 5)), x)
+
+
+def model() -> Program:
     return lowered(models.step, *models.arguments(), donate_argnums=(0, 1))
 
 
@@ -116,7 +123,7 @@ def looped(w: Any, xs: Any, h: Any) -> Any:
 
 
 SMALL = ("loop", "shared loop", "network", "blocks", "donated", "products", "transposed batches", "packed", "routed", "looked up",
-         "scattered", "model", "reversed batches")
+         "scattered", "sorted", "model", "reversed batches")
 
 
 def generated(seed: int) -> tuple[Program, list[np.ndarray]]:

@@ -15,6 +15,7 @@ from leptonc.codegen.loops.nestfunction import call_nest
 from leptonc.codegen.loops.schedule import may_end_at_once
 from leptonc.codegen.routed.emit import RoutedEmitter, emit_routed_packing
 from leptonc.codegen.routed.lookup import LookupEmitter
+from leptonc.codegen.sorting.emit import SortEmitter
 from leptonc.codegen.step.prefetch import AskAhead
 from leptonc.codegen.step.step import (
     Barrier,
@@ -30,6 +31,7 @@ from leptonc.codegen.step.step import (
     RoutedPackingUnit,
     RoutedUnit,
     Serial,
+    SortUnit,
     Statement,
     Step,
     TiledUnit,
@@ -135,6 +137,9 @@ def _emit_unit(e: Emitter, unit: Unit, pointers: dict[str, str]) -> None:
             RoutedEmitter(e, routed, pointers, source, "%local", clear).emit("%begin", "%end")
         case LookupUnit(lookup):
             LookupEmitter(e, lookup, pointers, pointers[lookup.routed.dense_buffer], "%local").emit("%begin", "%end")
+        case SortUnit(sort):
+            if unit.items:
+                SortEmitter(e, sort, pointers, "%local").emit("%begin", "%end")
 
 
 def _sources(e: Emitter, plan: Contraction, pointers: dict[str, str], offset: int) -> dict[str, str]:

@@ -35,6 +35,7 @@ from leptonc.codegen.step.step import (
     RoutedPackingUnit,
     RoutedUnit,
     Serial,
+    SortUnit,
     Statement,
     Step,
     Term,
@@ -47,6 +48,7 @@ from leptonc.ir.control import Control
 from leptonc.ir.interpret import fold
 from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, Reduce
 from leptonc.ir.scalar import NUMPY
+from leptonc.ir.sorting import Sort
 from leptonc.ir.types import DType
 from leptonc.memory import ALIGN, aligned
 
@@ -227,6 +229,14 @@ class _Item:
                 self._stage(plan.stage, {plan.routing.dense: _RoutedPanel(plan)} if plan.packs else {})
             case LookupUnit(lookup):
                 self._stage(lookup.routed.stage)
+            case SortUnit(sort):
+                self._sort(sort.kernel)
+
+    def _sort(self, kernel: Sort) -> None:
+        """The item's rows."""
+        rows = tuple(slice(self.points[axis].start, self.points[axis].stop) for axis in "oi")
+        arrays = {p.name: self.buffers[p.name].reshape(p.type.shape)[rows[0], :, rows[1]] for p in kernel.params}
+        kernel.run(arrays)
 
     def _tiled(self, unit: Unit, schedule: TiledUnit) -> None:
         for local in unit.kernel.locals:

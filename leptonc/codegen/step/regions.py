@@ -12,6 +12,7 @@ from leptonc.codegen.loops.access import Access, row_major
 from leptonc.codegen.loops.linear import LinearStage
 from leptonc.codegen.loops.schedule import Nest
 from leptonc.codegen.routed.plan import Routed
+from leptonc.codegen.sorting.plan import SortPlan
 from leptonc.codegen.step.step import PANELS, Digit, Region, Term
 from leptonc.ir.affine import span
 from leptonc.ir.kernel import Axis, Index, Kernel, Load, Store
@@ -41,6 +42,15 @@ def routed_digits(plan: Routed) -> tuple[Digit, ...]:
 
 def routed_packing_digits(plan: Routed) -> tuple[Digit, ...]:
     return (*axis_digits(plan.lists[:-1]), Digit(plan.lists[-1].name, plan.lists[-1].extent, plan.lanes))
+
+
+def sort_digits(plan: SortPlan) -> tuple[Digit, ...]:
+    """Rows, or as many side by side as there are lanes; none if there is nothing to write."""
+    outer, _, inner = plan.kernel.shape
+    by = {plan.across: plan.lanes}
+    if 0 in plan.kernel.outputs[0].type.shape:
+        return (Digit("o", 0),)
+    return Digit("o", outer, by.get("o", 1)), Digit("i", inner, by.get("i", 1))
 
 
 def axis_digits(axes: Iterable[Axis]) -> tuple[Digit, ...]:
@@ -152,6 +162,17 @@ def routed_regions(kernel: Kernel, plan: Routed, clear: int) -> Iterator[Region]
     yield from stage_regions(kernel, plan.stage, routed_digits(plan), 0, {plan.routing.dense} if plan.packs else ())
     if plan.packs:
         yield Region(PANELS, False, 0, (), plan.panel_elements * size)
+
+
+def sort_regions(plan: SortPlan, digits: Iterable[Digit]) -> Iterator[Region]:
+    """Of every parameter an item's rows."""
+    split = {d.axis for d in digits if d.extent}
+    for param in plan.kernel.params if split else ():
+        outer, length, inner = param.type.shape
+        size = param.type.dtype.itemsize
+        rows = Term("o", length * inner * size, outer)
+        columns = (Term("", inner * size, length), Term("i", size, inner)) if inner > 1 else ()
+        yield Region(param.name, param.role == "out", 0, (rows, *columns), size if inner > 1 else length * size)
 
 
 def distinct(regions: Iterable[Region]) -> tuple[Region, ...]:

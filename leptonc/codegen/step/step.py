@@ -16,6 +16,7 @@ from leptonc.codegen.loops.linear import LinearStage
 from leptonc.codegen.loops.schedule import Nest
 from leptonc.codegen.routed.lookup import Lookup
 from leptonc.codegen.routed.plan import Routed
+from leptonc.codegen.sorting.plan import SortPlan
 from leptonc.codegen.step.prefetch import Prefetch
 from leptonc.ir.affine import Interval
 from leptonc.ir.graph import Loc
@@ -152,6 +153,13 @@ class LookupUnit:
 
 
 @dataclass(frozen=True)
+class SortUnit:
+    """Rows put in order (``sorting/plan.py``)."""
+
+    plan: SortPlan
+
+
+@dataclass(frozen=True)
 class ControlUnit:
     """A loop or a branch: of each of its bodies the step. ``starts``: of a loop's carries what copies them to where they end.
     ``counted``: it is no loop whose number of trips is not known.
@@ -174,7 +182,8 @@ class ControlUnit:
         return any(body.parallel for body in self.bodies)
 
 
-Schedule = NestUnit | PackingUnit | ContractionUnit | TiledUnit | RoutedPackingUnit | RoutedUnit | LookupUnit | ControlUnit
+Schedule = (NestUnit | PackingUnit | ContractionUnit | TiledUnit | RoutedPackingUnit | RoutedUnit | LookupUnit | SortUnit
+            | ControlUnit)
 
 
 @dataclass(frozen=True)
@@ -331,6 +340,7 @@ FILES: dict[type, str] = {
     RoutedPackingUnit: "routed/plan.py",
     RoutedUnit: "routed/plan.py",
     LookupUnit: "routed/lookup.py",
+    SortUnit: "sorting/plan.py",
     ControlUnit: "step/control.py",
 }
 """The file below ``leptonc/codegen`` that decides how each kind of unit runs."""

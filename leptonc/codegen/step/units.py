@@ -15,6 +15,7 @@ from leptonc.codegen.loops.schedule import Nest, schedule_nest, stage_cost
 from leptonc.codegen.routed.emit import routed_scratch
 from leptonc.codegen.routed.lookup import LANES, Lookup, find_lookup
 from leptonc.codegen.routed.plan import Routed, cleared_by_item, find_routed
+from leptonc.codegen.sorting.plan import SortPlan, plan_sort
 from leptonc.codegen.step.prefetch import prefetches
 from leptonc.codegen.step.regions import (
     axis_digits,
@@ -28,6 +29,8 @@ from leptonc.codegen.step.regions import (
     routed_packing_digits,
     routed_packing_regions,
     routed_regions,
+    sort_digits,
+    sort_regions,
     stage_regions,
 )
 from leptonc.codegen.step.step import (
@@ -41,10 +44,12 @@ from leptonc.codegen.step.step import (
     RoutedPackingUnit,
     RoutedUnit,
     Schedule,
+    SortUnit,
     TiledUnit,
     Unit,
 )
 from leptonc.ir.kernel import Axis, Kernel, Param
+from leptonc.ir.sorting import Sort
 from leptonc.memory import aligned
 from leptonc.target import Target
 
@@ -66,6 +71,8 @@ class _KernelUnits:
     count: int = 0
 
     def all(self) -> list[Unit]:
+        if isinstance(self.kernel, Sort):
+            return [self._sort_unit(plan_sort(self.kernel, self.target))]
         units = [unit for p in self.kernel.params if p.init is not None and p.role != "in" for unit in self._fill(p)]
         if self.kernel.outer:
             return [*units, *self._tiled_units()]
@@ -78,6 +85,10 @@ class _KernelUnits:
         function = f"@{self.name}.{self.count}" if self.count else f"@{self.name}"
         self.count += 1
         return Unit(function, self.kernel, schedule, digits, distinct(regions), cost, description, panel_bytes, local_bytes)
+
+    def _sort_unit(self, plan: SortPlan) -> Unit:
+        digits = sort_digits(plan)
+        return self._unit(SortUnit(plan), digits, sort_regions(plan, digits), plan.cycles, str(plan), 0, plan.scratch_bytes)
 
     def _fill(self, param: Param) -> list[Unit]:
         """Set a result to its initial value where the stages do not write it, or add to it."""

@@ -30,6 +30,7 @@ from leptonc.ir.kernel import (
     operands,
 )
 from leptonc.ir.scalar import SCALARS
+from leptonc.ir.sorting import Sort, sort_faults
 from leptonc.ir.structure import varying_axes
 from leptonc.ir.text import print_kernel
 from leptonc.ir.types import DType, bool_, i64, is_addressable, is_element
@@ -55,7 +56,7 @@ def verify_kernel(kernel: Kernel, after: str | None = None) -> None:
 
 def kernel_fault(kernel: Kernel) -> Fault | None:
     """The first thing that is wrong, with its line in the kernel's text."""
-    reason = _declaration_fault(kernel)
+    reason = _declaration_fault(kernel) or (next(sort_faults(kernel), None) if isinstance(kernel, Sort) else None)
     if reason is not None:
         return Fault(reason, 0)
     written, line = Written(kernel), 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from leptonc.ir.graph import Graph, Node
+from leptonc.ir.op import get_op
 from leptonc.ir.value import Value
 from leptonc.passes.graph.rewriter import Rewriter
 from leptonc.passes.graph.rules import RULES, sink_broadcast
@@ -33,7 +34,7 @@ class _Sweep(Rewriter):
 
     def node(self, node: Node) -> None:
         operands = [self.env[i] for i in node.operands]
-        if node.regions or len(node.results) != 1:
+        if node.regions or get_op(node.op).results != 1:  # no rule rewrites what may have several results
             node = replace(node, regions=tuple(map(self.options, node.regions)))
             self.env.update(zip(node.results, self.builder.copy_node(node, operands), strict=True))
             return

@@ -30,6 +30,7 @@ from leptonc.ir.kernel import (
     Store,
     operands,
 )
+from leptonc.ir.sorting import Sort
 from leptonc.ir.types import TensorType
 from leptonc.lazy import cached_property
 
@@ -178,6 +179,8 @@ def rename(kernel: Kernel, buffers: Mapping[str, str], axes: Mapping[str, str]) 
     if isinstance(kernel, Control):
         given = tuple(replace(p, name=buffers.get(p.name, p.name)) for p in kernel.params)
         return replace(kernel, params=given).with_names(buffers)
+    if isinstance(kernel, Sort):
+        return replace(kernel, params=tuple(replace(p, name=buffers.get(p.name, p.name)) for p in kernel.params))
     # built field by field, as all below: this runs over all code in each pass, and dataclasses.replace is slow
     def params(of: tuple[Param, ...]) -> tuple[Param, ...]:
         return tuple([Param(buffers.get(p.name, p.name), p.type, p.role, p.init) for p in of])

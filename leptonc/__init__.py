@@ -35,6 +35,7 @@ from leptonc.transforms import (
     value_and_grad,
     vjp,
 )
+from leptonc.updates import IndexedUpdate as _IndexedUpdate  # noqa: F401  it makes x.at
 from leptonc.vmap import vmap
 
 __version__ = "0.1.0"

@@ -9,12 +9,24 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from leptonc.arguments import array, choice, integer, integers, items, number
-from leptonc.arguments import axis as axis_of
 from leptonc.arguments import shape as shape_of
 from leptonc.bfloat16 import kind_of
 from leptonc.branches import cond, switch
 from leptonc.collectives import all_gather, axis_index, axis_size, pmax, pmean, pmin, psum
 from leptonc.errors import ArgumentError, DtypeError, ShapeError, op_error
+from leptonc.gathering import (
+    GatherDimensionNumbers,
+    GatherScatterMode,
+    ScatterDimensionNumbers,
+    gather,
+    scatter,
+    scatter_add,
+    scatter_apply,
+    scatter_max,
+    scatter_min,
+    scatter_mul,
+    scatter_sub,
+)
 from leptonc.ir.types import dtype_of
 from leptonc.mapping import associative_scan, map
 from leptonc.nn import windows
@@ -235,15 +247,6 @@ def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int) -> Any:
     return bind("iota", shape=extents, axis=axis, dtype=dtype_of(kind))
 
 
-def scatter_add(operand: Any, indices: Any, updates: Any, axis: int = 0) -> Any:
-    """operand with updates added at indices along an axis; out of range ones are dropped."""
-    x, values = promote(array("scatter_add", "operand", operand), array("scatter_add", "updates", updates))
-    index = array("scatter_add", "indices", indices)
-    if index.dtype.kind not in "iu":
-        raise op_error("scatter_add", "indices must be ints", {"indices": index}, kind=DtypeError)
-    return bind("scatter_add", x, cast(index, np.int64), values, axis=axis_of("scatter_add", x, axis))
-
-
 def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: int = 1) -> Any:
     """Arrays of one shape (or one array) sorted together along an axis by the first ``num_keys`` of them, the first one first.
 
@@ -299,11 +302,12 @@ def clamp(min: Any, x: Any, max: Any) -> Any:
 
 
 __all__ = [
-    "ConvDimensionNumbers", "all_gather", "approx_max_k", "approx_min_k", "associative_scan", "axis_index", "axis_size",
-    "broadcast_in_dim", "broadcasted_iota", "clamp", "cond", "conv_general_dilated",
-    "dot_general", "dynamic_slice", "dynamic_update_slice", "erf", "erf_inv", "fori_loop",
-    "iota", "map", "pad", "pmax", "pmean", "pmin", "psum", "reduce_window", "rsqrt", "scan", "scatter_add", "select", "slice",
-    "sort", "sort_key_val", "stop_gradient", "switch", "top_k", "while_loop",
+    "ConvDimensionNumbers", "GatherDimensionNumbers", "GatherScatterMode", "ScatterDimensionNumbers", "all_gather",
+    "approx_max_k", "approx_min_k", "associative_scan", "axis_index", "axis_size", "broadcast_in_dim", "broadcasted_iota",
+    "clamp", "cond", "conv_general_dilated", "dot_general", "dynamic_slice", "dynamic_update_slice", "erf", "erf_inv",
+    "fori_loop", "gather", "iota", "map", "pad", "pmax", "pmean", "pmin", "psum", "reduce_window", "rsqrt", "scan", "scatter",
+    "scatter_add", "scatter_apply", "scatter_max", "scatter_min", "scatter_mul", "scatter_sub", "select", "slice", "sort",
+    "sort_key_val", "stop_gradient", "switch", "top_k", "while_loop",
 ]
 
 publish(globals(), __all__)

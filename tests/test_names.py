@@ -82,7 +82,7 @@ def test_substitutes_are_for_what_is_missing(module):
         (lnp, "sums", "did you mean sum"),
         (lnp, "norm", "leptonc.numpy.sqrt"),
         (lnp, "relu", "leptonc.nn.relu"),
-        (lax, "gather", "leptonc.numpy.take"),
+        (lax, "rev", "leptonc.numpy.flip"),
         (lax, "add", "leptonc.numpy.add"),
         (nn, "Dense", "x @ w + b"),
         (nn, "sofmax", "softmax"),
@@ -119,7 +119,7 @@ def test_names_of_numpy_are_answered_or_have_no_counterpart():
         (lambda x: np.linalg.norm(x), "leptonc.numpy.sqrt"),
         (lambda x: np.sinc(x), "leptonc.numpy has no sinc"),
         (lambda x: x.relu(), "leptonc.nn.relu"),
-        (lambda x: x.at[0].mul(2), "it has set and add"),
+        (lambda x: x.at[0].blend(2), "it has get, set, add"),
     ],
 )
 def test_names_of_traced_values(use, words):

@@ -46,6 +46,8 @@ FOLDED_FEW = 16  # points of the reduce axes: below, a stage is taken for one th
 MATRICES_FROM = 1 << 16  # points from which on a sum of products is taken as a product of matrices
 SPREAD = 4  # times as many elements as are read, at most, may a buffer have with its padding; else elements are looked up
 
+COMBINE = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}  # an accumulating store's element and value
+
 ALIKE = 256  # terms of a sum from which on it matters that they may all round to one side
 
 Perturb = Callable[[Inst, np.ndarray, np.ndarray | None], np.ndarray]
@@ -102,8 +104,9 @@ def execute(kernel: Kernel, env: dict[str, np.ndarray], perturb: Perturb | None 
             backwards: bool = False) -> None:
     """Runs a kernel on arrays by parameter name, which it changes; arrays may share memory.
 
-    ``pieces``: map axes, outer ones too, are cut into so many pieces that run one after the other. The order of points is free,
-    so results are the same, also ``backwards``, unless a point overwrites what another reads.
+    ``pieces``: map axes, outer ones too, are cut into so many pieces that run one after the other. The order of points is free
+    (but where stores set elements one after the other), so results are the same, also ``backwards``, unless a point overwrites what
+    another reads.
     """
     if isinstance(kernel, Control):
         return kernel.run(env, partial(run_program, perturb=perturb))
@@ -116,7 +119,8 @@ def execute(kernel: Kernel, env: dict[str, np.ndarray], perturb: Perturb | None 
         counts = tuple(len(box[a.name]) for a in kernel.outer)
         arrays.update({p.name: _fresh(p, (*counts, *p.type.shape)) for p in kernel.locals})
         for stage in kernel.stages:
-            for part in _boxes(stage.map_axes, _room(stage), pieces, backwards):
+            free = not any(s.ordered for s in stage.stores)
+            for part in _boxes(stage.map_axes, _room(stage), pieces if free else 1, backwards and free):
                 _Stage(stage, arrays, kernel.outer, local, {**box, **part}, perturb).run()
 
 
@@ -314,9 +318,18 @@ class _Stage:
         value = self.values[store.value]
         if self._affine(index) and self._apart(index, shape) and self._within(index, target.shape):
             view = self._view(target, index, [0] * len(index))
-            view[...] = self._added(view, view + value, np.abs(value)) if store.accumulate else value
+            view[...] = self._joined(store, view, value)
         else:
             self._scatter(store, target, index, np.broadcast_to(value, shape).reshape(-1), shape)
+
+    def _joined(self, store: Store, before: np.ndarray, value: np.ndarray) -> np.ndarray:
+        """What a store leaves where each point has a place of its own."""
+        if not store.accumulate or store.by == "set":
+            return value
+        if store.by != "add":
+            with np.errstate(all="ignore"):
+                return np.asarray(COMBINE[store.by](before, value))
+        return self._added(before, before + value, np.abs(value))
 
     def _added(self, before: np.ndarray, total: np.ndarray, size: np.ndarray) -> np.ndarray:
         """What an accumulating store leaves; ``size``: the magnitudes of what was added."""
@@ -348,8 +361,11 @@ class _Stage:
         keep = np.broadcast_to(inside, shape).reshape(-1)
         where = tuple(np.broadcast_to(p, shape).reshape(-1)[keep] for p in places)
         if not where:
-            target[...] = self._added(target, target + value[0], np.abs(value[0])) if store.accumulate else value[0]
-        elif store.accumulate:
+            target[...] = self._joined(store, target, value[-1])
+        elif store.accumulate and store.by in ("mul", "max", "min"):
+            with np.errstate(all="ignore"):
+                COMBINE[store.by].at(target, where, value[keep])
+        elif store.accumulate and store.by == "add":
             total, size = target.copy(), np.zeros_like(target)
             with np.errstate(all="ignore"):
                 np.add.at(total, where, value[keep])

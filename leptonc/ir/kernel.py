@@ -232,15 +232,28 @@ def reduction_identity(kind: str, dtype: DType) -> float | int | bool:
     return int(info.min if low else info.max)
 
 
+COMBINATIONS = ("add", "mul", "max", "min", "set")
+
+
 @dataclass(frozen=True)
 class Store:
-    """``buffer[index] = value`` or, accumulating, ``+=`` (points may then collide); ``masked`` drops out-of-range."""
+    """``buffer[index] = value`` or, accumulating, ``+=`` (points may then collide); ``masked`` drops out-of-range.
+
+    ``by``: what an accumulating store makes of the element there and the value: their sum, product, maximum, minimum (of bools or,
+    and, or, and), or the value alone ("set"): that of the last point, in row-major order of the stage's axes, stays.
+    """
 
     buffer: str
     index: tuple[Index, ...]
     value: int
     accumulate: bool = False
     masked: bool = False
+    by: str = "add"
+
+    @property
+    def ordered(self) -> bool:
+        """Whether it matters in which order points meet, rounding apart."""
+        return self.accumulate and self.by == "set"
 
 
 @dataclass(frozen=True)

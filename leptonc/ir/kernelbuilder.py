@@ -54,10 +54,10 @@ class StageBuilder:
         return self._push(Load(buffer.name, tuple(Index.of(i) for i in index), buffer.type.dtype, pad))
 
     def store(self, buffer: Param, index: Sequence[Any], value: Scalar, *, accumulate: bool = False,
-              masked: bool = False) -> None:
+              masked: bool = False, by: str = "add") -> None:
         if len(index) != buffer.type.rank or value.dtype != buffer.type.dtype:
             raise IRError(f"store of {value.dtype} at {len(index)} indices into {buffer.name}: {buffer.type}")
-        self.stores.append(Store(buffer.name, tuple(Index.of(i) for i in index), value.id, accumulate, masked))
+        self.stores.append(Store(buffer.name, tuple(Index.of(i) for i in index), value.id, accumulate, masked, by))
 
     def const(self, number: Any, dtype: DType) -> Scalar:
         return self._push(Const(dtype.numpy.type(number).item(), dtype))

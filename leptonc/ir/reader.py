@@ -402,7 +402,8 @@ class _Reader:
         if not accumulate:
             self.expect("=")
         value = self.value()
-        return Store(buffer, index, value, accumulate, self.accept("masked"))
+        by = self.take("word") if self.accept("by") else "add"
+        return Store(buffer, index, value, accumulate, self.accept("masked"), by)
 
     def _index(self) -> Index:
         if not self.accept("("):

@@ -176,7 +176,8 @@ def inst_text(inst: Inst) -> str:
 
 def _store_text(store: Store) -> str:
     flags = (" masked" if store.masked else "")
-    return f"store {_access(store.buffer, store.index)} {'+=' if store.accumulate else '='} %{store.value}{flags}"
+    by = "" if store.by == "add" else f" by {store.by}"
+    return f"store {_access(store.buffer, store.index)} {'+=' if store.accumulate else '='} %{store.value}{by}{flags}"
 
 
 def _axes_text(axes: Iterable[Axis]) -> str:

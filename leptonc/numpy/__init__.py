@@ -154,5 +154,5 @@ _install({
     "sum": sum, "prod": prod, "mean": mean, "var": var, "std": std, "max": max, "min": min,
     "argmax": argmax, "argmin": argmin, "all": all, "any": any, "cumsum": cumsum, "squeeze": squeeze,
     "swapaxes": swapaxes, "repeat": repeat, "take": take, "clip": clip, "round": round, "dot": dot,
-    "getitem": _indexing.getitem, "at": _indexing.IndexedUpdate,
+    "getitem": _indexing.getitem,
 })

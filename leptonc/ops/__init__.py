@@ -14,6 +14,7 @@ from leptonc.ops import (
     reduce,
     routed,
     scan,
+    scatter,
     softmax,
     sorting,
     structural,
@@ -23,6 +24,6 @@ from leptonc.ops import (
 )
 
 __all__ = ["barrier", "binary", "calls", "collective", "contraction", "conv", "elementwise", "indexing", "pool", "reduce", "routed",
-           "scan", "softmax", "sorting", "structural", "switch", "threefry", "whiles"]
+           "scan", "scatter", "softmax", "sorting", "structural", "switch", "threefry", "whiles"]
 
 seal()

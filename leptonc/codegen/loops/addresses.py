@@ -296,39 +296,42 @@ def _gather(space: Space, where: Place, pointer: str, dtype: DType, pad: float |
                   f"{type_} {_memory_const(pad, dtype, lanes)}", "x")
 
 
-def store(addresses: Addresses, key: tuple[str, int], pointer: str, value: Reg, accumulate: bool,
+def store(addresses: Addresses, key: tuple[str, int], pointer: str, value: Reg, by: str,
           values: dict[int, Reg]) -> None:
-    """Store one element, or one per lane; ``accumulate`` adds to what is there."""
+    """Store one element, or one per lane; ``by``: what is made of it and of what is there ("set": it alone)."""
     space = addresses.space
     e, where = space.e, place(addresses, key, values)
     if where.lanes > 1 or where.condition_lanes > 1:
-        _store_lanes(space, where, pointer, value, accumulate)
+        _store_lanes(space, where, pointer, value, by)
         return
     lanes = space.lanes if where.contiguous else 1
     if where.condition is not None:
         with e.when(where.condition):
-            _store_run(e, pointer, where.offset, value, lanes, accumulate)
+            _store_run(e, pointer, where.offset, value, lanes, by)
     else:
-        _store_run(e, pointer, where.offset, value, lanes, accumulate)
+        _store_run(e, pointer, where.offset, value, lanes, by)
 
 
-def _store_run(e: Emitter, pointer: str, offset: str, value: Reg, lanes: int, accumulate: bool) -> None:
+def _store_run(e: Emitter, pointer: str, offset: str, value: Reg, lanes: int, by: str) -> None:
     dtype = value.dtype
     address = element(e, pointer, offset, dtype)
     name = widen(e, value, lanes)
-    if accumulate:
+    if by != "set":
         old = from_memory(e, e.let(f"load {memory_type(dtype, lanes)}, ptr {address}, align {dtype.itemsize}", "old"),
                           dtype, lanes)
-        name = _accumulated(e, old.name, name, dtype, lanes)
+        name = _accumulated(e, by, old.name, name, dtype, lanes)
     e.line(f"store {memory_type(dtype, lanes)} {to_memory(e, name, dtype, lanes)}, ptr {address}, align {dtype.itemsize}")
 
 
-def _accumulated(e: Emitter, old: str, new: str, dtype: DType, lanes: int) -> str:
-    op = "or" if dtype.is_bool else "add"
+_OF_BOOLS = {"add": "or", "mul": "and", "max": "or", "min": "and"}
+
+
+def _accumulated(e: Emitter, by: str, old: str, new: str, dtype: DType, lanes: int) -> str:
+    op = _OF_BOOLS[by] if dtype.is_bool else by
     return emit_scalar(e, op, [old, new], [dtype, dtype], dtype, lanes)
 
 
-def _store_lanes(space: Space, where: Place, pointer: str, value: Reg, accumulate: bool) -> None:
+def _store_lanes(space: Space, where: Place, pointer: str, value: Reg, by: str) -> None:
     """One lane after the other: strided and masked stores are rare, and lanes that meet add up in order."""
     e, lanes, dtype = space.e, space.lanes, value.dtype
     vector = widen(e, value, lanes)
@@ -339,10 +342,10 @@ def _store_lanes(space: Space, where: Place, pointer: str, value: Reg, accumulat
         else:
             offset = e.add(where.offset, str(lane if where.contiguous else 0))
         if where.condition is None:
-            _store_run(e, pointer, offset, one, 1, accumulate)
+            _store_run(e, pointer, offset, one, 1, by)
             continue
         condition = where.condition
         if where.condition_lanes > 1:
             condition = e.let(f"extractelement <{lanes} x i1> {condition}, i64 {lane}", "ok")
         with e.when(condition):
-            _store_run(e, pointer, offset, one, 1, accumulate)
+            _store_run(e, pointer, offset, one, 1, by)

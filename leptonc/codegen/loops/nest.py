@@ -170,7 +170,7 @@ class NestEmitter:
             self._ready(epilogue=True)
         for n, target in enumerate(self.stage.stores):
             store(self.addresses, ("store", n), self.pointers[target.buffer], self.values[target.value],
-                  target.accumulate, self.values)
+                  target.by if target.accumulate else "set", self.values)
 
     @contextmanager
     def at(self, points: Sequence[tuple[Axis, str]], lanes: int = 1) -> Iterator[None]:

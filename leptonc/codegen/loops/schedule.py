@@ -20,6 +20,8 @@ ITEM_COST = 4096  # scalar operations in one parallel item, about: enough to hid
 ENOUGH_ITEMS = 8  # from so many on, the vector axis is cut in long blocks only
 SHORTEST_BLOCK = 1024  # elements
 SERIAL_COST = 24_000  # below this a stage runs on one thread: a barrier costs about as much as the work saved
+ROW_ITEMS = 8  # items that share the rows of a scatter, at most
+ROW_BYTES = 128  # of a row in an item: two cache lines, which come together
 STORE_COST = 4  # a store brings its cache line first, mostly from afar
 UNROLL_POINTS = 16  # reductions over fewer points are written out
 UNROLL_INSTS = 192
@@ -79,7 +81,7 @@ def schedule_nest(stage: LinearStage, target: Target) -> Nest:
     if stage.outer:
         return Nest((), tuple(maps), vector, lanes, 0, fold, unroll)
     parallel, work = _parallel_split(stage, maps, stage_cost(stage, lanes, target))
-    block = 0
+    block = _block_of_rows(stage, vector, parallel, maps, lanes)
     if vector is not None and not vector.reduce and vector.name in stage.parallel and _leading(maps, parallel):
         each = ITEM_COST * vector.extent // max(work, 1)  # elements that make an item's work
         if prod(a.extent for a in parallel) >= ENOUGH_ITEMS:
@@ -88,6 +90,19 @@ def schedule_nest(stage: LinearStage, target: Target) -> Nest:
         block = block if block < vector.extent else 0
     loops = tuple(a for a in maps if a not in parallel)
     return Nest(parallel, loops, vector, lanes, block, fold, unroll)
+
+
+def _block_of_rows(stage: LinearStage, vector: Axis | None, parallel: tuple[Axis, ...], maps: list[Axis], lanes: int) -> int:
+    """How many elements of its rows an item of a scatter adds: rows that may meet are walked in order by every item; 0: all."""
+    serial = prod(a.extent for a in maps if a.name not in stage.parallel)
+    if parallel or vector is None or vector.name not in stage.parallel or vector.reduce or serial < 2:
+        return 0
+    size = max((stage.insts[s.value].dtype.itemsize for s in stage.stores if s.accumulate), default=0)
+    if not size:
+        return 0
+    block = max(ceil(vector.extent / ROW_ITEMS), ROW_BYTES // size)
+    block = ceil(block / lanes) * lanes
+    return block if block < vector.extent else 0
 
 
 def _leading(maps: list[Axis], parallel: tuple[Axis, ...]) -> bool:
@@ -125,10 +140,15 @@ def _vector_axis(stage: LinearStage, target: Target) -> tuple[Axis | None, int]:
     return best, best_lanes
 
 
+def _is_vector(stage: LinearStage, n: int, axis: Axis) -> bool:
+    """Whether an instruction is a load of one element for each lane; of an index that a row has it is one for all."""
+    return isinstance(stage.insts[n], Load) and axis.name in stage.axes_of[n]
+
+
 def _lanes(stage: LinearStage, axis: Axis, target: Target) -> int:
     """Lanes along ``axis``: a register's worth, several registers where that breaks a chain of dependent adds."""
     size = max((stage.insts[i.arg].dtype.itemsize if isinstance(i, Reduce) else i.dtype.itemsize
-                for i in stage.insts if isinstance(i, Load | Reduce)), default=4)
+                for n, i in enumerate(stage.insts) if isinstance(i, Reduce) or _is_vector(stage, n, axis)), default=4)
     lanes = target.lanes(max(size, 4))
     while lanes > max(axis.extent, 1):
         lanes //= 2

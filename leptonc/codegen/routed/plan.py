@@ -205,7 +205,7 @@ def _scattered(stage: LinearStage, routing: Routing, entry: frozenset[str], targ
     if len(stage.stores) != 1:
         return None
     store = stage.stores[0]
-    if not store.accumulate or not stage.targets[0].is_affine or store.value != routing.reduce:
+    if not store.accumulate or store.by != "add" or not stage.targets[0].is_affine or store.value != routing.reduce:
         return None
     stage = _merged_held(stage, entry | routing.axes)
     dense, access = stage.loads[routing.dense], stage.targets[0]

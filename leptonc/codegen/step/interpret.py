@@ -45,8 +45,8 @@ from leptonc.codegen.step.step import (
 )
 from leptonc.errors import IRError
 from leptonc.ir.control import Control
-from leptonc.ir.interpret import fold
-from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, Reduce
+from leptonc.ir.interpret import COMBINE, fold
+from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, Reduce, Store
 from leptonc.ir.scalar import NUMPY
 from leptonc.ir.sorting import Sort
 from leptonc.ir.types import DType
@@ -396,7 +396,7 @@ class _Evaluation:
         for n, inst in enumerate(self.linear.insts):
             self.values.append(self._inst(n, inst))
         for store, access in zip(self.linear.stores, self.linear.targets):
-            self._store(store.buffer, access, self.values[store.value], store.accumulate)
+            self._store(store, access, self.values[store.value])
 
     def _inst(self, n: int, inst: Inst) -> np.ndarray:
         match inst:
@@ -465,16 +465,16 @@ class _Evaluation:
         flat = moved.reshape((*kept_alone, prod(self.shape[n] for n in self.folded)))
         return fold(reduce.kind, flat, reduce.dtype).reshape(kept)
 
-    def _store(self, buffer: str, access: Access, value: np.ndarray, accumulate: bool) -> None:
-        target = self.item.buffers[buffer]
+    def _store(self, store: Store, access: Access, value: np.ndarray) -> None:
+        target = self.item.buffers[store.buffer]
         places, inside = self._places(access)
         points = tuple(1 if n in self.folded and self.linear.reduces else e for n, e in enumerate(self.shape))
         keep = np.broadcast_to(inside, points).reshape(-1)
         where = np.broadcast_to(places, points).reshape(-1)[keep]
-        self.item.touch(buffer, where, True, self.number)
+        self.item.touch(store.buffer, where, True, self.number)
         kept = np.broadcast_to(value, points).reshape(-1)[keep]
-        if accumulate:
-            np.add.at(target, where, kept)
+        if store.accumulate and store.by != "set":
+            COMBINE[store.by].at(target, where, kept)
         else:
             target[where] = kept
 

@@ -14,6 +14,7 @@ from math import prod
 
 from leptonc.ir.affine import UNKNOWN, Interval, disjoint, distinct_axes, divides, is_injective, meet_at_one, span
 from leptonc.ir.kernel import (
+    COMBINATIONS,
     REDUCTIONS,
     Apply,
     Axis,
@@ -282,6 +283,16 @@ def _store_fault(scope: _Scope, store: Store) -> str | None:
         return f"{store.buffer} is read-only"
     if insts[store.value].dtype != param.type.dtype:
         return f"of {insts[store.value].dtype} into {store.buffer}, which is {param.type.dtype}"
+    return _combination_fault(store, param.type.dtype)
+
+
+def _combination_fault(store: Store, dtype: DType) -> str | None:
+    if store.by not in COMBINATIONS:
+        return f"there is no way to accumulate by {store.by}"
+    if not store.accumulate and store.by != "add":
+        return f"it replaces what is there, and says how to accumulate: by {store.by}"
+    if store.accumulate and store.by != "set" and dtype.is_narrow:
+        return f"{dtype} is stored, not computed with"
     return None
 
 
@@ -384,7 +395,7 @@ def _is_injective(scope: _Scope, store: Store) -> bool:
 
 def _may_both_write(scope: _Scope, a: Store, b: Store) -> bool:
     """Both add, or they write at the same place of a point one after the other, or nowhere the same."""
-    if (a.accumulate and b.accumulate) or (a.index == b.index and a.accumulate == b.accumulate):
+    if (a.accumulate and b.accumulate and a.by == b.by != "set") or (a.index == b.index and a.accumulate == b.accumulate):
         return True
     computed = any(i.values for i in (*a.index, *b.index))
     return disjoint(a.index, b.index, scope.extents, values=scope.ranges if computed else UNKNOWN)

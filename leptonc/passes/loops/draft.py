@@ -200,7 +200,7 @@ def rename_stage(stage: Stage, buffers: Mapping[str, str], axes: Mapping[str, st
             return Load(buffers.get(i.buffer, i.buffer), index(i.index), i.dtype, i.pad)
         return AxisIndex(index((i.index,))[0], i.dtype) if isinstance(i, AxisIndex) else i
 
-    stores = [Store(buffers.get(s.buffer, s.buffer), index(s.index), s.value, s.accumulate, s.masked) for s in stage.stores]
+    stores = [Store(buffers.get(s.buffer, s.buffer), index(s.index), s.value, s.accumulate, s.masked, s.by) for s in stage.stores]
     return Stage(tuple([Axis(axes.get(a.name, a.name), a.extent, a.reduce) for a in stage.axes]),
                  tuple([inst(i) for i in stage.insts]), tuple(stores))
 

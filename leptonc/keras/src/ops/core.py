@@ -16,10 +16,10 @@ from keras.src.backend.common.symbolic_scope import SymbolicScope
 import leptonc
 from leptonc import lax
 from leptonc import numpy as lnp
-from leptonc.indexing import IndexedUpdate
 from leptonc.keras.src.missing import MissingOpError
 from leptonc.keras.src.ops import control, gradients
 from leptonc.keras.src.ops.tensors import convert_to_tensor, dtype_name, is_tensor
+from leptonc.updates import IndexedUpdate
 
 SUPPORTS_SPARSE_TENSORS = False
 SUPPORTS_RAGGED_TENSORS = False

@@ -17,8 +17,8 @@ from leptonc.arguments import array, flag, function, integer, integers
 from leptonc.arguments import axis as axis_of
 from leptonc.arguments import shape as shape_of
 from leptonc.arithmetic import greater, negative
-from leptonc.bfloat16 import kind_of
 from leptonc.errors import ArgumentError, DtypeError, op_error
+from leptonc.numpy.along import fill_of
 from leptonc.trace import Tracer, bind, cast, promote
 from leptonc.whiles import while_loop
 
@@ -83,16 +83,6 @@ def reading(name: str, mode: Any) -> str:
 def writing(name: str, mode: Any) -> str:
     """The mode of the scatter ops."""
     return "clip" if _mode(name, mode) is GatherScatterMode.CLIP else "drop"
-
-
-def fill_of(name: str, dtype: np.dtype, value: Any) -> Any:
-    """What is read out of range: NaN, the least signed int, the greatest unsigned one, True, if nothing else is asked for."""
-    if value is not None:
-        return cast(array(name, "fill_value", value), dtype).item()
-    kind = kind_of(dtype)
-    if kind in "fb":
-        return float("nan") if kind == "f" else True
-    return int(np.iinfo(dtype).min if kind == "i" else np.iinfo(dtype).max)
 
 
 def _indices(name: str, indices: Any) -> Any:
@@ -246,6 +236,6 @@ def applied(x: Any, index: Any, func: Callable[[Any], Any], layout: dict[str, An
 
 
 __all__ = [
-    "GatherDimensionNumbers", "GatherScatterMode", "ScatterDimensionNumbers", "applied", "fill_of", "gather", "reading", "scatter",
+    "GatherDimensionNumbers", "GatherScatterMode", "ScatterDimensionNumbers", "applied", "gather", "reading", "scatter",
     "scatter_add", "scatter_apply", "scatter_max", "scatter_min", "scatter_mul", "scatter_sub", "writing",
 ]

@@ -36,7 +36,7 @@ SUBSTITUTES: dict[str, dict[str, str]] = {
         "count_nonzero": "leptonc.numpy.sum(x != 0)", "array_equal": "leptonc.numpy.all(x == y)",
         "allclose": "leptonc.numpy.all(leptonc.numpy.absolute(x - y) < tolerance)",
         "isclose": "leptonc.numpy.absolute(x - y) < tolerance", "ptp": "leptonc.numpy.max(x) - leptonc.numpy.min(x)",
-        "take_along_axis": "x[i] with index arrays made by leptonc.numpy.arange", "gradient": "leptonc.grad, for derivatives",
+        "gradient": "leptonc.grad, for derivatives",
         "atleast_1d": "leptonc.numpy.reshape", "atleast_2d": "leptonc.numpy.reshape", "meshgrid": "leptonc.numpy.broadcast_arrays",
         "tril": "leptonc.numpy.where(leptonc.numpy.arange(n)[:, None] >= leptonc.numpy.arange(m), x, 0)",
         "triu": "leptonc.numpy.where(leptonc.numpy.arange(n)[:, None] <= leptonc.numpy.arange(m), x, 0)",

@@ -16,8 +16,9 @@ import numpy as np
 from leptonc.arguments import flag
 from leptonc.arithmetic import add, bitwise_and, bitwise_or, divide, greater_equal, less, multiply, negative, power
 from leptonc.errors import ArgumentError, MissingNameError, near_names
-from leptonc.gathering import applied, fill_of, reading, writing
+from leptonc.gathering import applied, reading, writing
 from leptonc.indexing import Index, Window, fail, getitem, is_traced, parse, placement, reshape, window_shape, wrap
+from leptonc.numpy.along import fill_of
 from leptonc.operators import install
 from leptonc.public import public_methods
 from leptonc.trace import Tracer, bind, broadcast, broadcast_shapes, cast, current_trace

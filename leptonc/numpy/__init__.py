@@ -34,6 +34,7 @@ from leptonc.arithmetic import (
     subtract,
 )
 from leptonc.bfloat16 import bfloat16 as _bfloat16
+from leptonc.numpy.along import put_along_axis, take_along_axis
 from leptonc.numpy.creation import (
     arange,
     array,
@@ -140,7 +141,8 @@ __all__ = [
     "nan_to_num", "reciprocal", "rint", "round", "sign", "sin", "sinh", "sqrt", "square", "tan", "tanh", "trunc", "where",
     "all", "any", "argmax", "argmin", "cumsum", "max", "mean", "min", "prod", "std", "sum", "var",
     "broadcast_arrays", "broadcast_to", "concat", "concatenate", "expand_dims", "flip", "hstack", "matrix_transpose",
-    "moveaxis", "pad", "permute_dims", "ravel", "repeat", "reshape", "split", "squeeze", "swapaxes", "take", "tile",
+    "moveaxis", "pad", "permute_dims", "put_along_axis",
+    "ravel", "repeat", "reshape", "split", "squeeze", "swapaxes", "take", "take_along_axis", "tile",
     "transpose", "vstack",
     "argpartition", "argsort", "lexsort", "partition", "sort",
     "dot", "einsum", "matmul", "outer", "tensordot", "vdot",

@@ -14,8 +14,11 @@ from leptonc.arguments import axes as axes_of
 from leptonc.arguments import axis as axis_of
 from leptonc.arguments import items as items_of
 from leptonc.arguments import shape as shape_of
+from leptonc.arithmetic import remainder
 from leptonc.errors import DtypeError, op_error
+from leptonc.numpy.along import fill_of, from_start
 from leptonc.numpy.creation import asarray
+from leptonc.numpy.elementwise import maximum
 from leptonc.trace import bind, broadcast, broadcast_shapes, cast, promote
 
 
@@ -221,8 +224,12 @@ def tile(x: Any, reps: Any) -> Any:
     return bind("reshape", wide, shape=tuple(c * n for c, n in zip(counts, shape)))
 
 
-def take(x: Any, indices: Any, axis: int | None = None) -> Any:
-    """Elements at ``indices``; negative ones count from the end, what is still outside reads the nearest end."""
+def take(x: Any, indices: Any, axis: int | None = None, *, mode: Any = None, fill_value: Any = None) -> Any:
+    """Elements at ``indices``; negative ones count from the end, what is still outside reads the nearest end.
+
+    ``mode`` "clip": negative ones read the first element; "wrap": all count modulo the extent; "fill": what is outside reads
+    ``fill_value``, else NaN, the least signed int, the greatest unsigned one or True.
+    """
     operand = array("take", "x", x)
     index = asarray(indices)
     if index.dtype.kind not in "iu":
@@ -231,4 +238,21 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
         operand, axis = ravel(operand), 0
     if index.dtype not in (np.int32, np.int64):
         index = cast(index, np.int64)
-    return bind("take", operand, index, axis=axis_of("take", operand, axis))
+    at = axis_of("take", operand, axis)
+    if mode is None and fill_value is None:
+        return bind("take", operand, index, axis=at)
+    return _take_by(operand, index, at, mode or "fill", fill_value)
+
+
+def _take_by(x: Any, index: Any, axis: int, mode: str, fill_value: Any) -> Any:
+    n = x.shape[axis]
+    choice("take", "mode", mode, ("clip", "wrap", "fill", "promise_in_bounds"), {"x": x})
+    if mode != "fill":
+        index = remainder(index, n) if mode == "wrap" and n else index if mode == "promise_in_bounds" else maximum(index, 0)
+        return bind("take", x, index, axis=axis)
+    places = from_start(index, n)
+    rank = len(index.shape)
+    others = tuple(d for d in range(len(x.shape)) if d != axis)
+    return bind("gather", x, bind("reshape", places, shape=(*places.shape, 1)), inserted=(axis,), index_dims=(axis,), batch_dims=(),
+                window_dims=tuple(d if d < axis else d - 1 + rank for d in others), index_batch_dims=(), mode="drop",
+                sizes=tuple(1 if d == axis else m for d, m in enumerate(x.shape)), fill=fill_of("take", x.dtype, fill_value))

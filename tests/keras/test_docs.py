@@ -54,7 +54,6 @@ def fitted(*given, optimizer="sgd"):
 
 
 MISSING = {
-    "scatter_update": in_a_step(lambda x: ops.scatter_update(x, [[0, 0]], x[0, :1], "max")),
     "sparsemax": lambda: layers.Activation("sparsemax")(X),
     "bincount": in_a_step(lambda x: ops.bincount(ops.cast(x[0], "int32"))),
 }

@@ -16,7 +16,6 @@ from keras.src.backend.common.symbolic_scope import SymbolicScope
 import leptonc
 from leptonc import lax
 from leptonc import numpy as lnp
-from leptonc.keras.src.missing import MissingOpError
 from leptonc.keras.src.ops import control, gradients
 from leptonc.keras.src.ops.tensors import convert_to_tensor, dtype_name, is_tensor
 from leptonc.updates import IndexedUpdate
@@ -110,8 +109,6 @@ def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | Non
     method = {None: "set", "add": "add", "max": "max", "min": "min", "mul": "multiply"}.get(reduction)
     if method is None:
         raise ValueError(f"Unsupported reduction: {reduction}")
-    if method not in ("set", "add"):
-        raise MissingOpError(f"keras.ops.scatter_update: leptonc has no .at[...].{method} yet")
     return getattr(place, method)(convert_to_tensor(updates, x.dtype))
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from leptonc import lax, nn
+from leptonc import lax, nn, segments
 from leptonc import numpy as lnp
 from leptonc.keras.src.missing import missing
 from leptonc.keras.src.ops.linalg import logdet  # noqa: F401
@@ -29,36 +28,28 @@ def _segments(data: Any, segment_ids: Any, num_segments: int | None) -> tuple[An
 def segment_sum(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
     """Rows of a segment that is negative or too high take no part."""
     data, ids, count = _segments(data, segment_ids, num_segments)
-    ids = lnp.where(lnp.less(ids, 0), count, ids)  # scatters count negative ones from the end
-    return lax.scatter_add(lnp.zeros((count, *data.shape[1:]), data.dtype), ids, data)
+    return segments.segment_sum(data, ids, count)
 
 
-def _segment_reduction(reduced: Callable[..., Any], neutral: Callable[[np.dtype], Any]) -> Callable[..., Any]:
-    """Every row compared with every segment: a reduction over a mask that is never stored."""
-
-    def reduction(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
-        data, ids, count = _segments(data, segment_ids, num_segments)
-        mine = lnp.equal(lnp.expand_dims(ids, 0), lnp.expand_dims(lnp.arange(count, dtype=ids.dtype), 1))
-        mine = lnp.reshape(mine, (*mine.shape, *(1 for _ in data.shape[1:])))
-        empty = lnp.full((), neutral(data.dtype), data.dtype)
-        if not ids.shape[0]:
-            return lnp.full((count, *data.shape[1:]), neutral(data.dtype), data.dtype)
-        return lnp.astype(reduced(lnp.where(mine, lnp.expand_dims(data, 0), empty), axis=1), data.dtype)
-
-    return reduction
+def segment_max(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
+    data, ids, count = _segments(data, segment_ids, num_segments)
+    return segments.segment_max(data, ids, count)
 
 
-def _least(dtype: np.dtype) -> Any:
-    return -np.inf if dtype.kind == "f" else False if dtype.kind == "b" else np.iinfo(dtype).min
+def segment_min(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
+    data, ids, count = _segments(data, segment_ids, num_segments)
+    return segments.segment_min(data, ids, count)
 
 
-def _greatest(dtype: np.dtype) -> Any:
-    return np.inf if dtype.kind == "f" else True if dtype.kind == "b" else np.iinfo(dtype).max
+def segment_prod(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
+    """Every row compared with every segment, over a mask that is never stored: a product with a gradient."""
+    data, ids, count = _segments(data, segment_ids, num_segments)
+    mine = lnp.equal(lnp.expand_dims(ids, 0), lnp.expand_dims(lnp.arange(count, dtype=ids.dtype), 1))
+    mine = lnp.reshape(mine, (*mine.shape, *(1 for _ in data.shape[1:])))
+    one = lnp.full((), 1, data.dtype)
+    return lnp.astype(lnp.prod(lnp.where(mine, lnp.expand_dims(data, 0), one), axis=1), data.dtype)
 
 
-segment_max = _segment_reduction(lnp.max, _least)
-segment_min = _segment_reduction(lnp.min, _greatest)
-segment_prod = _segment_reduction(lnp.prod, lambda dtype: 1)
 top_k = missing("top_k", "sort")
 
 

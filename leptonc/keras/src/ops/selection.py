@@ -30,21 +30,7 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Any:
     x, index = convert_to_tensor(x), positions(indices)
     if axis is None:
         return lnp.take(lnp.ravel(x), lnp.ravel(index))
-    axis %= len(x.shape)
-    wanted = np.broadcast_shapes(*((*v.shape[:axis], 1, *v.shape[axis + 1:]) for v in (x, index)))
-    x = lnp.broadcast_to(x, (*wanted[:axis], x.shape[axis], *wanted[axis + 1:]))
-    return lnp.take(lnp.ravel(x), _flat(lnp.astype(index, "int64"), x.shape, axis))
-
-
-def _flat(index: Any, shape: tuple[int, ...], axis: int) -> Any:
-    """Positions in all elements in a row of those at ``index`` along the axis; negative ones count from its end."""
-    n, found = shape[axis], 0
-    flat = lnp.clip(lnp.where(lnp.less(index, 0), lnp.add(index, n), index), 0, n - 1)
-    for d, extent in enumerate(shape):
-        row = flat if d == axis else np.arange(extent).reshape([-1 if d == other else 1 for other in range(len(shape))])
-        stride = int(np.prod(shape[d + 1:], dtype=np.int64))
-        found = lnp.add(found, lnp.multiply(row, stride))
-    return found
+    return lnp.take_along_axis(x, index, axis)
 
 
 def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:

@@ -126,6 +126,6 @@ def test_errors():
     with pytest.raises(ShapeError, match="einsum"):
         leptonc.jit(lambda x: lnp.einsum("ij,jk", x, x))(np.ones((2, 3)))
     with pytest.raises(LeptonError, match="mode"):
-        lnp.pad(np.ones(3), 1, mode="reflect")
+        lnp.pad(np.ones(3), 1, mode="reflected")
     with pytest.raises(LeptonError, match="divide"):
         lnp.split(np.ones(5), 2)

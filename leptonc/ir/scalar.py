@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from leptonc.ir.erfinv import erf_inv, fma
-from leptonc.ir.types import DType, bool_, dtype_of
+from leptonc.ir.types import DType, bool_, dtype_of, f16, f32, f64, i16, i32, i64
 
 
 @dataclass(frozen=True)
 class ScalarOp:
-    """``result``: "same" (the operands' common dtype), "bool", or "last" (select: dtype of the last operand)."""
+    """``result``: "same" (the operands' common dtype), "bool", "last" (select: dtype of the last operand), "bits" (of a float: the
+    signed integer of its bits) or "float" (of a signed integer: the float of those bits)."""
 
     name: str
     arity: int
@@ -82,7 +83,7 @@ _BINARY: dict[str, Callable[..., Any]] = {
     "mod": np.remainder, "pow": np.power, "max": np.maximum, "min": np.minimum, "atan2": np.arctan2,
     "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor,
     "shl": _shift(np.left_shift, False), "shr": _shift(np.right_shift, True),
-    "shr_logical": _shift(_shift_right_logical, False),
+    "shr_logical": _shift(_shift_right_logical, False), "gcd": np.gcd,
 }
 _COMPARE: dict[str, Callable[..., Any]] = {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater,
             "ge": np.greater_equal}
@@ -96,7 +97,7 @@ _UNARY: dict[str, Callable[..., Any]] = {
 }
 _COSTS = {"exp": 12, "expm1": 16, "log": 16, "log1p": 18, "log2": 30, "log10": 30, "tanh": 18, "sinh": 40, "cosh": 40,
           "erf": 20, "erf_inv": 60, "sin": 18, "cos": 18, "tan": 30, "pow": 40,
-          "div": 4, "sqrt": 5, "rsqrt": 8, "mod": 10, "floordiv": 8, "atan2": 30}
+          "div": 4, "sqrt": 5, "rsqrt": 8, "mod": 10, "floordiv": 8, "atan2": 30, "gcd": 300}
 
 SCALARS: dict[str, ScalarOp] = {
     **{n: ScalarOp(n, 2, f, cost=_COSTS.get(n, 1)) for n, f in _BINARY.items()},
@@ -105,13 +106,25 @@ SCALARS: dict[str, ScalarOp] = {
     "isnan": ScalarOp("isnan", 1, lambda x: np.asarray(x) != x, "bool"),
     "fma": ScalarOp("fma", 3, fma),
     "select": ScalarOp("select", 3, np.where, "last"),
+    "to_bits": ScalarOp("to_bits", 1, lambda x: x.view(bits_dtype(dtype_of(x.dtype)).numpy), "bits", 0),
+    "from_bits": ScalarOp("from_bits", 1, lambda x: x.view(float_dtype(dtype_of(x.dtype)).numpy), "float", 0),
 }
 """``cast`` stands beside the table: its result dtype is an argument. ``not`` on bools is logical."""
 
 
+def bits_dtype(dtype: DType) -> DType:
+    """The signed integer as wide as a float."""
+    return {16: i16, 32: i32, 64: i64}[dtype.bits]
+
+
+def float_dtype(dtype: DType) -> DType:
+    """The float as wide as a signed integer."""
+    return {16: f16, 32: f32, 64: f64}[dtype.bits]
+
+
 def result_dtype(op: str, operands: tuple[DType, ...]) -> DType:
-    rule = SCALARS[op].result
-    return bool_ if rule == "bool" else operands[-1]
+    rules = {"bool": lambda x: bool_, "bits": bits_dtype, "float": float_dtype}
+    return rules.get(SCALARS[op].result, lambda x: x)(operands[-1])
 
 
 class NumpyScalars:
@@ -124,7 +137,7 @@ class NumpyScalars:
             with np.errstate(all="ignore"):
                 arrays = _with_numbers(args)
                 out = np.asarray(op.numpy(*arrays))
-            return out if op.result == "bool" else out.astype(arrays[-1].dtype, copy=False)
+            return out.astype(arrays[-1].dtype, copy=False) if op.result in ("same", "last") else out
 
         return apply
 

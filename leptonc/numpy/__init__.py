@@ -35,6 +35,32 @@ from leptonc.arithmetic import (
 )
 from leptonc.bfloat16 import bfloat16 as _bfloat16
 from leptonc.numpy.along import put_along_axis, take_along_axis
+from leptonc.numpy.arranging import (
+    append,
+    array_split,
+    atleast_1d,
+    atleast_2d,
+    atleast_3d,
+    block,
+    broadcast_shapes,
+    column_stack,
+    delete,
+    dsplit,
+    dstack,
+    fliplr,
+    flipud,
+    hsplit,
+    insert,
+    ravel_multi_index,
+    resize,
+    roll,
+    rollaxis,
+    rot90,
+    trim_zeros,
+    unravel_index,
+    unstack,
+    vsplit,
+)
 from leptonc.numpy.creation import (
     arange,
     array,
@@ -51,6 +77,28 @@ from leptonc.numpy.creation import (
     zeros,
     zeros_like,
 )
+from leptonc.numpy.differences import (
+    average,
+    convolve,
+    corrcoef,
+    correlate,
+    cov,
+    cross,
+    diff,
+    ediff1d,
+    gradient,
+    interp,
+    polyadd,
+    polyder,
+    polyint,
+    polymul,
+    polysub,
+    polyval,
+    ptp,
+    trapezoid,
+)
+from leptonc.numpy.division import fmod, gcd, lcm
+from leptonc.numpy.dtypes import can_cast, finfo, iinfo, isdtype, issubdtype, promote_types, result_type
 from leptonc.numpy.elementwise import (
     arctan2,
     ceil,
@@ -59,10 +107,15 @@ from leptonc.numpy.elementwise import (
     cosh,
     exp,
     expm1,
+    fabs,
     floor,
+    fmax,
+    fmin,
     isfinite,
     isinf,
     isnan,
+    isneginf,
+    isposinf,
     log,
     log1p,
     log2,
@@ -88,6 +141,21 @@ from leptonc.numpy.elementwise import (
     trunc,
     where,
 )
+from leptonc.numpy.floatbits import bitwise_count, copysign, frexp, ldexp, modf, nextafter, signbit, spacing
+from leptonc.numpy.functions import apply_along_axis, apply_over_axes, choose, compress, extract, piecewise, select, vectorize
+from leptonc.numpy.grids import (
+    bartlett,
+    blackman,
+    fromfunction,
+    geomspace,
+    hamming,
+    hanning,
+    indices,
+    ix_,
+    kaiser,
+    logspace,
+    meshgrid,
+)
 from leptonc.numpy.linear import dot, einsum, matmul, outer, tensordot, vdot
 from leptonc.numpy.manipulation import (
     broadcast_arrays,
@@ -99,7 +167,6 @@ from leptonc.numpy.manipulation import (
     hstack,
     matrix_transpose,
     moveaxis,
-    pad,
     permute_dims,
     ravel,
     repeat,
@@ -112,12 +179,80 @@ from leptonc.numpy.manipulation import (
     transpose,
     vstack,
 )
+from leptonc.numpy.padding import pad
+from leptonc.numpy.predicates import (
+    allclose,
+    array_equal,
+    array_equiv,
+    isclose,
+    iscomplexobj,
+    isrealobj,
+    isscalar,
+    iterable,
+    ndim,
+    shape,
+    size,
+)
 from leptonc.numpy.reductions import all, any, argmax, argmin, cumsum, max, mean, min, prod, std, sum, var
 from leptonc.numpy.sorting import argpartition, argsort, lexsort, partition, sort
+from leptonc.numpy.transcendental import (
+    acos,
+    acosh,
+    arccos,
+    arccosh,
+    arcsin,
+    arcsinh,
+    arctan,
+    arctanh,
+    asin,
+    asinh,
+    atan,
+    atan2,
+    atanh,
+    cbrt,
+    deg2rad,
+    degrees,
+    exp2,
+    float_power,
+    heaviside,
+    hypot,
+    logaddexp2,
+    rad2deg,
+    radians,
+    sinc,
+    unwrap,
+)
+from leptonc.numpy.triangles import (
+    diag,
+    diag_indices,
+    diag_indices_from,
+    diagflat,
+    diagonal,
+    fill_diagonal,
+    identity,
+    trace,
+    tri,
+    tril,
+    tril_indices,
+    tril_indices_from,
+    triu,
+    triu_indices,
+    triu_indices_from,
+    vander,
+)
 from leptonc.operators import install as _install
 from leptonc.public import publish as _publish
 
 abs = absolute
+bitwise_left_shift, bitwise_right_shift = left_shift, right_shift
+around = round
+amax, amin = max, min
+euler_gamma = 0.5772156649015329
+s_, index_exp = _np.s_, _np.index_exp
+single, double, float_, int_, uint = _np.float32, _np.float64, _np.float64, _np.int64, _np.uint64
+generic, number, integer, signedinteger, unsignedinteger = (_np.generic, _np.number, _np.integer, _np.signedinteger,
+                                                            _np.unsignedinteger)
+inexact, floating, dtype = _np.inexact, _np.floating, _np.dtype
 mod = remainder
 true_divide = divide
 pow = power
@@ -146,6 +281,21 @@ __all__ = [
     "transpose", "vstack",
     "argpartition", "argsort", "lexsort", "partition", "sort",
     "dot", "einsum", "matmul", "outer", "tensordot", "vdot",
+    "acos", "acosh", "allclose", "amax", "amin", "append", "apply_along_axis", "apply_over_axes", "arccos", "arccosh", "arcsin",
+    "arcsinh", "arctan", "arctanh", "around", "array_equal", "array_equiv", "array_split", "asin", "asinh", "atan", "atan2",
+    "atanh", "atleast_1d", "atleast_2d", "atleast_3d", "average", "bartlett", "bitwise_count", "bitwise_left_shift",
+    "bitwise_right_shift", "blackman", "block", "broadcast_shapes", "can_cast", "cbrt", "choose", "column_stack", "compress",
+    "convolve", "copysign", "corrcoef", "correlate", "cov", "cross", "deg2rad", "degrees", "delete", "diag", "diag_indices",
+    "diag_indices_from", "diagflat", "diagonal", "diff", "double", "dsplit", "dstack", "dtype", "ediff1d", "euler_gamma", "exp2",
+    "extract", "fabs", "fill_diagonal", "finfo", "fliplr", "flipud", "float_", "float_power", "floating", "fmax", "fmin", "fmod",
+    "frexp", "fromfunction", "gcd", "generic", "geomspace", "gradient", "hamming", "hanning", "heaviside", "hsplit", "hypot",
+    "identity", "iinfo", "index_exp", "indices", "inexact", "insert", "int_", "integer", "interp", "isclose", "iscomplexobj",
+    "isdtype", "isneginf", "isposinf", "isrealobj", "isscalar", "issubdtype", "iterable", "ix_", "kaiser", "lcm", "ldexp",
+    "logaddexp2", "logspace", "meshgrid", "modf", "ndim", "nextafter", "number", "piecewise", "polyadd", "polyder", "polyint",
+    "polymul", "polysub", "polyval", "promote_types", "ptp", "rad2deg", "radians", "ravel_multi_index", "resize", "result_type",
+    "roll", "rollaxis", "rot90", "s_", "select", "shape", "signbit", "signedinteger", "sinc", "single", "size", "spacing",
+    "trace", "trapezoid", "tri", "tril", "tril_indices", "tril_indices_from", "trim_zeros", "triu", "triu_indices",
+    "triu_indices_from", "uint", "unravel_index", "unsignedinteger", "unstack", "unwrap", "vander", "vectorize", "vsplit",
     "e", "inf", "nan", "newaxis", "pi", "ndarray", "bool_", "uint8", "uint16", "uint32", "uint64",
     "int8", "int16", "int32", "int64", "float16", "float32", "float64",
 ]

@@ -44,7 +44,7 @@ def as_float(x: Any) -> Any:
     return operand if kind_of(operand.dtype) == "f" else cast(operand, np.float64)
 
 
-def _float_function(name: str, op: str, doc: str) -> Callable[[Any], Any]:
+def float_function(name: str, op: str, doc: str) -> Callable[[Any], Any]:
     def function(x: Any) -> Any:
         return bind(op, as_float(x))
 
@@ -53,19 +53,19 @@ def _float_function(name: str, op: str, doc: str) -> Callable[[Any], Any]:
     return named_operands(function)
 
 
-exp = _float_function("exp", "exp", "e ** x.")
-expm1 = _float_function("expm1", "expm1", "e ** x - 1, accurate near 0.")
-log = _float_function("log", "log", "Natural logarithm; log(0) is -inf, of negatives NaN.")
-log2 = _float_function("log2", "log2", "Logarithm to base 2; whole for powers of 2.")
-log10 = _float_function("log10", "log10", "Logarithm to base 10; whole for powers of 10.")
-log1p = _float_function("log1p", "log1p", "log(1 + x), accurate near 0.")
-sqrt = _float_function("sqrt", "sqrt", "Square root; NaN for negatives.")
-tanh = _float_function("tanh", "tanh", "Hyperbolic tangent.")
-sinh = _float_function("sinh", "sinh", "Hyperbolic sine.")
-cosh = _float_function("cosh", "cosh", "Hyperbolic cosine.")
-sin = _float_function("sin", "sin", "Sine.")
-cos = _float_function("cos", "cos", "Cosine.")
-tan = _float_function("tan", "tan", "Tangent.")
+exp = float_function("exp", "exp", "e ** x.")
+expm1 = float_function("expm1", "expm1", "e ** x - 1, accurate near 0.")
+log = float_function("log", "log", "Natural logarithm; log(0) is -inf, of negatives NaN.")
+log2 = float_function("log2", "log2", "Logarithm to base 2; whole for powers of 2.")
+log10 = float_function("log10", "log10", "Logarithm to base 10; whole for powers of 10.")
+log1p = float_function("log1p", "log1p", "log(1 + x), accurate near 0.")
+sqrt = float_function("sqrt", "sqrt", "Square root; NaN for negatives.")
+tanh = float_function("tanh", "tanh", "Hyperbolic tangent.")
+sinh = float_function("sinh", "sinh", "Hyperbolic sine.")
+cosh = float_function("cosh", "cosh", "Hyperbolic cosine.")
+sin = float_function("sin", "sin", "Sine.")
+cos = float_function("cos", "cos", "Cosine.")
+tan = float_function("tan", "tan", "Tangent.")
 
 
 @named_operands
@@ -108,7 +108,7 @@ def _rounding(name: str, op: str, doc: str) -> Callable[[Any], Any]:
 floor = _rounding("floor", "floor", "The next whole number at or below; ints are themselves.")
 ceil = _rounding("ceil", "ceil", "The next whole number at or above; ints are themselves.")
 trunc = _rounding("trunc", "trunc", "The whole part; ints are themselves.")
-rint = _float_function("rint", "round", "The nearest whole number as a float, halves to even.")
+rint = float_function("rint", "round", "The nearest whole number as a float, halves to even.")
 _round = _rounding("round", "round", "")
 
 
@@ -173,6 +173,38 @@ def isinf(x: Any) -> Any:
 def isfinite(x: Any) -> Any:
     """Whether each element is neither NaN nor an infinity."""
     return less(absolute(as_float(x)), np.inf)
+
+
+@named_operands
+def isposinf(x: Any) -> Any:
+    """Whether each element is inf."""
+    return equal(as_float(x), np.inf)
+
+
+@named_operands
+def isneginf(x: Any) -> Any:
+    """Whether each element is -inf."""
+    return equal(as_float(x), -np.inf)
+
+
+@named_operands
+def fabs(x: Any) -> Any:
+    """abs(x) in floats."""
+    return absolute(as_float(x))
+
+
+@named_operands
+def fmax(x: Any, y: Any) -> Any:
+    """The greater element; of a NaN and a number the number."""
+    a, b = align("fmax", x, y)
+    return where(isnan(a), b, where(isnan(b), a, maximum(a, b)))
+
+
+@named_operands
+def fmin(x: Any, y: Any) -> Any:
+    """The lesser element; of a NaN and a number the number."""
+    a, b = align("fmin", x, y)
+    return where(isnan(a), b, where(isnan(b), a, minimum(a, b)))
 
 
 def as_bool(x: Any) -> Any:

@@ -174,13 +174,13 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0
     """Elements added at the edges: ``pad_width`` is n, (low, high), or such a pair for every axis."""
     operand = array("pad", "x", x)
     choice("pad", "mode", mode, ("constant",), {"x": operand})
-    low, high = _pad_widths(operand, pad_width)
+    low, high = pad_widths(operand, pad_width)
     shape_of("pad", [n + a + b for n, a, b in zip(operand.shape, low, high)], operand.dtype.itemsize)
     value = cast(number("pad", "constant_values", constant_values, {"x": operand}), operand.dtype).item()
     return bind("pad", operand, low=low, high=high, interior=(0,) * len(operand.shape), value=value)
 
 
-def _pad_widths(x: Any, pad_width: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def pad_widths(x: Any, pad_width: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Elements to add in front of each axis, and behind."""
     rank = len(x.shape)
     pairs = [integers("pad", "pad_width", pair, {"x": x}, least=0) for pair in items_of("pad", "pad_width", _as_lists(pad_width))]

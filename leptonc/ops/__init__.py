@@ -2,8 +2,10 @@
 
 from leptonc.ir.op import seal
 from leptonc.ops import (
+    arcs,
     barrier,
     binary,
+    bits,
     calls,
     collective,
     contraction,
@@ -17,13 +19,14 @@ from leptonc.ops import (
     scatter,
     softmax,
     sorting,
+    special,
     structural,
     switch,
     threefry,
     whiles,
 )
 
-__all__ = ["barrier", "binary", "calls", "collective", "contraction", "conv", "elementwise", "indexing", "pool", "reduce", "routed",
-           "scan", "scatter", "softmax", "sorting", "structural", "switch", "threefry", "whiles"]
+__all__ = ["arcs", "barrier", "binary", "bits", "calls", "collective", "contraction", "conv", "elementwise", "indexing", "pool",
+           "reduce", "routed", "scan", "scatter", "softmax", "sorting", "special", "structural", "switch", "threefry", "whiles"]
 
 seal()

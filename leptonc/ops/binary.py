@@ -117,6 +117,16 @@ class pow_(Binary):
         return [Sample(smooth, name="smooth"), *rest, ints]
 
 
+@register
+class gcd(Binary):
+    """The greatest common divisor; 0 of two zeros."""
+
+    name, kinds = "gcd", "ui"
+
+    def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        return None, None
+
+
 class Extreme(Binary):
     """Where both operands are equal each gets half the cotangent."""
 

@@ -28,8 +28,14 @@ def emit_scalar(e: Emitter, op: str, args: list[str], dtypes: list[DType], resul
         bits, type_ = llvm_type(bool_, lanes), llvm_type(result, lanes)
         return e.let(f"select {bits} {args[0]}, {type_} {args[1]}, {type_} {args[2]}", "select")
     dtype = dtypes[-1]
+    if op in ("to_bits", "from_bits"):
+        return _reinterpret(e, args[0], llvm_type(dtype, lanes), llvm_type(result, lanes))
     family = _float if dtype.is_float else _bool if dtype.is_bool else _int
     return family(e, op, args, dtype, lanes)
+
+
+def _reinterpret(e: Emitter, x: str, source: str, target: str) -> str:
+    return x if source == target else e.let(f"bitcast {source} {x} to {target}", "bits")
 
 
 def _intrinsic(e: Emitter, name: str, type_: str, dtype: DType, lanes: int, args: list[str]) -> str:
@@ -258,6 +264,19 @@ def _int_power(i: _Ints, x: str, y: str) -> str:
     return i.select(i.test("slt", y, i.const(0)), inverse, result)
 
 
+EUCLID = {8: 12, 16: 24, 32: 47, 64: 93}  # steps for the greatest numbers of neighbours in Fibonacci's series, by their bits
+
+
+def _int_gcd(i: _Ints, x: str, y: str) -> str:
+    """Euclid's algorithm on sizes, seen as unsigned; gcd(0, 0) = 0."""
+    a, b = _int_abs(i, x), _int_abs(i, y)
+    with i.e.reduce_loop("euclid", "0", str(EUCLID[i.dtype.bits]), 1, [(i.type, a), (i.type, b)]) as (_, phis, following):
+        ended = i.test("eq", phis[1], i.const(0))
+        rest = i.op("urem", phis[0], i.select(ended, i.const(1), phis[1]))
+        following += [i.select(ended, phis[0], phis[1]), i.select(ended, i.const(0), rest)]
+    return phis[0]
+
+
 _INT: dict[str, Callable[..., str]] = {
     "neg": _int_neg,
     "abs": _int_abs,
@@ -269,6 +288,7 @@ _INT: dict[str, Callable[..., str]] = {
     "shr": _shift("shr"),
     "shr_logical": _shift("shr_logical"),
     "pow": _int_power,
+    "gcd": _int_gcd,
     "floor": lambda i, x: x,
     "ceil": lambda i, x: x,
     "round": lambda i, x: x,

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from math import factorial, pi
 
 from leptonc.codegen.llvm.lanes import Lanes
+from leptonc.ir.tables import ERFC_EXPONENT
 from leptonc.ir.types import f32
 
 LN2 = 0.6931471805599453
@@ -141,17 +142,6 @@ def in_doubles(function: Callable[..., str], brief: Callable[..., str] | None = 
 
     run.__doc__ = function.__doc__
     return run
-
-
-# erfc(x) = t exp(-x^2 + P(y)), t = 2 / (2 + x), y = 2t - 1 in [-1, 1]: P interpolated at Chebyshev points
-ERFC_EXPONENT = [
-    2.9771581466775388e-08, 7.987485635870447e-10, -2.89362583316688e-07, 1.5975717625830537e-07,
-    1.2828732271448947e-06, -1.7128830388439079e-06, -2.9627032681389664e-06, 8.952697742614646e-06,
-    1.3915283905892769e-07, -3.042110037142128e-05, 3.174739923359482e-05, 7.149530983246629e-05,
-    -0.00017430432334210785, -9.376035669702761e-05, 0.0006736791882914114, -0.00014624252451458838,
-    -0.002345812562183915, 0.0017589331172806796, 0.008824938562245368, -0.009872689343216038,
-    -0.04689561023137698, 0.04734330684142671, 0.6726432239776592, -0.6717940840566907,
-]
 
 
 @in_doubles

@@ -30,7 +30,7 @@ from leptonc.ir.kernel import (
     Store,
     operands,
 )
-from leptonc.ir.scalar import SCALARS
+from leptonc.ir.scalar import SCALARS, result_dtype
 from leptonc.ir.sorting import Sort, sort_faults
 from leptonc.ir.structure import varying_axes
 from leptonc.ir.text import print_kernel
@@ -43,9 +43,9 @@ from leptonc.lazy import cached_property
 REACH = 1 << 62  # numerators of indices, far from where 64 bits end
 ON_INTEGERS = frozenset({
     "add", "sub", "mul", "floordiv", "mod", "pow", "max", "min", "and", "or", "xor", "shl", "shr", "shr_logical", "neg", "abs",
-    "sign", "not", "floor", "ceil", "round", "trunc", "isnan", "eq", "ne", "lt", "le", "gt", "ge", "select"})
+    "sign", "not", "floor", "ceil", "round", "trunc", "isnan", "eq", "ne", "lt", "le", "gt", "ge", "select", "from_bits", "gcd"})
 ON_BOOLS = frozenset({"add", "mul", "max", "min", "and", "or", "xor", "not", "isnan", "eq", "ne", "lt", "le", "gt", "ge", "select"})
-NOT_ON_FLOATS = frozenset({"and", "or", "xor", "not", "shl", "shr", "shr_logical"})
+NOT_ON_FLOATS = frozenset({"and", "or", "xor", "not", "shl", "shr", "shr_logical", "from_bits", "gcd"})
 
 
 def verify_kernel(kernel: Kernel, after: str | None = None) -> None:
@@ -203,6 +203,11 @@ def _inst_fault(scope: _Scope, n: int, inst: Inst) -> str | None:
             return _reduce_fault(inst, insts[inst.arg].dtype)
 
 
+def _has_twin(dtype: DType, wanted: str) -> bool:
+    """Whether there is a number of the other kind with the same bits."""
+    return dtype.is_float if wanted == "bits" else dtype.kind == "i" and dtype.bits > 8
+
+
 def _apply_fault(inst: Apply, dtypes: list[DType]) -> str | None:
     op = SCALARS.get(inst.op)
     if op is None:
@@ -213,7 +218,9 @@ def _apply_fault(inst: Apply, dtypes: list[DType]) -> str | None:
         return "the condition of a select is no bool"
     if len(set(dtypes)) != 1:
         return f"operands of {inst.op} are {', '.join(map(str, dtypes))}"
-    result = bool_ if op.result == "bool" else dtypes[-1]
+    if op.result in ("bits", "float") and not _has_twin(dtypes[0], op.result):
+        return f"{inst.op} takes no {dtypes[0]}"
+    result = result_dtype(inst.op, tuple(dtypes))
     if inst.dtype != result:
         return f"{inst.op} of {dtypes[-1]} gives {result}, not {inst.dtype}"
     return None if _takes(inst.op, dtypes[-1]) else f"{inst.op} does not take {dtypes[-1]}"
@@ -221,7 +228,7 @@ def _apply_fault(inst: Apply, dtypes: list[DType]) -> str | None:
 
 def _takes(op: str, dtype: DType) -> bool:
     if dtype.is_float:
-        return op == "select" if dtype.is_narrow else op not in NOT_ON_FLOATS
+        return op in ("select", "to_bits") if dtype.is_narrow else op not in NOT_ON_FLOATS
     return op in (ON_BOOLS if dtype.is_bool else ON_INTEGERS)
 
 

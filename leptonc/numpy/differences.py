@@ -1,0 +1,267 @@
+"""Differences, slopes and areas of samples, interpolation, convolution and polynomials."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from leptonc.arguments import array, choice, flag, integer, is_one, items
+from leptonc.arguments import axes as axes_of
+from leptonc.arguments import axis as axis_of
+from leptonc.arithmetic import add, divide, less, less_equal, multiply, not_equal, subtract
+from leptonc.errors import ArgumentError, op_error
+from leptonc.numpy.arranging import pairs_along
+from leptonc.numpy.creation import asarray, zeros
+from leptonc.numpy.elementwise import as_float, clip, where
+from leptonc.numpy.linear import dot
+from leptonc.numpy.manipulation import broadcast_to, concatenate, flip, moveaxis, ravel, reshape, split, take
+from leptonc.numpy.manipulation import pad as _pad
+from leptonc.numpy.reductions import max as _max
+from leptonc.numpy.reductions import mean
+from leptonc.numpy.reductions import min as _min
+from leptonc.numpy.reductions import sum as _sum
+from leptonc.trace import cast, promote
+
+
+def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    """Differences of neighbours along an axis, ``n`` times over; of bools whether they differ."""
+    operand = array("diff", "a", a)
+    if not operand.shape:
+        raise op_error("diff", "needs an axis", {"a": operand})
+    at, times = axis_of("diff", operand, axis), integer("diff", "n", n, {"a": operand}, least=0)
+    edge = tuple(1 if d == at else m for d, m in enumerate(operand.shape))
+    given = (None if v is None else array("diff", "edge", v) for v in (prepend, append))
+    ends = [v if v is None or v.shape else broadcast_to(v, edge) for v in given]
+    parts = [p for p in (ends[0], operand, ends[1]) if p is not None]
+    operand = concatenate(parts, at) if times and len(parts) > 1 else operand
+    for _ in range(times):
+        before, behind = pairs_along(operand, at)
+        operand = not_equal(behind, before) if operand.dtype.kind == "b" else subtract(behind, before)
+    return operand
+
+
+def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
+    """Differences of neighbours of the flattened array, between others."""
+    steps = diff(ravel(ary))
+    ends = [ravel(cast(asarray(v), steps.dtype)) for v in (to_begin, to_end) if v is not None]
+    if not ends:
+        return steps
+    return concatenate(([ends[0]] if to_begin is not None else []) + [steps] + ([ends[-1]] if to_end is not None else []))
+
+
+def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
+    """Slopes by central differences inside, by ones of ``edge_order`` at the edges; ``varargs`` are steps or coordinates."""
+    operand = as_float(array("gradient", "f", f))
+    places = axes_of("gradient", operand, axis)
+    order = integer("gradient", "edge_order", edge_order, least=1, most=2)
+    steps = list(varargs) * (len(places) if len(varargs) == 1 else 1) or [1.0] * len(places)
+    if len(steps) != len(places):
+        raise op_error("gradient", f"{len(varargs)} steps for {len(places)} axes", {"f": operand}, kind=ArgumentError)
+    if any(operand.shape[at] < order + 1 for at in places):
+        raise op_error("gradient", f"needs {order + 1} elements along each axis", {"f": operand})
+    out = [_slopes(operand, at, step, order) for at, step in zip(places, steps)]
+    return out[0] if len(out) == 1 else tuple(out)
+
+
+def _slopes(f: Any, axis: int, step: Any, order: int) -> Any:
+    """Along the last axis, moved there."""
+    x = moveaxis(f, axis, -1)
+    n = x.shape[-1]
+    widths = asarray(step) if is_one(step) else array("gradient", "coordinates", step)
+    h = diff(widths) if widths.shape else broadcast_to(widths, (n - 1,))
+    h = cast(h, x.dtype)
+    rise = divide(subtract(x[..., 1:], x[..., :-1]), h)
+    before, behind = h[:-1], h[1:]
+    weighted = add(multiply(behind, rise[..., :-1]), multiply(before, rise[..., 1:]))
+    inside = divide(weighted, add(before, behind))
+    first, last = rise[..., :1], rise[..., -1:]
+    if order == 2:
+        bend = divide(subtract(rise[..., 1:], rise[..., :-1]), add(before, behind))
+        first = subtract(first, multiply(bend[..., :1], h[:1]))
+        last = add(last, multiply(bend[..., -1:], h[-1:]))
+    return moveaxis(concatenate([first, inside, last], -1), -1, axis)
+
+
+def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+    """The area below samples at ``x``, or ``dx`` apart, joined by lines."""
+    values = as_float(array("trapezoid", "y", y))
+    at = axis_of("trapezoid", values, axis)
+    if x is None:
+        widths = asarray(dx)
+    else:
+        places = array("trapezoid", "x", x)
+        widths = diff(places, axis=at) if len(places.shape) > 1 else diff(places).reshape(
+            [-1 if d == at else 1 for d in range(len(values.shape))])
+    before, behind = pairs_along(values, at)
+    return multiply(0.5, _sum(multiply(add(before, behind), widths), at))
+
+
+def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
+    """Lines between the points (xp, fp), whose ``xp`` ascend; beyond them ``left`` and ``right``, or the ends' values."""
+    at, places, values = (as_float(array("interp", what, v)) for what, v in (("x", x), ("xp", xp), ("fp", fp)))
+    if len(places.shape) != 1 or places.shape != values.shape or not places.shape[0]:
+        raise op_error("interp", "xp and fp must be vectors of one length, and not empty", {"xp": places, "fp": values})
+    if period is not None:
+        raise op_error("interp", "period is not supported", {"x": at}, "x % period", ArgumentError)
+    at, places = promote(at, places)
+    n = places.shape[0]
+    before = _sum(less_equal(places, reshape(at, (*at.shape, 1))), -1)
+    number = clip(subtract(before, 1), 0, max(n - 2, 0))
+    x0, y0 = take(places, number), take(values, number)
+    x1, y1 = (take(v, add(number, 1) if n > 1 else number) for v in (places, values))
+    width = subtract(x1, x0)
+    flat = less_equal(width, 0)
+    slope = divide(subtract(y1, y0), where(flat, 1, width))
+    found = where(flat, y1 if n > 1 else y0, add(y0, multiply(slope, subtract(at, x0))))
+    found = where(less(at, places[0]), values[0] if left is None else left, found)
+    return where(less_equal(at, places[-1]), found, where(not_equal(at, at), at, values[-1] if right is None else right))
+
+
+def _lags(name: str, a: Any, v: Any, mode: str, turned: bool) -> Any:
+    """Sums of products of a vector with the windows of the longer one."""
+    x, w = promote(array(name, "a", a), array(name, "v", v))
+    if len(x.shape) != 1 or len(w.shape) != 1 or not x.shape[0] or not w.shape[0]:
+        raise op_error(name, "takes vectors that are not empty", {"a": x, "v": w})
+    kind = choice(name, "mode", mode, ("full", "same", "valid"), {"a": x, "v": w})
+    swapped = w.shape[0] > x.shape[0]
+    x, w = (w, x) if swapped else (x, w)
+    w = flip(w) if turned else w
+    n, k = x.shape[0], w.shape[0]
+    low = {"full": k - 1, "same": k // 2, "valid": 0}[kind]
+    high = {"full": k - 1, "same": k - 1 - low, "valid": 0}[kind]
+    padded = _pad(x, ((low, high),))
+    rows = np.arange(n + low + high - k + 1)[:, None] + np.arange(k)
+    out = dot(take(padded, rows), w)
+    return flip(out) if swapped and not turned else out
+
+
+def convolve(a: Any, v: Any, mode: str = "full") -> Any:
+    """The convolution of two vectors: "full", as long as the longer one ("same"), or where they overlap wholly ("valid")."""
+    return _lags("convolve", a, v, mode, turned=True)
+
+
+def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
+    """Sums of a[n + k] v[n] for every lag k, in the modes of ``convolve``."""
+    return _lags("correlate", a, v, mode, turned=False)
+
+
+def ptp(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """The greatest element less the least."""
+    return subtract(_max(a, axis, keepdims=keepdims), _min(a, axis, keepdims=keepdims))
+
+
+def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, keepdims: bool = False) -> Any:
+    """The mean, weighted; with ``returned`` also the sum of the weights."""
+    operand = as_float(array("average", "a", a))
+    if weights is None:
+        found = mean(operand, axis, keepdims=keepdims)
+        count = operand.size / max(found.size, 1)
+        return (found, broadcast_to(asarray(count, found.dtype), found.shape)) if flag("average", "returned", returned) else found
+    weight = array("average", "weights", weights)
+    if weight.shape != operand.shape and is_one(axis) and axis is not None:
+        weight = reshape(weight, tuple(-1 if d == axis_of("average", operand, axis) else 1 for d in range(len(operand.shape))))
+    total = _sum(broadcast_to(weight, operand.shape), axis, keepdims=keepdims)
+    found = divide(_sum(multiply(operand, weight), axis, keepdims=keepdims), total)
+    return (found, cast(total, found.dtype)) if flag("average", "returned", returned) else found
+
+
+def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None) -> Any:
+    """The covariances of the rows of m (and y), each a variable, its columns samples."""
+    rows = _variables("cov", m, rowvar)
+    if y is not None:
+        rows = concatenate([rows, _variables("cov", y, rowvar)], 0)
+    rows = as_float(rows)
+    off = subtract(rows, mean(rows, 1, keepdims=True))
+    count = rows.shape[1] - ((0 if bias else 1) if ddof is None else ddof)
+    found = divide(dot(off, off.T), float(count))
+    return found[0, 0] if found.shape == (1, 1) else found
+
+
+def _variables(name: str, m: Any, rowvar: bool) -> Any:
+    found = array(name, "m", m)
+    if len(found.shape) > 2:
+        raise op_error(name, "takes vectors and matrices", {"m": found})
+    if len(found.shape) < 2:
+        return reshape(found, (1, -1))
+    return found if rowvar else found.T
+
+
+def corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Any:
+    """The correlation coefficients of the rows of x (and y), within [-1, 1]."""
+    found = cov(x, y, rowvar)
+    if not found.shape:
+        return divide(found, found)
+    count = found.shape[0]
+    spread = found.reshape((-1,))[:: count + 1] ** 0.5
+    return clip(divide(divide(found, reshape(spread, (-1, 1))), spread), -1.0, 1.0)
+
+
+def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
+    """The cross product of vectors of two or three elements along an axis."""
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    x, y = promote(array("cross", "a", a), array("cross", "b", b))
+    x, y = moveaxis(x, axisa, -1), moveaxis(y, axisb, -1)
+    if x.shape[-1] not in (2, 3) or y.shape[-1] not in (2, 3):
+        raise op_error("cross", "vectors must have two or three elements", {"a": x, "b": y})
+    (x0, x1, x2), (y0, y1, y2) = _components(x), _components(y)
+    last = subtract(multiply(x0, y1), multiply(x1, y0))
+    if x2 is None and y2 is None:
+        return last
+    x2, y2 = multiply(x0, 0) if x2 is None else x2, multiply(y0, 0) if y2 is None else y2
+    first, second = subtract(multiply(x1, y2), multiply(x2, y1)), subtract(multiply(x2, y0), multiply(x0, y2))
+    parts = [reshape(p, (*p.shape, 1)) for p in (first, second, last)]
+    return moveaxis(concatenate(parts, -1), -1, axisc)
+
+
+def _components(x: Any) -> tuple[Any, Any, Any]:
+    return x[..., 0], x[..., 1], x[..., 2] if x.shape[-1] == 3 else None
+
+
+def polyval(p: Any, x: Any, *, unroll: int = 16) -> Any:
+    """The polynomial with coefficients ``p``, the highest first, by Horner's rule."""
+    terms, operand = array("polyval", "p", p), array("polyval", "x", x)
+    total = multiply(operand, 0)
+    for n in range(terms.shape[0]):
+        total = add(multiply(total, operand), terms[n])
+    return total
+
+
+def polyadd(a1: Any, a2: Any) -> Any:
+    """The sum of two polynomials, coefficients highest first."""
+    x, y = promote(array("polyadd", "a1", a1), array("polyadd", "a2", a2))
+    count = max(x.shape[0], y.shape[0])
+    x, y = (_pad(v, ((count - v.shape[0], 0),)) for v in (x, y))
+    return add(x, y)
+
+
+def polysub(a1: Any, a2: Any) -> Any:
+    """The difference of two polynomials, coefficients highest first."""
+    return polyadd(a1, multiply(array("polysub", "a2", a2), -1))
+
+
+def polymul(a1: Any, a2: Any) -> Any:
+    """The product of two polynomials, coefficients highest first."""
+    return convolve(a1, a2)
+
+
+def polyder(p: Any, m: int = 1) -> Any:
+    """The ``m``-th derivative of a polynomial, coefficients highest first."""
+    found = array("polyder", "p", p)
+    for _ in range(integer("polyder", "m", m, least=0)):
+        n = found.shape[0]
+        found = multiply(split(found, [n - 1])[0], np.arange(n - 1, 0, -1)) if n > 1 else zeros((0,), found.dtype)
+    return found
+
+
+def polyint(p: Any, m: int = 1, k: Any = 0) -> Any:
+    """The ``m``-th integral of a polynomial with constants ``k``, coefficients highest first."""
+    found = as_float(array("polyint", "p", p))
+    times = integer("polyint", "m", m, least=0)
+    constants = items("polyint", "k", k)
+    for n in range(times):
+        count = found.shape[0]
+        constant = reshape(cast(asarray(constants[n % len(constants)]), found.dtype), (1,))
+        found = concatenate([divide(found, np.arange(count, 0, -1).astype(found.dtype)), constant])
+    return found

@@ -1,0 +1,138 @@
+"""Functions applied to parts of arrays: along axes, element by element, by conditions."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from leptonc.arguments import array, function, items
+from leptonc.arguments import axis as axis_of
+from leptonc.errors import ArgumentError, op_error
+from leptonc.numpy.creation import asarray, zeros_like
+from leptonc.numpy.elementwise import as_bool, logical_not, logical_or, where
+from leptonc.numpy.manipulation import broadcast_to, expand_dims, moveaxis, reshape
+from leptonc.trace import cast, promote
+from leptonc.vmap import vmap
+
+
+def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any, **kwargs: Any) -> Any:
+    """``func1d`` of every vector along an axis, batched; the axes of what it returns stand where that one was."""
+    operand = array("apply_along_axis", "arr", arr)
+    at = axis_of("apply_along_axis", operand, axis)
+    f = function("apply_along_axis", "func1d", func1d)
+    front = moveaxis(operand, at, -1)
+    run: Callable[..., Any] = functools.partial(lambda v: asarray(f(v, *args, **kwargs)))
+    for _ in front.shape[:-1]:
+        run = vmap(run)
+    out = run(front)
+    lead, rank = len(front.shape) - 1, len(out.shape)
+    made = rank - lead
+    return moveaxis(out, tuple(range(lead, rank)), tuple(range(at, at + made))) if made else out
+
+
+def apply_over_axes(func: Callable[..., Any], a: Any, axes: Any) -> Any:
+    """``func(a, axis)`` for one axis after the other; an axis that it takes away stays with extent 1."""
+    operand = array("apply_over_axes", "a", a)
+    for axis in items("apply_over_axes", "axes", axes):
+        at = axis_of("apply_over_axes", operand, axis)
+        found = func(operand, at)
+        operand = found if len(found.shape) == len(operand.shape) else expand_dims(found, at)
+    return operand
+
+
+def vectorize(pyfunc: Callable[..., Any], *, excluded: Any = frozenset(), signature: str | None = None) -> Callable[..., Any]:
+    """``pyfunc``, of numbers or by ``signature`` ("(m,n),(n)->(m)") of small arrays, as a function of arrays that broadcast.
+
+    Arguments in ``excluded``, places or names, are passed as they are.
+    """
+    f = function("vectorize", "pyfunc", pyfunc)
+    ranks = None if signature is None else _core_ranks(signature)
+
+    @functools.wraps(f)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        mapped = [n for n in range(len(args)) if n not in excluded]
+        given = [asarray(args[n]) for n in mapped]
+        cores = [0] * len(given) if ranks is None else ranks
+        if len(cores) != len(given):
+            raise op_error("vectorize", f"{len(given)} arguments for signature {signature!r}", {}, kind=ArgumentError)
+        shape = np.broadcast_shapes(*(x.shape[:len(x.shape) - r] for x, r in zip(given, cores)))
+
+        def one(*values: Any) -> Any:
+            found = dict(zip(mapped, values))
+            return f(*(found.get(n, args[n]) for n in range(len(args))), **kwargs)
+
+        run: Callable[..., Any] = one
+        for _ in shape:
+            run = vmap(run)
+        return run(*(broadcast_to(x, (*shape, *x.shape[len(x.shape) - r:])) for x, r in zip(given, cores)))
+
+    return call
+
+
+def _core_ranks(signature: str) -> list[int]:
+    """How many axes each operand of a signature has. Raises ArgumentError for text that is none."""
+    text = signature.replace(" ", "")
+    group = r"\((?:\w+(?:,\w+)*)?\)"
+    if not re.fullmatch(rf"{group}(?:,{group})*->{group}(?:,{group})*", text):
+        raise op_error("vectorize", f"signature={signature!r} must be like '(m,n),(n)->(m)'", {}, kind=ArgumentError)
+    return [len([name for name in g[1:-1].split(",") if name]) for g in re.findall(group, text.split("->")[0])]
+
+
+def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
+    """For each element the choice of the first condition that holds, else ``default``."""
+    if len(condlist) != len(choicelist) or not condlist:
+        raise op_error("select", "needs as many conditions as choices, and one at least", {}, kind=ArgumentError)
+    choices = promote(*choicelist, default)
+    out = choices[-1]
+    for condition, choice in reversed(list(zip(condlist, choices))):
+        out = where(condition, choice, out)
+    return out
+
+
+def choose(a: Any, choices: Sequence[Any], mode: str = "clip") -> Any:
+    """For each element of ``a``, an int, that of the array of this number; numbers out of range are clipped, or "wrap"."""
+    index, given = array("choose", "a", a), list(choices)
+    index = index % len(given) if mode == "wrap" else index.clip(0, len(given) - 1)
+    out, *rest = promote(*given)
+    for n, choice in enumerate(rest, 1):
+        out = where(index == n, choice, out)
+    return broadcast_to(out, np.broadcast_shapes(index.shape, out.shape))
+
+
+def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: Any) -> Any:
+    """For each element the function (or number) of the last condition that holds; one more of them is for where none does."""
+    operand = array("piecewise", "x", x)
+    conditions = [as_bool(c) for c in (condlist if isinstance(condlist, list | tuple) else [condlist])]
+    pieces = list(funclist)
+    if len(pieces) == len(conditions) + 1:
+        any_: Any = conditions[0]
+        for c in conditions[1:]:
+            any_ = logical_or(any_, c)
+        conditions.append(logical_not(any_))
+    if len(pieces) != len(conditions):
+        raise op_error("piecewise", f"{len(pieces)} functions for {len(conditions)} conditions", {"x": operand}, kind=ArgumentError)
+    out = zeros_like(operand)
+    for condition, piece in zip(conditions, pieces):
+        value = piece(operand, *args, **kw) if callable(piece) else piece
+        out = where(condition, cast(asarray(value), operand.dtype), out)
+    return out
+
+
+def compress(condition: Any, a: Any, axis: int | None = None) -> Any:
+    """The elements along an axis where a condition, known while tracing, holds."""
+    operand = array("compress", "a", a)
+    if axis is None:
+        operand, axis = reshape(operand, (-1,)), 0
+    at = axis_of("compress", operand, axis)
+    hits = np.flatnonzero(np.asarray(condition))
+    return operand[(*(slice(None) for _ in range(at)), hits)]
+
+
+def extract(condition: Any, arr: Any) -> Any:
+    """The elements where a condition, known while tracing, holds."""
+    return compress(np.asarray(condition).reshape(-1), arr)
+

@@ -1,0 +1,91 @@
+"""Grids of coordinates, spaced numbers and window functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from leptonc.arguments import array, choice, flag, function, integer, number
+from leptonc.arguments import shape as shape_of
+from leptonc.errors import DtypeError, ShapeError, op_error
+from leptonc.numpy.creation import asarray
+from leptonc.promotion import numpy_dtype
+from leptonc.trace import bind, broadcast, known
+
+
+def meshgrid(*xi: Any, indexing: str = "xy", sparse: bool = False, copy: bool = True) -> list[Any]:
+    """Coordinates of a grid of vectors: one array for each, the first two axes exchanged for "xy"; extents of 1 if ``sparse``."""
+    choice("meshgrid", "indexing", indexing, ("xy", "ij"))
+    vectors = [array("meshgrid", f"x{n}", x) for n, x in enumerate(xi)]
+    if any(len(v.shape) > 1 for v in vectors):
+        raise op_error("meshgrid", "takes vectors", {f"x{n}": v for n, v in enumerate(vectors[:4])})
+    rank = len(vectors)
+    places = [1, 0, *range(2, rank)] if indexing == "xy" and rank > 1 else list(range(rank))
+    sizes = [v.shape[0] if v.shape else 1 for v in vectors]
+    shape = [0] * rank
+    for place, n in zip(places, sizes):
+        shape[place] = n
+    out = [bind("reshape", v, shape=tuple(n if d == p else 1 for d in range(rank))) for v, p, n in zip(vectors, places, sizes)]
+    return out if flag("meshgrid", "sparse", sparse) else [broadcast(v, tuple(shape)) for v in out]
+
+
+def indices(dimensions: Any, dtype: Any = np.int64, sparse: bool = False) -> Any:
+    """The place along each axis, for every element of an array of these extents."""
+    extents = shape_of("indices", dimensions)
+    found: Any = np.indices(extents, numpy_dtype(dtype, "indices"), flag("indices", "sparse", sparse))  # type: ignore[call-overload]
+    return tuple(known(x) for x in found) if isinstance(found, tuple) else known(found)
+
+
+def ix_(*args: Any) -> tuple[Any, ...]:
+    """Vectors as an open grid, to index with: x[ix_(rows, columns)]."""
+    vectors = [array("ix_", f"x{n}", x) for n, x in enumerate(args)]
+    if any(len(v.shape) != 1 for v in vectors):
+        raise op_error("ix_", "takes vectors", {f"x{n}": v for n, v in enumerate(vectors[:4])}, kind=ShapeError)
+    rank = len(vectors)
+    return tuple(bind("reshape", v, shape=tuple(v.shape[0] if d == n else 1 for d in range(rank))) for n, v in enumerate(vectors))
+
+
+def fromfunction(f: Callable[..., Any], shape: Any, *, dtype: Any = np.float64, **kwargs: Any) -> Any:
+    """``f`` of the coordinates of every element at once."""
+    extents = shape_of("fromfunction", shape)
+    kind = numpy_dtype(dtype, "fromfunction")
+    return function("fromfunction", "function", f)(*(known(x) for x in np.indices(extents, kind)), **kwargs)
+
+
+def logspace(start: float, stop: float, num: int = 50, endpoint: bool = True, base: float = 10.0, dtype: Any = None) -> Any:
+    """Powers of ``base`` with evenly spaced exponents; the bounds must be known while tracing."""
+    first, last, by = (number("logspace", what, v) for what, v in (("start", start), ("stop", stop), ("base", base)))
+    (count,) = shape_of("logspace", integer("logspace", "num", num, least=0), what="num")
+    return asarray(np.logspace(first, last, count, flag("logspace", "endpoint", endpoint), by), dtype)
+
+
+def geomspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Any:
+    """Numbers whose ratios are equal; the bounds must be known while tracing, not 0 and of one sign."""
+    first, last = number("geomspace", "start", start), number("geomspace", "stop", stop)
+    if first == 0 or last == 0 or (first < 0) != (last < 0):
+        raise op_error("geomspace", "bounds must be of one sign and not 0", {"start": first, "stop": last}, kind=DtypeError)
+    (count,) = shape_of("geomspace", integer("geomspace", "num", num, least=0), what="num")
+    return asarray(np.geomspace(first, last, count, flag("geomspace", "endpoint", endpoint)), dtype)
+
+
+def _window(name: str, make: Callable[[int], np.ndarray], doc: str) -> Callable[[int], Any]:
+    def window(M: int) -> Any:
+        return known(make(*shape_of(name, integer(name, "M", M, least=0), what="M")))
+
+    window.__name__ = window.__qualname__ = name
+    window.__doc__ = doc
+    return window
+
+
+bartlett = _window("bartlett", np.bartlett, "A triangle of M points that ends in zeros.")
+blackman = _window("blackman", np.blackman, "Blackman's window of M points, three terms of cosines.")
+hamming = _window("hamming", np.hamming, "Hamming's window of M points, a raised cosine.")
+hanning = _window("hanning", np.hanning, "Hann's window of M points, a raised cosine that ends in zeros.")
+
+
+def kaiser(M: int, beta: float) -> Any:
+    """Kaiser's window of M points, a Bessel function."""
+    (count,) = shape_of("kaiser", integer("kaiser", "M", M, least=0), what="M")
+    return known(np.kaiser(count, number("kaiser", "beta", beta)))

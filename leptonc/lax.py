@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from importlib import import_module
 from math import prod
 from typing import Any, NamedTuple
 
@@ -310,4 +312,4 @@ __all__ = [
     "sort_key_val", "stop_gradient", "switch", "top_k", "while_loop",
 ]
 
-publish(globals(), __all__)
+publish(globals(), __all__, later={"linalg": partial(import_module, "leptonc.numpy.linalg.factorizations")})

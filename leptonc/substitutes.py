@@ -19,12 +19,9 @@ SUBSTITUTES: dict[str, dict[str, str]] = {
         "set_default_device": "leptonc.set_num_threads", "cond": "leptonc.lax.cond",
     },
     "leptonc.numpy": {
-        **dict.fromkeys(("complex64", "complex128", "half", ), _DTYPES),
-        "linalg": "leptonc.numpy.matmul; leptonc.numpy.sqrt(leptonc.numpy.sum(x * x)) is the norm",
-        "norm": "leptonc.numpy.sqrt(leptonc.numpy.sum(x * x))", "random": "leptonc.random",
-        "product": "leptonc.numpy.prod", "fix": "leptonc.numpy.trunc", "copy": "leptonc.numpy.array", "asanyarray":
-        "leptonc.numpy.asarray", "ascontiguousarray": "leptonc.numpy.asarray", "row_stack": "leptonc.numpy.vstack", "inner":
-        "leptonc.numpy.tensordot", "count_nonzero": "leptonc.numpy.sum(x != 0)",
+        "norm": "leptonc.numpy.sqrt(leptonc.numpy.sum(x * x))", "random": "leptonc.random", "product": "leptonc.numpy.prod",
+        "fix": "leptonc.numpy.trunc", "copy": "leptonc.numpy.array", "ascontiguousarray": "leptonc.numpy.asarray",
+        "row_stack": "leptonc.numpy.vstack", "count_nonzero": "leptonc.numpy.sum(x != 0)",
         "item": "float(x), outside of the traced function",
     },
     "leptonc.lax": {

@@ -193,6 +193,7 @@ from leptonc.numpy.predicates import (
     shape,
     size,
 )
+from leptonc.numpy.products import cross, inner, kron, matvec, vecdot, vecmat
 from leptonc.numpy.reductions import all, any, argmax, argmin, cumsum, max, mean, min, prod, std, sum, var
 from leptonc.numpy.sorting import argpartition, argsort, lexsort, partition, sort
 from leptonc.numpy.transcendental import (
@@ -242,6 +243,7 @@ from leptonc.numpy.triangles import (
 )
 from leptonc.operators import install as _install
 from leptonc.public import publish as _publish
+from leptonc.public import submodules as _submodules
 
 abs = absolute
 bitwise_left_shift, bitwise_right_shift = left_shift, right_shift
@@ -279,28 +281,28 @@ __all__ = [
     "moveaxis", "pad", "permute_dims", "put_along_axis",
     "ravel", "repeat", "reshape", "split", "squeeze", "swapaxes", "take", "take_along_axis", "tile",
     "transpose", "vstack",
-    "argpartition", "argsort", "lexsort", "partition", "sort",
-    "dot", "einsum", "matmul", "outer", "tensordot", "vdot",
     "acos", "acosh", "allclose", "amax", "amin", "append", "apply_along_axis", "apply_over_axes", "arccos", "arccosh", "arcsin",
-    "arcsinh", "arctan", "arctanh", "around", "array_equal", "array_equiv", "array_split", "asin", "asinh", "atan", "atan2",
-    "atanh", "atleast_1d", "atleast_2d", "atleast_3d", "average", "bartlett", "bitwise_count", "bitwise_left_shift",
-    "bitwise_right_shift", "blackman", "block", "broadcast_shapes", "can_cast", "cbrt", "choose", "column_stack", "compress",
-    "convolve", "copysign", "corrcoef", "correlate", "cov", "cross", "deg2rad", "degrees", "delete", "diag", "diag_indices",
-    "diag_indices_from", "diagflat", "diagonal", "diff", "double", "dsplit", "dstack", "dtype", "ediff1d", "euler_gamma", "exp2",
-    "extract", "fabs", "fill_diagonal", "finfo", "fliplr", "flipud", "float_", "float_power", "floating", "fmax", "fmin", "fmod",
-    "frexp", "fromfunction", "gcd", "generic", "geomspace", "gradient", "hamming", "hanning", "heaviside", "hsplit", "hypot",
-    "identity", "iinfo", "index_exp", "indices", "inexact", "insert", "int_", "integer", "interp", "isclose", "iscomplexobj",
-    "isdtype", "isneginf", "isposinf", "isrealobj", "isscalar", "issubdtype", "iterable", "ix_", "kaiser", "lcm", "ldexp",
-    "logaddexp2", "logspace", "meshgrid", "modf", "ndim", "nextafter", "number", "piecewise", "polyadd", "polyder", "polyint",
+    "arcsinh", "arctan", "arctanh", "argpartition", "argsort", "around", "array_equal", "array_equiv", "array_split", "asin",
+    "asinh", "atan", "atan2", "atanh", "atleast_1d", "atleast_2d", "atleast_3d", "average", "bartlett", "bitwise_count",
+    "bitwise_left_shift", "bitwise_right_shift", "blackman", "block", "broadcast_shapes", "can_cast", "cbrt", "choose",
+    "column_stack", "compress", "convolve", "copysign", "corrcoef", "correlate", "cov", "cross", "deg2rad", "degrees", "delete",
+    "diag", "diag_indices", "diag_indices_from", "diagflat", "diagonal", "diff", "dot", "double", "dsplit", "dstack", "dtype",
+    "ediff1d", "einsum", "euler_gamma", "exp2", "extract", "fabs", "fill_diagonal", "finfo", "fliplr", "flipud", "float_",
+    "float_power", "floating", "fmax", "fmin", "fmod", "frexp", "fromfunction", "gcd", "generic", "geomspace", "gradient",
+    "hamming", "hanning", "heaviside", "hsplit", "hypot", "identity", "iinfo", "index_exp", "indices", "inexact", "inner", "insert",
+    "int_", "integer", "interp", "isclose", "iscomplexobj", "isdtype", "isneginf", "isposinf", "isrealobj", "isscalar",
+    "issubdtype", "iterable", "ix_", "kaiser", "kron", "lcm", "ldexp", "lexsort", "logaddexp2", "logspace", "matmul", "matvec",
+    "meshgrid", "modf", "ndim", "nextafter", "number", "outer", "partition", "piecewise", "polyadd", "polyder", "polyint",
     "polymul", "polysub", "polyval", "promote_types", "ptp", "rad2deg", "radians", "ravel_multi_index", "resize", "result_type",
-    "roll", "rollaxis", "rot90", "s_", "select", "shape", "signbit", "signedinteger", "sinc", "single", "size", "spacing",
-    "trace", "trapezoid", "tri", "tril", "tril_indices", "tril_indices_from", "trim_zeros", "triu", "triu_indices",
-    "triu_indices_from", "uint", "unravel_index", "unsignedinteger", "unstack", "unwrap", "vander", "vectorize", "vsplit",
+    "roll", "rollaxis", "rot90", "s_", "select", "shape", "signbit", "signedinteger", "sinc", "single", "size", "sort", "spacing",
+    "tensordot", "trace", "trapezoid", "tri", "tril", "tril_indices", "tril_indices_from", "trim_zeros", "triu", "triu_indices",
+    "triu_indices_from", "uint", "unravel_index", "unsignedinteger", "unstack", "unwrap", "vander", "vdot", "vecdot", "vecmat",
+    "vectorize", "vsplit",
     "e", "inf", "nan", "newaxis", "pi", "ndarray", "bool_", "uint8", "uint16", "uint32", "uint64",
     "int8", "int16", "int32", "int64", "float16", "float32", "float64",
 ]
 
-_publish(globals(), __all__, later={"bfloat16": lambda: _bfloat16().type})
+_publish(globals(), __all__, later={"bfloat16": lambda: _bfloat16().type, **_submodules(__name__, "linalg")})
 _install({
     "matmul": matmul, "matrix_transpose": matrix_transpose, "transpose": transpose, "reshape": reshape,
     "sum": sum, "prod": prod, "mean": mean, "var": var, "std": std, "max": max, "min": min,

@@ -12,6 +12,7 @@ from leptonc.ops import (
     conv,
     elementwise,
     indexing,
+    linalg,
     pool,
     reduce,
     routed,
@@ -26,7 +27,8 @@ from leptonc.ops import (
     whiles,
 )
 
-__all__ = ["arcs", "barrier", "binary", "bits", "calls", "collective", "contraction", "conv", "elementwise", "indexing", "pool",
-           "reduce", "routed", "scan", "scatter", "softmax", "sorting", "special", "structural", "switch", "threefry", "whiles"]
+__all__ = ["arcs", "barrier", "binary", "bits", "calls", "collective", "contraction", "conv", "elementwise", "indexing", "linalg",
+           "pool", "reduce", "routed", "scan", "scatter", "softmax", "sorting", "special", "structural", "switch", "threefry",
+           "whiles"]
 
 seal()

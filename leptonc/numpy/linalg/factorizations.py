@@ -1,0 +1,120 @@
+"""lax.linalg's names: factorizations of stacks of matrices, compiled, batched, and with derivatives by formula."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from leptonc.arguments import array, flag, integer
+from leptonc.errors import ArgumentError, DtypeError, ShapeError, op_error
+from leptonc.ir.types import i32
+from leptonc.numpy.linalg.operands import cropped, in_one_dtype, masked, matrices, transposed
+from leptonc.public import publish
+from leptonc.scan import scan
+from leptonc.trace import bind, broadcast
+
+
+def cholesky(x: Any, *, symmetrize_input: bool = True) -> Any:
+    """L, lower triangular, with L L' = x [..., n, n]; all of its lower triangle is NaN where x is not positive definite.
+
+    x is replaced by (x + x') / 2, or, without ``symmetrize_input``, its lower triangle alone is read. Raises ShapeError.
+    """
+    a = matrices("cholesky", x, square=True)
+    if not flag("cholesky", "symmetrize_input", symmetrize_input):
+        a = masked(a, lower=True) + transposed(masked(a, lower=True, offset=-1))
+    return bind("cholesky", a)
+
+
+def triangular_solve(a: Any, b: Any, *, left_side: bool = False, lower: bool = False, transpose_a: bool = False,
+                     conjugate_a: bool = False, unit_diagonal: bool = False) -> Any:
+    """x with op(a) x = b (``left_side``) or x op(a) = b, of a [..., n, n] one triangle, op(a) a or its transpose.
+
+    A zero on the diagonal gives infinities and NaN. Raises ShapeError or DtypeError.
+    """
+    name = "triangular_solve"
+    left, lower, transpose, unit = (flag(name, what, value) for what, value in (
+        ("left_side", left_side), ("lower", lower), ("transpose_a", transpose_a), ("unit_diagonal", unit_diagonal)))
+    flag(name, "conjugate_a", conjugate_a)  # of real numbers the same
+    x, y = in_one_dtype(name, a, b)
+    matrices(name, x, "a", square=True)
+    if len(y.shape) < 2 or y.shape[:-2] != x.shape[:-2] or y.shape[-2 if left else -1] != x.shape[-1]:
+        wanted = "[..., n, k]" if left else "[..., k, n]"
+        raise op_error(name, f"a must be [..., n, n] and b {wanted}", {"a": x, "b": y}, kind=ShapeError)
+    if left:
+        return bind(name, x, y, lower=lower, transpose=transpose, unit=unit)
+    return transposed(bind(name, x, transposed(y), lower=lower, transpose=not transpose, unit=unit))
+
+
+def lu(x: Any) -> tuple[Any, Any, Any]:
+    """(lu, pivots, permutation) with partial pivoting of x [..., m, n]: L below the diagonal of lu, its ones left out, U above, and
+    x[permutation] = L U. pivots [..., min(m, n)] i32 are the rows that were swapped with row 0, 1 ... Raises ShapeError.
+    """
+    a = matrices("lu", x)
+    m, n = a.shape[-2:]
+    if m >= n:
+        factors, pivots, permutation = bind("lu", a)
+        return factors, pivots, permutation
+    square, pivots, permutation = bind("lu", cropped(a, (0, 0), (m, m)))
+    rest = permuted_rows(cropped(a, (0, m), (m, n - m)), permutation)
+    right = bind("triangular_solve", square, rest, lower=True, transpose=False, unit=True)
+    return bind("concatenate", square, right, axis=len(a.shape) - 1), pivots, permutation
+
+
+def permuted_rows(x: Any, permutation: Any) -> Any:
+    """The rows of each matrix [..., m, n] in the order [..., m]."""
+    m, n = x.shape[-2:]
+    count = int(np.prod(x.shape[:-2]))
+    if not count * m * n:
+        return x
+    firsts = np.repeat(np.arange(count, dtype=np.int32) * m, m)
+    places = bind("reshape", permutation, shape=(count * m,)) + firsts
+    rows = bind("take", bind("reshape", x, shape=(count * m, n)), places, axis=0)
+    return bind("reshape", rows, shape=tuple(x.shape))
+
+
+def lu_pivots_to_permutation(pivots: Any, permutation_size: int) -> Any:
+    """The order [..., permutation_size] of the rows after the swaps ``pivots`` [..., k]. Raises DtypeError or ArgumentError."""
+    name = "lu_pivots_to_permutation"
+    swaps = array(name, "pivots", pivots)
+    operands = {"pivots": swaps}
+    if swaps.dtype.kind not in "iu" or not swaps.shape:
+        raise op_error(name, "pivots must be ints [..., k]", operands, kind=DtypeError)
+    count, k = integer(name, "permutation_size", permutation_size, operands, least=0), swaps.shape[-1]
+    if k > count:
+        raise op_error(name, f"permutation_size={count} is less than {k} pivots", operands, kind=ArgumentError)
+    lead = tuple(swaps.shape[:-1])
+    order = broadcast(np.arange(count, dtype=np.int32), (*lead, count))
+    if not k or not swaps.size:
+        return order
+    rank = len(lead)
+    first = bind("transpose", bind("cast", swaps, dtype=i32), perm=(rank, *range(rank)))
+    places = np.arange(count, dtype=np.int32)
+
+    def swap(order: Any, step: Any) -> tuple[Any, None]:
+        here, there = step
+        to = there[..., None]
+        old = _at(order, places, here)
+        new = _at(order, places, to)
+        out = _where(places == to, old, _where(broadcast(places == here, (*lead, count)), new, order))
+        return out, None
+
+    found, _ = scan(swap, order, (np.arange(k, dtype=np.int32), first))
+    return found
+
+
+def _where(mask: Any, x: Any, y: Any) -> Any:
+    shape = tuple(y.shape)
+    return bind("select", broadcast(mask, shape), broadcast(x, shape), y)
+
+
+def _at(order: Any, places: Any, place: Any) -> Any:
+    """[..., 1]: the element of each order at a place."""
+    kept = _where(places == place, order, broadcast(np.zeros((), np.int32), tuple(order.shape)))
+    total = bind("sum", kept, axes=(len(order.shape) - 1,))
+    return bind("reshape", bind("cast", total, dtype=i32), shape=(*order.shape[:-1], 1))
+
+
+__all__ = ["cholesky", "lu", "lu_pivots_to_permutation", "triangular_solve"]
+
+publish(globals(), __all__)

@@ -1,0 +1,138 @@
+"""Cholesky's factor of symmetric positive definite matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from leptonc.ir.op import Sample, get_op, register
+from leptonc.ir.types import TensorType
+from leptonc.ir.value import Value
+from leptonc.ops.linalg.building import (
+    BLOCK,
+    MatrixOp,
+    as_panel,
+    as_stack,
+    blocks_of,
+    compare,
+    counted,
+    cropped,
+    diagonal,
+    filled,
+    flattened,
+    in_triangle,
+    loop,
+    on_diagonal,
+    op,
+    padded_square,
+    part,
+    product,
+    replaced,
+    reshaped,
+    select,
+    spread,
+    swapped,
+    triangle,
+    zeros,
+)
+
+
+@register
+class cholesky(MatrixOp):
+    """L, lower triangular, with L L' = (a + a') / 2 for each matrix of a stack; all NaN where that is not positive definite.
+
+    Left-looking by panels: a panel less one product with the columns before it, then eliminated column by column.
+    """
+
+    name, operand_names = "cholesky", ("a",)
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        self.matrices(types[0], square=True)
+        return types[0]
+
+    def eager(self, *arrays: np.ndarray, **attrs: Any) -> np.ndarray:
+        a = np.asarray(arrays[0])
+        with np.errstate(all="ignore"):
+            a = ((a + np.swapaxes(a, -1, -2)) / 2).astype(a.dtype)
+        out = np.empty_like(a)
+        for at in np.ndindex(a.shape[:-2]):
+            out[at] = _factor(a[at])
+        return out
+
+    def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        """S = L^-T Phi(L' g) L^-1, Phi the lower triangle with half the diagonal (Murray 2016); a's is the mean of S and S'."""
+        inner = triangle(product(y, g, left=True), lower=True)
+        inner = select(on_diagonal(inner), inner * 0.5, inner)
+        solve = get_op("triangular_solve")
+        half = solve(y, inner, lower=True, transpose=True, unit=False)
+        s = swapped(solve(y, swapped(half), lower=True, transpose=True, unit=False))
+        return ((s + swapped(s)) * 0.5,)
+
+    def expand(self, *operands: Value, **attrs: Any) -> Value:
+        a = operands[0]
+        if not a.type.size:
+            return a
+        symmetric = flattened((a + swapped(a)) * 0.5)
+        n = a.shape[-1]
+        found = as_stack(_eliminated(as_panel(symmetric))) if n <= BLOCK else _blocked(symmetric)
+        sound = op("all", op("gt", diagonal(found), zeros(found, found.shape[:2])), axes=(1,))
+        wrong = select(in_triangle(found, lower=True), filled(found, np.nan), 0)
+        return reshaped(select(spread(sound, found.shape, 0), found, wrong), a.shape)
+
+    def samples(self) -> Sequence[Sample]:
+        def make(*shape: int) -> Sample:
+            return Sample(lambda rng: [_definite(rng, shape)], {}, True, str(shape))
+
+        indefinite = Sample(lambda rng: [np.stack([np.array([[1.0, 2.0], [2.0, 1.0]]), np.eye(2), np.zeros((2, 2)),
+                                                   np.array([[np.nan, 0.0], [0.0, 1.0]])])], {}, False, "indefinite")
+        return [make(3, 3), make(2, 5, 5), make(0, 0), make(0, 2, 2), indefinite]
+
+
+def _definite(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    x = rng.standard_normal(shape)
+    return np.asarray(x @ np.swapaxes(x, -1, -2) / max(shape[-1], 1) + np.eye(shape[-1]))
+
+
+def _factor(a: np.ndarray) -> np.ndarray:
+    try:
+        found = np.linalg.cholesky(a)
+    except np.linalg.LinAlgError:
+        found = np.full_like(a, np.nan)
+    return found if np.all(np.diagonal(found) > 0) else np.tril(np.full_like(a, np.nan))
+
+
+def _eliminated(panel: Value, first: Value | int = 0) -> Value:
+    """A panel [m, w, b] whose diagonal begins in row ``first`` as these columns of the factor."""
+    m, w, b = panel.shape
+
+    def trip(j: Value, consts: Sequence[Value], carries: Sequence[Value], _: Sequence[Value]) -> list[Value]:
+        p = carries[0]
+        at = j + consts[0] if consts else j
+        column = reshaped(part(p, (0, j, 0), (m, 1, b)), (m, b))
+        pivot = reshaped(part(column, (at, 0), (1, b)), (b,))
+        root = select(op("gt", pivot, filled(pivot, 0)), op("sqrt", pivot), np.nan)
+        below = select(compare("ge", counted(p, (m, b), 0), at), column / spread(root, (m, b), 1), 0)
+        head = below if not consts else part(below, (consts[0], 0), (w, b))
+        less = p - spread(below, p.shape, 0, 2) * spread(head, p.shape, 1, 2)
+        place = counted(p, p.shape, 1)
+        rest = select(compare("gt", place, j), less, p)
+        return [select(compare("eq", place, j), spread(below, p.shape, 0, 2), rest)]
+
+    return loop(w, trip, [panel], [] if isinstance(first, int) else [first])[0]
+
+
+def _blocked(a: Value) -> Value:
+    """By panels: [b, n, n] of any n."""
+    b, n, _ = a.shape
+    count = blocks_of(n)
+    whole = padded_square(a, count * BLOCK)
+
+    def trip(k: Value, consts: Sequence[Value], carries: Sequence[Value], _: Sequence[Value]) -> list[Value]:
+        found, first = carries[0], k * BLOCK
+        rows = part(found, (0, first, 0), (b, BLOCK, count * BLOCK))
+        panel = part(consts[0], (0, 0, first), (b, count * BLOCK, BLOCK)) - product(found, rows, right=True)
+        return [replaced(found, as_stack(_eliminated(as_panel(panel), first)), (0, 0, first))]
+
+    return cropped(loop(count, trip, [filled(whole, 0)], [whole])[0], n, n)

@@ -1,0 +1,316 @@
+"""LU factors with partial pivoting, and what is solved by them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from leptonc.errors import op_error
+from leptonc.ir.op import Sample, get_op, register
+from leptonc.ir.types import TensorType, i32, i64
+from leptonc.ir.value import Value
+from leptonc.ops.linalg.building import (
+    BLOCK,
+    MatrixOp,
+    as_panel,
+    as_stack,
+    blocks_of,
+    both,
+    compare,
+    counted,
+    cropped,
+    filled,
+    flattened,
+    loop,
+    op,
+    padded,
+    part,
+    product,
+    replaced,
+    reshaped,
+    select,
+    spread,
+    triangle,
+    zeros,
+)
+
+
+@register
+class lu(MatrixOp):
+    """(factors, pivots, permutation) of [..., m, n], m >= n: L below the diagonal, without its ones, U above.
+
+    a[permutation] = L U. ``pivots``[..., n] i32 are the rows swapped with row 0, 1 ...; ``permutation``[..., m] i32. Right-looking by
+    panels, with one product behind each. A singular matrix has a 0 in U's diagonal.
+    """
+
+    name, operand_names, results = "lu", ("a",), 3
+
+    def infer(self, *types: TensorType, **attrs: Any) -> tuple[TensorType, ...]:
+        a = types[0]
+        self.matrices(a)
+        if a.shape[-2] < a.shape[-1]:
+            raise op_error(self.name, "a has more columns than rows", {"a": a}, "factor its first columns, and solve for the rest")
+        return a, TensorType((*a.shape[:-2], a.shape[-1]), i32), TensorType(a.shape[:-1], i32)
+
+    def eager(self, *arrays: np.ndarray, **attrs: Any) -> tuple[np.ndarray, ...]:
+        a = np.array(arrays[0])
+        m, n = a.shape[-2:]
+        pivots = np.zeros((*a.shape[:-2], n), np.int32)
+        permutation = np.broadcast_to(np.arange(m, dtype=np.int32), a.shape[:-1]).copy()
+        with np.errstate(all="ignore"):
+            for at in np.ndindex(a.shape[:-2]):
+                _eliminate(a[at], pivots[at], permutation[at])
+        return a, pivots, permutation
+
+    def vjp(self, g: Any, y: Any, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        """P' L^-T (tril(L' gL, -1) + triu(gU U')) U^-T of the square part, after what the rows below it ask of U."""
+        factors, _, permutation = y
+        solve = get_op("triangular_solve")
+        m, n = factors.shape[-2:]
+        lead = factors.type.rank - 2
+        top, g_top = cropped(factors, n, n), cropped(g[0], n, n)
+        lower, upper = _unit_lower(top), triangle(top, lower=False)
+        g_lower, g_upper = triangle(g_top, lower=True, offset=-1), triangle(g_top, lower=False)
+
+        def by_upper(x: Value) -> Value:
+            """x U^-T"""
+            return _swap(solve(upper, _swap(x), lower=False, transpose=False, unit=False))
+
+        below = None
+        if m > n:
+            start, size = (*(0,) * lead, n, 0), (*factors.shape[:-2], m - n, n)
+            rows, g_rows = (op("slice", x, start=start, size=size, step=(1,) * (lead + 2)) for x in (factors, g[0]))
+            below = by_upper(g_rows)
+            g_upper = g_upper - triangle(product(rows, below, left=True), lower=False)
+        inner = triangle(product(lower, g_lower, left=True), lower=True, offset=-1) + triangle(
+            product(g_upper, upper, right=True), lower=False)
+        found = by_upper(solve(lower, inner, lower=True, transpose=True, unit=True))
+        whole = found if below is None else op("concatenate", found, below, axis=lead)
+        return (permuted(whole, inverse_of(permutation)),)
+
+    def expand(self, *operands: Value, **attrs: Any) -> tuple[Value, ...]:
+        a = operands[0]
+        m, n = a.shape[-2:]
+        stack = flattened(a)
+        b = stack.shape[0]
+        if not a.type.size:
+            rows = counted(a, a.shape[:-1], a.type.rank - 2)
+            return a, zeros(a, (*a.shape[:-2], n), i32), rows
+        if n <= BLOCK:
+            panel, pivots, order = _eliminated(as_panel(stack), n)
+            factors = as_stack(panel)
+        else:
+            factors, pivots, order = _blocked(stack)
+        return reshaped(factors, a.shape), reshaped(_behind(pivots, n), (*a.shape[:-2], n)), reshaped(_behind(order, m), (
+            *a.shape[:-2], m)) if b else order
+
+    def samples(self) -> Sequence[Sample]:
+        def make(*shape: int) -> Sample:
+            return Sample(lambda rng: [rng.standard_normal(shape)], {}, True, str(shape))
+
+        singular = Sample(lambda rng: [np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [0.0, 0.0, 1.0]])], {}, False, "singular")
+        return [make(3, 3), make(2, 4, 4), make(5, 3), make(0, 0), make(0, 2, 2), singular]
+
+
+def _eliminate(a: np.ndarray, pivots: np.ndarray, permutation: np.ndarray) -> None:
+    """In place, one matrix."""
+    for j in range(a.shape[1]):
+        at = j + int(np.argmax(np.abs(a[j:, j])))
+        pivots[j] = at
+        for x in (a, permutation):
+            x[[j, at]] = x[[at, j]]
+        if a[j, j] != 0:
+            a[j + 1:, j] /= a[j, j]
+        a[j + 1:, j + 1:] -= a[j + 1:, j, None] * a[j, None, j + 1:]
+
+
+def _swap(x: Value) -> Value:
+    rank = x.type.rank
+    out: Value = op("transpose", x, perm=(*range(rank - 2), rank - 1, rank - 2))
+    return out
+
+
+def _unit_lower(factors: Value) -> Value:
+    below = triangle(factors, lower=True, offset=-1)
+    rank = below.type.rank
+    eye = op("eq", counted(below, below.shape, rank - 2), counted(below, below.shape, rank - 1))
+    return select(eye, filled(below, 1), below)
+
+
+def permuted(x: Value, order: Value) -> Value:
+    """The rows of x [..., m, n] in an order [..., m] of each matrix."""
+    stack, places = flattened(x), flattened(order, 1)
+    b, m, n = stack.shape
+    if not x.type.size:
+        return x
+    if b > 1:
+        places = places + counted(places, places.shape, 0) * m
+    taken = op("take", reshaped(stack, (b * m, n)), reshaped(places, (b * m,)), axis=0)
+    return reshaped(taken, (*order.shape, n))
+
+
+def inverse_of(order: Value) -> Value:
+    """The permutation that takes an order back."""
+    m, rank = order.shape[-1], order.type.rank
+    if not order.type.size:
+        return order
+    flat = flattened(order, 1)
+    b = flat.shape[0]
+    places = reshaped(flat + counted(flat, flat.shape, 0) * m, (b * m,))
+    found = op("scatter_add", zeros(flat, (b * m,)), places, reshaped(counted(flat, flat.shape, 1), (b * m,)), axis=0)
+    assert rank >= 1
+    return reshaped(found, order.shape)
+
+
+def _behind(x: Value, n: int) -> Value:
+    """[m, b] -> [b, n], cut."""
+    m, b = x.shape
+    turned = reshaped(x, (1, m)) if b == 1 else op("transpose", x, perm=(1, 0))
+    return turned if m == n else op("slice", turned, start=(0, 0), size=(b, n), step=(1, 1))
+
+
+_LEAST = (-1, -np.inf)  # below any place, below any number
+
+
+def _row(p: Value, at: Value, place: Value) -> Value:
+    """Row ``at``[b] of each matrix of a panel, [w, b]; ``place`` is the row of each element."""
+    _, w, b = p.shape
+    if b == 1:
+        only = op("cast", reshaped(at, ()), dtype=i64)
+        return reshaped(part(p, (only, 0, 0), (1, w, 1)), (w, 1))
+    mask = op("eq", place, spread(at, p.shape, 2))
+    return op("reduce_max", select(mask, p, _LEAST[p.dtype.is_float]), axes=(0,))  # a sum would lose the sign of a zero
+
+
+def _eliminated(panel: Value, columns: int, first: Value | int = 0) -> tuple[Value, Value, Value]:
+    """A panel [m, w, b] whose diagonal begins in row ``first``, its pivots [w, b] and the order of its rows [m, b]; rows from
+    ``columns`` on have no pivot."""
+    m, w, b = panel.shape
+    start = [] if isinstance(first, int) else [first]
+
+    def trip(j: Value, consts: Sequence[Value], carries: Sequence[Value], _: Sequence[Value]) -> list[Value]:
+        p, order = carries
+        at = j + consts[0] if consts else j
+        row, row2 = counted(p, p.shape, 0), counted(p, (m, b), 0)
+        column = reshaped(part(p, (0, j, 0), (m, 1, b)), (m, b))
+        size = select(compare("ge", row2, at), op("abs", column), -1)
+        greatest = op("cast", op("argmax", size, axis=0), dtype=i32)
+        here = spread(op("cast", at, dtype=i32), (b,))
+        chosen = select(compare("lt", here, columns), greatest, here) if consts else greatest
+        swap_rows = _swapping(p, row, chosen, at, here)
+        new = part(swap_rows, (0, j, 0), (m, 1, b))
+        turned = reshaped(new, (m, b))
+        top = reshaped(part(swap_rows, (at, 0, 0), (1, w, b)), (w, b))
+        pivot = reshaped(part(top, (j, 0), (1, b)), (b,))
+        under = compare("gt", row2, at)
+        divisor = select(op("eq", pivot, filled(pivot, 0)), filled(pivot, 1), pivot)
+        scaled = select(under, turned / spread(divisor, (m, b), 1), turned)
+        less = swap_rows - spread(select(under, scaled, 0), p.shape, 0, 2) * spread(top, p.shape, 1, 2)
+        place = counted(p, p.shape, 1)
+        rest = select(both(compare("gt", place, j), compare("gt", row, at)), less, swap_rows)
+        after = select(compare("eq", place, j), spread(scaled, p.shape, 0, 2), rest)
+        wide = reshaped(order, (m, 1, b))
+        swap_order = reshaped(_swapping(wide, reshaped(row2, (m, 1, b)), chosen, at, here), (m, b))
+        return [after, swap_order, chosen]
+
+    order = counted(panel, (m, b), 0)
+    found = loop(w, trip, [panel, order], start)
+    return found[0], found[2], found[1]
+
+
+def _swapping(p: Value, row: Value, chosen: Value, at: Value, here: Value) -> Value:
+    """Rows ``at`` and ``chosen`` of a panel [m, w, b] swapped."""
+    _, w, b = p.shape
+    old = reshaped(part(p, (at, 0, 0), (1, w, b)), (w, b))
+    new = _row(p, chosen, row)
+    down = select(op("eq", row, spread(chosen, p.shape, 2)), spread(old, p.shape, 1, 2), p)
+    return select(op("eq", row, spread(here, p.shape, 2)), spread(new, p.shape, 1, 2), down)
+
+
+def _blocked(a: Value) -> tuple[Value, Value, Value]:
+    """By panels: [b, m, n], m >= n; pivots [k, b] and the order of the rows [m, b]."""
+    b, m, n = a.shape
+    count = blocks_of(n)
+    columns = count * BLOCK
+    rows = max(m, columns)
+    whole = padded(a, rows, columns)
+
+    def trip(k: Value, consts: Sequence[Value], carries: Sequence[Value], _: Sequence[Value]) -> list[Value]:
+        found, order = carries
+        first = k * BLOCK
+        panel, pivots, moved = _eliminated(as_panel(part(found, (0, 0, first), (b, rows, BLOCK))), n, first)
+        moved_rows = _behind(moved, rows)
+        swapped = replaced(permuted(found, moved_rows), as_stack(panel), (0, 0, first))
+        top = part(swapped, (0, first, 0), (b, BLOCK, columns))
+        inner = as_stack(part(panel, (first, 0, 0), (BLOCK, BLOCK, b)))
+        solved = op("triangular_solve", inner, top, lower=True, transpose=False, unit=True)
+        solved = select(compare("ge", counted(top, top.shape, 2), first + BLOCK), solved, 0)
+        left = as_stack(panel)
+        left = select(compare("ge", counted(left, left.shape, 1), first + BLOCK), left, 0)
+        strip = select(compare("ge", counted(top, top.shape, 2), first + BLOCK), solved, top)
+        after = replaced(swapped - product(left, solved), strip, (0, first, 0))
+        permuted_order = reshaped(permuted(reshaped(_behind(order, rows), (b, rows, 1)), moved_rows), (b, rows))
+        back = reshaped(permuted_order, (rows, b)) if b == 1 else op("transpose", permuted_order, perm=(1, 0))
+        return [after, back, pivots]
+
+    found, order, pivots = loop(count, trip, [whole, counted(whole, (rows, b), 0)])
+    return cropped(found, m, n), reshaped(pivots, (columns, b)), order
+
+
+@register
+class lu_solve(MatrixOp):
+    """x with a x = b (``transpose``: a' x = b) from a, its ``lu`` factors and permutation, and b[..., n, k].
+
+    The factors have no derivative of their own: a's is that of the solution.
+    """
+
+    name, operand_names = "lu_solve", ("a", "factors", "permutation", "b")
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        a, factors, permutation, b = types
+        self.matrices(a, square=True)
+        self.matrices(b, "b")
+        if factors != a or permutation != TensorType(a.shape[:-1], i32) or b.shape[:-1] != a.shape[:-1] or a.dtype != b.dtype:
+            raise op_error(self.name, "a must be [..., n, n] with its factors, b [..., n, k]", dict(zip(self.operand_names, types)))
+        return b
+
+    def eager(self, *arrays: np.ndarray, **attrs: Any) -> np.ndarray:
+        _, factors, permutation, b = map(np.asarray, arrays)
+        solve = get_op("triangular_solve").eager
+        order = permutation[..., None].astype(np.int64)
+        if attrs["transpose"]:
+            inner = solve(factors, b, lower=False, transpose=True, unit=False)
+            found, out = solve(factors, inner, lower=True, transpose=True, unit=True), np.empty_like(b)
+            np.put_along_axis(out, np.broadcast_to(order, b.shape), found, -2)
+            return out
+        inner = solve(factors, np.take_along_axis(b, np.broadcast_to(order, b.shape), -2), lower=True, transpose=False, unit=True)
+        return np.asarray(solve(factors, inner, lower=False, transpose=False, unit=False))
+
+    def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        """h = a^-T g, and -h y'."""
+        h = self(*operands[:3], g, transpose=not attrs["transpose"])
+        pair = (y, h) if attrs["transpose"] else (h, y)
+        return -product(pair[0], pair[1], right=True), None, None, h
+
+    def expand(self, *operands: Value, **attrs: Any) -> Value:
+        _, factors, permutation, b = operands
+        solve = get_op("triangular_solve")
+        if attrs["transpose"]:
+            inner = solve(factors, b, lower=False, transpose=True, unit=False)
+            return permuted(solve(factors, inner, lower=True, transpose=True, unit=True), inverse_of(permutation))
+        inner = solve(factors, permuted(b, permutation), lower=True, transpose=False, unit=True)
+        out: Value = solve(factors, inner, lower=False, transpose=False, unit=False)
+        return out
+
+    def samples(self) -> Sequence[Sample]:
+        def make(a: tuple[int, ...], columns: int, transpose: bool = False) -> Sample:
+            def arrays(rng: np.random.Generator) -> list[np.ndarray]:
+                x = rng.permuted(rng.standard_normal(a) + 4 * np.eye(a[-1]), axis=-2)
+                factors, _, order = get_op("lu").eager(x)
+                return [x, factors, order, rng.standard_normal((*a[:-1], columns))]
+
+            return Sample(arrays, {"transpose": transpose}, False, f"{a}{columns}{transpose}")
+
+        return [make((6, 6), 2), make((2, 5, 5), 1, True), make((0, 0), 1)]

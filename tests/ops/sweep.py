@@ -68,6 +68,9 @@ def tolerance(x: np.ndarray) -> float:
 # Which of 0.0 and -0.0 is the greatest depends on the order of a reduction, in NumPy too, where it is the machine's vectors'
 EITHER_ZERO = frozenset({"reduce_max", "reduce_min", "max_pool"})
 
+# A matrix of zeros and ones is often singular, or has an eigenvalue twice, and then its factors are not the only ones
+NOT_UNIQUE = frozenset({"qr", "eigh", "svd"})
+
 
 def signed_zeros(shape: tuple[int, ...], rng: np.random.Generator, both: bool) -> np.ndarray:
     """-0.0, or zeros of both signs beside some numbers."""

@@ -5,6 +5,8 @@ from typing import Any as _Any
 
 from leptonc.arguments import flag as _flag
 from leptonc.numpy.linalg import factorizations as _factorizations
+from leptonc.numpy.linalg.functions import diagonal, expm, multi_dot, trace
+from leptonc.numpy.linalg.norms import cond, matrix_norm, matrix_rank, norm, vector_norm
 from leptonc.numpy.linalg.operands import transposed as _transposed
 from leptonc.numpy.linalg.solving import (
     SlogdetResult,
@@ -15,6 +17,22 @@ from leptonc.numpy.linalg.solving import (
     solve,
     tensorinv,
     tensorsolve,
+)
+from leptonc.numpy.linalg.spectral import (
+    EighResult,
+    EigResult,
+    LstsqResult,
+    QRResult,
+    SVDResult,
+    eig,
+    eigh,
+    eigvals,
+    eigvalsh,
+    lstsq,
+    pinv,
+    qr,
+    svd,
+    svdvals,
 )
 from leptonc.numpy.linear import matmul, outer, tensordot
 from leptonc.numpy.manipulation import matrix_transpose
@@ -32,8 +50,10 @@ def cholesky(x: _Any, /, *, upper: bool = False, symmetrize_input: bool = True) 
 
 
 __all__ = [
-    "SlogdetResult", "cholesky", "cross", "det", "inv", "matmul", "matrix_power", "matrix_transpose", "outer", "slogdet", "solve",
-    "tensordot", "tensorinv", "tensorsolve", "vecdot",
+    "EigResult", "EighResult", "LstsqResult", "QRResult", "SVDResult", "SlogdetResult",
+    "cholesky", "cond", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "expm", "inv", "lstsq", "matmul",
+    "matrix_norm", "matrix_power", "matrix_rank", "matrix_transpose", "multi_dot", "norm", "outer", "pinv", "qr", "slogdet",
+    "solve", "svd", "svdvals", "tensordot", "tensorinv", "tensorsolve", "trace", "vecdot", "vector_norm",
 ]
 
 _publish(globals(), __all__)

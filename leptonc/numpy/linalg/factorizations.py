@@ -115,6 +115,51 @@ def _at(order: Any, places: Any, place: Any) -> Any:
     return bind("reshape", bind("cast", total, dtype=i32), shape=(*order.shape[:-1], 1))
 
 
-__all__ = ["cholesky", "lu", "lu_pivots_to_permutation", "triangular_solve"]
+def qr(x: Any, *, full_matrices: bool = True) -> tuple[Any, Any]:
+    """(q, r) with q r = x [..., m, n]: q [..., m, m] with orthonormal columns, or [..., m, min(m, n)] without ``full_matrices``;
+    r upper triangular, with LAPACK's signs. Raises ShapeError or DtypeError.
+    """
+    a = matrices("qr", x)
+    m, n = a.shape[-2:]
+    complete = flag("qr", "full_matrices", full_matrices) and m > n
+    if m >= n:
+        q, r = bind("qr", a, complete=complete)
+        return q, r
+    q, r = bind("qr", cropped(a, (0, 0), (m, m)), complete=False)
+    rest = transposed(q) @ cropped(a, (0, m), (m, n - m))
+    return q, bind("concatenate", r, rest, axis=len(a.shape) - 1)
+
+
+def eigh(x: Any, *, lower: bool = True, symmetrize_input: bool = True) -> tuple[Any, Any]:
+    """(v, w): eigenvectors as columns and ascending eigenvalues of symmetric x [..., n, n], by Jacobi's method.
+
+    x is replaced by (x + x') / 2, or, without ``symmetrize_input``, one triangle alone is read. Raises ShapeError or DtypeError.
+    """
+    a = matrices("eigh", x, square=True)
+    low = flag("eigh", "lower", lower)
+    if not flag("eigh", "symmetrize_input", symmetrize_input):
+        a = masked(a, low) + transposed(masked(a, low, -1 if low else 1))
+    w, v = bind("eigh", a)
+    return v, w
+
+
+def svd(x: Any, *, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+    """(u, s, vh) with u diag(s) vh = x [..., m, n], s descending, or s alone without ``compute_uv``; by one-sided Jacobi rotations.
+
+    u is [..., m, m] and vh [..., n, n], or both are cut to min(m, n). Raises ShapeError or DtypeError.
+    """
+    a = matrices("svd", x)
+    m, n = a.shape[-2:]
+    full = flag("svd", "full_matrices", full_matrices) and m != n
+    whole = flag("svd", "compute_uv", compute_uv)
+    if m >= n:
+        u, s, vh = bind("svd", a, full=full and whole)
+    else:
+        v, s, uh = bind("svd", transposed(a), full=full and whole)
+        u, vh = transposed(uh), transposed(v)
+    return (u, s, vh) if whole else s
+
+
+__all__ = ["cholesky", "eigh", "lu", "lu_pivots_to_permutation", "qr", "svd", "triangular_solve"]
 
 publish(globals(), __all__)

@@ -41,7 +41,7 @@ from leptonc.ops.linalg.building import (
 class lu(MatrixOp):
     """(factors, pivots, permutation) of [..., m, n], m >= n: L below the diagonal, without its ones, U above.
 
-    a[permutation] = L U. ``pivots``[..., n] i32 are the rows swapped with row 0, 1 ...; ``permutation``[..., m] i32. Right-looking by
+    a[permutation] = L U. ``pivots``[..., n] i32: the rows swapped with row 0, 1 ...; ``permutation``[..., m] i32. Right-looking by
     panels, with one product behind each. A singular matrix has a 0 in U's diagonal.
     """
 
@@ -111,7 +111,7 @@ class lu(MatrixOp):
             return Sample(lambda rng: [rng.standard_normal(shape)], {}, True, str(shape))
 
         singular = Sample(lambda rng: [np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [0.0, 0.0, 1.0]])], {}, False, "singular")
-        return [make(3, 3), make(2, 4, 4), make(5, 3), make(0, 0), make(0, 2, 2), singular]
+        return [make(5, 3), make(2, 4, 4), make(0, 0), singular]
 
 
 def _eliminate(a: np.ndarray, pivots: np.ndarray, permutation: np.ndarray) -> None:
@@ -313,4 +313,4 @@ class lu_solve(MatrixOp):
 
             return Sample(arrays, {"transpose": transpose}, False, f"{a}{columns}{transpose}")
 
-        return [make((6, 6), 2), make((2, 5, 5), 1, True), make((0, 0), 1)]
+        return [make((6, 6), 2), make((2, 5, 5), 1, True)]

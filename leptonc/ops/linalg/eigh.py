@@ -1,0 +1,177 @@
+"""Eigenvalues and eigenvectors of symmetric matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from leptonc.ir.op import Sample, register
+from leptonc.ir.types import TensorType, bool_, i32
+from leptonc.ir.value import Value
+from leptonc.ops.linalg.building import (
+    MatrixOp,
+    as_diagonal,
+    as_panel,
+    as_stack,
+    counted,
+    cropped,
+    diagonal,
+    filled,
+    flattened,
+    identity,
+    loop,
+    on_diagonal,
+    op,
+    padded,
+    product,
+    repeat_while,
+    reshaped,
+    scaled_rows,
+    select,
+    spread,
+    swapped,
+    zeros,
+)
+from leptonc.ops.linalg.jacobi import (
+    SWEEPS,
+    all_finite,
+    eager_signs,
+    epsilon,
+    even,
+    halves,
+    in_order,
+    moved_on,
+    or_nan,
+    order_of,
+    rotated_columns,
+    rotated_rows,
+    rotation,
+    signs_of_rows,
+)
+from leptonc.ops.linalg.lu import permuted
+
+
+@register
+class eigh(MatrixOp):
+    """(w, v): eigenvalues of (a + a') / 2, ascending, and eigenvectors as columns, the first of the largest elements positive.
+
+    Jacobi's cyclic method, whose angles of at most 45 degrees make it converge (Forsythe and Henrici 1960), until what is off the
+    diagonal is a rounding error of the whole. NaN for a matrix that holds an infinity or NaN.
+    """
+
+    name, operand_names, results = "eigh", ("a",), 2
+
+    def infer(self, *types: TensorType, **attrs: Any) -> tuple[TensorType, ...]:
+        self.matrices(types[0], square=True)
+        return types[0].with_shape(types[0].shape[:-1]), types[0]
+
+    def eager(self, *arrays: np.ndarray, **attrs: Any) -> tuple[np.ndarray, ...]:
+        a = np.asarray(arrays[0])
+        with np.errstate(all="ignore"):
+            finite = np.isfinite(a).all((-2, -1))
+            w, v = np.linalg.eigh(np.where(finite[..., None, None], (a + np.swapaxes(a, -1, -2)) / 2, 0).astype(a.dtype))
+        if v.size:
+            v = v * np.swapaxes(eager_signs(np.swapaxes(v, -1, -2)), -1, -2)
+        w, v = np.where(finite[..., None], w, np.nan), np.where(finite[..., None, None], v, np.nan)
+        return w.astype(a.dtype), v.astype(a.dtype)
+
+    def vjp(self, g: Any, y: Any, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        """v (diag(gw) + F o (v' gv)) v', F the inverse differences of the eigenvalues; of (a + a') / 2 the symmetric part."""
+        w, v = y
+        inner = None if g[0] is None else as_diagonal(g[0])
+        if g[1] is not None:
+            turned = inverse_differences(w) * product(v, g[1], left=True)
+            inner = turned if inner is None else inner + turned
+        assert inner is not None
+        s = product(product(v, inner), v, right=True)
+        return ((s + swapped(s)) * 0.5,)
+
+    def expand(self, *operands: Value, **attrs: Any) -> tuple[Value, ...]:
+        a = operands[0]
+        if not a.type.size:
+            return zeros(a, a.shape[:-1]), a
+        symmetric = flattened((a + swapped(a)) * 0.5)
+        finite = all_finite(symmetric)
+        w, rows = _diagonalized(select(spread(finite, symmetric.shape, 0), symmetric, 0))
+        order = order_of(w)
+        rows = permuted(rows, order)
+        v = swapped(scaled_rows(signs_of_rows(rows), rows))
+        w, v = or_nan(finite, in_order(w, order), v)
+        return reshaped(w, a.shape[:-1]), reshaped(v, a.shape)
+
+    def samples(self) -> Sequence[Sample]:
+        def make(*shape: int) -> Sample:
+            def arrays(rng: np.random.Generator) -> list[np.ndarray]:
+                return [rng.standard_normal(shape) + 3 * np.diag(np.arange(shape[-1]))]
+
+            return Sample(arrays, {}, True, str(shape))
+
+        nan = Sample(lambda rng: [np.stack([np.array([[1.0, np.nan], [0.0, 1.0]]), np.diag([2.0, 1.0])])], {}, False, "nan")
+        return [make(3, 3), make(2, 4, 4), make(0, 0), nan]
+
+
+def inverse_differences(w: Value) -> Value:
+    """1 / (w[j] - w[i]), 0 on the diagonal; infinite where an eigenvalue stands twice, as in JAX."""
+    rank = w.type.rank
+    shape = (*w.shape, w.shape[-1])
+    lead = tuple(range(rank - 1))
+    difference = spread(w, shape, *lead, rank) - spread(w, shape, *lead, rank - 1)
+    same = on_diagonal(difference)
+    return select(same, filled(difference, 0), 1 / select(same, filled(difference, 1), difference))
+
+
+def _diagonalized(a: Value) -> tuple[Value, Value]:
+    """Eigenvalues [b, n] and eigenvectors as rows [b, n, n], in any order, of finite symmetric a [b, n, n]."""
+    n = a.shape[-1]
+    size = even(n)
+    matrix = as_panel(padded(a, size, size))  # a row of zeros, where n is odd, is where it was after each sweep
+    rows = as_panel(identity(a, size))
+    limit = op("sqrt", op("sum", matrix * matrix, axes=(0, 1))) * (4 * epsilon(a))
+
+    def goes_on(count: Value, going: Value, m: Value, v: Value, _: Value) -> Value:
+        return op("and", going, op("lt", count, filled(count, SWEEPS[a.dtype.name])))
+
+    def sweep(count: Value, going: Value, m: Value, v: Value, limit: Value) -> list[Value]:
+        m, v = loop(size - 1, _round, [m, v])
+        return [count + 1, _is_off(m, limit), m, v, limit]
+
+    first = [zeros(a, (), i32), _is_off(matrix, limit), matrix, rows, limit]
+    _, _, matrix, rows, _ = repeat_while(goes_on, sweep, first)
+    return diagonal(cropped(as_stack(matrix), n, n)), cropped(as_stack(rows), n, n)
+
+
+def _is_off(m: Value, limit: Value) -> Value:
+    """Whether in any of the matrices [n, n, b] there is more than ``limit`` [b] off the diagonal."""
+    row, column = counted(m, m.shape, 0), counted(m, m.shape, 1)
+    off = select(op("eq", row, column), filled(m, 0), m)
+    rest = op("sqrt", op("sum", off * off, axes=(0, 1)))
+    out: Value = op("any", op("gt", rest, limit), axes=(0,))
+    assert out.dtype == bool_
+    return out
+
+
+def _round(_: Value, consts: Sequence[Value], carries: Sequence[Value], xs: Sequence[Value]) -> list[Value]:
+    """One rotation of each pair, and the pairs of the next round."""
+    m, v = carries
+    h = m.shape[0] // 2
+    top, bottom = halves(m, 0)
+    (upper, crossed), (_left, lower) = halves(top, 1), halves(bottom, 1)
+    first, second, both = (_diagonal(x) for x in (upper, lower, crossed))
+    cosine, sine, tangent = rotation(first, second, both)
+    m = rotated_columns(rotated_rows(m, cosine, sine), cosine, sine)
+    row, column = counted(m, m.shape, 0), counted(m, m.shape, 1)
+    across = op("or", op("eq", row + h, column), op("eq", column + h, row))
+    change = tangent * both
+    exact = spread(op("concatenate", first - change, second + change, axis=0), m.shape, 0, 2)
+    m = select(op("eq", row, column), exact, select(across, filled(m, 0), m))
+    return [moved_on(moved_on(m, 0), 1), moved_on(rotated_rows(v, cosine, sine), 0)]
+
+
+def _diagonal(x: Value) -> Value:
+    """[h, h, b] -> [h, b]."""
+    same = op("eq", counted(x, x.shape, 0), counted(x, x.shape, 1))
+    return op("reduce_max", select(same, x, -np.inf), axes=(1,))
+
+

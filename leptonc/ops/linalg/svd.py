@@ -1,0 +1,242 @@
+"""Singular values and vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from leptonc.errors import LeptonError, op_error
+from leptonc.ir.op import Sample, register
+from leptonc.ir.types import TensorType, i32
+from leptonc.ir.value import Value
+from leptonc.ops.linalg.building import (
+    MatrixOp,
+    as_diagonal,
+    as_panel,
+    as_stack,
+    cropped,
+    diagonal,
+    filled,
+    flattened,
+    identity,
+    loop,
+    op,
+    padded,
+    product,
+    repeat_while,
+    reshaped,
+    scaled_columns,
+    scaled_rows,
+    select,
+    spread,
+    swapped,
+    zeros,
+)
+from leptonc.ops.linalg.eigh import inverse_differences
+from leptonc.ops.linalg.jacobi import (
+    SWEEPS,
+    all_finite,
+    eager_signs,
+    epsilon,
+    even,
+    halves,
+    in_order,
+    moved_on,
+    or_nan,
+    order_of,
+    rotated_rows,
+    rotation,
+    signs_of_rows,
+)
+from leptonc.ops.linalg.lu import permuted
+
+
+@register
+class svd(MatrixOp):
+    """(u, s, vh) of [..., m, n], m >= n: a = u diag(s) vh, s descending, the first of the largest elements of vh's rows positive.
+
+    u has n columns, or m if ``full``. QR first, then rotations of R's columns until all are orthogonal (Hestenes 1958): their
+    lengths are s, and u is the Q of what they are then. NaN for a matrix that holds an infinity or NaN.
+    """
+
+    name, operand_names, results = "svd", ("a",), 3
+
+    def infer(self, *types: TensorType, **attrs: Any) -> tuple[TensorType, ...]:
+        a = types[0]
+        self.matrices(a)
+        m, n = a.shape[-2:]
+        if m < n:
+            raise op_error(self.name, "a has more columns than rows", {"a": a}, "transpose it")
+        lead = a.shape[:-2]
+        return a.with_shape((*lead, m, m if attrs["full"] else n)), a.with_shape((*lead, n)), a.with_shape((*lead, n, n))
+
+    def eager(self, *arrays: np.ndarray, **attrs: Any) -> tuple[np.ndarray, ...]:
+        a = np.asarray(arrays[0])
+        finite = np.isfinite(a).all((-2, -1))
+        u, s, vh = np.linalg.svd(np.where(finite[..., None, None], a, 0).astype(a.dtype), full_matrices=attrs["full"])
+        if vh.size:
+            signs, n = eager_signs(vh), vh.shape[-1]
+            u, vh = u.copy(), vh * signs
+            u[..., :n] *= np.swapaxes(signs, -1, -2)
+        flag = finite[..., None, None]
+        return (np.where(flag, u, np.nan).astype(a.dtype), np.where(finite[..., None], s, np.nan).astype(a.dtype),
+                np.where(flag, vh, np.nan).astype(a.dtype))
+
+    def vjp(self, g: Any, y: Any, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        """u (diag(gs) + (A + A') S + S (B + B')) vh, A = F o u'gu and B = F o vh gvh', F = 1 / (s[j]^2 - s[i]^2); and what of gu is
+        outside of u's columns, divided by s."""
+        u, s, vh = y
+        if u.shape[-1] != s.shape[-1]:
+            raise op_error(self.name, "has no derivative of full matrices, unless they are square", {"a": operands[0]},
+                           "full_matrices=False", LeptonError)
+        terms = [] if g[1] is None else [as_diagonal(g[1])]
+        gaps = inverse_differences(s * s)
+        if g[0] is not None:
+            turned = gaps * product(u, g[0], left=True)
+            terms.append(scaled_columns(turned + swapped(turned), s))
+        if g[2] is not None:
+            turned = gaps * product(vh, g[2], right=True)
+            terms.append(scaled_rows(s, turned + swapped(turned)))
+        inner = terms[0]
+        for term in terms[1:]:
+            inner = inner + term
+        out = product(product(u, inner), vh)
+        if g[0] is not None and u.shape[-2] > u.shape[-1]:
+            outside = g[0] - product(u, product(u, g[0], left=True))
+            out = out + product(scaled_columns(outside, 1 / s), vh)
+        return (out,)
+
+    def expand(self, *operands: Value, **attrs: Any) -> tuple[Value, ...]:
+        a, full = operands[0], attrs["full"]
+        m, n = a.shape[-2:]
+        lead, k = a.shape[:-2], m if full else n
+        if not a.type.size:
+            return cropped(identity(a, m), m, k), zeros(a, (*lead, n)), identity(swapped(a), n)
+        stack = flattened(a)
+        finite = all_finite(stack)
+        stack = select(spread(finite, stack.shape, 0), stack, 0)
+        q = None
+        if m > n:
+            q, stack = op("qr", stack, complete=full)
+            stack = cropped(stack, n, n)
+        left, s, right = _square(stack)
+        u = left if q is None else _joined(q, left, k)
+        u, s, right = or_nan(finite, u, s, right)
+        return reshaped(u, (*lead, m, k)), reshaped(s, (*lead, n)), reshaped(right, (*lead, n, n))
+
+    def samples(self) -> Sequence[Sample]:
+        def make(*shape: int) -> Sample:
+            def arrays(rng: np.random.Generator) -> list[np.ndarray]:
+                n = shape[-1]
+                wide = np.zeros(shape[-2:])
+                wide[:n, :n] = 3 * np.diag(1 + np.arange(n))
+                return [rng.standard_normal(shape) / 2 + wide]
+
+            return Sample(arrays, {"full": False}, True, str(shape))
+
+        spoiled = np.stack([np.array([[1.0, np.nan], [0.0, 1.0]]), np.diag([2.0, 1.0])])
+        nan = Sample(lambda rng: [spoiled], {"full": False}, False, "nan")
+        return [make(3, 2), make(2, 3, 3), make(0, 0), nan]
+
+
+@register
+class pinv_of(MatrixOp):
+    """x, which is the pseudoinverse of a: it has a derivative by a alone, that of Golub and Pereyra (1973) where the rank stays."""
+
+    name, operand_names = "pinv_of", ("a", "x")
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        a, x = types
+        self.matrices(a)
+        if x != a.with_shape((*a.shape[:-2], a.shape[-1], a.shape[-2])):
+            raise op_error(self.name, "a must be [..., m, n] and x [..., n, m]", {"a": a, "x": x})
+        return x
+
+    def eager(self, *arrays: np.ndarray, **attrs: Any) -> np.ndarray:
+        return np.array(arrays[1])
+
+    def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        """-x' g x' + (1 - a x) g' x x' + x' x g' (1 - x a)."""
+        a, turned = operands[0], swapped(g)
+        first = product(product(y, g, left=True), y, right=True)
+        right = product(product(turned, y), y, right=True)
+        left = product(product(y, y, left=True), turned)
+        rest = right - product(a, product(y, right)) + left - product(product(left, y), a)
+        return rest - first, None
+
+    def expand(self, *operands: Value, **attrs: Any) -> Value:
+        return operands[1]
+
+    def samples(self) -> Sequence[Sample]:
+        def make(*shape: int) -> Sample:
+            def arrays(rng: np.random.Generator) -> list[np.ndarray]:
+                a = rng.standard_normal(shape)
+                return [a, np.linalg.pinv(a)]
+
+            return Sample(arrays, {}, False, str(shape))
+
+        return [make(3, 2)]
+
+
+def _joined(q: Value, left: Value, k: int) -> Value:
+    """q's first n columns times ``left``, then its others."""
+    b, m, _ = q.shape
+    n = left.shape[-1]
+    first = product(cropped(q, m, n), left)
+    if k == n:
+        return first
+    rest = op("slice", q, start=(0, 0, n), size=(b, m, k - n), step=(1, 1, 1))
+    return op("concatenate", first, rest, axis=2)
+
+
+def _square(a: Value) -> tuple[Value, Value, Value]:
+    """(u, s, vh) of finite a [b, n, n]; u is the Q of orthogonal columns, longest first, so it is whole where some are 0."""
+    size = op("reduce_max", op("abs", a), axes=(1, 2))
+    scale = select(op("eq", size, filled(size, 0)), filled(size, 1), size)
+    columns, rows = _orthogonalized(swapped(a / spread(scale, a.shape, 0)))
+    lengths = op("sqrt", op("sum", columns * columns, axes=(2,)))
+    order = order_of(lengths, descending=True)
+    s = in_order(lengths, order)
+    columns, rows = permuted(columns, order), permuted(rows, order)
+    signs = signs_of_rows(rows)
+    q, r = op("qr", swapped(columns), complete=False)
+    side = diagonal(r)
+    turned = select(op("lt", side, filled(side, 0)), -signs, signs)
+    return scaled_columns(q, turned), s * spread(scale, s.shape, 0), scaled_rows(signs, rows)
+
+
+def _orthogonalized(columns: Value) -> tuple[Value, Value]:
+    """Of a matrix given by its columns as rows [b, n, n]: those rotated so that they are orthogonal, and the rotations' rows."""
+    n = columns.shape[-1]
+    many = even(n)
+    x = as_panel(padded(columns, many, n))
+    rows = as_panel(identity(columns, many))
+    least = op("sqrt", op("sum", x * x, axes=(0, 1))) * epsilon(columns)  # a shorter column is a rounding error
+    limit = epsilon(columns) * max(n, 4) ** 0.5
+
+    def goes_on(count: Value, worst: Value, *_: Value) -> Value:
+        going = op("gt", worst, filled(worst, limit))
+        return op("and", going, op("lt", count, filled(count, SWEEPS[columns.dtype.name])))
+
+    def sweep(count: Value, worst: Value, x: Value, rows: Value, least: Value) -> list[Value]:
+        x, rows, found = loop(many - 1, _round, [x, rows, zeros(x, ())], [least])
+        return [count + 1, found, x, rows, least]
+
+    first = [zeros(x, (), i32), filled(zeros(x, ()), 1), x, rows, least]
+    _, _, x, rows, _ = repeat_while(goes_on, sweep, first)
+    return cropped(as_stack(x), n, n), cropped(as_stack(rows), n, n)
+
+
+def _round(_: Value, consts: Sequence[Value], carries: Sequence[Value], xs: Sequence[Value]) -> list[Value]:
+    """One rotation of each pair; the greatest cosine between two columns that was met; the pairs of the next round."""
+    (least,), (x, rows, worst) = consts, carries
+    top, bottom = halves(x, 0)
+    first, second, both = (op("sum", p * q, axes=(1,)) for p, q in ((top, top), (bottom, bottom), (top, bottom)))
+    floor = spread(least, first.shape, 1)
+    short = [op("max", op("sqrt", v), floor) for v in (first, second)]
+    divisor = [select(op("eq", v, filled(v, 0)), filled(v, 1), v) for v in short]
+    met = op("reduce_max", op("abs", both / divisor[0] / divisor[1]), axes=(0, 1))
+    cosine, sine, _tangent = rotation(first, second, both)
+    return [moved_on(rotated_rows(x, cosine, sine), 0), moved_on(rotated_rows(rows, cosine, sine), 0), op("max", worst, met)]

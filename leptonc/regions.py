@@ -96,7 +96,8 @@ def check_carry(structure: tree.TreeDef, returned: tree.TreeDef, olds: Sequence[
     """Raises unless both are of one structure, and leaf by leaf of one shape and dtype."""
     if structure != returned:
         raise TreeError(f"{name}: the carry went in as {structure} and came out as {returned}")
-    for path, old, new in zip(structure.paths("carry"), olds, news):
-        if (old.shape, old.dtype) != (new.shape, new.dtype):
-            raise ShapeError(f"{name}: {path} went in as {describe(old)} and came out as {describe(new)}; fix: start with what "
+    changed = next((n for n, (old, new) in enumerate(zip(olds, news)) if (old.shape, old.dtype) != (new.shape, new.dtype)), None)
+    if changed is not None:
+        path, old, new = structure.paths("carry")[changed], olds[changed], news[changed]
+        raise ShapeError(f"{name}: {path} went in as {describe(old)} and came out as {describe(new)}; fix: start with what "
                              "the step returns, such as an array of its dtype")

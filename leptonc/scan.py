@@ -155,6 +155,29 @@ def _run(f: Callable[..., Any], init: Any, xs: list[np.ndarray], structure: tree
     return tree.unflatten(carry_tree, carry), tree.unflatten(y_tree, ys)
 
 
+def repeat(step: Jitted, fixed: Any, carry: Any, xs: Any) -> tuple[Any, Any]:
+    """``scan`` of a jitted ``step(fixed, carry, x)`` that gives its carry away and returns (carry, y), by the program that a call
+    runs; the carry's own arrays are written, so a signal finds them as whole steps left them. All leaves are arrays; the items of
+    ``xs`` are contiguous, whatever lies between them. Outside of a trace, for at least one x."""
+    leaves, structure = tree.flatten(xs)
+    arguments = fixed, carry, tree.unflatten(structure, [x[0] for x in leaves])
+    compiled = step.compiled_for(*arguments)
+    interface, executable, shortcut = compiled.interface, compiled.executable.executable, compiled.shortcut
+    name = f"{interface.name}, repeated"
+    carry_out, _ = _out_trees(interface.out_tree, name)
+    given = None if shortcut is None else shortcut.flatten((arguments, {}))
+    if shortcut is None or given is None:
+        raise LeptonError(f"{name}: an argument is a Python number; fix: an array")
+    kept = carry_out.num_leaves
+    before = len(given) - kept - len(leaves)
+    held, values = given[:before], given[before:before + kept]
+    slots = executable.outputs
+    check_carry(interface.signature.treedef.children[0].children[1], carry_out, values, slots[:kept], name)
+    ys = [np.empty((len(leaves[0]), *slot.shape), slot.dtype) for slot in slots[kept:]]
+    values = executable.repeat(values, leaves, ys, len(leaves[0]), fixed=held, donated=True)
+    return shortcut.build([*values, *ys])
+
+
 def _out_trees(out: tree.TreeDef, name: str) -> tuple[tree.TreeDef, tree.TreeDef]:
     if out.kind is not tuple or len(out.children) != 2:
         raise TreeError(f"{name}: it returned {out}, expected a tuple (carry, y)")

@@ -123,24 +123,28 @@ class Executable:
         else:
             pace.timed(functools.partial(self._run, self._function, frame), frame.threads)
 
-    def repeat(self, carry: list[np.ndarray], xs: Sequence[np.ndarray], ys: Sequence[np.ndarray],
-               count: int, reverse: bool = False) -> list[np.ndarray]:
+    def repeat(self, carry: list[np.ndarray], xs: Sequence[np.ndarray], ys: Sequence[np.ndarray], count: int,
+               reverse: bool = False, fixed: Sequence[np.ndarray] = (), donated: bool = False) -> list[np.ndarray]:
         """Run once for each of ``count`` items along the first axis of ``xs`` and ``ys``; returns what the carry is then.
 
-        The inputs are a copy of the carry, which is donated, and one item of each x; the outputs the carry and one item of each
-        y, which is written where it belongs. All arrays are contiguous, aligned and of the slots' types.
+        The inputs are those ``fixed``, a copy of the carry, which is donated, and one item of each x; the outputs the carry and one
+        item of each y, which is written where it belongs. A carry that is ``donated`` is written in place, not copied, if each part
+        of it is an output's own place: cut short by a signal, it is that of whole steps. The items of all arrays are contiguous,
+        aligned and of the slots' types.
         """
-        kept, carry = len(carry), [copied(a) for a in carry]
+        before, kept = len(fixed), len(carry)
         taken = [slot.donated for slot in self.outputs[:kept]]
+        if taken != [*range(before, before + kept)] or not donated:
+            carry = [copied(a) for a in carry]
         if None in taken:
-            return self._repeat_apart(carry, xs, ys, range(count - 1, -1, -1) if reverse else range(count))
-        order = np.array(taken, np.int64)
-        starts = [address(a) for a in (*carry, *xs)]
-        starts += [starts[n] for n in order] + [address(y) for y in ys]
-        places = np.array([*range(kept, kept + len(xs)), *range(len(starts) - len(ys), len(starts))], np.int64)
+            return self._repeat_apart(fixed, carry, xs, ys, range(count - 1, -1, -1) if reverse else range(count))
+        order = np.array(taken, np.int64) - before
+        starts = [address(a) for a in (*fixed, *carry, *xs)]
+        starts += [starts[before + n] for n in order] + [address(y) for y in ys]
+        places = np.array([*range(before + kept, before + kept + len(xs)), *range(len(starts) - len(ys), len(starts))], np.int64)
         strides = np.array([a.strides[0] for a in (*xs, *ys)], np.int64)
         moves = np.stack([places, -strides if reverse else strides], 1)
-        swaps = self._swaps(order, len(xs))
+        swaps = self._swaps(order, before, len(xs))
         frame = self._frames.take(self._thread_count())
         frame.args[:len(starts)] = starts
         if reverse:
@@ -169,22 +173,23 @@ class Executable:
             raise LeptonError(FORKED)
 
     @staticmethod
-    def _swaps(order: np.ndarray, between: int) -> np.ndarray:
-        """What ``Pool.repeat`` does to the table between steps if the results' memory, in order, is that of inputs ``order``;
-        ``between`` inputs stand between those and the results."""
+    def _swaps(order: np.ndarray, before: int, between: int) -> np.ndarray:
+        """What ``Pool.repeat`` does to the table between steps if the results' memory, in order, is that of inputs ``order``,
+        counted behind ``before`` others; ``between`` inputs stand between those and the results."""
         kept = len(order)
         if (order == np.arange(kept)).all():
             return np.zeros((3, 0), np.int64)
         rows = np.zeros((3, 2 * kept), np.int64)
         rows[0] = [*range(kept), *range(kept + between, 2 * kept + between)]
         rows[1] = [*order, *order[order]]
+        rows[:2] += before
         return rows
 
-    def _repeat_apart(self, carry: list[np.ndarray], xs: Sequence[np.ndarray], ys: Sequence[np.ndarray],
-                      items: range) -> list[np.ndarray]:
+    def _repeat_apart(self, fixed: Sequence[np.ndarray], carry: list[np.ndarray], xs: Sequence[np.ndarray],
+                      ys: Sequence[np.ndarray], items: range) -> list[np.ndarray]:
         """As ``repeat``, for a carry that is not all written in place: a call for each item."""
         for i in items:
-            out = self([*carry, *(x[i] for x in xs)])
+            out = self([*fixed, *carry, *(x[i] for x in xs)])
             carry = out[:len(carry)]
             for y, item in zip(ys, out[len(carry):]):
                 y[i] = item

@@ -12,12 +12,14 @@ import numpy as np
 from keras.src.backend.common.stateless_scope import StatelessScope
 
 import leptonc
+from leptonc import tree
+from leptonc.eager import jit_disabled
 from leptonc.errors import ArgumentError
 from leptonc.jit import Jitted
+from leptonc.keras.src.slots import stacked
 from leptonc.keras.src.variable import Variable
+from leptonc.scan import repeat
 from leptonc.stages import Compiled
-from leptonc.tree import flatten
-from leptonc.tree import map as map_tree
 
 Groups = Sequence[Sequence[Variable]]
 Function = Callable[[Any, Any], tuple[Any, Any]]  # (state, data) -> (result, state)
@@ -42,9 +44,9 @@ class Step:
         """The function as it is run, traced for no arguments yet."""
         def step(read: Any, written: Any, data: Any) -> Any:
             if self._compiled:  # this is traced then, and run once for each shape of a batch
-                self._seen.append(map_tree(lambda x: leptonc.ShapeDtypeStruct(x.shape, x.dtype), data))
+                self._seen.append(tree.map(lambda x: leptonc.ShapeDtypeStruct(x.shape, x.dtype), data))
             result, state = self._function((*read, *written), data)
-            return tuple(state[len(read):]), result
+            return tuple([*group] for group in state[len(read):]), result
 
         step.__name__ = getattr(self._function, "__name__", "step")
         return leptonc.jit(step, donate_argnums=1) if self._compiled else step
@@ -65,13 +67,17 @@ class Step:
         return result
 
     def repeat(self, batches: Sequence[Any]) -> Any:
-        """Run on several batches of one shape, natively one after the other; returns their results, stacked."""
-        if not self._compiled:
-            return map_tree(lambda *parts: np.stack(parts), *[self(batch) for batch in batches])
-        run, state = self._carrying(), self._state()
-        stacked = map_tree(lambda *parts: np.stack(parts), *batches)
-        (_, written), results = leptonc.lax.scan(run, state, stacked)
-        self._keep(written)
+        """Run on several batches of one shape, natively one after the other; returns their results, stacked.
+
+        It is the program that runs on one batch. The variables are written in place.
+        """
+        if not isinstance(self._run, Jitted) or jit_disabled():
+            return tree.map(lambda *parts: np.stack(parts), *[self(batch) for batch in batches])
+        read, written = self._state()
+        structure = tree.structure(batches[0])
+        leaves = map(stacked, zip(*[tree.leaves(batch) for batch in batches]))
+        state, results = repeat(self._run, read, written, tree.unflatten(structure, leaves))
+        self._keep(state)
         return results
 
     def call_on(self, data: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
@@ -81,9 +87,6 @@ class Step:
     def _state(self) -> Any:
         return (tuple([v.read() for v in group] for group in self._read),
                 tuple([v.taken() for v in group] for group in self._written))
-
-    def _carrying(self) -> Callable[..., Any]:
-        return _as_scanned(self._run)
 
     def _keep(self, state: Any) -> None:
         for group, arrays in zip(self._written, state):
@@ -108,7 +111,7 @@ class Step:
             raise ArgumentError("this step has seen no batch yet; fix: fit, evaluate or predict first")
         read, written = (tuple([v.read() for v in group] for group in groups) for groups in (self._read, self._written))
         data = max(self._seen, key=_size) if data is None else data
-        return self._run.compiled_for(read, written, map_tree(lambda x: np.zeros(x.shape, x.dtype), data))
+        return self._run.compiled_for(read, written, tree.map(lambda x: np.zeros(x.shape, x.dtype), data))
 
     def as_text(self, stage: str = "optimized", data: Any = None) -> str:
         """The program's text at stage "traced", "optimized", "kernels", "step", "llvm" or "asm"."""
@@ -124,18 +127,7 @@ class Step:
 
 
 def _size(data: Any) -> int:
-    return sum(math.prod(leaf.shape) for leaf in flatten(data)[0])
-
-
-@functools.lru_cache(64)
-def _as_scanned(run: Callable[..., Any]) -> Callable[..., Any]:
-    """The step as ``lax.scan`` takes it, one object for each step: scan keeps what it compiled by it."""
-    def carried(carry: Any, batch: Any) -> Any:
-        read, written = carry
-        state, result = run(read, written, batch)
-        return (read, state), result
-
-    return carried
+    return sum(math.prod(leaf.shape) for leaf in tree.leaves(data))
 
 
 def is_plain(step: Callable[..., Any]) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from keras.src.utils.python_utils import pythonify_logs
 
 import leptonc
 from leptonc.frames import named_scope
-from leptonc.keras.src.batches import Batches, as_batch
+from leptonc.keras.src.arrays import as_batch
+from leptonc.keras.src.batches import Batches
 from leptonc.keras.src.ops.core import convert_to_numpy
 from leptonc.keras.src.progress import Progress, is_watched
 from leptonc.keras.src.steps import Function, Groups, Step, is_plain, plainly, stateless
@@ -280,7 +282,7 @@ class LeptoncTrainer(base_trainer.Trainer):
             except StopIteration:
                 break
         results = []
-        for run in _of_one_shape(data):
+        for run in ([*run] for _, run in itertools.groupby(data, _type)):  # an epoch's last batch may be smaller
             results.append(step(run[0]) if len(run) == 1 else _joined(step.repeat(run), whole))
         return results[-1] if not whole or len(results) == 1 else tree.map_structure(lambda *parts: np.concatenate(parts), *results)
 
@@ -381,19 +383,10 @@ def _given(x: Any, method: str) -> None:
         raise ValueError(f"{method} has no data: x is None; fix: arrays, or what gives batches")
 
 
-def _of_one_shape(batches: Sequence[Any]) -> list[list[Any]]:
-    """Neighbours of equal shapes together: the last batch of an epoch may be smaller."""
-    runs: list[list[Any]] = []
-    for batch in batches:
-        if runs and _shapes(runs[-1][0]) == _shapes(batch):
-            runs[-1].append(batch)
-        else:
-            runs.append([batch])
-    return runs
-
-
-def _shapes(batch: Any) -> list[Any]:
-    return [None if leaf is None else (leaf.shape, leaf.dtype) for leaf in tree.flatten(batch)]
+def _type(batch: Any) -> Any:
+    """Structure, shapes and dtypes."""
+    leaves, structure = leptonc.tree.flatten(batch)
+    return structure, [(leaf.shape, leaf.dtype) for leaf in leaves]
 
 
 def _joined(stacked: Any, whole: bool) -> Any:

@@ -98,4 +98,5 @@ def test_a_generator_may_write_the_next_batch_where_the_last_was():
     for n, (_, _, iterator) in enumerate(batches):
         x, y = next(iterator)
         batches._reader._thread.join(0.01)  # the thread goes on as far as it may
-        assert x.dtype == np.float32 and np.array_equal(x, X[5 * max(n, 1):5 * max(n, 1) + 5]) and np.array_equal(y, Y[5 * n:5 * n + 5])
+        start = 5 * max(n, 1)
+        assert x.dtype == np.float32 and np.array_equal(x, X[start:start + 5]) and np.array_equal(y, Y[5 * n:5 * n + 5])

@@ -1,4 +1,4 @@
-"""The progress bar: what Keras's shows, in one line of the terminal, with samples per second."""
+"""The progress bar: what Keras's shows, in one line of the terminal, with samples per second and what waits for data."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from keras.src.callbacks.progbar_logger import ProgbarLogger
 from keras.src.utils import io_utils
 from keras.src.utils.progbar import Progbar
 
+from leptonc.keras.src.batches import Batches
+from leptonc.keras.src.waiting import Waiting
+
 LONGEST, SHORTEST = 20, 6  # characters of the bar
 INDENT = " " * 4
 
@@ -23,17 +26,27 @@ def is_watched() -> bool:
 
 
 class Progress(ProgbarLogger):
-    """Keras's callback around a bar that knows the ``batch_size``, or None."""
+    """Keras's callback around a bar that knows the ``batches`` it stands for."""
 
     progbar: Any
 
-    def __init__(self, batch_size: int | None = None):
+    def __init__(self, batches: Batches):
         super().__init__()
-        self._batch_size = batch_size
+        self._batch_size = batches.data_adapter.batch_size
+        self._waiting = Waiting(batches)
 
     def _maybe_init_progbar(self) -> None:
         if self.progbar is None:
-            self.progbar = Bar(self._batch_size, target=self.target, verbose=self.verbose, stateless_metrics=set())
+            self._waiting.start()
+            self.progbar = Bar(self._batch_size, self._waiting, target=self.target, verbose=self.verbose, stateless_metrics=set())
+
+    def _update_progbar(self, batch: int, logs: Any = None) -> None:
+        self._waiting.look()
+        super()._update_progbar(batch, logs)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        if self.verbose and self._waiting.hint:
+            io_utils.print_msg(self._waiting.hint)
 
 
 class Bar(Progbar):
@@ -42,18 +55,20 @@ class Bar(Progbar):
 
     _prev_total_width: int
 
-    def __init__(self, batch_size: int | None, **kwargs: Any):
+    def __init__(self, batch_size: int | None, waiting: Waiting | None = None, **kwargs: Any):
         super().__init__(**kwargs)
-        self._batch_size = batch_size
+        self._batch_size, self._waiting = batch_size, waiting
         self._drawn, self._width = 0.0, LONGEST
         self._logs: dict[str, Any] = {}
 
     def update(self, current: int, values: Any = None, finalize: bool | None = None) -> None:
-        if self.verbose != 1:
-            super().update(current, values, finalize)
-            return
         now = time.time()
         done = bool(self.target) and current >= self.target if finalize is None else finalize
+        if self.verbose != 1:
+            if done and self.verbose == 2 and self.target:
+                self._logs.update(values or ())
+                self._print_line(current, now)
+            return
         if not done and current > 1 and now - self._drawn < self.interval:
             return
         self._seen_so_far, self._drawn = current, now
@@ -62,14 +77,24 @@ class Bar(Progbar):
         self._draw(current, f" {_seconds(now - self._start if done or not self.target else step * (self.target - current))}",
                    self._format_time(step, self.unit_name), self._rate(step), done)
 
+    def _print_line(self, current: int, now: float) -> None:
+        """An epoch, where nothing can be drawn over."""
+        pace = self._format_time(self._estimate_step_duration(current, now), self.unit_name)
+        io_utils.print_msg(f"{_count(current, self.target)} - {now - self._start:.0f}s -{pace}{''.join(self._metrics())}")
+
+    def _metrics(self) -> list[str]:
+        """What is said of the epoch so far: the wait first, for it says what to do."""
+        waiting = self._waiting.text if self._waiting is not None else ""
+        return [f" - {waiting}"] * bool(waiting) + [f" - {name}: {_number(value)}" for name, value in self._logs.items()]
+
     def _rate(self, step: float) -> str:
         return f" {self._batch_size / step:,.0f} samples/s" if self._batch_size and step > 0 else ""
 
     def _draw(self, current: int, clock: str, pace: str, rate: str, done: bool) -> None:
         room = shutil.get_terminal_size().columns - 1
-        count = f"{current:{len(str(self.target))}d}/{self.target} " if self.target else f"{current}/Unknown"
+        count = f"{_count(current, self.target)} " if self.target else f"{current}/Unknown"
         shortest = SHORTEST if self.target else 0
-        metrics = [f" - {name}: {_number(value)}" for name, value in self._logs.items()]
+        metrics = self._metrics()
         used = len(count + clock + pace) + shortest
         if used + len(rate) + sum(map(len, metrics[:2])) > room:
             rate = ""
@@ -100,6 +125,10 @@ def _lines(parts: list[str], room: int) -> list[str]:
         else:
             lines.append(INDENT + part.lstrip(" -"))
     return lines
+
+
+def _count(current: int, target: int) -> str:
+    return f"{current:{len(str(target))}d}/{target}"
 
 
 def _bold(text: str) -> str:

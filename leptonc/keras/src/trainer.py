@@ -183,7 +183,7 @@ class LeptoncTrainer(base_trainer.Trainer):
             verbose = 1 if is_watched() else 2
         callbacks = tree.flatten(callbacks) if callbacks else []
         if verbose and not any(isinstance(callback, callbacks_module.ProgbarLogger) for callback in callbacks):
-            callbacks.append(Progress(batches.data_adapter.batch_size))
+            callbacks.append(Progress(batches))
         return callbacks_module.CallbackList(callbacks, add_history=history, add_progbar=verbose != 0, verbose=verbose,
                                              epochs=epochs, steps=batches.num_batches, model=self)
 

@@ -257,6 +257,7 @@ def _add_bench(commands: Any) -> None:
     bench.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
     bench.add_argument("--markdown", type=Path, metavar="FILE", help="write the printed table there too")
     bench.add_argument("--chart", type=Path, metavar="FILE", help="draw the results as a PNG (needs matplotlib)")
+    bench.add_argument("--list", action="store_true", help="instead: the names of all cases")
     bench.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
     bench.add_argument("--no-eager", action="store_true", help="leave leptonc's slow eager mode out")
     bench.add_argument("--systems", type=_names, metavar="NAME,...",
@@ -271,29 +272,32 @@ def _names(text: str) -> list[str]:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from leptonc.bench.cases import CASES
     from leptonc.bench.run import run_all
+    from leptonc.bench.systems import ALL_CASES
 
-    unknown = [name for name in options.cases if name not in CASES]
+    unknown = [name for name in options.cases if name not in ALL_CASES]
     if unknown:
-        raise UsageError(f"unknown case {unknown[0]!r}; there are {', '.join(CASES)}")
+        raise UsageError(f"unknown case {unknown[0]!r}; there are {', '.join(ALL_CASES)}")
+    if options.list:
+        print("\n".join(options.cases or ALL_CASES))
+        return 0
     if options.rounds < 1:
         raise UsageError(f"--rounds {options.rounds}: at least 1")
     if options.trace is not None and (not options.profile or len(options.cases) != 1):
         raise UsageError("--trace goes with --profile and one case")
     if options.profile:
         return _profile_cases(options)
-    run_all(options.cases or list(CASES), options.rounds, eager=not options.no_eager, systems=options.systems,
+    run_all(options.cases or list(ALL_CASES), options.rounds, eager=not options.no_eager, systems=options.systems,
             json_file=options.json, markdown=options.markdown, chart=options.chart)
     return 0
 
 
 def _profile_cases(options: argparse.Namespace) -> int:
-    from leptonc.bench.cases import CASES
     from leptonc.bench.profile import profile_case
+    from leptonc.bench.systems import ALL_CASES
 
-    for name in options.cases or list(CASES):
-        found = profile_case(CASES[name])
+    for name in options.cases or list(ALL_CASES):
+        found = profile_case(ALL_CASES[name])
         print(f"{name}\n{found.text(schedule=True)}\n")
         if options.trace is not None:
             _write(options.trace, found.trace_text())

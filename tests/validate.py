@@ -21,6 +21,8 @@ import leptonc
 from leptonc import driver, optim
 from leptonc.bench import systems
 from leptonc.bench.cases import CASES
+from leptonc.bench.program_steps import compiled
+from leptonc.bench.programs import TINY_PROGRAMS
 from leptonc.errors import LeptonError
 from leptonc.stages import Traced
 from leptonc.validation.validator import Result, Validator
@@ -54,6 +56,9 @@ def bench() -> Iterator[Named]:
         side = tuple(min(n, IMAGE) for n in case.input[:-1])
         small = replace(case, batch=min(case.batch, BATCH), input=(*side, case.input[-1]))
         step, args = (systems.training_step if case.training else systems.forward)(small)
+        yield name, step.trace(*args)
+    for name, tiny in TINY_PROGRAMS.items():
+        step, args = compiled(tiny)
         yield name, step.trace(*args)
 
 

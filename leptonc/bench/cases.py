@@ -34,6 +34,16 @@ class Case:
     training: bool = True
 
     @property
+    def images(self) -> bool:
+        """Whether systems have a choice of layouts."""
+        return len(self.input) == 3
+
+    @property
+    def batch_bytes(self) -> int:
+        """Of the inputs."""
+        return 4 * self.batch * prod(self.input)
+
+    @property
     def classes(self) -> int:
         return self.layers[-1].units
 

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from leptonc import profile
 from leptonc.bench.cases import Case
+from leptonc.bench.networks.program import Program
+from leptonc.bench.program_steps import compiled
 from leptonc.bench.systems import forward, training_step
 
 WARM_STEPS = 3
 
 
-def profile_case(case: Case) -> profile.Profile:
-    """Of a case's step, in training after some steps of it."""
+def profile_case(case: Case | Program) -> profile.Profile:
+    """Of a case's step, after some steps of it where they change something."""
+    if isinstance(case, Program):
+        return _program(case)
     return _training(case) if case.training else _forward(case)
+
+
+def _program(program: Program) -> profile.Profile:
+    run, (carry, *batch) = compiled(program)
+    for _ in range(WARM_STEPS):
+        carry, _ = run(carry, *batch)
+    return profile.function(run, carry, *batch)
 
 
 def _training(case: Case) -> profile.Profile:

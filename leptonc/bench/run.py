@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from leptonc.bench.cases import Case
 from leptonc.bench.chart import write_chart
+from leptonc.bench.networks.program import Program
 from leptonc.bench.systems import check_systems, environment, find_case, modes, worker_command
 from leptonc.errors import LeptonError
 from leptonc.profile.machine import describe_machine
@@ -29,7 +30,7 @@ UNSET = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # they would slow NumPy down
 class Worker:
     """One system in a process of its own."""
 
-    def __init__(self, system: str, mode: str, case: Case, **extra: str):
+    def __init__(self, system: str, mode: str, case: Case | Program, **extra: str):
         self.system, self.mode = system, mode
         inherited = {k: v for k, v in os.environ.items() if k not in UNSET}
         self._scratch = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)  # helpers of a system may still write there
@@ -81,7 +82,7 @@ class Worker:
         self._scratch.cleanup()
 
 
-def run_case(case: Case, rounds: int, systems: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def run_case(case: Case | Program, rounds: int, systems: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """The case's entry of the results; ``systems``: (system, mode) of each run, compiled leptonc first."""
     workers: list[Worker] = []
     try:
@@ -103,7 +104,7 @@ def run_case(case: Case, rounds: int, systems: Sequence[tuple[str, str]]) -> dic
     return {"case": case.name, "runs": runs, **_compared(runs)}
 
 
-def _warm_start(case: Case) -> float:
+def _warm_start(case: Case | Program) -> float:
     """What the first step costs beyond a usual one in a process that finds compiled code on disk, in seconds."""
     with tempfile.TemporaryDirectory() as directory:
         for _ in range(2):
@@ -134,13 +135,14 @@ def run_all(names: Sequence[str], rounds: int, eager: bool = True, systems: Coll
     check_systems(systems or ())
     _say("measuring the machine")
     machine = describe_machine()
-    cases = []
+    cases: list[dict[str, Any]] = []
     for case in map(find_case, names):
         cases.append(run_case(case, rounds, modes(case, eager, systems)))
         # A limit is the best that was ever seen: once more, for the first measurement may have met a busy machine.
         machine["fma_gflops"] = max(machine["fma_gflops"], describe_machine()["fma_gflops"])
-    for name, found in zip(names, cases):
-        found["dense_limit_ms"] = round(find_case(name).flops() / machine["fma_gflops"] / 1e6, 3)
+    for case, found in zip(map(find_case, names), cases):
+        if isinstance(case, Case):
+            found["dense_limit_ms"] = round(case.flops() / machine["fma_gflops"] / 1e6, 3)
     results = {"machine": machine, "cases": cases}
     print(table(results))
     if json_file is not None:
@@ -161,12 +163,14 @@ def table(results: dict[str, Any]) -> str:
     for case in results["cases"]:
         lines += [f"| {case['case']} | {r['system']} {r['mode']} | {_ms(r['median_ms'])} | {_ms(r['min_ms'])} | "
                   f"{r['compile_s']:.2f} | {r['peak_rss_mb']:.0f} | {r['value_after_10_steps']:.5f} |" for r in case["runs"]]
-        lines.append(f"| {case['case']} | dense limit | {_ms(case['dense_limit_ms'])} | | | | |")
+        if "dense_limit_ms" in case:
+            lines.append(f"| {case['case']} | dense limit | {_ms(case['dense_limit_ms'])} | | | | |")
     for case in results["cases"]:
         ours = case["runs"][0]
-        speed, warm = case["dense_limit_ms"] / ours["median_ms"], ours["warm_start_s"] * 1e3
-        lines += ["", f"{case['case']}: {speed:.2f} times the dense limit's speed; the first step of a process that finds code on "
-                      f"disk takes {warm:.0f} ms more than the next"]
+        limit = case.get("dense_limit_ms")
+        speed = f"{limit / ours['median_ms']:.2f} times the dense limit's speed; " if limit else ""
+        lines += ["", f"{case['case']}: {speed}the first step of a process that finds code on disk takes "
+                      f"{ours['warm_start_s'] * 1e3:.0f} ms more than the next"]
         if case["best_peer"]:
             line = f"{case['case']}: {case['ratio_to_best_peer']:.2f} times as fast as the best peer ({case['best_peer']})"
             line += f", {case['ratio_in_scan']:.2f} times in a scan" if case["ratio_in_scan"] else ""

@@ -9,7 +9,6 @@ import shutil
 import sys
 import sysconfig
 from collections.abc import Collection
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,18 @@ import leptonc
 from leptonc import nn, optim
 from leptonc import numpy as lnp
 from leptonc.bench.cases import CASES, EPSILON, LEARNING_RATE, TINY, TINY_FORWARD, Case
+from leptonc.bench.networks.program import Program
 from leptonc.bench.peers.common import Step
 from leptonc.bench.peers.with_jax import jax_step
 from leptonc.bench.peers.with_onnxruntime import onnxruntime_step
 from leptonc.bench.peers.with_tensorflow import tensorflow_step
 from leptonc.bench.peers.with_torch import torch_step
+from leptonc.bench.program_steps import program_step
+from leptonc.bench.programs import PROGRAMS, TINY_PROGRAMS
 from leptonc.errors import LeptonError
+
+ALL_CASES: dict[str, Case | Program] = {**CASES, **PROGRAMS}
+TESTED: dict[str, Case | Program] = {TINY.name: TINY, TINY_FORWARD.name: TINY_FORWARD, **TINY_PROGRAMS}
 
 # What each peer needs installed.
 PEERS = {"torch": ("torch",), "onnxruntime": ("onnx", "onnxruntime"), "jax": ("jax",), "tensorflow": ("tensorflow",)}
@@ -44,9 +49,9 @@ STEPS_IN_SCAN, LARGE_STEPS_IN_SCAN, LARGE_BATCH = 100, 10, 1 << 20  # bytes
 BORROW_LEPTONC = "import sys; sys.path.append(sys.argv.pop(1)); from leptonc.bench.worker import main; sys.exit(main(sys.argv[1:]))"
 
 
-def modes(case: Case, eager: bool = True, systems: Collection[str] | None = None) -> list[tuple[str, str]]:
+def modes(case: Case | Program, eager: bool = True, systems: Collection[str] | None = None) -> list[tuple[str, str]]:
     """(system, mode) of all that can run here: leptonc, and of its peers those in ``systems`` if that is given."""
-    found = [("leptonc", "compiled"), ("leptonc", "scan" if case.training else "frozen")]
+    found = [("leptonc", "compiled"), ("leptonc", "scan" if case.training or isinstance(case, Program) else "frozen")]
     found += [("leptonc", "eager")] if eager else []
     peers = [peer for peer in PEERS if _available(peer) and (systems is None or peer in systems)]
     return found + [(peer, mode) for peer in peers for mode in _peer_modes(peer, case)]
@@ -68,13 +73,13 @@ def _available(peer: str) -> bool:
     return all(importlib.util.find_spec(package) is not None for package in PEERS[peer])
 
 
-def _peer_modes(peer: str, case: Case) -> list[str]:
+def _peer_modes(peer: str, case: Case | Program) -> list[str]:
     if peer == "torch":
-        layouts = ["nchw", "channels_last"] if len(case.input) == 3 else ["plain"]
+        layouts = ["nchw", "channels_last"] if case.images else ["plain"]
         eager = [layout + tuned for layout in layouts for tuned in ("", "+memory kept")]
         return eager + ([f"compiled {layouts[-1]}"] if _builds_extensions() else [])
     if peer == "onnxruntime":
-        return [] if case.training else ["default"]
+        return [] if case.training or isinstance(case, Program) else ["default"]
     return {"jax": ["jit"], "tensorflow": ["keras function", "xla"]}[peer]
 
 
@@ -97,15 +102,17 @@ def environment(mode: str, scratch: str) -> dict[str, str]:
     return {**SETTINGS, "TORCHINDUCTOR_CACHE_DIR": scratch, **(KEEP_MEMORY if mode.endswith("+memory kept") else {})}
 
 
-def steps_in_call(mode: str, case: Case) -> int:
+def steps_in_call(mode: str, case: Case | Program) -> int:
     """Training steps that one call of a mode's function runs."""
     if mode != "scan":
         return 1
-    return STEPS_IN_SCAN if 4 * case.batch * prod(case.input) < LARGE_BATCH else LARGE_STEPS_IN_SCAN
+    return STEPS_IN_SCAN if case.batch_bytes < LARGE_BATCH else LARGE_STEPS_IN_SCAN
 
 
-def make(system: str, mode: str, case: Case) -> Step:
+def make(system: str, mode: str, case: Case | Program) -> Step:
     """Raises LeptonError for an unknown system."""
+    if isinstance(case, Program):
+        return program_step(system, mode, case, steps_in_call(mode, case))
     if (system, mode) == ("leptonc", "scan"):
         return _leptonc_scan(case)
     if (system, mode) == ("leptonc", "frozen"):
@@ -123,8 +130,8 @@ def make(system: str, mode: str, case: Case) -> Step:
     raise LeptonError(f"bench: there is no system {system!r}")
 
 
-def find_case(name: str) -> Case:
-    return {TINY.name: TINY, TINY_FORWARD.name: TINY_FORWARD}.get(name) or CASES[name]
+def find_case(name: str) -> Case | Program:
+    return ALL_CASES.get(name) or TESTED[name]
 
 
 def logits(case: Case, params: Any, x: Any) -> Any:

@@ -28,11 +28,11 @@ def jax_step(case: Case) -> Step:
 
     def train(params: Any, state: Any, x: Any, y: Any) -> Any:
         value, grads = jax.value_and_grad(loss)(params, x, y)
-        params, state = _adam(params, state, grads)
+        params, state = adam(params, state, grads, LEARNING_RATE)
         return params, state, value
 
     compiled = jax.jit(train, donate_argnums=(0, 1))
-    state: Any = (jnp.zeros((), jnp.int32), jax.tree.map(jnp.zeros_like, params), jax.tree.map(jnp.zeros_like, params))
+    state = adam_start(params)
 
     def step() -> float:
         nonlocal params, state
@@ -62,17 +62,26 @@ def _logits(case: Case, params: Any, x: Any) -> Any:
     return x
 
 
-def _adam(params: Any, state: Any, grads: Any) -> tuple[Any, Any]:
+def adam_start(params: Any) -> Any:
+    """Steps so far, and both moments."""
     import jax
     import jax.numpy as jnp
 
-    first, second = BETAS
+    return jnp.zeros((), jnp.int32), jax.tree.map(jnp.zeros_like, params), jax.tree.map(jnp.zeros_like, params)
+
+
+def adam(params: Any, state: Any, grads: Any, rate: float, betas: tuple[float, float] = BETAS) -> tuple[Any, Any]:
+    """The next parameters and state."""
+    import jax
+    import jax.numpy as jnp
+
+    first, second = betas
     count, means, squares = state
     count += 1
     means = jax.tree.map(lambda m, g: first * m + (1 - first) * g, means, grads)
     squares = jax.tree.map(lambda v, g: second * v + (1 - second) * g * g, squares, grads)
 
     def updated(p: Any, m: Any, v: Any) -> Any:
-        return p - LEARNING_RATE * (m / (1 - first**count)) / (jnp.sqrt(v / (1 - second**count)) + EPSILON)
+        return p - rate * (m / (1 - first**count)) / (jnp.sqrt(v / (1 - second**count)) + EPSILON)
 
     return jax.tree.map(updated, params, means, squares), (count, means, squares)

@@ -27,6 +27,8 @@ class TorchLayers(Layers):
         import torch
 
         self.torch, self.functional, self.params = torch, torch.nn.functional, params
+        # torch.compile leaves nn.LSTM and nn.GRU alone as well: their kernels are called as they are
+        self.fused_lstm, self.fused_gru = torch.compiler.disable(torch.lstm), torch.compiler.disable(torch.gru)
         features = {name.removesuffix(".scale"): p.shape for name, p in params.items() if name.endswith(".scale")}
         self.running = {name: (torch.zeros(shape), torch.ones(shape)) for name, shape in features.items()}
 
@@ -74,7 +76,7 @@ class TorchLayers(Layers):
         return self.torch.arange(count)
 
     def embedding(self, table: str, codes: Any) -> Any:
-        return self.functional.embedding(codes, self.params[table])
+        return self.params[table][codes] if isinstance(codes, int) else self.functional.embedding(codes, self.params[table])
 
     def logits(self, table: str, x: Any) -> Any:
         return self.functional.linear(x, self.params[table])
@@ -90,19 +92,25 @@ class TorchLayers(Layers):
         return self.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
 
     def attend_to_cache(self, q: Any, k: Any, v: Any, position: Any, cache: Any) -> tuple[Any, Any]:
-        """The cache, [n, heads, room, d], changes in place; what is behind the position is not read."""
+        """The cache, [n, heads, room, d], changes in place. Behind a position that is an int nothing is read; a tensor's, which
+        torch.compile takes without compiling for each, is behind a mask."""
         keys, values = cache
-        keys[:, :, position], values[:, :, position] = k[:, :, 0], v[:, :, 0]
-        seen = keys[:, :, : position + 1], values[:, :, : position + 1]
-        return self.functional.scaled_dot_product_attention(q, *seen), cache
+        if isinstance(position, int):
+            keys[:, :, position], values[:, :, position] = k[:, :, 0], v[:, :, 0]
+            seen = keys[:, :, : position + 1], values[:, :, : position + 1]
+            return self.functional.scaled_dot_product_attention(q, *seen), cache
+        keys.index_copy_(2, position, k)
+        values.index_copy_(2, position, v)
+        mask = self.places(keys.shape[2])[None] <= position
+        return self.functional.scaled_dot_product_attention(q, keys, values, mask), cache
 
     def lstm(self, name: str, x: Any) -> Any:
         weights, zero = self._recurrent(name, x)
-        return self.torch.lstm(x, (zero, zero), weights, True, 1, 0.0, True, False, True)[0]
+        return self.fused_lstm(x, (zero, zero), weights, True, 1, 0.0, True, False, True)[0]
 
     def gru(self, name: str, x: Any) -> Any:
         weights, zero = self._recurrent(name, x)
-        return self.torch.gru(x, zero, weights, True, 1, 0.0, True, False, True)[0]
+        return self.fused_gru(x, zero, weights, True, 1, 0.0, True, False, True)[0]
 
     def _recurrent(self, name: str, x: Any) -> tuple[list[Any], Any]:
         """What ``torch.nn.LSTM`` gives its kernel; the second bias of an LSTM, which leptonc has not, stays 0."""

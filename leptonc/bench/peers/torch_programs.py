@@ -22,6 +22,7 @@ class Torch:
 
         torch.set_num_threads(available_cpus())
         self.torch, self.channels_last = torch, layout == "channels_last"
+        self.compiled = compiled
         self.wrap: Callable[[Any], Any] = torch.compile if compiled else lambda function: function
 
     def layers(self, weights: dict[str, Any]) -> TorchLayers:
@@ -79,7 +80,7 @@ class Torch:
         layers, first = self.layers(weights), self.torch.from_numpy(program.first().astype(np.int64))
         shape = (program.batch, program.heads, program.length, program.features // program.heads)
         caches = [tuple(self.torch.zeros(shape) for _ in "kv") for _ in range(program.layers)]
-        logits_of = self.wrap(lambda code, position: program.peer_logits(layers, code, layers.torch.tensor(position), caches)[0])
+        logits_of = self.wrap(lambda code, position: program.peer_logits(layers, code, position, caches)[0])
         position, code = 0, first
 
         def step() -> np.ndarray:
@@ -87,7 +88,7 @@ class Torch:
             if position == program.length:
                 position, code = 0, first
             with self.torch.inference_mode():
-                logits = logits_of(code, position)
+                logits = logits_of(code, self.torch.tensor([position]) if self.compiled else position)
                 code, position = logits.argmax(-1), position + 1
             out: np.ndarray = logits.numpy()
             return out

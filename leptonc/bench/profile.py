@@ -19,10 +19,10 @@ def profile_case(case: Case | Program) -> profile.Profile:
 
 
 def _program(program: Program) -> profile.Profile:
-    run, (carry, *batch) = compiled(program)
+    run, (carry, *inputs) = compiled(program)
     for _ in range(WARM_STEPS):
-        carry, _ = run(carry, *batch)
-    return profile.function(run, carry, *batch)
+        carry, _ = run(carry, *inputs)
+    return profile.function(run, carry, *inputs)
 
 
 def _training(case: Case) -> profile.Profile:

@@ -33,11 +33,11 @@ def program_step(system: str, mode: str, program: Program, in_call: int) -> Step
 def compiled(program: Program) -> tuple[Any, tuple[Any, ...]]:
     """The jitted step and its first arguments."""
     batch = tuple(leptonc.numpy.array(x) for x in program.data())
-    return leptonc.jit(program.step, donate_argnums=0), (program.start(), *batch)
+    return leptonc.jit(program.step, donate_argnums=0), (program.start(), *program.fixed(), *batch)
 
 
 def _own(program: Program, eager: bool) -> Step:
-    run, (carry, *batch) = compiled(program)
+    run, (carry, *inputs) = compiled(program)
     done = 0
 
     def step() -> float | np.ndarray:
@@ -45,7 +45,7 @@ def _own(program: Program, eager: bool) -> Step:
         if done and done == program.lasts:
             carry, done = program.start(), 0
         with leptonc.disable_jit(eager):
-            carry, value = run(carry, *batch)
+            carry, value = run(carry, *inputs)
         done += 1
         return np.asarray(value)
 
@@ -55,14 +55,17 @@ def _own(program: Program, eager: bool) -> Step:
 def _scan(program: Program, in_call: int) -> Step:
     """One call of ``lax.scan`` over batches in memory, the same one each time, from where the call before ended unless the program
     lasts for one call alone."""
-    carry = program.start()
+    carry, fixed = program.start(), program.fixed()
     batches = tuple(np.repeat(x[None], in_call, 0) for x in program.data())
+
+    def one(carry: Any, batch: Any) -> tuple[Any, Any]:
+        return program.step(carry, *fixed, *batch)
 
     def step() -> float | np.ndarray:
         nonlocal carry
         if program.lasts is not None:
             carry = program.start()
-        carry, values = leptonc.lax.scan(lambda carry, batch: program.step(carry, *batch), carry, batches, in_call)
+        carry, values = leptonc.lax.scan(one, carry, batches, in_call)
         return np.asarray(values[VALUE_IN_SCAN - 1])
 
     return step

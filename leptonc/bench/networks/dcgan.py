@@ -87,9 +87,9 @@ class DCGAN(Program):
         generator, discriminator = map(drawn, self.models())
         return tuple((model, model.state(), _optimizer().init(model)) for model in (generator, discriminator))
 
-    def step(self, carry: Any, *batch: Any) -> tuple[Any, Any]:
+    def step(self, carry: Any, *inputs: Any) -> tuple[Any, Any]:
         (generator, state, moments), (discriminator, judge_state, judge_moments) = carry
-        real, noise = batch
+        real, noise = inputs
         fake, _ = generator(noise, state)
         (judge_loss, judge_state), grads = leptonc.value_and_grad(_judge_loss, has_aux=True)(discriminator, judge_state, real, fake)
         updates, judge_moments = _optimizer().update(grads, judge_moments, discriminator)

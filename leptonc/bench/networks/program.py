@@ -29,8 +29,8 @@ class Weight(NamedTuple):
 
 @dataclass(frozen=True)
 class Program:
-    """One step is a function of leptonc, ``step(carry, *batch) -> (carry, value)``: the carry, which is donated, has what is
-    trained. Of other systems ``peer_step`` gives one. Sizes are fields: ``tiny()`` is the same program for tests and interpreters.
+    """One step is a function of leptonc, ``step(carry, *inputs) -> (carry, value)``: the carry, which is donated, has what it
+    changes. Of other systems ``peer_step`` gives one. Sizes are fields: ``tiny()`` is the same program for tests and interpreters.
     """
 
     name: str
@@ -52,7 +52,11 @@ class Program:
         """One batch, used at every step; images are NHWC."""
         raise NotImplementedError
 
-    def step(self, carry: Any, *batch: Any) -> tuple[Any, Any]:
+    def fixed(self) -> tuple[Any, ...]:
+        """Inputs in front of the batch that are no data: weights that are not trained."""
+        return ()
+
+    def step(self, carry: Any, *inputs: Any) -> tuple[Any, Any]:
         raise NotImplementedError
 
     def peer_step(self, system: Any) -> Step:
@@ -89,9 +93,9 @@ class Training(Program):
         model = drawn(self.model())
         return model, model.state(), optimizer().init(model)
 
-    def step(self, carry: Any, *batch: Any) -> tuple[Any, Any]:
+    def step(self, carry: Any, *inputs: Any) -> tuple[Any, Any]:
         model, state, moments = carry
-        (value, state), grads = leptonc.value_and_grad(self.loss, has_aux=True)(model, state, *batch)
+        (value, state), grads = leptonc.value_and_grad(self.loss, has_aux=True)(model, state, *inputs)
         updates, moments = optimizer().update(grads, moments, model)
         return (optim.apply_updates(model, updates), state, moments), value
 

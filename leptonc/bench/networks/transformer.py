@@ -124,17 +124,19 @@ class Generation(_Sizes, Program):
         return ()
 
     def start(self) -> Any:
-        model = drawn(self.model())
-        return model, self.first(), model.caches(self.batch, self.length)
+        return self.first(), self.model().caches(self.batch, self.length)
+
+    def fixed(self) -> tuple[Any, ...]:
+        return (drawn(self.model()),)
 
     def first(self) -> np.ndarray:
         """The first code of each sequence."""
         return labels(self.codes, (self.batch, 1))
 
-    def step(self, carry: Any, *batch: Any) -> tuple[Any, Any]:
-        model, code, caches = carry
+    def step(self, carry: Any, *inputs: Any) -> tuple[Any, Any]:
+        (code, caches), (model,) = carry, inputs
         logits, caches = model(code, caches)
-        return (model, lnp.astype(lnp.argmax(logits, -1), np.int32), caches), logits
+        return (lnp.astype(lnp.argmax(logits, -1), np.int32), caches), logits
 
     def peer_step(self, system: Any) -> Step:
         step: Step = system.generation(self, weights(self.model()))

@@ -83,7 +83,6 @@ from leptonc.numpy.differences import (
     corrcoef,
     correlate,
     cov,
-    cross,
     diff,
     ediff1d,
     gradient,

@@ -197,28 +197,6 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Any:
     return clip(divide(divide(found, reshape(spread, (-1, 1))), spread), -1.0, 1.0)
 
 
-def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
-    """The cross product of vectors of two or three elements along an axis."""
-    if axis is not None:
-        axisa = axisb = axisc = axis
-    x, y = promote(array("cross", "a", a), array("cross", "b", b))
-    x, y = moveaxis(x, axisa, -1), moveaxis(y, axisb, -1)
-    if x.shape[-1] not in (2, 3) or y.shape[-1] not in (2, 3):
-        raise op_error("cross", "vectors must have two or three elements", {"a": x, "b": y})
-    (x0, x1, x2), (y0, y1, y2) = _components(x), _components(y)
-    last = subtract(multiply(x0, y1), multiply(x1, y0))
-    if x2 is None and y2 is None:
-        return last
-    x2, y2 = multiply(x0, 0) if x2 is None else x2, multiply(y0, 0) if y2 is None else y2
-    first, second = subtract(multiply(x1, y2), multiply(x2, y1)), subtract(multiply(x2, y0), multiply(x0, y2))
-    parts = [reshape(p, (*p.shape, 1)) for p in (first, second, last)]
-    return moveaxis(concatenate(parts, -1), -1, axisc)
-
-
-def _components(x: Any) -> tuple[Any, Any, Any]:
-    return x[..., 0], x[..., 1], x[..., 2] if x.shape[-1] == 3 else None
-
-
 def polyval(p: Any, x: Any, *, unroll: int = 16) -> Any:
     """The polynomial with coefficients ``p``, the highest first, by Horner's rule."""
     terms, operand = array("polyval", "p", p), array("polyval", "x", x)

@@ -60,7 +60,7 @@ class Program:
         raise NotImplementedError
 
     def peer_step(self, system: Any) -> Step:
-        """Of a system as one of ``leptonc.bench.peers.with_...`` describes it."""
+        """Of a system as a file of ``bench.peers`` describes it."""
         raise NotImplementedError
 
     def sizes(self) -> dict[str, Any]:

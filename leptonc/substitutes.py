@@ -19,7 +19,7 @@ SUBSTITUTES: dict[str, dict[str, str]] = {
         "set_default_device": "leptonc.set_num_threads", "cond": "leptonc.lax.cond",
     },
     "leptonc.numpy": {
-        "norm": "leptonc.numpy.sqrt(leptonc.numpy.sum(x * x))", "random": "leptonc.random", "product": "leptonc.numpy.prod",
+        "norm": "leptonc.numpy.linalg.norm", "random": "leptonc.random", "product": "leptonc.numpy.prod",
         "fix": "leptonc.numpy.trunc", "copy": "leptonc.numpy.array", "ascontiguousarray": "leptonc.numpy.asarray",
         "row_stack": "leptonc.numpy.vstack", "count_nonzero": "leptonc.numpy.sum(x != 0)",
         "item": "float(x), outside of the traced function",

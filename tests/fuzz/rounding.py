@@ -2,12 +2,16 @@
 
 Stochastic arithmetic (Parker 1997; Vignes 1993): a disturbed run adds to each float that an op makes a random error of up to
 ``GRACE`` units of its own dtype's roundoff, scaled by what that op sums up (for a product of matrices, the product of the absolute
-values). How far the disturbed runs come apart is what the program makes of rounding errors, element by element; a result that
-differs from the undisturbed one by several times as much is wrong. Where rounding decides (a maximum of two nearly equal
-numbers, a floor) the runs differ by the whole jump, or in kind, and nothing is claimed.
+values), and takes the nearest number of the dtype. How far the disturbed runs come apart is what the program makes of rounding
+errors, element by element; a result that differs from the undisturbed one by several times as much is wrong. Where rounding decides
+(a maximum of two nearly equal numbers, a floor) the runs differ by the whole jump, or in kind, and nothing is claimed.
+
+Real errors are not independent: tanh of all large arguments is 1, and 1 - tanh(x)^2 is 0 for all of them. So where a
+result seems wrong, and further runs are made, every second one has errors of one unit, half of one, or none but rounding.
 
 What must be exact is not disturbed: moves, choices, comparisons, zeros, sums over nothing but zeros, and sums and products of
-numbers of so few digits that they are exact. So ties between them stay ties, and what follows is compared to the bit.
+numbers of so few digits that they are exact. So ties between them stay ties, and what follows is compared to the bit. The least
+numbers of f16 are as exact as arithmetic on them is; those of f32 and f64 are 0 in half of the runs, as in compiled code.
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ SQUARES = 48  # of a convolution that Winograd's algorithms may compute
 RATIO = 8  # how many times the spread of the runs a result may be off
 WHOLE = 4096  # terms of a sum that is not split
 RUNS, MORE_RUNS = 4, 24
+SMALL = (0.0, 0.5, 1.0)  # units of every second one of the further runs
 
 DIRECT = frozenset({"add", "sub", "mul", "div", "sqrt", "cast", "pow", "log2", "log10", "psum",
                     "psum_scatter", "fma"})  # exact where the result has few digits
@@ -127,13 +132,19 @@ class _Writing:
 
 @dataclass
 class Run:
-    """One evaluation. ``rng`` None: undisturbed. ``lost`` are values of which nothing can be said. ``own``: errors are scaled by
-    what this run sums up, too: where that is but noise, f64 has less of it than f32."""
+    """One evaluation. ``rng`` None: undisturbed. ``lost`` are values of which nothing can be said.
+
+    ``own``: errors are scaled by what this run sums up, too: where that is but noise, f64 has less of it. ``units``: errors
+    of so many units of roundoff in the place of ``GRACE``. ``flushes``: as compiled code. ``overflows``: sums that may overflow are
+    anything; if they were so in all runs, NaN that follows would pass for certain."""
 
     graph: Graph
     rng: np.random.Generator | None
     scales: dict[int, np.ndarray | None] = field(default_factory=dict)  # by value, as the undisturbed run finds them
     own: bool = False
+    units: float | None = None
+    flushes: bool = False
+    overflows: bool = True
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         env = dict(zip(self.graph.inputs, map(_wide, arrays), strict=True))
@@ -162,30 +173,44 @@ class Run:
             self.products.update(node.results)
 
     def _rounded(self, node: Node, operands: list[np.ndarray], out: np.ndarray, kind: TensorType) -> np.ndarray:
-        info = np.finfo(kind.dtype.numpy)
-        rng = self.rng
-        if rng is None:
+        if self.rng is None:
             self.scales[node.results[0]] = self._scale(node, operands, out)
-        else:
-            scale = self.scales[node.results[0]]
-            if scale is not None:
-                if self.own:
-                    scale = np.fmax(scale, self._scale(node, operands, out))
-                bound = scale * float(info.eps) / 2
-                error = rng.uniform(-1, 1, out.shape) * bound
-                cancelled = (np.abs(out) <= bound) & (out != 0) & (rng.random(out.shape) < 0.5)  # perhaps to nothing at all
-                error = np.where(cancelled, -out, error)
-                out = np.where(np.isfinite(out) & np.isfinite(error), out + error, out)
-                if node.op in SUMS and not all(np.isfinite(x).all() for x in operands if x.dtype.kind == "f"):
-                    scale = self._scale(node, [_finite(x) for x in operands], out)  # a product may overflow beside an infinity
-                out = _overflowing(node, operands[0], out, scale, float(info.max), rng)
-                out = np.where((np.abs(out) < info.tiny) & (rng.random(out.shape) < 0.5), 0.0, out)
-            out = _either_zero(node, operands, out, rng)
-        out = np.where(np.abs(out) <= float(info.smallest_subnormal) / 2, np.copysign(0.0, out), out)
-        return np.where(np.abs(out) > info.max, np.copysign(np.inf, out), out)
+            return _in_range(out, kind.dtype)
+        scale = self.scales[node.results[0]]
+        if scale is not None:
+            out = self._disturbed(node, operands, out, scale, kind.dtype, self.rng)
+        return _number(_either_zero(node, operands, out, self.rng), kind.dtype)
+
+    def _disturbed(self, node: Node, operands: list[np.ndarray], out: np.ndarray, scale: np.ndarray, dtype: DType,
+                   rng: np.random.Generator) -> np.ndarray:
+        """The result with a random error of its scale; of sums near the ends of the range anything."""
+        info = np.finfo(dtype.numpy)
+        if self.own:
+            scale = np.fmax(scale, self._scale(node, operands, out))
+        magnitude = scale / _grace(node, operands, out)
+        bound = (scale if self.units is None else self.units * magnitude) * float(info.eps) / 2
+        error = rng.uniform(-1, 1, out.shape) * bound
+        cancelled = (np.abs(out) <= bound) & (out != 0) & (rng.random(out.shape) < 0.5)  # perhaps to nothing at all
+        error = np.where(cancelled, -out, error)
+        out = np.where(np.isfinite(out) & np.isfinite(error), out + error, out)
+        if self.overflows:
+            if node.op in SUMS and not all(np.isfinite(x).all() for x in operands if x.dtype.kind == "f"):
+                finite = [_finite(x) for x in operands]  # a product may overflow beside an infinity
+                magnitude = self._scale(node, finite, out) / _grace(node, finite, out)
+            out = _overflowing(node, operands[0], out, magnitude, float(info.max), rng)
+        return np.where(np.abs(out) < _least(dtype), 0.0, out) if self.flushes and not dtype.is_narrow else out
 
     def _scale(self, node: Node, operands: list[np.ndarray], out: np.ndarray) -> np.ndarray | None:
-        """How large an error of one unit of roundoff may be, for each element; None where the op is exact."""
+        """How large an error of one unit of roundoff may be, for each element; None where the op is exact. Sums of f16 are added up
+        in f32 and rounded once."""
+        scale = self._summed(node, operands, out)
+        if scale is not None and node.op in SUMS | CONVOLUTIONS and node.types[0].dtype.is_narrow:
+            finer = float(np.finfo(np.float32).eps / np.finfo(node.types[0].dtype.numpy).eps)
+            scale = scale * finer + np.where(scale > 0, GRACE * np.abs(out), 0)
+        return scale
+
+    def _summed(self, node: Node, operands: list[np.ndarray], out: np.ndarray) -> np.ndarray | None:
+        """The same for sums in their own dtype."""
         op = node.op
         if op in CONVOLUTIONS:
             return _convolved(node, operands, out)
@@ -206,6 +231,24 @@ class Run:
             top = max(float(np.max(np.abs(_finite(x)), initial=0)) for x in operands)
             return GRACE * (np.abs(out) + 1 + top) * (np.abs(out) if op == "softmax" else 1)
         return None
+
+
+def _in_range(out: np.ndarray, dtype: DType) -> np.ndarray:
+    """Infinite beyond the greatest number of the dtype; one of its numbers below the normal ones, where they are few."""
+    info = np.finfo(dtype.numpy)
+    out = np.where(np.abs(out) < info.tiny, _number(out, dtype), out)
+    return np.where(np.abs(out) > info.max, np.copysign(np.inf, out), out)
+
+
+def _number(out: np.ndarray, dtype: DType) -> np.ndarray:
+    """The nearest numbers of the dtype."""
+    return out.astype(dtype.numpy).astype(np.float64)
+
+
+def _least(dtype: DType) -> float:
+    """The least number that compiled code makes: f16 is computed in f32, and numbers below the normal ones are flushed there."""
+    info = np.finfo(dtype.numpy)
+    return float(info.smallest_subnormal if dtype.is_narrow else info.tiny)
 
 
 def _loses(node: Node, operands: list[np.ndarray]) -> bool:
@@ -248,8 +291,10 @@ def _few_digits(x: np.ndarray, dtype: DType) -> np.ndarray:
 
 
 def _grace(node: Node, operands: list[np.ndarray], out: np.ndarray) -> float:
-    """For sums of n terms one after the other errors may all be of one sign, where the terms are equal: n / 2 roundoffs. Longer
-    sums than ``WHOLE`` are done in parts."""
+    """Units of roundoff. For sums of n terms one after the other errors may all be of one sign, where the terms are equal: n / 2
+    roundoffs. Longer sums than ``WHOLE`` are done in parts."""
+    if node.op not in SUMS | CONVOLUTIONS:
+        return GRACE
     attrs = node.attributes
     window = prod(attrs.get("window", (1,)))
     terms = {"dot_general": lambda: prod(operands[0].shape[d] for d in attrs["contract"][0]),
@@ -258,18 +303,26 @@ def _grace(node: Node, operands: list[np.ndarray], out: np.ndarray) -> float:
              "conv": lambda: prod(operands[1].shape[:-1]),
              "conv_input_grad": lambda: prod(operands[1].shape) // operands[1].shape[-2],
              "conv_weight_grad": lambda: prod(operands[1].shape[:-1])}.get(node.op, lambda: window)()
-    return GRACE + min(terms, WHOLE) / 8
+    return GRACE + min(terms, WHOLE) / 8 + (SQUARES if _by_squares(node, operands) else 0)
 
 
 def _convolved(node: Node, operands: list[np.ndarray], out: np.ndarray) -> np.ndarray:
     """The sum of the products' absolute values; where squares may compute it, the greatest of those near, but 0 where it is 0."""
     attrs = {k: _widened(v) for k, v in node.attrs}
     total = np.abs(get_op(node.op).eager(*map(_magnitude, operands), **attrs))
-    kernel = attrs["shape"] if node.op == "conv_weight_grad" else operands[1].shape[:-2]
-    if tuple(kernel) != (3, 3) or {*attrs["stride"], *attrs["dilation"]} != {1} or attrs["groups"] != 1:
+    if not _by_squares(node, operands):
         return np.where(_exact(node, out, total, operands), 0, _grace(node, operands, out) * total)
     near = _spread(total, (0, 1), 2) if node.op == "conv_weight_grad" else _spread(total, (1, 2), 3)
-    return np.where(total == 0, 0, (SQUARES + _grace(node, operands, out)) * near)
+    return np.where(total == 0, 0, _grace(node, operands, out) * near)
+
+
+def _by_squares(node: Node, operands: list[np.ndarray]) -> bool:
+    """Whether Winograd's algorithms may compute it."""
+    if node.op not in CONVOLUTIONS:
+        return False
+    attrs = node.attributes
+    kernel = attrs["shape"] if node.op == "conv_weight_grad" else operands[1].shape[:-2]
+    return tuple(kernel) == (3, 3) and {*attrs["stride"], *attrs["dilation"]} == {1} and attrs["groups"] == 1
 
 
 def _spread(x: np.ndarray, axes: Sequence[int], reach: int) -> np.ndarray:
@@ -329,8 +382,10 @@ class Expected:
     def more(self, count: int) -> None:
         """Up to ``count`` disturbed runs."""
         while len(self.runs) < count:
-            rng = np.random.default_rng((self.seed, len(self.runs)))
-            self.runs.append(Run(self.graph, rng, self.scales, own=len(self.runs) >= RUNS)(self.arrays))
+            n = len(self.runs)
+            self.runs.append(Run(self.graph, np.random.default_rng((self.seed, n)), self.scales, own=n >= RUNS,
+                                 units=SMALL[n // 2 % len(SMALL)] if n >= RUNS and n % 2 else None,
+                                 flushes=n // 2 % 2 == 1, overflows=n // 2 % 2 == 0)(self.arrays))
 
     def check(self, results: Sequence[np.ndarray]) -> str | None:
         """What is wrong with results, if anything; where something seems to be, it is looked at again with more runs."""
@@ -366,7 +421,7 @@ class Expected:
             finite = np.isfinite(base)
             certain = np.where(finite, np.isfinite(runs).all(0), np.isnan(base) & np.isnan(runs).all(0) | (runs == base).all(0))
             spread = np.abs(runs - base).max(0)
-            allowed = np.where(np.isfinite(spread), RATIO * spread, np.inf) + np.finfo(got.dtype).tiny
+            allowed = np.where(np.isfinite(spread), RATIO * spread, np.inf) + _least(self.graph.output_types[n].dtype)
             off = np.where(finite, ~(np.abs(wide - base) <= allowed), ~((wide == base) | np.isnan(base) & np.isnan(wide)))
             zero = (base == 0) & (runs == 0).all(0) & (np.signbit(runs) == np.signbit(base)).all(0)
             off |= zero & (np.signbit(got) != np.signbit(base))

@@ -1,0 +1,200 @@
+"""What the fuzzer claims about results: which errors it must see, and where it may not ask for more than arithmetic gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import leptonc
+from leptonc import numpy as lnp
+from leptonc.ir.op import all_ops
+from tests.fuzz import rounding
+from tests.fuzz.check import Checker
+from tests.fuzz.generate import program
+from tests.fuzz.rounding import Expected
+
+
+def expected(f, *args):
+    return Expected(leptonc.jit(f).trace(*args).graph, [np.asarray(a) for a in args])
+
+
+R = np.random.default_rng(0)
+
+
+def test_every_op_is_known_to_round_or_not():
+    """A new op has to be told: as it is, one that rounds would be taken for exact."""
+    routed = {"conv_input_grad_routed", "conv_weight_grad_routed", *rounding.OF_PASSES}  # of passes, not of traces
+    kinds = {"mod", "floordiv"}.union(rounding.DIRECT, rounding.SUMS, rounding.CONVOLUTIONS, rounding.INEXACT, rounding.ALONG,
+                                      rounding.EXACT, rounding.WRITTEN_OUT)
+    own = {name for name, op in all_ops().items() if type(op).__module__.startswith("leptonc.")}
+    assert own - routed == kinds & own
+
+
+def test_an_error_in_the_last_places_is_seen():
+    """Thirty units of roundoff of what is summed are too many."""
+    x, w = R.standard_normal((5, 40)).astype("f"), R.standard_normal((40, 3)).astype("f")
+    right = (x.astype(float) @ w).astype("f")
+    e = expected(lambda x, w: x @ w, x, w)
+    assert e.check([right]) is None
+    wrong = right.copy()
+    wrong[3, 1] += 300 * np.finfo("f").eps * (np.abs(x) @ np.abs(w))[3, 1]
+    assert "(3, 1)" in e.check([wrong])
+
+
+def test_what_is_exact_is_compared_to_the_bit():
+    x = (R.integers(-8, 9, (6, 7)) / 4).astype("f")
+    e = expected(lambda x: lnp.sum(x * x, 1), x)
+    right = (x * x).sum(1)
+    assert e.check([right]) is None
+    assert e.check([np.nextafter(right, np.float32(np.inf))]) is not None
+
+
+def test_what_is_zero_product_by_product_is_zero():
+    x, w = np.zeros((3, 4), "f"), R.standard_normal((4, 2)).astype("f")
+    assert expected(lambda x, w: x @ w, x, w).check([np.full((3, 2), 1e-12, "f")]) is not None
+
+
+def test_where_rounding_decides_nothing_is_claimed():
+    """The maximum of two values that are equal but for rounding may be at either; of others it may not."""
+    x = np.array([0.1, 0.2, 0.3], "f")
+    near = expected(lambda x: lnp.argmax(lnp.stack([x * 3, x * 7 - x * 4]), 0), x)
+    far = expected(lambda x: lnp.argmax(lnp.stack([x * 3, x * 7 - x * 3]), 0), x)
+    assert near.check([np.array([0, 1, 0])]) is None
+    assert far.check([np.array([1, 1, 1])]) is None
+    assert far.check([np.array([1, 0, 1])]) is not None
+
+
+def test_a_sum_may_cancel_to_nothing():
+    """0.1 + 0.2 - 0.3 is 0 in one order of adding and not in another; 0.1 + 0.2 is not."""
+    x = np.array([[0.1, 0.2, -0.3], [0.1, 0.2, 0.0]])
+    e = expected(lambda x: lnp.sum(x, 1) != 0, x)
+    assert e.check([np.array([True, True])]) is None
+    assert e.check([np.array([False, True])]) is None
+    assert e.check([np.array([False, False])]) is not None
+
+
+def test_noise_of_noise_is_that_of_its_own_precision():
+    """What is left of a mean of equal numbers is 1e-8 in f32 and 1e-17 in f64, and so are sums over it."""
+    x = np.full((7, 3), 0.1, "f")
+
+    def f(x):
+        rest = x - lnp.mean(x, 0)
+        return lnp.sum(rest * lnp.array([1, 1, 1, 1, 1, 1, -6], "f")[:, None], 0)
+
+    e = expected(f, x)
+    assert e.check([np.full(3, 3e-15, "f")]) is None
+    assert e.check([np.full(3, 1e-5, "f")]) is not None
+
+
+def test_equal_values_stay_a_tie():
+    """Zeros behind a ReLU are equal: the first one is the greatest."""
+    x = -np.ones((1, 2, 2, 1), "f")
+    e = expected(lambda x: lnp.argmax(leptonc.nn.relu(x).reshape(-1)), x)
+    assert e.check([np.array(0)]) is None
+    assert e.check([np.array(1)]) is not None
+
+
+@pytest.mark.parametrize("extreme", [lnp.max, lnp.min])
+def test_the_greatest_of_zeros_of_both_signs_may_be_either(extreme):
+    """It depends on the order; of zeros of one sign, beside others, it is of that sign."""
+    x = np.array([[0.0, -0.0, -0.0], [-0.0, -0.0, -0.0], [0.0, 0.0, 0.0]], "f")
+    e = expected(lambda x: extreme(x, 1), x)
+    assert e.check([np.array([0.0, -0.0, 0.0], "f")]) is None
+    assert e.check([np.array([-0.0, -0.0, 0.0], "f")]) is None
+    assert e.check([np.array([0.0, 0.0, 0.0], "f")]) is not None
+    assert e.check([np.array([0.0, -0.0, -0.0], "f")]) is not None
+
+
+def test_a_quotient_is_whole_and_exact_while_it_has_room():
+    x, y = np.array([1e30, 7.0, 3e6], "f"), np.array([-3.5, 2.0, 7.0], "f")
+    e, right = expected(lnp.floor_divide, x, y), np.array([-2.857143e29, 3.0, 428571.0], "f")
+    assert e.check([right]) is None
+    assert e.check([right * np.array([1 + 1e-4, 1, 1], "f")]) is not None
+    assert e.check([right + np.array([0, 1, 0], "f")]) is not None and e.check([right - np.array([0, 0, 1], "f")]) is not None
+
+
+def test_what_is_less_than_half_the_least_number_is_zero():
+    """As the second moment of a small gradient in f16, by whose root Adam then divides."""
+    e = expected(lambda x: 1 / (x * x), np.array([1e-4, 0.5], np.float16))
+    assert e.check([np.array([np.inf, 4.0], np.float16)]) is None
+    assert e.check([np.array([6e4, 4.0], np.float16)]) is not None
+
+
+LEAST = 2.0**-24  # of f16, which has 10 digits from 2**-14 on and fewer below
+
+
+def test_below_the_normal_numbers_results_are_those_of_the_dtype():
+    """In f16 2.6 units become 3, of which 0.18 are one unit and not none; 2.5 become 2 or 3."""
+    x = np.array([1.0, 1.0009766], np.float16)
+
+    def remains(units):
+        small = np.float16(units * 2.0**-12)
+        return expected(lambda x: x * small * np.float16(2.0**-12) * np.float16(0.18) != 0, x)
+
+    assert remains(2.6).check([np.array([True, True])]) is None
+    assert remains(2.6).check([np.array([False, True])]) is not None
+    assert remains(2.5).check([np.array([False, True])]) is None
+
+
+def test_small_numbers_of_f16_are_not_flushed():
+    """As those of f32 are, which compiled code flushes and NumPy does not."""
+    narrow = expected(lambda x: x * 0.3 != 0, np.full(1, 5 * LEAST, np.float16))
+    wide = expected(lambda x: x * 0.3 != 0, np.full(1, 1e-39, "f"))
+    assert narrow.check([np.array([True])]) is None and narrow.check([np.array([False])]) is not None
+    assert wide.check([np.array([True])]) is None and wide.check([np.array([False])]) is None
+
+
+def test_a_small_number_of_f16_is_compared():
+    e, right = expected(lambda x: x * 0.3, np.full(1, 2e-5, np.float16)), np.array([6e-6], np.float16)
+    assert e.check([right]) is None
+    assert e.check([right * np.float16(1.2)]) is not None
+
+
+@pytest.mark.parametrize("dtype, argument", [("f4", 9.3), ("f2", 5.0)])
+def test_saturated_values_may_all_be_equal(dtype, argument):
+    """tanh(9.3) is 1 in f32, and the derivative of 300 of them 0; independent errors of each would never leave nothing."""
+    def slopes(x):
+        y = lnp.tanh(x)
+        return lnp.sum(1 - y * y) != 0
+
+    assert expected(slopes, np.full(300, argument, dtype)).check([np.array(False)]) is None
+    assert expected(slopes, np.full(300, 2.0, dtype)).check([np.array(False)]) is not None
+
+
+def test_of_saturated_values_any_may_be_the_greatest():
+    """And the gradient of a pool goes there; f64 alone tells them apart."""
+    def greatest(*x):
+        return expected(lambda x: lnp.argmax(lnp.tanh(x)), np.array(x, "f"))
+
+    assert all(greatest(3.0, 9.3, 9.6, 9.8).check([np.array(n)]) is None for n in (1, 2, 3))
+    assert greatest(3.0, 9.8, 4.0).check([np.array(2)]) is not None
+
+
+def test_a_long_sum_overflows_by_its_terms_alone():
+    """Products of 2,048 numbers whose absolute values add up to 1,500 do not come near 65,504, however their errors are bounded."""
+    x, w = R.standard_normal((3, 2048)).astype(np.float16), R.standard_normal((2048, 2)).astype(np.float16)
+    e = expected(lambda x, w: x @ w, x, w)
+    right = (x.astype(float) @ w).astype(np.float16)
+    assert e.unclaimed == 0 and e.check([right]) is None
+    assert e.check([np.full((3, 2), np.inf, np.float16)]) is not None
+
+
+def test_what_may_overflow_is_not_certainly_nan():
+    """Here it is NaN where the sums overflow or cancel, and 1 where they do neither, as f16 may have it."""
+    x = np.array([1.1, 32000.0, 32000.0, -32000.0], np.float16)
+
+    def f(x):
+        rest, large = x[0] * 7 - x[0] * 4 - x[0] * 3, lnp.sum(x[1:])
+        return rest / rest * (large / large)
+
+    e = expected(f, x)
+    assert np.isnan(e.base[0]) and e.check([np.array(1.0, np.float16)]) is None
+    assert e.check([np.array(np.nan, np.float16)]) is None
+
+
+def test_most_results_are_claimed():
+    """Of whole programs nothing is claimed of 5 % of the results (of f16 10); a model that claims less sees less."""
+    with np.errstate(all="ignore"):
+        shares = [Checker(program(seed), seed).expected.unclaimed for seed in range(40)]
+    assert np.mean(shares) < 0.06
+    assert np.mean(np.array(shares) == 0) > 0.8

@@ -14,6 +14,7 @@ from leptonc.eager import jit_disabled
 from leptonc.errors import LeptonError, ShapeError, TreeError
 from leptonc.ir.types import TensorType
 from leptonc.jit import Jitted, jit
+from leptonc.memory import empty
 from leptonc.numpy.creation import stack
 from leptonc.promotion import is_weak
 from leptonc.regions import RETRIES, check_carry, closed_together, hashable, leaf_values, outside, settled, traced, type_of
@@ -150,7 +151,7 @@ def _run(f: Callable[..., Any], init: Any, xs: list[np.ndarray], structure: tree
     executable = compiled.executable.executable
     slots = executable.outputs
     check_carry(carry_tree, carry_out, carry, list(slots[:len(carry)]), name)
-    ys = [np.empty((len(order), *slot.shape), slot.dtype) for slot in slots[len(carry):]]
+    ys = [empty((len(order), *slot.shape), slot.dtype) for slot in slots[len(carry):]]
     carry = executable.repeat(carry, [np.ascontiguousarray(x) for x in xs], ys, len(order), order.step < 0)
     return tree.unflatten(carry_tree, carry), tree.unflatten(y_tree, ys)
 
@@ -173,7 +174,7 @@ def repeat(step: Jitted, fixed: Any, carry: Any, xs: Any) -> tuple[Any, Any]:
     held, values = given[:before], given[before:before + kept]
     slots = executable.outputs
     check_carry(interface.signature.treedef.children[0].children[1], carry_out, values, slots[:kept], name)
-    ys = [np.empty((len(leaves[0]), *slot.shape), slot.dtype) for slot in slots[kept:]]
+    ys = [empty((len(leaves[0]), *slot.shape), slot.dtype) for slot in slots[kept:]]
     values = executable.repeat(values, leaves, ys, len(leaves[0]), fixed=held, donated=True)
     return shortcut.build([*values, *ys])
 

@@ -19,10 +19,10 @@ from leptonc.arguments import shape as shape_of
 from leptonc.bfloat16 import is_narrow, kind_of
 from leptonc.eager import jit_disabled, plain
 from leptonc.errors import ArgumentError, DtypeError, op_error
-from leptonc.jit import jit
-from leptonc.memory import empty, placed
+from leptonc.memory import placed
 from leptonc.promotion import numpy_dtype
 from leptonc.random.keys import check_key, encrypted, halves
+from leptonc.scan import scan
 from leptonc.trace import Tracer, align, bind, broadcast, cast, known, tracing
 
 BLOCK = 1 << 16  # counters in a call of compiled code; divides 2^32, so that no block carries from the low word to the high one
@@ -54,19 +54,20 @@ def _words(key: Any, size: int) -> Any:
 
 
 def _in_blocks(key: np.ndarray, size: int, kind: np.dtype, form: Form, numbers: tuple[Any, ...]) -> np.ndarray:
-    out = empty((size,), kind)
-    block = _block(kind, form)
-    for start in range(0, size, BLOCK):
-        stop = min(start + BLOCK, size)
-        out[start:stop] = block(key, np.uint32(start >> 32), np.uint32(start % 2**32), *numbers)[:stop - start]
+    """One native run that writes block after block where it belongs; the last one is cut."""
+    starts = np.arange(0, size, BLOCK, dtype=np.uint64)
+    halved = (starts >> np.uint64(32)).astype(np.uint32), starts.astype(np.uint32)
+    _, blocks = scan(_block(kind, form), (key, *plain(numbers)), halved)
+    out: np.ndarray = blocks.reshape(-1)[:size]
     return out
 
 
 @functools.cache
 def _block(kind: np.dtype, form: Form) -> Any:
-    @jit
-    def block(key: Any, high: Any, low: Any, *numbers: Any) -> Any:
-        return form(encrypted(key, high, lnp.add(np.arange(BLOCK, dtype=np.uint32), low)), kind, *numbers)
+    def block(carry: Any, start: Any) -> Any:
+        key, *numbers = carry
+        high, low = start
+        return carry, form(encrypted(key, high, lnp.add(np.arange(BLOCK, dtype=np.uint32), low)), kind, *numbers)
 
     return block
 

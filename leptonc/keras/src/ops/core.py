@@ -19,6 +19,7 @@ from leptonc import numpy as lnp
 from leptonc.keras.src.ops import control, gradients
 from leptonc.keras.src.ops.tensors import convert_to_tensor, dtype_name, is_tensor
 from leptonc.updates import IndexedUpdate
+from leptonc.keras.src.standin import standing_in
 
 SUPPORTS_SPARSE_TENSORS = False
 SUPPORTS_RAGGED_TENSORS = False
@@ -67,13 +68,13 @@ def _traced(fn: Callable[..., Any], args: Any, kwargs: Any, extent: int) -> Any:
     symbolic = [leaf for leaf in tree.flatten((args, kwargs)) if isinstance(leaf, KerasTensor)]
     results: list[Any] = []
 
-    def run(*tensors: Any) -> None:
+    def run(number: Any, *tensors: Any) -> None:
         remaining = iter(tensors)
         given, named = tree.map_structure(lambda leaf: next(remaining) if isinstance(leaf, KerasTensor) else leaf, (args, kwargs))
-        with StatelessScope(), SymbolicScope():  # of its own: what is assigned inside belongs to this trace
+        with StatelessScope(), SymbolicScope(), standing_in(number):  # of its own: what is assigned inside belongs to this trace
             results.append(tree.map_structure(_spec, fn(*given, **named)))
 
-    leptonc.eval_shape(run, *(_standin(leaf, extent) for leaf in symbolic))
+    leptonc.eval_shape(run, leptonc.ShapeDtypeStruct((), np.dtype(np.float32)), *(_standin(leaf, extent) for leaf in symbolic))
     return results[0]
 
 

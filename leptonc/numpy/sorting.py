@@ -17,8 +17,7 @@ def sort_rows(operands: Sequence[Any], axis: int, *, keys: int = 1, descending: 
               values: bool = True, order: bool = False) -> tuple[Any, ...]:
     """The op: of each operand the first ``count`` elements by the first ``keys`` operands, then the places they come from."""
     count = operands[0].shape[axis] if count is None else count
-    attrs: dict[str, Any] = {"axis": axis, "keys": keys, "descending": descending, "count": count, "values": values,
-                             "order": order}
+    attrs: dict[str, Any] = {"axis": axis, "keys": keys, "descending": descending, "count": count, "values": values, "order": order}
     out: tuple[Any, ...] = bind("sort", *operands, **attrs)
     return out
 

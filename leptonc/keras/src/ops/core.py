@@ -18,8 +18,8 @@ from leptonc import lax
 from leptonc import numpy as lnp
 from leptonc.keras.src.ops import control, gradients
 from leptonc.keras.src.ops.tensors import convert_to_tensor, dtype_name, is_tensor
-from leptonc.updates import IndexedUpdate
 from leptonc.keras.src.standin import standing_in
+from leptonc.updates import IndexedUpdate
 
 SUPPORTS_SPARSE_TENSORS = False
 SUPPORTS_RAGGED_TENSORS = False

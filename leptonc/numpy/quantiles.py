@@ -1,0 +1,146 @@
+"""Quantiles of sorted rows, by NumPy's thirteen methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from leptonc.arguments import array, choice, flag
+from leptonc.arguments import axes as axes_of
+from leptonc.bfloat16 import kind_of
+from leptonc.errors import DtypeError, op_error
+from leptonc.ir.types import dtype_of
+from leptonc.numpy.elementwise import as_float, ceil, clip, floor, isnan, rint, where
+from leptonc.numpy.manipulation import moveaxis, reshape
+from leptonc.numpy.reductions import sum as sum_over
+from leptonc.numpy.sorting import along_axis, sort_rows
+from leptonc.trace import Tracer, bind, broadcast, cast, promote
+
+CONTINUOUS = {
+    "linear": (1.0, 1.0), "interpolated_inverted_cdf": (0.0, 1.0), "hazen": (0.5, 0.5), "weibull": (0.0, 0.0),
+    "median_unbiased": (1 / 3, 1 / 3), "normal_unbiased": (3 / 8, 3 / 8),
+}
+"""alpha and beta of Hyndman and Fan (1996): of n elements, q is at n * q + alpha + q * (1 - alpha - beta) - 1."""
+
+
+def _steps(place: Any, up: Any) -> Any:
+    """The whole place below, or the one above where ``up``."""
+    return where(up, floor(place) + 1, floor(place))
+
+
+def _between(alpha: float, beta: float) -> Callable[[Any, Any], Any]:
+    return lambda n, q: n * q + (alpha + q * (1 - alpha - beta)) - 1
+
+
+PLACES: dict[str, Callable[[Any, Any], Any]] = {
+    "lower": lambda n, q: floor((n - 1) * q),
+    "higher": lambda n, q: ceil((n - 1) * q),
+    "nearest": lambda n, q: rint((n - 1) * q),
+    "midpoint": lambda n, q: 0.5 * (floor((n - 1) * q) + ceil((n - 1) * q)),
+    "inverted_cdf": lambda n, q: ceil(n * q) - 1,
+    "averaged_inverted_cdf": lambda n, q: where(n * q == floor(n * q), n * q - 0.5, ceil(n * q) - 1),
+    "closest_observation": lambda n, q: _steps(n * q - 1.5, ((n * q - 1.5) != floor(n * q - 1.5)) | (floor(n * q - 1.5) % 2 == 0)),
+    **{name: _between(*ends) for name, ends in CONTINUOUS.items()},
+}
+"""Where among n sorted elements, counted from 0, each method has the quantile q."""
+
+
+def median(x: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+    """The middle element over ``axis``, the mean of the two middle ones of an even number; NaN where there is a NaN, or nothing.
+    Ints count as f64."""
+    return _quantile("median", x, 0.5, axis, "linear", keepdims, False)
+
+
+def nanmedian(x: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+    """The median of what is not NaN."""
+    return _quantile("nanmedian", x, 0.5, axis, "linear", keepdims, True)
+
+
+def quantile(x: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: bool = False) -> Any:
+    """Quantiles over ``axis`` at ``q`` in [0, 1], whose axes come first; ``method`` is any of NumPy's.
+
+    In the dtype of x, of ints in f64; an array q of wider floats makes it wider. NaN where there is a NaN, or nothing.
+    """
+    return _quantile("quantile", x, q, axis, method, keepdims, False)
+
+
+def nanquantile(x: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: bool = False) -> Any:
+    """Quantiles of what is not NaN."""
+    return _quantile("nanquantile", x, q, axis, method, keepdims, True)
+
+
+def percentile(x: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: bool = False) -> Any:
+    """Quantiles at ``q`` in [0, 100]."""
+    return _quantile("percentile", x, _of_hundred("percentile", q), axis, method, keepdims, False)
+
+
+def nanpercentile(x: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: bool = False) -> Any:
+    """Percentiles of what is not NaN."""
+    return _quantile("nanpercentile", x, _of_hundred("nanpercentile", q), axis, method, keepdims, True)
+
+
+def _of_hundred(name: str, q: Any) -> Any:
+    if isinstance(q, int | float):
+        return q / 100
+    given = array(name, "q", q)
+    return (as_float(given) if isinstance(q, Tracer | np.ndarray) else np.asarray(q, np.float64)) / 100
+
+
+def _quantile(name: str, x: Any, q: Any, axis: Any, method: str, keepdims: bool, skip: bool) -> Any:
+    operand = as_float(array(name, "x", x))
+    choice(name, "method", method, PLACES)
+    places = array(name, "q", q)
+    if kind_of(places.dtype) not in "biuf" or (not isinstance(places, Tracer) and not _within(places)):
+        raise op_error(name, "q must be numbers within [0, 1]" + " of 100" * ("percent" in name), {"q": places}, kind=DtypeError)
+    dtype = operand.dtype
+    if isinstance(q, Tracer | np.ndarray) and q.shape and kind_of(places.dtype) == "f":
+        dtype = promote(operand, places)[0].dtype
+    axes = axes_of(name, operand, axis)
+    rows, kept = _rows(cast(operand, np.float32) if dtype_of(operand.dtype).is_narrow else operand, axes)
+    found = _of_rows(rows, reshape(cast(places, np.float64), (-1,)), method, skip)
+    found = reshape(moveaxis(found, -1, 0), (*places.shape, *kept))
+    if flag(name, "keepdims", keepdims):
+        found = reshape(found, (*places.shape, *(1 if d in axes else n for d, n in enumerate(operand.shape))))
+    return cast(found, dtype)
+
+
+def _within(q: np.ndarray) -> bool:
+    return bool(((q >= 0) & (q <= 1)).all())
+
+
+def _rows(x: Any, axes: tuple[int, ...]) -> tuple[Any, tuple[int, ...]]:
+    """x with the axes folded made one, the last; and the extents of the others."""
+    kept = [d for d in range(len(x.shape)) if d not in axes]
+    moved = bind("transpose", x, perm=(*kept, *sorted(axes)))
+    extents = tuple(x.shape[d] for d in kept)
+    return bind("reshape", moved, shape=(*extents, int(np.prod([x.shape[d] for d in axes], dtype=np.int64)))), extents
+
+
+def _of_rows(x: Any, q: Any, method: str, skip: bool) -> Any:
+    """[..., quantiles] of the rows of x [..., n]."""
+    n = x.shape[-1]
+    if not n:
+        return np.full((*x.shape[:-1], q.shape[0]), np.nan, x.dtype)
+    (ordered,) = sort_rows([x], len(x.shape) - 1)
+    count = cast(sum_over(cast(~isnan(x), np.int64), -1, keepdims=True), np.float64) if skip else np.float64(n)
+    place = clip(PLACES[method](count, q), 0, None)
+    place = bind("min", *promote(place, broadcast(count - 1, place.shape) if skip else np.full(place.shape, n - 1.0)))
+    below = clip(floor(place), 0, None)
+    part, low = place - below, cast(below, np.int64)
+    high = clip(cast(ceil(place), np.int64), 0, n - 1)
+    a, b = (_taken(ordered, index) for index in (low, high))
+    part = cast(part, x.dtype)
+    alone = (part == 0) | (a == b)  # infinities have no difference
+    gap = where(alone, np.zeros((), x.dtype), b) - where(alone, np.zeros((), x.dtype), a)
+    found = where(alone, a, where(part < 0.5, a + gap * part, b - gap * (1 - part)))
+    none = count == 0 if skip else isnan(ordered[..., -1:])
+    return where(none, np.asarray(np.nan, x.dtype), found)
+
+
+def _taken(ordered: Any, index: Any) -> Any:
+    """Elements of every row at the same places [q], or at its own [..., q]."""
+    if len(index.shape) == 1:
+        return bind("take", ordered, index, axis=len(ordered.shape) - 1)
+    return along_axis(ordered, index, len(ordered.shape) - 1)

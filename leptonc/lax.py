@@ -16,6 +16,7 @@ from leptonc.bfloat16 import kind_of
 from leptonc.branches import cond, switch
 from leptonc.collectives import all_gather, axis_index, axis_size, pmax, pmean, pmin, psum
 from leptonc.errors import ArgumentError, DtypeError, ShapeError, op_error
+from leptonc.folding import cumlogsumexp, cummax, cummin, cumprod, cumsum, reduce, reduced_windows
 from leptonc.gathering import (
     GatherDimensionNumbers,
     GatherScatterMode,
@@ -146,8 +147,24 @@ def _pair(name: str, value: Any, operands: dict[str, object]) -> tuple[Any, Any]
     return value[0], value[1]
 
 
-def reduce_window(operand: Any, kind: str, window: Any, strides: Any = None, padding: Any = "VALID") -> Any:
-    """``kind`` "max", "sum" or "mean" of each window over the spatial axes of [n, spatial..., c]."""
+def reduce_window(operand: Any, init_value: Any, computation: Any, window_dimensions: Any = None, window_strides: Any = None,
+                  padding: Any = "VALID", base_dilation: Any = None, window_dilation: Any = None) -> Any:
+    """Each window of ``operand`` folded from ``init_value`` on, which also fills padding and what ``base_dilation`` spreads apart,
+    by ``computation`` of two numbers, which must be associative.
+
+    ``window_dimensions``, strides and dilations have an entry for each axis, or are one int for all; ``padding`` is "VALID",
+    "SAME", "SAME_LOWER" or (low, high) pairs. Raises ShapeError or ArgumentError.
+
+    reduce_window(operand, kind, window, strides=window, padding="VALID") gives the "max", "sum" or "mean" of each window over the
+    spatial axes of [n, spatial..., c].
+    """
+    if isinstance(init_value, str):
+        return _pooled(operand, init_value, computation, window_dimensions, padding if window_strides is None else window_strides)
+    return reduced_windows(operand, init_value, computation, window_dimensions, window_strides, padding, base_dilation,
+                           window_dilation)
+
+
+def _pooled(operand: Any, kind: str, window: Any, strides: Any, padding: Any) -> Any:
     x = array("reduce_window", "operand", operand)
     if choice("reduce_window", "kind", kind, ("max", "sum", "mean"), {"operand": x}) == "max":
         return windows.max_pool(x, window, stride=strides, padding=padding)
@@ -305,11 +322,11 @@ def clamp(min: Any, x: Any, max: Any) -> Any:
 
 __all__ = [
     "ConvDimensionNumbers", "GatherDimensionNumbers", "GatherScatterMode", "ScatterDimensionNumbers", "all_gather",
-    "approx_max_k", "approx_min_k", "associative_scan", "axis_index", "axis_size", "broadcast_in_dim", "broadcasted_iota",
-    "clamp", "cond", "conv_general_dilated", "dot_general", "dynamic_slice", "dynamic_update_slice", "erf", "erf_inv",
-    "fori_loop", "gather", "iota", "map", "pad", "pmax", "pmean", "pmin", "psum", "reduce_window", "rsqrt", "scan", "scatter",
-    "scatter_add", "scatter_apply", "scatter_max", "scatter_min", "scatter_mul", "scatter_sub", "select", "slice", "sort",
-    "sort_key_val", "stop_gradient", "switch", "top_k", "while_loop",
+    "approx_max_k", "approx_min_k", "associative_scan", "axis_index", "axis_size", "broadcast_in_dim", "broadcasted_iota", "clamp",
+    "cond", "conv_general_dilated", "cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum", "dot_general", "dynamic_slice",
+    "dynamic_update_slice", "erf", "erf_inv", "fori_loop", "gather", "iota", "map", "pad", "pmax", "pmean", "pmin", "psum",
+    "reduce", "reduce_window", "rsqrt", "scan", "scatter", "scatter_add", "scatter_apply", "scatter_max", "scatter_min",
+    "scatter_mul", "scatter_sub", "select", "slice", "sort", "sort_key_val", "stop_gradient", "switch", "top_k", "while_loop",
 ]
 
 publish(globals(), __all__, later={"linalg": partial(import_module, "leptonc.numpy.linalg.factorizations")})

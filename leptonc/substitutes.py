@@ -21,8 +21,7 @@ SUBSTITUTES: dict[str, dict[str, str]] = {
     "leptonc.numpy": {
         "norm": "leptonc.numpy.linalg.norm", "random": "leptonc.random", "product": "leptonc.numpy.prod",
         "fix": "leptonc.numpy.trunc", "copy": "leptonc.numpy.array", "ascontiguousarray": "leptonc.numpy.asarray",
-        "row_stack": "leptonc.numpy.vstack", "count_nonzero": "leptonc.numpy.sum(x != 0)",
-        "item": "float(x), outside of the traced function",
+        "row_stack": "leptonc.numpy.vstack", "item": "float(x), outside of the traced function",
     },
     "leptonc.lax": {
         "conv": "leptonc.lax.conv_general_dilated or leptonc.nn.conv", "conv_transpose": "leptonc.nn.conv_transpose",

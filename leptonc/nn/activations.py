@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from leptonc.arguments import array, flag, integer, scalar
+from leptonc.arguments import axes as axes_of
 from leptonc.arguments import axis as axis_of
 from leptonc.arithmetic import absolute, add, divide, equal, multiply, negative, subtract
 from leptonc.errors import DtypeError, op_error
 from leptonc.numpy.creation import arange
-from leptonc.numpy.elementwise import as_float, clip, exp, expm1, log, log1p, maximum, minimum, sqrt, tanh, where
+from leptonc.numpy.elementwise import as_float, clip, exp, expm1, isfinite, log, log1p, maximum, minimum, sign, sqrt, tanh, where
 from leptonc.numpy.manipulation import expand_dims, split
+from leptonc.numpy.reductions import max as _max
 from leptonc.numpy.reductions import mean as _mean
-from leptonc.trace import bind, broadcast, cast
+from leptonc.numpy.reductions import sum as _sum
+from leptonc.trace import align, bind, broadcast, cast
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et al. 2017
 LOG_2 = 0.6931471805599453
@@ -204,12 +208,43 @@ def _only(x: Any, mask: Any, other: float) -> Any:
     return x if mask is None else where(broadcast(mask, x.shape), x, other)
 
 
-def logsumexp(x: Any, axis: int = -1, keepdims: bool = False) -> Any:
-    """log of the sum of e^x along ``axis``, which vanishes, or stays as 1 with ``keepdims``."""
+def logsumexp(x: Any, axis: Any = -1, keepdims: bool = False, *, b: Any = None, return_sign: bool = False,
+              where: Any = None) -> Any:
+    """log of the sum of e^x along ``axis`` (one, several, or None: all), which vanish, or stay as 1 with ``keepdims``.
+
+    With ``b``, which x stretches to and the other way round, of b * e^x: NaN where that is negative, or with ``return_sign`` the
+    log of its magnitude, and its sign. Elements where ``where`` is False are left out.
+    """
     operand = as_float(array("logsumexp", "x", x))
-    at = axis_of("logsumexp", operand, axis)
-    y = bind("logsumexp", operand, axis=at)
-    return expand_dims(y, at) if flag("logsumexp", "keepdims", keepdims) else y
+    if where is not None:
+        operand = _only(operand, _mask("logsumexp", where), -np.inf)
+    keep, signed = flag("logsumexp", "keepdims", keepdims), flag("logsumexp", "return_sign", return_sign)
+    if b is not None or signed:
+        return _weighted_logsumexp(operand, axis, 1.0 if b is None else array("logsumexp", "b", b), keep, signed)
+    axes = tuple(sorted(axes_of("logsumexp", operand, axis)))
+    others = tuple(d for d in range(len(operand.shape)) if d not in axes)
+    if len(axes) == 1:
+        y = bind("logsumexp", operand, axis=axes[0])
+    else:
+        rows = tuple(operand.shape[d] for d in others)
+        moved = bind("transpose", operand, perm=(*others, *axes))
+        y = bind("logsumexp", bind("reshape", moved, shape=(*rows, prod(operand.shape[d] for d in axes))), axis=len(others))
+    return expand_dims(y, axes) if keep and axes else y
+
+
+def _weighted_logsumexp(x: Any, axis: Any, b: Any, keepdims: bool, signed: bool) -> Any:
+    x, weights = align("logsumexp", x, b)
+    weights = as_float(weights)
+    x = where(equal(weights, 0), cast(-np.inf, x.dtype), x)
+    axes = axes_of("logsumexp", x, axis)
+    greatest = _max(x, axes, keepdims=True, initial=-np.inf)
+    offset = bind("stop_gradient", where(isfinite(greatest), greatest, cast(0, x.dtype)))
+    total = _sum(multiply(weights, exp(subtract(x, offset))), axes, keepdims=True)
+    y, sign_of = add(log(absolute(total) if signed else total), offset), sign(total)
+    if not keepdims:
+        shape = tuple(n for d, n in enumerate(x.shape) if d not in axes)
+        y, sign_of = (bind("reshape", v, shape=shape) for v in (y, sign_of))
+    return (y, sign_of) if signed else y
 
 
 def one_hot(labels: Any, num_classes: int, dtype: Any = np.float32, axis: int = -1) -> Any:

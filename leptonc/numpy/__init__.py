@@ -98,6 +98,7 @@ from leptonc.numpy.differences import (
 )
 from leptonc.numpy.division import fmod, gcd, lcm
 from leptonc.numpy.dtypes import can_cast, finfo, iinfo, isdtype, issubdtype, promote_types, result_type
+from leptonc.numpy.cumulative import cumprod, cumsum, cumulative_prod, cumulative_sum
 from leptonc.numpy.elementwise import (
     arctan2,
     ceil,
@@ -257,6 +258,20 @@ from leptonc.numpy.triangles import (
     triu_indices_from,
     vander,
 )
+from leptonc.numpy.nans import (
+    nanargmax,
+    nanargmin,
+    nancumprod,
+    nancumsum,
+    nanmax,
+    nanmean,
+    nanmin,
+    nanprod,
+    nanstd,
+    nansum,
+    nanvar,
+)
+from leptonc.numpy.reductions import all, any, argmax, argmin, count_nonzero, max, mean, min, prod, std, sum, var
 from leptonc.operators import install as _install
 from leptonc.public import publish as _publish
 from leptonc.public import submodules as _submodules
@@ -292,7 +307,9 @@ __all__ = [
     "arctan2", "ceil", "clip", "cos", "cosh", "exp", "expm1", "floor", "isfinite", "isinf", "isnan", "log", "log10",
     "log1p", "log2", "logaddexp", "logical_and", "logical_not", "logical_or", "logical_xor", "maximum", "minimum",
     "nan_to_num", "reciprocal", "rint", "round", "sign", "sin", "sinh", "sqrt", "square", "tan", "tanh", "trunc", "where",
-    "all", "any", "argmax", "argmin", "cumsum", "max", "mean", "min", "prod", "std", "sum", "var",
+    "all", "any", "argmax", "argmin", "count_nonzero", "cumprod", "cumsum", "cumulative_prod",
+    "cumulative_sum", "max", "mean", "min", "prod", "std", "sum", "var",
+    "nanargmax", "nanargmin", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmin", "nanprod", "nanstd", "nansum", "nanvar",
     "broadcast_arrays", "broadcast_to", "concat", "concatenate", "expand_dims", "flip", "hstack", "matrix_transpose",
     "moveaxis", "pad", "permute_dims", "put_along_axis",
     "ravel", "repeat", "reshape", "split", "squeeze", "swapaxes", "take", "take_along_axis", "tile",
@@ -324,7 +341,7 @@ _publish(globals(), __all__, later={"bfloat16": lambda: _bfloat16().type, **_sub
 _install({
     "matmul": matmul, "matrix_transpose": matrix_transpose, "transpose": transpose, "reshape": reshape,
     "sum": sum, "prod": prod, "mean": mean, "var": var, "std": std, "max": max, "min": min,
-    "argmax": argmax, "argmin": argmin, "all": all, "any": any, "cumsum": cumsum, "squeeze": squeeze,
+    "argmax": argmax, "argmin": argmin, "all": all, "any": any, "cumsum": cumsum, "cumprod": cumprod, "squeeze": squeeze,
     "swapaxes": swapaxes, "repeat": repeat, "take": take, "clip": clip, "round": round, "dot": dot,
     "getitem": _indexing.getitem,
 })

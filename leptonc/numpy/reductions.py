@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array, flag, number
+from leptonc.arguments import array, flag, number, scalar
 from leptonc.arguments import axes as axes_of
 from leptonc.arguments import axis as axis_of
-from leptonc.arithmetic import divide, multiply, subtract
+from leptonc.arithmetic import add, divide, multiply, subtract
 from leptonc.bfloat16 import is_narrow
-from leptonc.numpy.elementwise import as_bool, as_float, sqrt
-from leptonc.trace import bind, cast, promote
+from leptonc.errors import ArgumentError, DtypeError, op_error
+from leptonc.numpy.elementwise import as_bool, as_float, maximum, minimum, sqrt
+from leptonc.numpy.elementwise import where as where_
+from leptonc.trace import bind, broadcast, broadcast_shapes, cast, current_trace, promote
 
 Axis = int | tuple[int, ...] | None
 
@@ -34,7 +36,7 @@ def _reduce(name: str, op: str, x: Any, axis: Any, keepdims: bool) -> Any:
     return _kept(name, x, bind(op, x, axes=axes), axes, keepdims)
 
 
-def _summed_dtype(name: str, x: Any, dtype: Any) -> Any:
+def summed_dtype(name: str, x: Any, dtype: Any) -> Any:
     """NumPy adds up bools and ints in i64, unsigned ones in u64."""
     (operand,) = promote(array(name, "x", x))
     if dtype is not None:
@@ -43,33 +45,63 @@ def _summed_dtype(name: str, x: Any, dtype: Any) -> Any:
     return operand if wide is None or operand.dtype == wide else cast(operand, wide)
 
 
-def sum(x: Any, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Any:
-    """The sum over ``axis`` (all of them for None); bools and ints add up in i64, unsigned ints in u64."""
-    return _reduce("sum", "sum", _summed_dtype("sum", x, dtype), axis, keepdims)
+def only(name: str, x: Any, mask: Any, instead: Any) -> Any:
+    """x where a mask, which stretches to it, holds, else ``instead``."""
+    if mask is None:
+        return x
+    test = array(name, "where", mask)
+    if test.dtype.kind != "b":
+        raise op_error(name, "where must be bools", {"x": x, "where": test}, "compare, such as x != 0", DtypeError)
+    if broadcast_shapes(name, x, test) != x.shape:
+        raise op_error(name, "where does not stretch to x", {"x": x, "where": test})
+    return where_(test, x, cast(instead, x.dtype))
 
 
-def prod(x: Any, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Any:
-    """The product over ``axis``; bools and ints multiply in i64, unsigned ints in u64."""
-    return _reduce("prod", "prod", _summed_dtype("prod", x, dtype), axis, keepdims)
+def _begun(name: str, reduced: Any, initial: Any, join: Callable[[Any, Any], Any]) -> Any:
+    """A result joined with what a reduction is to begin with."""
+    return reduced if initial is None else cast(join(reduced, cast(scalar(name, "initial", initial), reduced.dtype)), reduced.dtype)
 
 
-def _extreme(name: str, op: str, doc: str) -> Callable[..., Any]:
-    def function(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+def sum(x: Any, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Any:
+    """The sum over ``axis`` (all of them for None); bools and ints add up in i64, unsigned ints in u64. It begins with ``initial``,
+    and takes the elements where ``where`` holds."""
+    operand = only("sum", summed_dtype("sum", x, dtype), where, 0)
+    return _begun("sum", _reduce("sum", "sum", operand, axis, keepdims), initial, add)
+
+
+def prod(x: Any, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Any:
+    """The product over ``axis``; bools and ints multiply in i64, unsigned ints in u64. It begins with ``initial``, and takes the
+    elements where ``where`` holds."""
+    operand = only("prod", summed_dtype("prod", x, dtype), where, 1)
+    return _begun("prod", _reduce("prod", "prod", operand, axis, keepdims), initial, multiply)
+
+
+def _extreme(name: str, op: str, join: Callable[[Any, Any], Any], doc: str) -> Callable[..., Any]:
+    def function(x: Any, axis: Axis = None, *, keepdims: bool = False, initial: Any = None, where: Any = None) -> Any:
         (operand,) = promote(array(name, "x", x))
-        return _reduce(name, op, operand, axis, keepdims)
+        if initial is None and where is not None:
+            raise op_error(name, "where may leave no elements", {"x": operand}, "give initial", ArgumentError)
+        operand = only(name, operand, where, 0 if initial is None else scalar(name, "initial", initial))
+        axes = sorted_axes(name, operand, axis)
+        if initial is not None and not _count(operand, axes):
+            kept = _reduce(name, "sum", cast(operand, np.int64), axis, keepdims).shape
+            return broadcast(cast(array(name, "initial", initial), operand.dtype), kept)
+        return _begun(name, _reduce(name, op, operand, axis, keepdims), initial, join)
 
     function.__name__ = name
     function.__doc__ = doc
     return function
 
 
-max = _extreme("max", "reduce_max", "The greatest element over ``axis``; NaN if any is. Raises ShapeError for no elements.")
-min = _extreme("min", "reduce_min", "The least element over ``axis``; NaN if any is. Raises ShapeError for no elements.")
+max = _extreme("max", "reduce_max", maximum, "The greatest element over ``axis``; NaN if any is. Raises ShapeError for no elements"
+               " without an ``initial``; with one, takes the elements where ``where`` holds.")
+min = _extreme("min", "reduce_min", minimum, "The least element over ``axis``; NaN if any is. Raises ShapeError for no"
+               " elements without an ``initial``; with one, takes the elements where ``where`` holds.")
 
 
 def _logical(name: str, doc: str) -> Callable[..., Any]:
-    def function(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
-        return _reduce(name, name, as_bool(array(name, "x", x)), axis, keepdims)
+    def function(x: Any, axis: Axis = None, *, keepdims: bool = False, where: Any = None) -> Any:
+        return _reduce(name, name, only(name, as_bool(array(name, "x", x)), where, name == "all"), axis, keepdims)
 
     function.__name__ = name
     function.__doc__ = doc
@@ -84,29 +116,48 @@ def _count(x: Any, axes: tuple[int, ...]) -> int:
     return int(np.prod([x.shape[a] for a in axes], dtype=np.int64))
 
 
-def mean(x: Any, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Any:
-    """The mean over ``axis``; ints and bools as f64, floats of 16 bits by way of f32. NaN for no elements."""
+def counted(x: Any, axes: tuple[int, ...], keepdims: bool, mask: Any) -> Any:
+    """How many elements a mask leaves, in x's dtype."""
+    if mask is None:
+        return float(_count(x, axes))
+    return sum(only("count", _full_like(x, 1), mask, 0), axes, keepdims=keepdims)
+
+
+def _full_like(x: Any, number: Any) -> Any:
+    trace, one = current_trace(x), np.asarray(number, x.dtype)
+    return broadcast(one if trace is None else trace.lift(one), x.shape)
+
+
+def mean(x: Any, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False, where: Any = None) -> Any:
+    """The mean over ``axis``, of the elements where ``where`` holds; ints and bools as f64, floats of 16 bits by way of f32. NaN
+    for no elements."""
     operand = as_float(array("mean", "x", x)) if dtype is None else cast(array("mean", "x", x), dtype)
     if is_narrow(operand.dtype):
-        return cast(mean(operand, axis, dtype=np.float32, keepdims=keepdims), operand.dtype)
+        return cast(mean(operand, axis, dtype=np.float32, keepdims=keepdims, where=where), operand.dtype)
     axes = sorted_axes("mean", operand, axis)
-    return divide(sum(operand, axes, keepdims=keepdims), float(_count(operand, axes)))
+    return divide(sum(operand, axes, keepdims=keepdims, where=where), counted(operand, axes, keepdims, where))
 
 
-def var(x: Any, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
-    """The variance over ``axis``, in two passes; ``ddof`` is taken off the count."""
+def var(x: Any, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False, where: Any = None) -> Any:
+    """The variance over ``axis``, in two passes, of the elements where ``where`` holds; ``ddof`` is taken off the count."""
     operand = as_float(array("var", "x", x))
     if is_narrow(operand.dtype):
-        return cast(var(cast(operand, np.float32), axis, ddof=ddof, keepdims=keepdims), operand.dtype)
+        return cast(var(cast(operand, np.float32), axis, ddof=ddof, keepdims=keepdims, where=where), operand.dtype)
     axes = sorted_axes("var", operand, axis)
     number("var", "ddof", ddof)
-    off = subtract(operand, mean(operand, axes, keepdims=True))
-    return divide(sum(multiply(off, off), axes, keepdims=keepdims), float(_count(operand, axes) - ddof))
+    off = subtract(operand, mean(operand, axes, keepdims=True, where=where))
+    left = counted(operand, axes, keepdims, where) - ddof
+    return divide(sum(multiply(off, off), axes, keepdims=keepdims, where=where), left)
 
 
-def std(x: Any, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
-    """The standard deviation over ``axis``."""
-    return sqrt(var(x, axis, ddof=ddof, keepdims=keepdims))
+def std(x: Any, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False, where: Any = None) -> Any:
+    """The standard deviation over ``axis``, of the elements where ``where`` holds."""
+    return sqrt(var(x, axis, ddof=ddof, keepdims=keepdims, where=where))
+
+
+def count_nonzero(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    """How many elements (i64) over ``axis`` are not 0."""
+    return sum(as_bool(array("count_nonzero", "x", x)), axis, keepdims=keepdims)
 
 
 def _position(name: str, doc: str) -> Callable[..., Any]:
@@ -130,7 +181,7 @@ argmin = _position("argmin", "Position (i64) of the first least element along ``
 
 def cumsum(x: Any, axis: int | None = None, *, dtype: Any = None) -> Any:
     """Sums of all elements up to each; bools and ints add up in i64, unsigned ints in u64."""
-    operand = _summed_dtype("cumsum", x, dtype)
+    operand = summed_dtype("cumsum", x, dtype)
     if axis is None:
         operand = bind("reshape", operand, shape=(int(np.prod(operand.shape, dtype=np.int64)),))
         axis = 0
@@ -138,5 +189,6 @@ def cumsum(x: Any, axis: int | None = None, *, dtype: Any = None) -> Any:
 
 
 __all__ = [
-    "all", "any", "argmax", "argmin", "cumsum", "max", "mean", "min", "prod", "sorted_axes", "std", "sum", "var",
+    "all", "any", "argmax", "argmin", "count_nonzero", "counted", "cumsum", "max",
+    "mean", "min", "only", "prod", "sorted_axes", "std", "sum", "summed_dtype", "var",
 ]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_tuple
 
 from leptonc import lax, nn, segments
 from leptonc import numpy as lnp
@@ -66,13 +64,7 @@ def in_top_k(targets: Any, predictions: Any, k: int) -> Any:
 
 
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    x = as_float(x)
-    rank = len(x.shape)
-    axes = tuple(range(rank)) if axis is None else normalize_axis_tuple(axis, rank)
-    others = [a for a in range(rank) if a not in axes]
-    rows = lnp.reshape(lnp.permute_dims(x, (*others, *axes)), (*(x.shape[a] for a in others), prod(x.shape[a] for a in axes)))
-    found = nn.logsumexp(rows, -1)
-    return lnp.reshape(found, [1 if a in axes else n for a, n in enumerate(x.shape)]) if keepdims else found
+    return nn.logsumexp(as_float(x), tuple(axis) if isinstance(axis, list) else axis, keepdims)
 
 
 def cdist(x: Any, y: Any) -> Any:

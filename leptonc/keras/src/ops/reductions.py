@@ -122,15 +122,8 @@ def cumsum(x: Any, axis: Any = None, dtype: Any = None) -> Any:
 
 
 def cumprod(x: Any, axis: Any = None, dtype: Any = None) -> Any:
-    """Products of all elements up to each, by doubling: log2(n) products of x with itself, shifted."""
     x = convert_to_tensor(x)
-    x = lnp.astype(x, _accumulated_dtype(x, dtype))
-    x = lnp.swapaxes(lnp.ravel(x) if axis is None else x, axis or 0, -1)
-    shift, n = 1, x.shape[-1]
-    while shift < n:
-        x = lnp.multiply(x, lnp.concatenate([lnp.ones_like(x[..., :shift]), x[..., :n - shift]], -1))
-        shift *= 2
-    return lnp.swapaxes(x, axis or 0, -1)
+    return lnp.cumprod(x, axis, dtype=_accumulated_dtype(x, dtype))
 
 
 def _without_nan(reduction: Reduction, instead: float) -> Reduction:

@@ -1,0 +1,89 @@
+"""What all elements up to each one make along an axis: sums, products, extremes, logarithms of sums.
+
+By doubling, as the op ``cumsum`` (Hillis and Steele 1986): log2(n) steps, each of which joins x with itself, shifted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from leptonc.arguments import array, flag
+from leptonc.arguments import axis as axis_of
+from leptonc.arithmetic import multiply
+from leptonc.errors import op_error
+from leptonc.ir.kernel import reduction_identity
+from leptonc.ir.types import dtype_of
+from leptonc.numpy.elementwise import as_float, logaddexp, maximum, minimum
+from leptonc.numpy.reductions import cumsum, summed_dtype
+from leptonc.trace import bind, promote
+
+
+def doubled(x: Any, axis: int, reverse: bool, join: Callable[[Any, Any], Any], neutral: Any) -> Any:
+    """All prefixes along an axis (suffixes, if ``reverse``)."""
+    rank, shift = len(x.shape), 1
+    while shift < x.shape[axis]:
+        by = tuple(shift if d == axis else 0 for d in range(rank))
+        back = tuple(-b for b in by)
+        low, high = (back, by) if reverse else (by, back)
+        shifted = bind("pad", x, low=low, high=high, interior=(0,) * rank, value=neutral)
+        x = join(x, shifted) if reverse else join(shifted, x)
+        shift *= 2
+    return x
+
+
+def _row(name: str, x: Any, axis: Any) -> tuple[Any, int]:
+    """All elements in one row, for None."""
+    if axis is None:
+        return bind("reshape", x, shape=(int(np.prod(x.shape, dtype=np.int64)),)), 0
+    return x, axis_of(name, x, axis)
+
+
+def cumprod(x: Any, axis: int | None = None, *, dtype: Any = None) -> Any:
+    """Products of all elements up to each; bools and ints multiply in i64, unsigned ints in u64. No gradient divides."""
+    return doubled(*_row("cumprod", summed_dtype("cumprod", x, dtype), axis), False, multiply, 1)
+
+
+def _included(name: str, x: Any, found: Any, axis: int, include: bool, neutral: int) -> Any:
+    """The results with that of no elements before them, if that is asked for."""
+    if not flag(name, "include_initial", include):
+        return found
+    rank = len(found.shape)
+    low = tuple(int(d == axis) for d in range(rank))
+    return bind("pad", found, low=low, high=(0,) * rank, interior=(0,) * rank, value=neutral)
+
+
+def _only_axis(name: str, x: Any, axis: Any) -> int:
+    if axis is None and len(x.shape) != 1:
+        raise op_error(name, f"axis must be given for {len(x.shape)} axes", {"x": x})
+    return axis_of(name, x, 0 if axis is None else axis)
+
+
+def cumulative_sum(x: Any, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Any:
+    """The array API's ``cumsum``: the axis must be given unless there is one; with ``include_initial`` a 0 stands before all."""
+    operand = summed_dtype("cumulative_sum", x, dtype)
+    at = _only_axis("cumulative_sum", operand, axis)
+    return _included("cumulative_sum", operand, cumsum(operand, at, dtype=operand.dtype), at, include_initial, 0)
+
+
+def cumulative_prod(x: Any, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Any:
+    """The array API's ``cumprod``: the axis must be given unless there is one; with ``include_initial`` a 1 stands before all."""
+    operand = summed_dtype("cumulative_prod", x, dtype)
+    at = _only_axis("cumulative_prod", operand, axis)
+    return _included("cumulative_prod", operand, doubled(operand, at, False, multiply, 1), at, include_initial, 1)
+
+
+def lax_cumulative(name: str, operand: Any, axis: int, reverse: bool) -> Any:
+    """lax's cumsum, cumprod, cummax, cummin and cumlogsumexp, in the operand's dtype."""
+    x = as_float(array(name, "operand", operand)) if name == "cumlogsumexp" else promote(array(name, "operand", operand))[0]
+    at, back = axis_of(name, x, axis), flag(name, "reverse", reverse)
+    if name == "cumsum":
+        return bind("cumsum", x, axis=at, reverse=back)
+    join, kind = {"cumprod": (multiply, "prod"), "cummax": (maximum, "max"), "cummin": (minimum, "min"),
+                  "cumlogsumexp": (logaddexp, "max")}[name]
+    return doubled(x, at, back, join, reduction_identity(kind, dtype_of(x.dtype)))
+
+
+__all__ = ["cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "doubled", "lax_cumulative"]

@@ -1,7 +1,7 @@
 """lax.reduce and lax.reduce_window with any associative function, and lax's cumulative operations.
 
 A function that is a sum, product, maximum or minimum of two numbers (of bools: and, or) is recognised by its trace, and is a
-reduction. Any other folds an axis by halves: log2(n) calls for all pairs at once. Windows are made axis by axis, the longer ones of two
+reduction. Any other folds an axis by halves: log2(n) calls for all pairs at once. Windows are made axis by axis, long ones of two
 shorter ones: log2(k) calls.
 """
 

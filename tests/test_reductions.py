@@ -1,4 +1,4 @@
-"""Reductions with where and initial, without NaNs, cumulative ones; lax.reduce and reduce_window with any function; against NumPy."""
+"""Reductions with where and initial, without NaNs, cumulative ones; lax.reduce, reduce_window with any function; against NumPy."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_cumulative(name, reverse, rng):
 
 def test_cumulative_products_of_ints_and_with_a_beginning():
     x = np.array([[3, 0, 2], [1, 4, 5]], np.int32)
-    for found, axis in zip(everywhere(lambda x: [lnp.cumprod(x, axis) for axis in (0, 1, None)], x), (0, 1, None)):
+    for found, axis in zip(everywhere(lambda x: [lnp.cumprod(x, a) for a in (0, 1, None)], x), (0, 1, None)):
         np.testing.assert_array_equal(found, np.cumprod(x, axis))
         assert found.dtype == np.int64
     products = everywhere(lambda x: lnp.cumulative_prod(x, axis=1, include_initial=True), x)
@@ -129,7 +129,8 @@ def test_reduce_several_axes_and_several_operands(rng):
 def test_reduce_bits():
     x = np.random.default_rng(2).integers(0, 100, (3, 7))
     cases = ((lnp.bitwise_and, np.bitwise_and, -1), (lnp.bitwise_or, np.bitwise_or, 0), (lnp.bitwise_xor, np.bitwise_xor, 0))
-    for found, (_, theirs, _) in zip(everywhere(lambda x: [lax.reduce(x, start, ours, (1,)) for ours, _, start in cases], x), cases):
+    results = everywhere(lambda x: [lax.reduce(x, case[2], case[0], (1,)) for case in cases], x)
+    for found, (_, theirs, _) in zip(results, cases):
         np.testing.assert_array_equal(found, theirs.reduce(x, 1))
 
 

@@ -79,7 +79,8 @@ def axes() -> Iterator[Call]:
         yield from each(name, lambda x, a, f=f: f(x, axis=a), AXES, X)
     for name, f in functions(lnp, ("argmax", "argmin", "cumsum")):
         yield from each(name, lambda x, a, f=f: f(x, axis=a), ONE_AXIS, X)
-    for name, f in functions(nn, ("softmax", "log_softmax", "logsumexp")):
+    yield from each("logsumexp", lambda x, a: nn.logsumexp(x, axis=a), AXES, X)
+    for name, f in functions(nn, ("softmax", "log_softmax")):
         yield from each(name, lambda x, a, f=f: f(x, axis=a), ONE_AXIS, X)
     yield from each("repeat", lambda x, a: lnp.repeat(x, 2, axis=a), ONE_AXIS, X)
     yield from each("take", lambda x, a: lnp.take(x, [0], axis=a), ONE_AXIS, X)
@@ -243,7 +244,7 @@ def operators() -> Iterator[Call]:
         yield Call(name, use, (X,), OWN)
     for name, use in {
         "at": lambda x: x.at.set(1),
-        "at.mul": lambda x: x.at[0].mul(2),
+        "at.mull": lambda x: x.at[0].mull(2),
         "at=": lambda x: x.at.__setitem__(0, 1),
     }.items():
         yield Call(name, use, (X,), OWN)

@@ -22,8 +22,8 @@ def key(seed: Any) -> Key:
     if isinstance(seed, Tracer) and not seed.shape and seed.dtype.kind in "iu":
         wide = lnp.astype(seed, np.uint64)
         return lnp.stack(halves(wide), 0)
-    number = integer("key", "seed", seed) % 2**64
-    return known(np.array([number >> 32, number & 0xFFFFFFFF], np.uint32))
+    number = integer("key", "seed", np.asarray(seed) if isinstance(seed, np.ndarray) else seed) % 2**64
+    return known(np.array([number >> 32, number & 0xFFFFFFFF], np.uint32), (seed,))
 
 
 def PRNGKey(seed: Any) -> Key:

@@ -39,15 +39,16 @@ SMALL = (0.0, 0.5, 1.0)  # units of every second one of the further runs
 
 DIRECT = frozenset({"add", "sub", "mul", "div", "sqrt", "cast", "pow", "log2", "log10", "psum",
                     "psum_scatter", "fma"})  # exact where the result has few digits
-SUMS = frozenset({"sum", "cumsum", "window_sum", "window_sum_grad", "scatter_add", "dot_general", "unpool"})
+SUMS = frozenset({"sum", "cumsum", "window_sum", "window_sum_grad", "scatter_add", "scatter_sum", "dot_general", "unpool"})
 CONVOLUTIONS = frozenset({"conv", "conv_input_grad", "conv_weight_grad"})
 INEXACT = frozenset({"exp", "expm1", "log", "log1p", "rsqrt", "tanh", "sinh", "cosh", "sigmoid", "erf", "erf_inv", "sin", "cos",
                      "tan", "atan2",
-                     "prod", "softplus"})
+                     "prod", "scatter_prod", "softplus"})
 ALONG = frozenset({"softmax", "log_softmax", "logsumexp", "logaddexp"})  # errors of their operands' size
 EXTREMES = {"reduce_max": 1, "reduce_min": -1}
 MOVES = frozenset({"all_gather", "pmax", "pmin",
-                   "reshape", "broadcast", "transpose", "slice", "pad", "neg", "concatenate", "take", "select"})
+                   "reshape", "broadcast", "transpose", "slice", "pad", "neg", "concatenate", "take", "select", "gather", "scatter",
+                   "scatter_max", "scatter_min"})
 EXACT = frozenset({"abs", "all", "and", "any", "argmax", "argmin", "ceil", "constant", "dynamic_slice", "dynamic_update_slice",
                    "eq",
                    "floor", "ge", "gt", "iota", "isnan", "le", "lt", "max", "max_pool", "max_pool_index", "min", "ne",
@@ -300,6 +301,7 @@ def _grace(node: Node, operands: list[np.ndarray], out: np.ndarray) -> float:
     terms = {"dot_general": lambda: prod(operands[0].shape[d] for d in attrs["contract"][0]),
              "sum": lambda: operands[0].size // max(out.size, 1),
              "cumsum": lambda: out.shape[attrs["axis"]], "scatter_add": lambda: operands[1].size,
+             "scatter_sum": lambda: prod(operands[1].shape[:-1]),
              "conv": lambda: prod(operands[1].shape[:-1]),
              "conv_input_grad": lambda: prod(operands[1].shape) // operands[1].shape[-2],
              "conv_weight_grad": lambda: prod(operands[1].shape[:-1])}.get(node.op, lambda: window)()

@@ -55,7 +55,7 @@ def masked(g: Draw) -> None:
 def scatter(g: Draw) -> None:
     v = g.pick(lambda v: v.rank and v.size and v.dtype.kind != "b")
     n = v.shape[0]
-    kind = g.choose("set", "add", "add")
+    kind = g.choose("set", "add", "add", "max", "min")
     way = g.int(0, 3)
     index: Any
     if way == 0:

@@ -38,6 +38,7 @@ from leptonc.passes.graph.inline import InlineCalls
 from leptonc.passes.graph.loops import HoistFromLoops
 from leptonc.passes.graph.route import RouteGradients
 from leptonc.passes.graph.sink_relu import SinkRelu
+from leptonc.passes.graph.sums import FactorSums
 from leptonc.passes.graph.widen import Widen
 from leptonc.passes.loops.frozen import split_frozen
 from leptonc.passes.loops.fuse import Fuse
@@ -74,6 +75,8 @@ GRAPH_PASSES: tuple[Pass, ...] = (
     Expand(),
     Canonicalize(drop_stop_gradient=True),
     Fold(),
+    Cse(),
+    FactorSums(),
     Cse(),
     Dce(),
 )

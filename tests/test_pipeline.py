@@ -68,6 +68,13 @@ def _dense(w, v, x):
     return lnp.sum(nn.relu(lnp.tanh(x) @ w) @ v)
 
 
+def _normalized(w, v, scale, shift, x):
+    zeros = np.zeros(8, np.float32)
+    for kernel in (w, v):
+        x = nn.relu(nn.batch_norm(nn.conv(x, kernel, padding=1), zeros, zeros + 1, scale, shift, training=True)[0])
+    return lnp.mean(lnp.mean(x, (1, 2))[:, 0] ** 2)
+
+
 def _checkpointed(w, v, x):
     for weight in (w, v):
         x = leptonc.checkpoint(lambda w, x: lnp.tanh(x @ w), policy="dots")(weight, x)
@@ -98,6 +105,7 @@ PROGRAMS = {
     "strided": (_strided, _normal((3, 3, 3, 8), (3, 3, 8, 8)), _normal((2, 16, 16, 3)), {"split-phases"}),
     "deep": (_deep, _normal((3, 3, 32, 32), (3, 3, 32, 32)), _normal((2, 24, 24, 32)), {"winograd", "winograd-weight-grad"}),
     "checkpointed": (_checkpointed, _normal((8, 8), (8, 8)), _normal((4, 8)), {"inline-calls"}),
+    "normalized": (_normalized, _normal((3, 3, 4, 8), (3, 3, 8, 8), (8,), (8,)), _normal((4, 8, 8, 4)), {"factor-sums"}),
     "staged": (_deep, _normal((3, 3, 16, 24), (3, 3, 24, 16)), _normal((2, 7, 7, 16)), {"spread-winograd"}),
 }
 

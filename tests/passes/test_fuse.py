@@ -86,6 +86,17 @@ def test_what_cheap_operations_make_of_what_is_read_anyway_is_made_again(rng):
     check(leptonc.grad(lambda *args: (normalized(*args) ** 2).sum(), argnums=(0, 1, 2, 3)), *args)
 
 
+def test_products_that_are_summed_up_are_not_stored_behind_a_contraction(rng):
+    """What is summed is its result anyway; the mask of a ReLU is smaller than what it is made of, and is stored."""
+    def f(x, w, y):
+        z = x @ w
+        return z.sum(0), (z * y).sum(0), lnp.max(z * y - z, 0)
+
+    args = [rng.standard_normal(s).astype(F) for s in ((60, 40), (40, 50), (60, 50))]
+    assert [b.type.shape for b in large(program_of(f, *args))] == [(60, 50)]
+    check(f, *args)
+
+
 def test_a_broadcast_number_is_never_stored(rng):
     """Not for several readers either, as the masks of two ReLUs are, whose loops have nothing else in common."""
     def f(x, w, v, scale, shift):

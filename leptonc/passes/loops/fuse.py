@@ -165,7 +165,7 @@ class _Fusion:
         if not self._may_fit(made, task):
             return False
         consumer, producer = task.stage, made.stage
-        if producer is None or consumer is None or not is_map(consumer):
+        if producer is None or consumer is None or not is_map(consumer) or self._is_left_to_readers(p, n):
             return False
         shared = {buffer_name(b) for b in made.writes} & {buffer_name(b) for b in task.reads}
         agreed = _agreed_views(made.kernel, task.kernel, shared)
@@ -260,6 +260,20 @@ class _Fusion:
         return True
 
     # Conditions
+
+    def _is_left_to_readers(self, p: int, n: int) -> bool:
+        """Whether what cheap operations make of the results of a contraction ``p`` is better made by those that read it in turn:
+        they do not multiply it, and what it is made of is stored for another reduction anyway. (The mask of a ReLU is smaller.)"""
+        task, made = self.tasks[n], self.tasks[p]
+        producer, consumer = made.stage, task.stage
+        if producer is None or consumer is None or not is_contraction(producer) or not _is_cheap(consumer, self.options.again):
+            return False
+        if any(p.role != "in" and p.type.dtype.is_bool for p in task.kernel.params):
+            return False
+        readers = [[self.tasks[r].stage for r in self.readers.get(b, ())] for b in task.writes]
+        stored = {b for b in made.writes for r in self.readers.get(b, ()) if r != n and _reduces(self.tasks[r])}
+        return (set(made.writes) & set(task.reads) <= stored and not any(self._is_output(buffer_name(b)) for b in task.writes)
+                and all(stages and not any(s is None or is_contraction(s) for s in stages) for stages in readers))
 
     def _facts(self, n: int, stage: Stage) -> _Facts:
         found = self.facts.get(n)
@@ -392,6 +406,10 @@ def _named(first: Kernel, second: Kernel) -> str:
     """``conv+add+relu``; long names are cut in the middle of nothing: later parts are counted."""
     parts = [*first.name.split("+"), *second.name.split("+")]
     return "+".join(parts) if len(parts) <= 4 else "+".join([*parts[:3], parts[-1]])
+
+
+def _reduces(task: Task) -> bool:
+    return task.stage is not None and task.stage.has_reduce
 
 
 def _is_cheap(stage: Stage, most: int) -> bool:

@@ -47,6 +47,7 @@ from leptonc.passes.loops.lower import lower_graph
 from leptonc.passes.loops.phases import SplitPhases
 from leptonc.passes.loops.rows import JoinRows
 from leptonc.passes.loops.split import SplitReductions
+from leptonc.passes.loops.taps import WriteOutTaps
 from leptonc.passes.loops.unpool import UnpoolInTiles
 from leptonc.passes.loops.window import TileWindows
 from leptonc.passes.manager import Pass, PassManager, verify_stage
@@ -94,6 +95,7 @@ PROGRAM_PASSES: tuple[Pass, ...] = (
     JoinRows(),
     OrderKernels(),
     WinogradWeightGrad(),
+    WriteOutTaps(),
     *PLACING,
 )
 

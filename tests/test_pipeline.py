@@ -75,6 +75,10 @@ def _normalized(w, v, scale, shift, x):
     return lnp.mean(lnp.mean(x, (1, 2))[:, 0] ** 2)
 
 
+def _depthwise(w, x):
+    return lnp.sum(nn.conv(x, w, padding=1, groups=8) ** 2)
+
+
 def _checkpointed(w, v, x):
     for weight in (w, v):
         x = leptonc.checkpoint(lambda w, x: lnp.tanh(x @ w), policy="dots")(weight, x)
@@ -106,6 +110,7 @@ PROGRAMS = {
     "deep": (_deep, _normal((3, 3, 32, 32), (3, 3, 32, 32)), _normal((2, 24, 24, 32)), {"winograd", "winograd-weight-grad"}),
     "checkpointed": (_checkpointed, _normal((8, 8), (8, 8)), _normal((4, 8)), {"inline-calls"}),
     "normalized": (_normalized, _normal((3, 3, 4, 8), (3, 3, 8, 8), (8,), (8,)), _normal((4, 8, 8, 4)), {"factor-sums"}),
+    "depthwise": (_depthwise, _normal((3, 3, 1, 8)), _normal((4, 8, 8, 8)), {"write-out-taps"}),
     "staged": (_deep, _normal((3, 3, 16, 24), (3, 3, 24, 16)), _normal((2, 7, 7, 16)), {"spread-winograd"}),
 }
 

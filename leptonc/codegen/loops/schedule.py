@@ -25,7 +25,8 @@ ROW_BYTES = 128  # of a row in an item: two cache lines, which come together
 STORE_COST = 4  # a store brings its cache line first, mostly from afar
 UNROLL_POINTS = 16  # reductions over fewer points are written out
 UNROLL_INSTS = 192
-MOST_REGISTERS = 8  # of the states of reductions, before they are made wider still
+STATE_SHARE = 2  # the states of sums are made no wider once they fill one in so many registers
+MOST_REGISTERS = 8  # those of other reductions
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,9 @@ def _lanes(stage: LinearStage, axis: Axis, target: Target) -> int:
     long_fold = stage.reduces and prod(a.extent for a in stage.reduce_axes) > UNROLL_POINTS
     if long_fold and not _tracks_position(stage):
         register = target.lanes(max(size, 4))
-        while lanes < 4 * register and lanes * len(stage.reduces) < MOST_REGISTERS * register and 2 * lanes <= axis.extent:
+        sums = all(isinstance(i, Reduce) and i.kind == "sum" for i in (stage.insts[n] for n in stage.reduces))
+        most = target.registers // STATE_SHARE if sums else MOST_REGISTERS
+        while lanes < 4 * register and lanes * len(stage.reduces) < most * register and 2 * lanes <= axis.extent:
             lanes *= 2
     return lanes
 

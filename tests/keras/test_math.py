@@ -12,7 +12,6 @@ if find_spec("keras") is None:
 
 import leptonc
 from leptonc import numpy as lnp
-from leptonc.keras.src.missing import MissingOpError
 from leptonc.keras.src.ops import core, linalg, math, selection
 
 RNG = np.random.default_rng(0)
@@ -92,11 +91,34 @@ def test_norm(ord, axis):
 
 
 @pytest.mark.parametrize("ord", [2, -2, "nuc"])
-def test_decompositions_are_of_known_arrays(ord):
+def test_norms_by_singular_values(ord):
     x = RNG.normal(size=(3, 4, 5)).astype("float32")
-    np.testing.assert_allclose(linalg.norm(x, ord, (2, 0), True), np.linalg.norm(x, ord, (2, 0), True), rtol=1e-5)
-    with pytest.raises(MissingOpError, match=r"keras\.ops\.svd on a traced value: leptonc has no singular value decomposition yet"):
-        leptonc.jit(lambda x: linalg.norm(x, ord, (1, 2)))(x)
+    wanted = np.linalg.norm(x, ord, (2, 0), True)
+    np.testing.assert_allclose(both(lambda x: linalg.norm(x, ord, (2, 0), True), x), wanted, rtol=1e-5)
+
+
+def test_decompositions_in_a_trace():
+    """Each is Keras's own with NumPy, and the matrix that they make is the one that they were made of."""
+    x = RNG.normal(size=(2, 4, 4)).astype("float32")
+    a = x @ x.swapaxes(-1, -2) + np.eye(4, dtype="float32")
+
+    def rebuilt(a):
+        factor, (q, r), (w, v), (u, s, vh) = linalg.cholesky(a), linalg.qr(a), linalg.eigh(a), linalg.svd(a)
+        half = linalg.solve_triangular(factor, a, lower=True)
+        whole = [factor @ lnp.matrix_transpose(factor), q @ r, v * w[..., None, :] @ lnp.matrix_transpose(v),
+                 u * s[..., None, :] @ vh,
+                 factor @ half, a @ linalg.solve(a, a), linalg.inv(linalg.inv(a)), linalg.inv(linalg.cholesky_inverse(factor)),
+                 linalg.inv(linalg.cholesky_inverse(linalg.cholesky(a, upper=True), upper=True)), linalg.pinv(linalg.pinv(a))]
+        rank, factors, least = linalg.matrix_rank(a), linalg.lu_factor(a), linalg.lstsq(a[0], a[1])
+        return lnp.stack(whole), linalg.logdet(a), linalg.det(a), rank, factors, least
+
+    whole, logdet, det, rank, (factors, pivots), least = leptonc.jit(rebuilt)(a)
+    np.testing.assert_allclose(whole, np.broadcast_to(a, whole.shape), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(np.exp(logdet), np.linalg.det(a), rtol=1e-4)
+    np.testing.assert_allclose(det, np.linalg.det(a), rtol=1e-4)
+    np.testing.assert_array_equal(rank, [4, 4])
+    assert rank.dtype == pivots.dtype == "int32" and factors.shape == a.shape
+    np.testing.assert_allclose(a[0] @ least, a[1], rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 5, -3])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -55,14 +56,13 @@ class lu(MatrixOp):
         return a, TensorType((*a.shape[:-2], a.shape[-1]), i32), TensorType(a.shape[:-1], i32)
 
     def eager(self, *arrays: np.ndarray, **attrs: Any) -> tuple[np.ndarray, ...]:
-        a = np.array(arrays[0])
-        m, n = a.shape[-2:]
-        pivots = np.zeros((*a.shape[:-2], n), np.int32)
-        permutation = np.broadcast_to(np.arange(m, dtype=np.int32), a.shape[:-1]).copy()
+        shape, (m, n) = arrays[0].shape, arrays[0].shape[-2:]
+        a = np.array(arrays[0]).reshape(prod(shape[:-2]), m, n)
+        pivots = np.zeros((len(a), n), np.int32)
+        permutation = np.broadcast_to(np.arange(m, dtype=np.int32), (len(a), m)).copy()
         with np.errstate(all="ignore"):
-            for at in np.ndindex(a.shape[:-2]):
-                _eliminate(a[at], pivots[at], permutation[at])
-        return a, pivots, permutation
+            _eliminate(a, pivots, permutation)
+        return a.reshape(shape), pivots.reshape((*shape[:-2], n)), permutation.reshape(shape[:-1])
 
     def vjp(self, g: Any, y: Any, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
         """P' L^-T (tril(L' gL, -1) + triu(gU U')) U^-T of the square part, after what the rows below it ask of U."""
@@ -115,15 +115,15 @@ class lu(MatrixOp):
 
 
 def _eliminate(a: np.ndarray, pivots: np.ndarray, permutation: np.ndarray) -> None:
-    """In place, one matrix."""
-    for j in range(a.shape[1]):
-        at = j + int(np.argmax(np.abs(a[j:, j])))
-        pivots[j] = at
+    """In place, stacks [b, m, n], [b, n] and [b, m]."""
+    every = np.arange(len(a))
+    for j in range(a.shape[-1]):
+        at = pivots[:, j] = j + np.argmax(np.abs(a[:, j:, j]), axis=-1)
         for x in (a, permutation):
-            x[[j, at]] = x[[at, j]]
-        if a[j, j] != 0:
-            a[j + 1:, j] /= a[j, j]
-        a[j + 1:, j + 1:] -= a[j + 1:, j, None] * a[j, None, j + 1:]
+            x[every, at], x[:, j] = x[:, j].copy(), x[every, at].copy()
+        pivot = a[:, j, j, None]
+        a[:, j + 1:, j] /= np.where(pivot == 0, 1, pivot)
+        a[:, j + 1:, j + 1:] -= a[:, j + 1:, j, None] * a[:, j, None, j + 1:]
 
 
 def _swap(x: Value) -> Value:

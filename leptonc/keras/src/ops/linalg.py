@@ -1,110 +1,104 @@
-"""keras.ops: linear algebra. Decompositions are NumPy's, of known arrays alone: in a trace they wait for leptonc's."""
+"""keras.ops: linear algebra. Traced matrices without a result give NaN, as with JAX."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from keras.src.backend.common import KerasVariable
 from numpy.lib.array_utils import normalize_axis_tuple
 
 import leptonc
 from leptonc import numpy as lnp
-from leptonc.keras.src.missing import MissingOpError, missing
-from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor, is_tensor
+from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor, promoted
+from leptonc.numpy import linalg as matrices
+from leptonc.numpy.linalg import factorizations
 from leptonc.trace import Tracer
 
 
-def _decomposition(needs: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A function of known arrays, such as an initializer's; on a traced one it says that leptonc has no ``needs``."""
-
-    def decorate(run: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(run)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            given = [as_float(x) if is_tensor(x) or isinstance(x, KerasVariable | list) else x for x in args]
-            if any(isinstance(x, Tracer) for x in given):
-                raise MissingOpError(f"keras.ops.{run.__name__} on a traced value: leptonc has no {needs} yet")
-            found = run(*(np.asarray(x) if is_tensor(x) else x for x in given), **kwargs)
-            return tuple(found) if isinstance(found, tuple) else np.asarray(found)
-
-        call.needs = needs  # type: ignore[attr-defined]  # docs/keras.md lists it
-        return call
-
-    return decorate
+def _as_column(a: Any, b: Any) -> bool:
+    """Whether b [..., n] are vectors beside the matrices a [..., n, n]."""
+    return len(b.shape) == len(a.shape) - 1
 
 
-@_decomposition("Cholesky decomposition")
 def cholesky(a: Any, upper: bool = False) -> Any:
-    return np.linalg.cholesky(a, upper=upper)
+    """Raises ValueError for a known matrix that is not positive definite; of a traced one the factor is NaN."""
+    found = matrices.cholesky(as_float(a), upper=upper)
+    if not isinstance(found, Tracer) and np.isnan(found).any():
+        raise ValueError("Cholesky decomposition failed: the input is not positive definite")
+    return found
 
 
-@_decomposition("Cholesky decomposition")
 def cholesky_inverse(a: Any, upper: bool = False) -> Any:
     """The inverse of the matrix whose factor is ``a``."""
-    factor = np.linalg.inv(np.triu(a) if upper else np.tril(a))
-    return factor @ np.matrix_transpose(factor) if upper else np.matrix_transpose(factor) @ factor
+    a = as_float(a)
+    eye = lnp.broadcast_to(lnp.eye(a.shape[-1], dtype=a.dtype), a.shape)
+    factor = factorizations.triangular_solve(a, eye, left_side=True, lower=not upper)
+    turned = lnp.matrix_transpose(factor)
+    return lnp.matmul(factor, turned) if upper else lnp.matmul(turned, factor)
 
 
-@_decomposition("LU decomposition")
 def det(a: Any) -> Any:
-    return np.linalg.det(a)
+    return matrices.det(as_float(a))
 
 
-@_decomposition("LU decomposition")
 def logdet(x: Any) -> Any:
-    return np.linalg.slogdet(x)[1]
+    return matrices.slogdet(as_float(x))[1]
 
 
-@_decomposition("LU decomposition")
 def inv(a: Any) -> Any:
-    return np.linalg.inv(a)
+    return matrices.inv(as_float(a))
 
 
-@_decomposition("LU decomposition")
+def lu_factor(a: Any) -> tuple[Any, Any]:
+    """L and U in one matrix, and the row that each row was swapped with."""
+    return factorizations.lu(as_float(a))[:2]
+
+
+def _with_column(run: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
+    """``run`` on a and on b as matrices, where it is vectors."""
+    a, b = promoted(a, b, also=float)
+    return run(a, b[..., None])[..., 0] if _as_column(a, b) else run(a, b)
+
+
 def solve(a: Any, b: Any) -> Any:
-    return np.linalg.solve(a, b[..., None])[..., 0] if b.ndim == a.ndim - 1 else np.linalg.solve(a, b)
+    return _with_column(matrices.solve, a, b)
 
 
-@_decomposition("triangular solve")
 def solve_triangular(a: Any, b: Any, lower: bool = False) -> Any:
-    triangle = np.tril(a) if lower else np.triu(a)
-    return np.linalg.solve(triangle, b[..., None])[..., 0] if b.ndim == a.ndim - 1 else np.linalg.solve(triangle, b)
+    return _with_column(lambda a, b: factorizations.triangular_solve(a, b, left_side=True, lower=lower), a, b)
 
 
-@_decomposition("eigenvalue decomposition")
-def eigh(x: Any) -> Any:
-    return np.linalg.eigh(x)
+def eigh(x: Any) -> tuple[Any, Any]:
+    return tuple(matrices.eigh(as_float(x)))
 
 
-@_decomposition("QR decomposition")
-def qr(x: Any, mode: Any = "reduced") -> Any:
+def qr(x: Any, mode: Any = "reduced") -> tuple[Any, Any]:
     if mode not in ("reduced", "complete"):
         raise ValueError(f"`mode` argument value not supported. Expected one of {{'reduced', 'complete'}}. Received: mode={mode}")
-    return np.linalg.qr(x, mode=mode)
+    return tuple(matrices.qr(as_float(x), mode=mode))
 
 
-@_decomposition("singular value decomposition")
 def svd(x: Any, full_matrices: bool = True, compute_uv: Any = True) -> Any:
-    return np.linalg.svd(x, full_matrices=full_matrices, compute_uv=compute_uv)
+    found = matrices.svd(as_float(x), full_matrices=full_matrices, compute_uv=bool(compute_uv))
+    return tuple(found) if compute_uv else found
 
 
-@_decomposition("singular value decomposition")
 def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
-    return np.linalg.lstsq(a, b, rcond=rcond)[0]
+    a, b = promoted(a, b, also=float)
+    return matrices.lstsq(a, b, rcond)[0]
 
 
-@_decomposition("singular value decomposition")
 def matrix_rank(x: Any, tol: Any = None) -> Any:
-    if x.ndim < 2:
+    x = as_float(x)
+    if len(x.shape) < 2:
         raise ValueError(f"Expected input to have rank >= 2. Received input with shape {x.shape}.")
-    return np.linalg.matrix_rank(x, tol=tol).astype("int32")
+    return lnp.astype(matrices.matrix_rank(x, tol=tol), "int32")
 
 
-@_decomposition("singular value decomposition")
 def pinv(x: Any, rcond: Any = None) -> Any:
-    return np.linalg.pinv(x, rcond=rcond)
+    x = as_float(x)
+    return matrices.pinv(x, 1e-15 if rcond is None else rcond)
 
 
 def matrix_power(x: Any, n: int) -> Any:
@@ -118,12 +112,16 @@ def matrix_power(x: Any, n: int) -> Any:
     return found
 
 
-eig = missing("eig", "complex dtype")
-lu_factor = missing("lu_factor", "LU decomposition")
+def eig(x: Any) -> tuple[Any, Any]:
+    """NumPy's, of known matrices alone: its results are complex."""
+    return tuple(matrices.eig(as_float(x)))
+
+
+eig.needs, eig.__wrapped__ = "complex dtype", matrices.eig  # type: ignore[attr-defined]  # docs/keras.md lists it
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    """numpy.linalg.norm. Raises MissingOpError for traced matrices where it goes by singular values."""
+    """numpy.linalg.norm."""
     x = as_float(x)
     axes = _norm_axes(len(x.shape), ord, axis)
     if ord is None or (ord == 2 and len(axes) == 1) or (ord == "fro" and len(axes) == 2):

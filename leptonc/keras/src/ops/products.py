@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from leptonc import numpy as lnp
-from leptonc.keras.src.missing import missing
 from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor, promoted
+from leptonc.numpy import linalg
 
 
 def _product(function: Callable[..., Any], *xs: Any, **settings: Any) -> Any:
@@ -176,7 +176,8 @@ def corrcoef(x: Any) -> Any:
     return found if len(x.shape) > 1 else lnp.reshape(found, ())
 
 
-slogdet = missing("slogdet", "LU decomposition")
+def slogdet(x: Any) -> tuple[Any, Any]:
+    return tuple(linalg.slogdet(as_float(x)))
 
 
 __all__ = [

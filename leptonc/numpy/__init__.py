@@ -77,6 +77,7 @@ from leptonc.numpy.creation import (
     zeros,
     zeros_like,
 )
+from leptonc.numpy.cumulative import cumprod, cumsum, cumulative_prod, cumulative_sum
 from leptonc.numpy.differences import (
     average,
     convolve,
@@ -98,7 +99,6 @@ from leptonc.numpy.differences import (
 )
 from leptonc.numpy.division import fmod, gcd, lcm
 from leptonc.numpy.dtypes import can_cast, finfo, iinfo, isdtype, issubdtype, promote_types, result_type
-from leptonc.numpy.cumulative import cumprod, cumsum, cumulative_prod, cumulative_sum
 from leptonc.numpy.elementwise import (
     arctan2,
     ceil,
@@ -179,6 +179,19 @@ from leptonc.numpy.manipulation import (
     transpose,
     vstack,
 )
+from leptonc.numpy.nans import (
+    nanargmax,
+    nanargmin,
+    nancumprod,
+    nancumsum,
+    nanmax,
+    nanmean,
+    nanmin,
+    nanprod,
+    nanstd,
+    nansum,
+    nanvar,
+)
 from leptonc.numpy.padding import pad
 from leptonc.numpy.predicates import (
     allclose,
@@ -195,7 +208,7 @@ from leptonc.numpy.predicates import (
 )
 from leptonc.numpy.products import cross, inner, kron, matvec, vecdot, vecmat
 from leptonc.numpy.quantiles import median, nanmedian, nanpercentile, nanquantile, percentile, quantile
-from leptonc.numpy.reductions import all, any, argmax, argmin, cumsum, max, mean, min, prod, std, sum, var
+from leptonc.numpy.reductions import all, any, argmax, argmin, count_nonzero, max, mean, min, prod, std, sum, var
 from leptonc.numpy.searching import bincount, digitize, histogram, histogram_bin_edges, searchsorted
 from leptonc.numpy.sets import (
     argwhere,
@@ -258,20 +271,6 @@ from leptonc.numpy.triangles import (
     triu_indices_from,
     vander,
 )
-from leptonc.numpy.nans import (
-    nanargmax,
-    nanargmin,
-    nancumprod,
-    nancumsum,
-    nanmax,
-    nanmean,
-    nanmin,
-    nanprod,
-    nanstd,
-    nansum,
-    nanvar,
-)
-from leptonc.numpy.reductions import all, any, argmax, argmin, count_nonzero, max, mean, min, prod, std, sum, var
 from leptonc.operators import install as _install
 from leptonc.public import publish as _publish
 from leptonc.public import submodules as _submodules

@@ -170,12 +170,13 @@ def test_of_saturated_values_any_may_be_the_greatest():
     assert greatest(3.0, 9.8, 4.0).check([np.array(2)]) is not None
 
 
-def test_a_long_sum_overflows_by_its_terms_alone():
-    """Products of 2,048 numbers whose absolute values add up to 1,500 do not come near 65,504, however their errors are bounded."""
+def test_a_long_sum_of_f16_is_added_up_in_f32():
+    """And does not come near 65,504 where the absolute values of 2,048 products add up to 1,500."""
     x, w = R.standard_normal((3, 2048)).astype(np.float16), R.standard_normal((2048, 2)).astype(np.float16)
     e = expected(lambda x, w: x @ w, x, w)
     right = (x.astype(float) @ w).astype(np.float16)
     assert e.unclaimed == 0 and e.check([right]) is None
+    assert e.check([right * np.float16(1.1)]) is not None
     assert e.check([np.full((3, 2), np.inf, np.float16)]) is not None
 
 

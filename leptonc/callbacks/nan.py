@@ -69,6 +69,26 @@ class NamedNaN(callbacks.TerminateOnNaN):
         self.model.stop_training = True
 
 
+class Finder(NamedNaN):
+    """What ``fit`` puts before a ``TerminateOnNaN`` of Keras, which stops the training or raises itself: it says where."""
+
+    def __init__(self) -> None:
+        super().__init__(weights=False)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if isinstance(self.model.train_function, Step):  # else the user has made another
+            super().on_train_begin(logs)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        if self._step is not None:
+            super().on_train_end(logs)
+
+    def on_batch_end(self, batch: int, logs: Any = None) -> None:
+        super().on_batch_end(batch, logs)
+        if self.report:
+            self.model.train_function = self._before  # what is raised now ends training without a further call
+
+
 class GuardedStep(Step):
     """A model's train step that changes neither weights nor optimizer where its result is not finite; ``report`` then says why."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 pytest.importorskip("leptonc.keras", exc_type=ImportError)
 
 from leptonc.callbacks import NamedNaN
-from leptonc.keras import Input, Sequential, layers, ops, optimizers, utils
+from leptonc.keras import Input, Sequential, callbacks, layers, ops, optimizers, utils
 from leptonc.keras.src.steps import Step
 
 FILE = "test_nan.py"
@@ -125,6 +126,19 @@ def test_several_steps_at_once_and_eagerly(data, options):
     assert "batch 1: the loss is NaN; NaN came up first in op div of layer 'scaled'" in report
 
 
+@pytest.mark.parametrize("raise_error", [False, True])
+def test_kerass_own_callback_says_where(data, raise_error, capsys):
+    """And does what Keras's does; the model's own step is back afterwards."""
+    model = network(layers.Dense(3, use_bias=False), Scaled(name="scaled"))
+    x, y = zero_row(data, 10)
+    with pytest.raises(RuntimeError, match="NaN or Inf loss") if raise_error else nullcontext():
+        model.fit(x, y, batch_size=8, shuffle=False, verbose=0, callbacks=[callbacks.TerminateOnNaN(raise_error=raise_error)])
+    printed = capsys.readouterr().out
+    assert "epoch 1, batch 1: the loss is NaN; NaN came up first in op div of layer 'scaled'" in printed
+    assert ("Batch 1: Invalid loss, terminating training" in printed) != raise_error and type(model.train_function) is Step
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+
+
 def test_an_error_if_wanted(data):
     model = network()
     data[0][0] = np.nan
@@ -137,11 +151,11 @@ def test_an_error_if_wanted(data):
 def test_nothing_is_changed_where_all_is_finite(data):
     """The same bits, dropout included; the model's own step is back afterwards."""
     twins = []
-    for callbacks in ([], [NamedNaN()]):
+    for given in ([], [NamedNaN()]):
         utils.set_random_seed(1)
         inner = layers.Dense(8, activation="relu"), layers.Dropout(0.5), layers.BatchNormalization()
         twins.append(network(*inner, optimizer="adam"))
-        twins[-1].fit(*data, batch_size=8, epochs=2, verbose=0, callbacks=callbacks)
+        twins[-1].fit(*data, batch_size=8, epochs=2, verbose=0, callbacks=given)
     for found, wanted in zip(twins[0].variables, twins[1].variables):
         np.testing.assert_array_equal(found.numpy(), wanted.numpy())
     assert type(twins[1].train_function) is Step

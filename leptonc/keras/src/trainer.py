@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import itertools
 import warnings
 from collections.abc import Callable
@@ -182,6 +183,8 @@ class LeptoncTrainer(base_trainer.Trainer):
         if verbose == "auto":
             verbose = 1 if is_watched() else 2
         callbacks = tree.flatten(callbacks) if callbacks else []
+        if history and any(type(callback) is callbacks_module.TerminateOnNaN for callback in callbacks):
+            callbacks.insert(0, importlib.import_module("leptonc.callbacks.nan").Finder())  # imports this module
         if verbose and not any(isinstance(callback, callbacks_module.ProgbarLogger) for callback in callbacks):
             callbacks.append(Progress(batches))
         return callbacks_module.CallbackList(callbacks, add_history=history, add_progbar=verbose != 0, verbose=verbose,

@@ -160,6 +160,15 @@ def test_with_room_for_so_many(wrapped: Any, x: np.ndarray):
     np.testing.assert_array_equal(values[inverse], x)
 
 
+def test_distinct_slices():
+    x = np.array([[1, 2], [0, 1], [1, 2], [0, 0]])
+    values, index, inverse, counts = lnp.unique(x, True, True, True, 0, size=4)
+    equal((values, index, counts), (np.array([[0, 0], [0, 1], [1, 2], [0, 0]]), np.array([3, 1, 0, 3]), np.array([1, 1, 2, 0])))
+    equal(values[inverse], x)
+    with pytest.raises(leptonc.errors.LeptonError, match="must be known"):
+        leptonc.jit(lambda x: lnp.unique(x, axis=0, size=4))(x)
+
+
 @WRAPPED
 @pytest.mark.parametrize("n", [0, 3, 40])
 def test_isin(wrapped: Any, n: int):

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from leptonc.arguments import array, flag, integer
+from leptonc.arguments import axis as axis_of
 from leptonc.bfloat16 import kind_of
 from leptonc.eager import plain
 from leptonc.errors import ArgumentError, ShapeError, op_error
@@ -135,7 +136,7 @@ def unique(x: Any, return_index: bool = False, return_inverse: bool = False, ret
     and how often each stands there (all i64).
 
     With ``size`` there are so many: the rest are ``fill_value``, by default the least element, and stand there 0 times. ``axis``
-    (of distinct slices) is for known arrays without a size.
+    (of distinct slices) takes known arrays alone.
     """
     operand = array("unique", "x", x)
     wanted = tuple(flag("unique", name, value) for name, value in (
@@ -145,12 +146,30 @@ def unique(x: Any, return_index: bool = False, return_inverse: bool = False, ret
         return _numpy(np.unique, operand, return_index=wanted[0], return_inverse=wanted[1], return_counts=wanted[2], axis=axis,
                       equal_nan=equal_nan)
     if axis is not None and len(operand.shape) != 1:
-        raise op_error("unique", f"axis={axis} with a size", {"x": operand}, "leave the axis out", ArgumentError)
+        return _unique_slices(operand, wanted, axis_of("unique", operand, axis), room, fill_value, equal_nan)
     found = _Distinct(_ravel(operand), flag("unique", "equal_nan", equal_nan), room)
     if not any(wanted):
         return found.values(fill_value)
     more = (found.index(), bind("reshape", found.inverse(), shape=operand.shape), found.counts())
     return (found.values(fill_value), *(result for result, asked in zip(more, wanted) if asked))
+
+
+def _unique_slices(x: Any, wanted: tuple[bool, ...], axis: int, room: int, fill_value: Any, equal_nan: bool) -> Any:
+    """Of known slices what NumPy gives, cut or filled up."""
+    if isinstance(x, Tracer):
+        raise op_error("unique", f"slices along axis={axis} must be known", {"x": x}, "leave the axis out", ArgumentError)
+    values, *rest = np.unique(plain(x), True, True, True, axis, equal_nan=equal_nan)
+    first = np.take(values, [0], axis) if fill_value is None else np.full_like(np.take(values, [0], axis), fill_value)
+    fills = (first, rest[0][:1], None, np.zeros(1, np.int64))
+    found = [out if fill is None else _fitted(out, fill, axis if n == 0 else 0, room)
+             for n, (out, fill) in enumerate(zip((values, *rest), fills))]
+    asked = tuple(known(np.asarray(out), (x,)) for out, ask in zip(found, (True, *wanted)) if ask)
+    return asked if any(wanted) else asked[0]
+
+
+def _fitted(found: np.ndarray, fill: np.ndarray, axis: int, room: int) -> np.ndarray:
+    missing = max(room - found.shape[axis], 0)
+    return np.concatenate([np.take(found, range(min(room, found.shape[axis])), axis), np.repeat(fill, missing, axis)], axis)
 
 
 class _Distinct:

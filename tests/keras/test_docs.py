@@ -54,7 +54,6 @@ def fitted(*given, optimizer="sgd"):
 
 
 MISSING = {
-    "sparsemax": lambda: layers.Activation("sparsemax")(X),
     "bincount": in_a_step(lambda x: ops.bincount(ops.cast(x[0], "int32"))),
 }
 

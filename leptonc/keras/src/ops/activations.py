@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from leptonc import nn
 from leptonc import numpy as lnp
 from leptonc.keras.src.logits import remember
-from leptonc.keras.src.missing import missing
 from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor
 
 __all__ = [
@@ -119,4 +120,16 @@ hard_sigmoid = _of_floats("hard_sigmoid", lambda x: relu6(x + 3) / 6)
 hard_silu = _of_floats("hard_silu", lambda x: x * (relu6(x + 3) / 6))
 sparse_sigmoid = _of_floats("sparse_sigmoid", lambda x: lnp.clip(0.5 * (x + 1), 0.0, 1.0))
 sparse_plus = _of_floats("sparse_plus", lambda x: lnp.where(x >= 1, x, lnp.square(nn.relu(lnp.minimum(x, 1.0) + 1)) / 4))
-sparsemax = missing("sparsemax", "sort")
+
+
+def sparsemax(x: Any, axis: int = -1) -> Any:
+    """The nearest point to x whose elements are not negative and add up to 1 (Martins and Astudillo, 2016)."""
+    logits = as_float(x)
+    ordered = lnp.sort(logits, axis, descending=True)
+    shape = [-1 if d == axis % len(logits.shape) else 1 for d in range(len(logits.shape))]
+    count = np.arange(1, logits.shape[axis] + 1).astype(logits.dtype).reshape(shape)
+    total = lnp.cumsum(ordered, axis)
+    support = ordered * count > total - 1
+    size = lnp.sum(support, axis, keepdims=True)
+    over = lnp.sum(lnp.where(support, ordered, 0), axis, keepdims=True) - 1
+    return lnp.maximum(logits - over / lnp.astype(size, logits.dtype), 0)

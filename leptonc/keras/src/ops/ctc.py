@@ -49,4 +49,4 @@ def _ended(alpha: Any, label_counts: Any) -> Any:
     return -nn.logsumexp(lnp.where(at_end, alpha, 2 * NEVER), 1)
 
 
-ctc_decode = missing("ctc_decode", "sort")
+ctc_decode = missing("ctc_decode", "beam search")

@@ -48,7 +48,10 @@ def segment_prod(data: Any, segment_ids: Any, num_segments: int | None = None, s
     return lnp.astype(lnp.prod(lnp.where(mine, lnp.expand_dims(data, 0), one), axis=1), data.dtype)
 
 
-top_k = missing("top_k", "sort")
+
+def top_k(x: Any, k: int, sorted: bool = True) -> Any:
+    """The k greatest along the last axis, always sorted, and their places (i32)."""
+    return lax.top_k(convert_to_tensor(x), k)
 
 
 def in_top_k(targets: Any, predictions: Any, k: int) -> Any:

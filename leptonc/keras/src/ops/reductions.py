@@ -11,7 +11,6 @@ import numpy as np
 
 from leptonc import lax
 from leptonc import numpy as lnp
-from leptonc.keras.src.missing import missing
 from leptonc.keras.src.ops.elementwise import known, numeric
 from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor, promoted
 
@@ -209,12 +208,27 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = Fal
     return lnp.reshape(flat, (*x.shape[:-1], length))
 
 
-median = missing("median", "sort")
-quantile = missing("quantile", "sort")
-percentile = missing("percentile", "sort")
-nanmedian = missing("nanmedian", "sort")
-nanquantile = missing("nanquantile", "sort")
-nanpercentile = missing("nanpercentile", "sort")
+def _quantiles(of_rows: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of q in the dtype of x, or the default float's."""
+    def function(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
+        values = as_float(x)
+        places = lnp.astype(convert_to_tensor(q), "float64")
+        return lnp.astype(of_rows(values, places, axes_of(axis), method=method, keepdims=keepdims), values.dtype)
+
+    function.__name__ = of_rows.__name__
+    return function
+
+
+quantile, percentile = _quantiles(lnp.quantile), _quantiles(lnp.percentile)
+nanquantile, nanpercentile = _quantiles(lnp.nanquantile), _quantiles(lnp.nanpercentile)
+
+
+def median(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return lnp.median(as_float(x), axes_of(axis), keepdims=keepdims)
+
+
+def nanmedian(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return lnp.nanmedian(as_float(x), axes_of(axis), keepdims=keepdims)
 
 
 __all__ = [

@@ -10,7 +10,6 @@ from keras.src.backend.common.backend_utils import vectorize_impl
 
 from leptonc import numpy as lnp
 from leptonc import vmap
-from leptonc.keras.src.missing import missing
 from leptonc.keras.src.ops.creation import linspace
 from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor, promoted
 
@@ -105,10 +104,25 @@ def vectorize(pyfunc: Callable[..., Any], *, excluded: Any = None, signature: st
     return out
 
 
-sort = missing("sort", "sort")
-argsort = missing("argsort", "sort")
-argpartition = missing("argpartition", "sort")
-unique = missing("unique", "sort")
+def sort(x: Any, axis: int | None = -1) -> Any:
+    return lnp.sort(convert_to_tensor(x), axis)
+
+
+def argsort(x: Any, axis: int | None = -1) -> Any:
+    tensor = convert_to_tensor(x)
+    return lnp.astype(lnp.argsort(tensor, axis if tensor.shape else None), "int32")
+
+
+def argpartition(x: Any, kth: Any, axis: int | None = -1) -> Any:
+    return lnp.astype(lnp.argpartition(convert_to_tensor(x), kth, axis), "int32")
+
+
+def unique(x: Any, sorted: bool = True, return_index: bool = False, return_inverse: bool = False, return_counts: bool = False,
+           axis: int | None = None, size: int | None = None, fill_value: Any = None) -> Any:
+    """The distinct elements, always sorted. In a compiled step it needs a ``size``."""
+    found: Any = lnp.unique(convert_to_tensor(x), return_index, return_inverse, return_counts, axis, equal_nan=False, size=size,
+                            fill_value=fill_value)
+    return found
 
 
 __all__ = [

@@ -89,6 +89,16 @@ PRNGKey ball beta categorical cauchy chisquare choice dirichlet double_sided_max
 key_data laplace loggamma logistic lognormal maxwell multivariate_normal orthogonal pareto permutation poisson rademacher
 rayleigh t triangular truncated_normal wald weibull_min wrap_key_data
 """.split())
+# Compared with NumPy and, over generated dimension numbers, with JAX: test_updates.py, test_along.py, test_reductions.py, peers.
+PLACED = set("""
+GatherDimensionNumbers GatherScatterMode ScatterDimensionNumbers cumlogsumexp cummax cummin cumprod cumsum gather reduce scatter
+scatter_apply scatter_max scatter_min scatter_mul scatter_sub
+""".split())
+FOLDED = set("""
+count_nonzero cumprod cumulative_prod cumulative_sum nanargmax nanargmin nancumprod nancumsum nanmax nanmean nanmin nanprod nanstd
+nansum nanvar put_along_axis take_along_axis
+""".split())
+APART |= {f"lax.{name}" for name in PLACED} | {f"lnp.{name}" for name in FOLDED}
 APART |= {f"nn.{name}" for name in COMPOSED} | {f"random.{name}" for name in DRAWN_NUMBERS}
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from leptonc.bfloat16 import kind_of
 from leptonc.eager import EagerArray
-from leptonc.errors import ArgumentError, DtypeError, LeptonError, ShapeError, near_names, op_error
+from leptonc.errors import ArgumentError, DtypeError, LeptonError, RangeError, ShapeError, near_names, op_error
 from leptonc.ir.types import MOST_BYTES, MOST_DIMENSIONS
 from leptonc.promotion import PYTHON_SCALARS, asarray, numpy_dtype
 from leptonc.tracer import Tracer
@@ -78,11 +78,11 @@ def shape(name: str, value: Any, itemsize: int = 8, what: str = "shape") -> tupl
 
 
 def axis(name: str, x: Any, value: Any, rank: int | None = None) -> int:
-    """An axis of x, or of an array of ``rank`` axes, counted from the start. Raises ShapeError if there is none."""
+    """An axis of x, or of an array of ``rank`` axes, counted from the start. Raises RangeError if there is none."""
     count = len(x.shape) if rank is None else rank
     found = integer(name, "axis", value, {"x": x})
     if not -count <= found < count:
-        raise op_error(name, f"axis {found} is out of bounds for {count} axes", {"x": x})
+        raise op_error(name, f"axis {found} is out of bounds for {count} axes", {"x": x}, kind=RangeError)
     return found % count
 
 
@@ -121,6 +121,31 @@ def scalar(name: str, what: str, value: Any, least: float | None = None) -> Any:
     return number(name, what, value, least=least)
 
 
+def vector(name: str, what: str, value: Any) -> Any:
+    """An array of one axis."""
+    found = array(name, what, value)
+    if len(found.shape) != 1:
+        raise op_error(name, f"{what} must have one axis", {what: found}, kind=ShapeError)
+    return found
+
+
+def listed(name: str, what: str, value: Any, least: int = 0) -> list[Any]:
+    """The items of a list or tuple."""
+    if not isinstance(value, list | tuple) or len(value) < least:
+        raise _wrong(name, what, value, "a list" + f" of at least {least}" * (least > 0), _NOTHING)
+    return list(value)
+
+
+def known_array(name: str, what: str, value: Any, kinds: str) -> np.ndarray:
+    """An array whose elements are known, of a dtype of these kinds."""
+    if isinstance(value, Tracer):
+        value.__array__()  # raises
+    found = np.asarray(array(name, what, value))
+    if found.dtype.kind not in kinds:
+        raise op_error(name, f"{what} must be of kind {kinds!r}", {what: found}, kind=DtypeError)
+    return found
+
+
 def flag(name: str, what: str, value: Any) -> bool:
     """True or False, known."""
     if isinstance(value, Tracer):
@@ -145,6 +170,12 @@ def function(name: str, what: str, value: Any) -> Callable[..., Any]:
         raise _wrong(name, what, value, "a function", _NOTHING)
     found: Callable[..., Any] = value
     return found
+
+
+def on_cpu(name: str, device: Any) -> None:
+    """Raises ArgumentError for a device other than "cpu", the only one; None is that."""
+    if device is not None and not (isinstance(device, str) and device == "cpu"):
+        raise _wrong(name, "device", device, "'cpu', the only one there is", _NOTHING)
 
 
 def array(name: str, what: str, value: Any) -> Any:

@@ -51,7 +51,7 @@ class ShapeError(LeptonError, ValueError):
 
 
 class RangeError(ShapeError, IndexError):
-    """An index or a class label, known before anything runs, that is out of range."""
+    """An axis, or an index or a class label known before anything runs, that is out of range."""
 
 
 class DtypeError(LeptonError, TypeError):

@@ -101,6 +101,19 @@ class ArrayMethods:
         return installed("matrix_transpose")(self)
 
     @property
+    def device(self) -> str:
+        """"cpu", the only one."""
+        return "cpu"
+
+    def to_device(self, device: str, /, *, stream: Any = None) -> Any:
+        """Itself. Raises ArgumentError for a device other than "cpu"."""
+        return installed("asarray")(self, device=device)
+
+    def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
+        """``leptonc.numpy``. Raises ArgumentError for a version of the array API that it does not know."""
+        return installed("namespace")(api_version)
+
+    @property
     def at(self) -> Any:
         """``x.at[index].set(values)`` and ``.add(values)``: a new array with the indexed part changed."""
         return installed("at")(self)

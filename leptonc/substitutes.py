@@ -20,7 +20,7 @@ SUBSTITUTES: dict[str, dict[str, str]] = {
     },
     "leptonc.numpy": {
         "norm": "leptonc.numpy.linalg.norm", "random": "leptonc.random", "product": "leptonc.numpy.prod",
-        "fix": "leptonc.numpy.trunc", "copy": "leptonc.numpy.array", "ascontiguousarray": "leptonc.numpy.asarray",
+        "fix": "leptonc.numpy.trunc", "ascontiguousarray": "leptonc.numpy.asarray",
         "row_stack": "leptonc.numpy.vstack", "item": "float(x), outside of the traced function",
     },
     "leptonc.lax": {

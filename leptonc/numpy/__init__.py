@@ -67,6 +67,7 @@ from leptonc.numpy.creation import (
     asarray,
     astype,
     empty,
+    empty_like,
     eye,
     full,
     full_like,
@@ -226,6 +227,20 @@ from leptonc.numpy.sets import (
     unique_values,
 )
 from leptonc.numpy.sorting import argpartition, argsort, lexsort, partition, sort
+from leptonc.numpy.standard import (
+    __array_namespace_info__,
+    conj,
+    conjugate,
+    copy,
+    from_dlpack,
+    imag,
+    iscomplex,
+    isreal,
+    real,
+)
+from leptonc.numpy.standard import (
+    namespace as _namespace,
+)
 from leptonc.numpy.transcendental import (
     acos,
     acosh,
@@ -292,7 +307,8 @@ bitwise_not = invert
 bitwise_invert = invert
 newaxis = None
 ndarray = _np.ndarray
-bool_ = _np.bool_
+bool = bool_ = _np.bool_
+__array_api_version__ = "2024.12"
 uint8, uint16, uint32, uint64 = _np.uint8, _np.uint16, _np.uint32, _np.uint64
 int8, int16, int32, int64 = _np.int8, _np.int16, _np.int32, _np.int64
 float16, float32, float64 = _np.float16, _np.float32, _np.float64
@@ -332,6 +348,8 @@ __all__ = [
     "tri", "tril", "tril_indices", "tril_indices_from", "trim_zeros", "triu", "triu_indices", "triu_indices_from", "uint",
     "union1d", "unique", "unique_all", "unique_counts", "unique_inverse", "unique_values", "unravel_index", "unsignedinteger",
     "unstack", "unwrap", "vander", "vdot", "vecdot", "vecmat", "vectorize", "vsplit",
+    "__array_api_version__", "__array_namespace_info__", "bool", "conj", "conjugate", "copy", "empty_like", "from_dlpack", "imag",
+    "iscomplex", "isreal", "real",
     "e", "inf", "nan", "newaxis", "pi", "ndarray", "bool_", "uint8", "uint16", "uint32", "uint64",
     "int8", "int16", "int32", "int64", "float16", "float32", "float64",
 ]
@@ -342,5 +360,5 @@ _install({
     "sum": sum, "prod": prod, "mean": mean, "var": var, "std": std, "max": max, "min": min,
     "argmax": argmax, "argmin": argmin, "all": all, "any": any, "cumsum": cumsum, "cumprod": cumprod, "squeeze": squeeze,
     "swapaxes": swapaxes, "repeat": repeat, "take": take, "clip": clip, "round": round, "dot": dot,
-    "getitem": _indexing.getitem,
+    "asarray": asarray, "namespace": _namespace, "getitem": _indexing.getitem,
 })

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array, integer, is_one, items
+from leptonc.arguments import array, choice, integer, is_one, items, known_array, listed, vector
 from leptonc.arguments import arrays as arrays_of
 from leptonc.arguments import axes as axes_of
 from leptonc.arguments import axis as axis_of
@@ -27,7 +27,7 @@ def roll(x: Any, shift: Any, axis: Any = None) -> Any:
     if axis is None:
         return reshape(roll(ravel(operand), shift, 0), operand.shape)
     places = items("roll", "axis", axis)
-    shifts = [shift] if is_one(shift) else list(shift)
+    shifts = items("roll", "shift", shift)
     count = max(len(places), len(shifts))
     if len(places) not in (1, count) or len(shifts) not in (1, count):
         raise op_error("roll", f"shift {shift} and axis {axis} do not pair", {"x": operand})
@@ -193,7 +193,8 @@ def _known_places(name: str, obj: Any, n: int, extra: int) -> tuple[np.ndarray, 
         obj.__index__()  # raises: the shape of the result depends on it
     if isinstance(obj, slice):
         return np.arange(*obj.indices(n)), False
-    given = np.asarray(obj)
+    empty = isinstance(obj, list | tuple) and not obj
+    given = np.zeros(0, np.int64) if empty else known_array(name, "obj", obj, "iub")
     if given.dtype.kind == "b":
         given = np.flatnonzero(given)
     places = given.astype(np.int64)
@@ -241,7 +242,8 @@ def resize(a: Any, new_shape: Any) -> Any:
 
 def trim_zeros(filt: Any, trim: str = "fb") -> Any:
     """Without the zeros in front ("f") and behind ("b") of a vector, whose elements must be known."""
-    operand = array("trim_zeros", "filt", filt)
+    operand = vector("trim_zeros", "filt", filt)
+    choice("trim_zeros", "trim", trim, ("f", "b", "fb", "bf"))
     if isinstance(operand, Tracer):
         operand.__array__()  # raises: the shape of the result depends on the elements
     hits = np.flatnonzero(np.asarray(operand))
@@ -262,7 +264,10 @@ def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
 def ravel_multi_index(multi_index: Sequence[Any], dims: Any, mode: str = "raise", order: str = "C") -> Any:
     """Places in the flattened array; "wrap" and "clip" take indices out of range, "raise" is for known ones."""
     extents = shape_of("ravel_multi_index", dims)
-    given = [asarray(i) for i in multi_index]
+    name = "ravel_multi_index"
+    given = [array(name, f"index {n}", i) for n, i in enumerate(listed(name, "multi_index", multi_index))]
+    choice("ravel_multi_index", "mode", mode, ("raise", "wrap", "clip"))
+    choice("ravel_multi_index", "order", order, ("C", "F"))
     if len(given) != len(extents):
         raise op_error("ravel_multi_index", f"{len(given)} indices for {len(extents)} axes", {})
     total: Any = 0
@@ -278,7 +283,7 @@ def ravel_multi_index(multi_index: Sequence[Any], dims: Any, mode: str = "raise"
 def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
     """The index along each axis of places in the flattened array."""
     extents = shape_of("unravel_index", shape)
-    left, out = asarray(indices), []
+    left, out = array("unravel_index", "indices", indices), []
     for n in extents[::-1]:
         out.append(remainder(left, n))
         left = left // n

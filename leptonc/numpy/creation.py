@@ -8,7 +8,7 @@ import numpy as np
 
 from leptonc.arguments import arrays as arrays_of
 from leptonc.arguments import axis as axis_of
-from leptonc.arguments import flag, integer, number
+from leptonc.arguments import flag, integer, number, on_cpu
 from leptonc.arguments import shape as shape_of
 from leptonc.errors import ArgumentError, op_error
 from leptonc.ir.types import dtype_of
@@ -20,13 +20,24 @@ from leptonc.trace import Tracer, bind, broadcast, cast, current_trace, known, p
 from leptonc.tree import leaves
 
 
-def asarray(x: Any, dtype: Any = None) -> Any:
-    """``x`` as an array of ``dtype``; a list may hold traced scalars and arrays of one shape. Raises DtypeError for what is none,
-    masked arrays among them."""
+def asarray(x: Any, dtype: Any = None, *, copy: bool | None = None, device: Any = None) -> Any:
+    """``x`` as an array of ``dtype``; a list may hold traced scalars and arrays of one shape. With ``copy`` True always a new one,
+    with False never. Raises DtypeError for what is none, masked arrays among them, ArgumentError where a copy cannot be avoided."""
+    on_cpu("asarray", device)
+    found, copy = _as_it_is(x, dtype), None if copy is None else flag("asarray", "copy", copy)
+    if copy is None or isinstance(found, Tracer):
+        return found
+    shared = isinstance(x, np.ndarray) and np.shares_memory(found, x)
+    if not copy and not (shared or (isinstance(x, np.ndarray) and not x.size)):
+        raise op_error("asarray", "cannot do without a copy", {"x": x}, "copy=None", ArgumentError)
+    return known(copied(found), (found,)) if copy else found
+
+
+def _as_it_is(x: Any, dtype: Any = None) -> Any:
     if isinstance(x, Tracer):
         return x if dtype is None else cast(x, dtype)
     if isinstance(x, list | tuple) and any(isinstance(leaf, Tracer) for leaf in leaves(x)):
-        from_items = [asarray(item, dtype) for item in x]
+        from_items = [_as_it_is(item, dtype) for item in x]
         return stack(from_items)
     if dtype is not None and type(x) in PYTHON_SCALARS:
         return cast(x, dtype)
@@ -52,23 +63,25 @@ def stack(arrays: Any, axis: int = 0) -> Any:
     return bind("concatenate", *(bind("reshape", x, shape=shape) for x in items), axis=at)
 
 
-def zeros(shape: Any, dtype: Any = np.float64) -> Any:
+def zeros(shape: Any, dtype: Any = None, *, device: Any = None) -> Any:
     """f64 unless told otherwise, as NumPy. Raises ShapeError for extents that are negative or too large."""
-    return _filled("zeros", shape, 0, dtype)
+    return _filled("zeros", shape, 0, dtype, device)
 
 
-def ones(shape: Any, dtype: Any = np.float64) -> Any:
+def ones(shape: Any, dtype: Any = None, *, device: Any = None) -> Any:
     """f64 unless told otherwise, as NumPy. Raises ShapeError for extents that are negative or too large."""
-    return _filled("ones", shape, 1, dtype)
+    return _filled("ones", shape, 1, dtype, device)
 
 
-def _filled(name: str, shape: Any, value: int, dtype: Any) -> Any:
-    kind = numpy_dtype(dtype, name)
+def _filled(name: str, shape: Any, value: int, dtype: Any, device: Any) -> Any:
+    on_cpu(name, device)
+    kind = numpy_dtype(np.float64 if dtype is None else dtype, name)
     return full(shape_of(name, shape, kind.itemsize), value, kind)
 
 
-def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
+def full(shape: Any, fill_value: Any, dtype: Any = None, *, device: Any = None) -> Any:
     """``fill_value``, traced or not, in every element. Raises ShapeError if it does not stretch to the shape."""
+    on_cpu("full", device)
     value = asarray(fill_value, dtype)
     extents = shape_of("full", shape, value.dtype.itemsize)
     if isinstance(value, Tracer):
@@ -81,8 +94,9 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
     return known(all_zero(extents, value.dtype) if empty_bits else copied(stretched), (value,))
 
 
-def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Any:
+def full_like(x: Any, fill_value: Any, dtype: Any = None, *, device: Any = None) -> Any:
     """In the shape of x, and its dtype unless told otherwise."""
+    on_cpu("full_like", device)
     like = asarray(x)
     value = asarray(fill_value, like.dtype if dtype is None else dtype)
     trace = current_trace(like, value)
@@ -90,23 +104,29 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Any:
     return full(like.shape, value) if trace is None else broadcast(trace.lift(value), like.shape)
 
 
-def zeros_like(x: Any, dtype: Any = None) -> Any:
+def zeros_like(x: Any, dtype: Any = None, *, device: Any = None) -> Any:
     """Zeros in the shape and dtype of x."""
-    return full_like(x, 0, dtype)
+    return full_like(x, 0, dtype, device=device)
 
 
-def ones_like(x: Any, dtype: Any = None) -> Any:
+def ones_like(x: Any, dtype: Any = None, *, device: Any = None) -> Any:
     """Ones in the shape and dtype of x."""
-    return full_like(x, 1, dtype)
+    return full_like(x, 1, dtype, device=device)
 
 
-def empty(shape: Any, dtype: Any = np.float64) -> Any:
+def empty_like(x: Any, dtype: Any = None, *, device: Any = None) -> Any:
+    """Zeros in the shape and dtype of x: there is no reason to show garbage."""
+    return full_like(x, 0, dtype, device=device)
+
+
+def empty(shape: Any, dtype: Any = None, *, device: Any = None) -> Any:
     """Zeros: there is no reason to show garbage."""
-    return _filled("empty", shape, 0, dtype)
+    return _filled("empty", shape, 0, dtype, device)
 
 
-def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Any:
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, *, device: Any = None) -> Any:
     """NumPy's; the bounds must be known while tracing."""
+    on_cpu("arange", device)
     bounds = {"start": 0, "stop": start, "step": step} if stop is None else {"start": start, "stop": stop, "step": step}
     first, last, by = (number("arange", what, bound) for what, bound in bounds.items())
     if by == 0 or not np.isfinite([first, last, by]).all():
@@ -115,22 +135,28 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> An
     return asarray(np.arange(first, last, by), dtype)
 
 
-def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Any:
+def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: Any = None, *, device: Any = None) -> Any:
     """NumPy's; the bounds must be known while tracing."""
+    on_cpu("linspace", device)
     first, last = number("linspace", "start", start), number("linspace", "stop", stop)
     (count,) = shape_of("linspace", integer("linspace", "num", num, least=0), what="num")
     with np.errstate(invalid="ignore"):  # of infinite bounds, as compiled code has it
         return asarray(np.linspace(first, last, count, flag("linspace", "endpoint", endpoint)), dtype)
 
 
-def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = np.float64) -> Any:
+def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = None, *, device: Any = None) -> Any:
     """Ones on the k-th diagonal."""
-    kind = numpy_dtype(dtype, "eye")
+    on_cpu("eye", device)
+    kind = numpy_dtype(np.float64 if dtype is None else dtype, "eye")
     rows, columns = shape_of("eye", (n, n if m is None else m), kind.itemsize)
     at = integer("eye", "k", k, least=-(2**62), most=2**62)
     return known(np.eye(rows, columns, min(max(at, -rows), columns), kind))
 
 
-def astype(x: Any, dtype: Any) -> Any:
-    """The elements in another dtype; floats out of an integer type's range saturate, NaN becomes 0."""
+def astype(x: Any, dtype: Any, *, copy: bool = True, device: Any = None) -> Any:
+    """The elements in another dtype; floats out of an integer type's range saturate, NaN becomes 0. Without ``copy`` an array of
+    that dtype is returned as it is."""
+    on_cpu("astype", device)
+    if not flag("astype", "copy", copy) and x.dtype == numpy_dtype(dtype, "astype"):
+        return x
     return cast(x, dtype) if isinstance(x, Tracer) else bind("cast", asarray(x), dtype=dtype_of(numpy_dtype(dtype, "astype")))

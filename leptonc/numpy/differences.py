@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array, choice, flag, integer, is_one, items
+from leptonc.arguments import array, choice, flag, integer, is_one, items, vector
 from leptonc.arguments import axes as axes_of
 from leptonc.arguments import axis as axis_of
 from leptonc.arithmetic import add, divide, less, less_equal, multiply, not_equal, subtract
@@ -168,12 +168,14 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
 
 def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None) -> Any:
     """The covariances of the rows of m (and y), each a variable, its columns samples."""
+    flag("cov", "rowvar", rowvar)
+    ddof = (0 if flag("cov", "bias", bias) else 1) if ddof is None else integer("cov", "ddof", ddof)
     rows = _variables("cov", m, rowvar)
     if y is not None:
         rows = concatenate([rows, _variables("cov", y, rowvar)], 0)
     rows = as_float(rows)
     off = subtract(rows, mean(rows, 1, keepdims=True))
-    count = rows.shape[1] - ((0 if bias else 1) if ddof is None else ddof)
+    count = rows.shape[1] - ddof
     found = divide(dot(off, off.T), float(count))
     return found[0, 0] if found.shape == (1, 1) else found
 
@@ -199,7 +201,7 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Any:
 
 def polyval(p: Any, x: Any, *, unroll: int = 16) -> Any:
     """The polynomial with coefficients ``p``, the highest first, by Horner's rule."""
-    terms, operand = array("polyval", "p", p), array("polyval", "x", x)
+    terms, operand = vector("polyval", "p", p), array("polyval", "x", x)
     total = multiply(operand, 0)
     for n in range(terms.shape[0]):
         total = add(multiply(total, operand), terms[n])
@@ -208,7 +210,7 @@ def polyval(p: Any, x: Any, *, unroll: int = 16) -> Any:
 
 def polyadd(a1: Any, a2: Any) -> Any:
     """The sum of two polynomials, coefficients highest first."""
-    x, y = promote(array("polyadd", "a1", a1), array("polyadd", "a2", a2))
+    x, y = promote(vector("polyadd", "a1", a1), vector("polyadd", "a2", a2))
     count = max(x.shape[0], y.shape[0])
     x, y = (_pad(v, ((count - v.shape[0], 0),)) for v in (x, y))
     return add(x, y)
@@ -216,7 +218,7 @@ def polyadd(a1: Any, a2: Any) -> Any:
 
 def polysub(a1: Any, a2: Any) -> Any:
     """The difference of two polynomials, coefficients highest first."""
-    return polyadd(a1, multiply(array("polysub", "a2", a2), -1))
+    return polyadd(a1, multiply(vector("polysub", "a2", a2), -1))
 
 
 def polymul(a1: Any, a2: Any) -> Any:
@@ -226,7 +228,7 @@ def polymul(a1: Any, a2: Any) -> Any:
 
 def polyder(p: Any, m: int = 1) -> Any:
     """The ``m``-th derivative of a polynomial, coefficients highest first."""
-    found = array("polyder", "p", p)
+    found = vector("polyder", "p", p)
     for _ in range(integer("polyder", "m", m, least=0)):
         n = found.shape[0]
         found = multiply(split(found, [n - 1])[0], np.arange(n - 1, 0, -1)) if n > 1 else zeros((0,), found.dtype)
@@ -235,7 +237,7 @@ def polyder(p: Any, m: int = 1) -> Any:
 
 def polyint(p: Any, m: int = 1, k: Any = 0) -> Any:
     """The ``m``-th integral of a polynomial with constants ``k``, coefficients highest first."""
-    found = as_float(array("polyint", "p", p))
+    found = as_float(vector("polyint", "p", p))
     times = integer("polyint", "m", m, least=0)
     constants = items("polyint", "k", k)
     for n in range(times):

@@ -49,25 +49,39 @@ def can_cast(from_: Any, to: Any, casting: str = "safe") -> bool:
     return bool(np.can_cast(source, target, casting))  # type: ignore[arg-type]
 
 
+def _any_dtype(name: str, dtype: Any) -> np.dtype:
+    """Any of NumPy's, those that leptonc does not compute with included."""
+    try:
+        if isinstance(dtype, np.ndarray | Tracer):
+            raise TypeError("an array is no dtype")
+        return numpy_dtype(dtype, name) if isinstance(dtype, str) else np.dtype(dtype)
+    except (TypeError, ValueError):
+        raise op_error(name, f"{dtype!r:.40} is no dtype", {}, kind=DtypeError) from None
+
+
 def isdtype(dtype: Any, kind: Any) -> bool:
     """Whether a dtype is another, of a kind ("bool", "signed integer", "unsigned integer", "integral", "real floating", "complex
     floating", "numeric"), or of one of several."""
-    found = np.dtype(dtype) if not isinstance(dtype, str) else numpy_dtype(dtype, "isdtype")
+    found = _any_dtype("isdtype", dtype)
     if isinstance(kind, tuple):
         return any(isdtype(found, k) for k in kind)
     if isinstance(kind, str) and kind in KINDS:
         return kind_of(found) in KINDS[kind]
     if isinstance(kind, str):
         raise op_error("isdtype", f"kind={kind!r} must be a dtype or one of {', '.join(map(repr, KINDS))}", {}, kind=ArgumentError)
-    return bool(found == np.dtype(kind))
+    return bool(found == _any_dtype("isdtype", kind))
 
 
 def issubdtype(arg1: Any, arg2: Any) -> bool:
     """Whether a dtype is below another in NumPy's order of types; bfloat16 is a float there."""
     first = numpy_dtype(arg1) if isinstance(arg1, str) else arg1
+    arg2 = numpy_dtype(arg2) if isinstance(arg2, str) else arg2
     if isinstance(first, np.dtype) and is_bfloat16(first):
         return arg2 in (np.floating, np.inexact, np.number, np.generic) or (not isinstance(arg2, type) and first == arg2)
-    return bool(np.issubdtype(first, arg2))
+    try:
+        return bool(np.issubdtype(first, arg2))
+    except (TypeError, ValueError):
+        raise op_error("issubdtype", "takes dtypes", {"arg1": repr(arg1)[:40], "arg2": repr(arg2)[:40]}, kind=DtypeError) from None
 
 
 def finfo(dtype: Any) -> Any:

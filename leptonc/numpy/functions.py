@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array, function, items
+from leptonc.arguments import array, function, items, known_array, listed
 from leptonc.arguments import axis as axis_of
-from leptonc.errors import ArgumentError, op_error
+from leptonc.arguments import choice as one_of
+from leptonc.errors import ArgumentError, DtypeError, op_error
 from leptonc.numpy.creation import asarray, zeros_like
 from leptonc.numpy.elementwise import as_bool, logical_not, logical_or, where
 from leptonc.numpy.manipulation import broadcast_to, expand_dims, moveaxis, reshape
@@ -36,10 +37,10 @@ def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any
 
 def apply_over_axes(func: Callable[..., Any], a: Any, axes: Any) -> Any:
     """``func(a, axis)`` for one axis after the other; an axis that it takes away stays with extent 1."""
-    operand = array("apply_over_axes", "a", a)
+    operand, f = array("apply_over_axes", "a", a), function("apply_over_axes", "func", func)
     for axis in items("apply_over_axes", "axes", axes):
         at = axis_of("apply_over_axes", operand, axis)
-        found = func(operand, at)
+        found = asarray(f(operand, at))
         operand = found if len(found.shape) == len(operand.shape) else expand_dims(found, at)
     return operand
 
@@ -50,6 +51,8 @@ def vectorize(pyfunc: Callable[..., Any], *, excluded: Any = frozenset(), signat
     Arguments in ``excluded``, places or names, are passed as they are.
     """
     f = function("vectorize", "pyfunc", pyfunc)
+    if not isinstance(excluded, set | frozenset | list | tuple) or not isinstance(signature, str | None):
+        raise op_error("vectorize", "excluded must be a set, signature a text", {}, kind=ArgumentError)
     ranks = None if signature is None else _core_ranks(signature)
 
     @functools.wraps(f)
@@ -84,18 +87,22 @@ def _core_ranks(signature: str) -> list[int]:
 
 def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
     """For each element the choice of the first condition that holds, else ``default``."""
-    if len(condlist) != len(choicelist) or not condlist:
+    conditions, given = listed("select", "condlist", condlist), listed("select", "choicelist", choicelist)
+    if len(conditions) != len(given) or not given:
         raise op_error("select", "needs as many conditions as choices, and one at least", {}, kind=ArgumentError)
-    choices = promote(*choicelist, default)
+    choices = promote(*given, default)
     out = choices[-1]
-    for condition, choice in reversed(list(zip(condlist, choices))):
+    for condition, choice in reversed(list(zip(conditions, choices))):
         out = where(condition, choice, out)
     return out
 
 
 def choose(a: Any, choices: Sequence[Any], mode: str = "clip") -> Any:
     """For each element of ``a``, an int, that of the array of this number; numbers out of range are clipped, or "wrap"."""
-    index, given = array("choose", "a", a), list(choices)
+    index, given = array("choose", "a", a), listed("choose", "choices", choices, least=1)
+    one_of("choose", "mode", mode, ("clip", "wrap"))
+    if index.dtype.kind not in "iu":
+        raise op_error("choose", "takes ints", {"a": index}, kind=DtypeError)
     index = index % len(given) if mode == "wrap" else index.clip(0, len(given) - 1)
     out, *rest = promote(*given)
     for n, choice in enumerate(rest, 1):
@@ -107,7 +114,9 @@ def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: 
     """For each element the function (or number) of the last condition that holds; one more of them is for where none does."""
     operand = array("piecewise", "x", x)
     conditions = [as_bool(c) for c in (condlist if isinstance(condlist, list | tuple) else [condlist])]
-    pieces = list(funclist)
+    pieces = listed("piecewise", "funclist", funclist, least=1)
+    if not conditions:
+        raise op_error("piecewise", "needs a condition", {"x": operand}, kind=ArgumentError)
     if len(pieces) == len(conditions) + 1:
         any_: Any = conditions[0]
         for c in conditions[1:]:
@@ -128,11 +137,13 @@ def compress(condition: Any, a: Any, axis: int | None = None) -> Any:
     if axis is None:
         operand, axis = reshape(operand, (-1,)), 0
     at = axis_of("compress", operand, axis)
-    hits = np.flatnonzero(np.asarray(condition))
+    hits = np.flatnonzero(known_array("compress", "condition", condition, "buif"))
+    if hits.size and hits[-1] >= operand.shape[at]:
+        raise op_error("compress", f"condition is longer than the {operand.shape[at]} elements", {"a": operand})
     return operand[(*(slice(None) for _ in range(at)), hits)]
 
 
 def extract(condition: Any, arr: Any) -> Any:
     """The elements where a condition, known while tracing, holds."""
-    return compress(np.asarray(condition).reshape(-1), arr)
+    return compress(known_array("extract", "condition", condition, "buif").reshape(-1), arr)
 

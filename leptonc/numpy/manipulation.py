@@ -19,12 +19,12 @@ from leptonc.errors import DtypeError, op_error
 from leptonc.numpy.along import fill_of, from_start
 from leptonc.numpy.creation import asarray
 from leptonc.numpy.elementwise import maximum
-from leptonc.trace import bind, broadcast, broadcast_shapes, cast, promote
+from leptonc.trace import Tracer, bind, broadcast, broadcast_shapes, cast, promote
 
 
-def reshape(x: Any, shape: Any) -> Any:
+def reshape(x: Any, shape: Any, *, copy: bool | None = None) -> Any:
     """The same elements in row-major order; one extent may be -1. Raises ShapeError if they do not fill the shape."""
-    operand = array("reshape", "x", x)
+    operand = array("reshape", "x", x) if copy is None else asarray(x, copy=copy)
     sizes = list(integers("reshape", "shape", shape, {"x": operand}))
     total = int(np.prod(operand.shape, dtype=np.int64))
     if sizes.count(-1) > 1 or any(n < -1 for n in sizes):
@@ -109,10 +109,10 @@ def broadcast_to(x: Any, shape: Any) -> Any:
     return broadcast(operand, shape_of("broadcast_to", shape, operand.dtype.itemsize))
 
 
-def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
+def broadcast_arrays(*arrays: Any) -> list[Any]:
     """All stretched to their common shape."""
     shape = broadcast_shapes("broadcast_arrays", *arrays)
-    return tuple(broadcast_to(x, shape) for x in arrays)
+    return [broadcast_to(x, shape) for x in arrays]
 
 
 def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
@@ -198,17 +198,30 @@ def _as_lists(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
-def repeat(x: Any, repeats: int, axis: int | None = None) -> Any:
-    """Every element ``repeats`` times in a row."""
+def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
+    """Every element ``repeats`` times in a row, a number or, known while tracing, one for each element along the axis."""
     operand = array("repeat", "x", x)
     if axis is None:
         operand, axis = ravel(operand), 0
+    if not is_one(repeats):
+        return _repeated(operand, repeats, axis_of("repeat", operand, axis))
     at, count = axis_of("repeat", operand, axis), integer("repeat", "repeats", repeats, {"x": operand}, least=0)
     shape = operand.shape
     shape_of("repeat", [n * count if d == at else n for d, n in enumerate(shape)], operand.dtype.itemsize)
     wide = bind("reshape", operand, shape=(*shape[:at + 1], 1, *shape[at + 1:]))
     stretched = broadcast(wide, (*shape[:at + 1], count, *shape[at + 1:]))
     return bind("reshape", stretched, shape=(*shape[:at], shape[at] * count, *shape[at + 1:]))
+
+
+def _repeated(x: Any, repeats: Any, axis: int) -> Any:
+    """Each place along the axis as often as its own number says."""
+    if isinstance(repeats, Tracer):
+        repeats.__index__()  # raises: the shape of the result depends on it
+    counts = np.asarray(repeats)
+    if counts.ndim != 1 or counts.shape[0] not in (1, x.shape[axis]) or counts.dtype.kind not in "iu" or (counts < 0).any():
+        raise op_error("repeat", f"repeats of shape {counts.shape} must be one int, or one for each of {x.shape[axis]} elements",
+                       {"x": x})
+    return take(x, np.repeat(np.arange(x.shape[axis]), counts), axis)
 
 
 def tile(x: Any, reps: Any) -> Any:

@@ -138,8 +138,11 @@ def mean(x: Any, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False
     return divide(sum(operand, axes, keepdims=keepdims, where=where), counted(operand, axes, keepdims, where))
 
 
-def var(x: Any, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False, where: Any = None) -> Any:
-    """The variance over ``axis``, in two passes, of the elements where ``where`` holds; ``ddof`` is taken off the count."""
+def var(x: Any, axis: Axis = None, *, ddof: float = 0, correction: float | None = None, keepdims: bool = False,
+        where: Any = None) -> Any:
+    """The variance over ``axis``, in two passes, of the elements where ``where`` holds; ``ddof`` (or ``correction``) is taken off
+    the count."""
+    ddof = ddof if correction is None else correction
     operand = as_float(array("var", "x", x))
     if is_narrow(operand.dtype):
         return cast(var(cast(operand, np.float32), axis, ddof=ddof, keepdims=keepdims, where=where), operand.dtype)
@@ -150,9 +153,10 @@ def var(x: Any, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False, w
     return divide(sum(multiply(off, off), axes, keepdims=keepdims, where=where), left)
 
 
-def std(x: Any, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False, where: Any = None) -> Any:
+def std(x: Any, axis: Axis = None, *, ddof: float = 0, correction: float | None = None, keepdims: bool = False,
+        where: Any = None) -> Any:
     """The standard deviation over ``axis``, of the elements where ``where`` holds."""
-    return sqrt(var(x, axis, ddof=ddof, keepdims=keepdims, where=where))
+    return sqrt(var(x, axis, ddof=ddof, correction=correction, keepdims=keepdims, where=where))
 
 
 def count_nonzero(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from leptonc.arguments import array, number
+from leptonc.arguments import axis as axis_of
 from leptonc.arithmetic import absolute, add, divide, equal, less, multiply, named_operands, power, subtract
 from leptonc.numpy.elementwise import arctan2, as_float, float_function, logaddexp, sin, where
 from leptonc.trace import align, bind, cast, promote
@@ -81,8 +83,10 @@ def float_power(x: Any, y: Any) -> Any:
 
 def unwrap(p: Any, discont: Any = None, axis: int = -1, period: float = 2 * pi) -> Any:
     """Angles along ``axis`` made continuous: jumps of more than ``discont`` (half the ``period``) are taken back by periods."""
-    from_ = as_float(p)
-    at = axis % len(from_.shape)
+    from_ = as_float(array("unwrap", "p", p))
+    at = axis_of("unwrap", from_, axis)
+    number("unwrap", "period", period, least=1e-300)
+    discont = None if discont is None else number("unwrap", "discont", discont)
     rows = [slice(None)] * len(from_.shape)
     jumps = subtract(from_[(*rows[:at], slice(1, None))], from_[(*rows[:at], slice(None, -1))])
     half = period / 2

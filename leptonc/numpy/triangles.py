@@ -38,6 +38,13 @@ def _matrix(name: str, x: Any) -> Any:
     return operand
 
 
+def _extents(name: str, x: Any) -> tuple[int, int]:
+    operand = _matrix(name, x)
+    if len(operand.shape) != 2:
+        raise op_error(name, "takes a matrix", {"x": operand})
+    return operand.shape[0], operand.shape[1]
+
+
 def _below(x: Any, k: int) -> Any:
     """Whether each element is at or below the k-th diagonal."""
     rank = len(x.shape)
@@ -144,13 +151,13 @@ def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Any, Any]:
 
 def tril_indices_from(arr: Any, k: int = 0) -> tuple[Any, Any]:
     """``tril_indices`` of a matrix's extents."""
-    rows, columns = _matrix("tril_indices_from", arr).shape
+    rows, columns = _extents("tril_indices_from", arr)
     return tril_indices(rows, k, columns)
 
 
 def triu_indices_from(arr: Any, k: int = 0) -> tuple[Any, Any]:
     """``triu_indices`` of a matrix's extents."""
-    rows, columns = _matrix("triu_indices_from", arr).shape
+    rows, columns = _extents("triu_indices_from", arr)
     return triu_indices(rows, k, columns)
 
 

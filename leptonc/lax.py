@@ -38,7 +38,7 @@ from leptonc.numpy.elementwise import clip as _clip
 from leptonc.numpy.sorting import sort_operands as _sort
 from leptonc.numpy.sorting import top_k as _top_k
 from leptonc.promotion import numpy_dtype, result_dtype
-from leptonc.public import publish
+from leptonc.public import members, publish
 from leptonc.scan import scan
 from leptonc.trace import Tracer, align, bind, cast, promote
 from leptonc.trace import broadcast as _broadcast
@@ -320,7 +320,18 @@ def clamp(min: Any, x: Any, max: Any) -> Any:
     return _clip(x, min, max)
 
 
+_ELEMENTARY = (  # not among this module's globals, where they would hide built-in functions
+    "abs", "acos", "acosh", "add", "argmax", "argmin", "asin", "asinh", "atan", "atan2", "atanh", "bessel_i0e", "bessel_i1e",
+    "bitcast_convert_type", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "broadcast", "broadcast_shapes", "cbrt",
+    "ceil", "clz", "concatenate", "convert_element_type", "cos", "cosh", "digamma", "div", "eq", "erfc", "exp", "exp2",
+    "expand_dims", "expm1", "floor", "full", "full_like", "ge", "gt", "integer_pow", "is_finite", "le", "lgamma", "log", "log1p",
+    "logistic", "lt", "max", "min", "mul", "ne", "neg", "nextafter", "population_count", "pow", "reciprocal", "reduce_and",
+    "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum", "rem", "reshape", "rev", "round", "select_n",
+    "shift_left", "shift_right_arithmetic", "shift_right_logical", "sign", "sin", "sinh", "split", "sqrt", "square", "squeeze",
+    "stack", "sub", "tan", "tanh", "tile", "transpose", "unstack", "zeta",
+)
 __all__ = [
+    *_ELEMENTARY,
     "ConvDimensionNumbers", "GatherDimensionNumbers", "GatherScatterMode", "ScatterDimensionNumbers", "all_gather",
     "approx_max_k", "approx_min_k", "associative_scan", "axis_index", "axis_size", "broadcast_in_dim", "broadcasted_iota", "clamp",
     "cond", "conv_general_dilated", "cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum", "dot_general", "dynamic_slice",
@@ -329,4 +340,5 @@ __all__ = [
     "scatter_mul", "scatter_sub", "select", "slice", "sort", "sort_key_val", "stop_gradient", "switch", "top_k", "while_loop",
 ]
 
-publish(globals(), __all__, later={"linalg": partial(import_module, "leptonc.numpy.linalg.factorizations")})
+publish(globals(), [name for name in __all__ if name not in _ELEMENTARY], later={
+    **members("leptonc.elementary", *_ELEMENTARY), "linalg": partial(import_module, "leptonc.numpy.linalg.factorizations")})

@@ -82,8 +82,6 @@ def test_substitutes_are_for_what_is_missing(module):
         (lnp, "sums", "did you mean sum"),
         (lnp, "norm", "leptonc.numpy.linalg.norm"),
         (lnp, "relu", "leptonc.nn.relu"),
-        (lax, "rev", "leptonc.numpy.flip"),
-        (lax, "add", "leptonc.numpy.add"),
         (nn, "Dense", "x @ w + b"),
         (nn, "sofmax", "softmax"),
         (optim, "adma", "adam"),

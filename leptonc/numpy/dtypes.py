@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from leptonc.arguments import choice
 from leptonc.bfloat16 import is_bfloat16, kind_of
 from leptonc.errors import ArgumentError, DtypeError, op_error
 from leptonc.promotion import PYTHON_SCALARS, asarray, numpy_dtype
@@ -44,6 +45,7 @@ def can_cast(from_: Any, to: Any, casting: str = "safe") -> bool:
         raise op_error("can_cast", "takes arrays and dtypes, not Python numbers", {"from_": repr(from_)}, kind=DtypeError)
     source = numpy_dtype(from_.dtype if isinstance(from_, Tracer | np.ndarray) else from_, "can_cast")
     target = numpy_dtype(to, "can_cast")
+    choice("can_cast", "casting", casting, ("no", "equiv", "safe", "same_kind", "unsafe"))
     if is_bfloat16(source) or is_bfloat16(target):
         return source == target or casting == "unsafe" or (promote_types(source, target) == target)
     return bool(np.can_cast(source, target, casting))  # type: ignore[arg-type]
@@ -74,8 +76,8 @@ def isdtype(dtype: Any, kind: Any) -> bool:
 
 def issubdtype(arg1: Any, arg2: Any) -> bool:
     """Whether a dtype is below another in NumPy's order of types; bfloat16 is a float there."""
-    first = numpy_dtype(arg1) if isinstance(arg1, str) else arg1
-    arg2 = numpy_dtype(arg2) if isinstance(arg2, str) else arg2
+    first = arg1 if isinstance(arg1, type) else _any_dtype("issubdtype", arg1)
+    arg2 = arg2 if isinstance(arg2, type) else _any_dtype("issubdtype", arg2)
     if isinstance(first, np.dtype) and is_bfloat16(first):
         return arg2 in (np.floating, np.inexact, np.number, np.generic) or (not isinstance(arg2, type) and first == arg2)
     try:

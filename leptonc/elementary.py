@@ -1,0 +1,145 @@
+"""``lax``'s names of functions of one element at a time, and of others that NumPy has under the same or another name.
+
+They promote and broadcast as NumPy's do, where JAX's lax takes operands of one type alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from leptonc import arithmetic
+from leptonc.arguments import array, integer, integers
+from leptonc.arithmetic import bitwise_and, bitwise_or, bitwise_xor, named_operands
+from leptonc.bfloat16 import kind_of
+from leptonc.errors import DtypeError, op_error
+from leptonc.ir.scalar import bits_dtype
+from leptonc.ir.types import dtype_of
+from leptonc.numpy import division, elementwise, floatbits, manipulation, reductions
+from leptonc.numpy.arranging import broadcast_shapes, unstack
+from leptonc.numpy.creation import astype, full, full_like, stack
+from leptonc.numpy.elementwise import (
+    as_float,
+    ceil,
+    cos,
+    cosh,
+    exp,
+    expm1,
+    float_function,
+    floor,
+    log,
+    log1p,
+    reciprocal,
+    sign,
+    sin,
+    sinh,
+    sqrt,
+    square,
+    tan,
+    tanh,
+)
+from leptonc.numpy.floatbits import clz, nextafter, population_count
+from leptonc.numpy.manipulation import expand_dims, reshape, squeeze, tile, transpose
+from leptonc.numpy.reductions import argmax, argmin
+from leptonc.numpy.transcendental import acos, acosh, asin, asinh, atan, atan2, atanh, cbrt, exp2
+from leptonc.promotion import numpy_dtype
+from leptonc.public import publish
+from leptonc.trace import align, bind, cast, promote
+
+# The names of built-in functions among them are for those who import this module: nothing here may use these as built-ins.
+abs, add, sub, mul, neg = (arithmetic.absolute, arithmetic.add, arithmetic.subtract, arithmetic.multiply, arithmetic.negative)
+pow, bitwise_not, shift_left = arithmetic.power, arithmetic.invert, arithmetic.left_shift
+eq, ne, lt = arithmetic.equal, arithmetic.not_equal, arithmetic.less
+le, gt, ge = arithmetic.less_equal, arithmetic.greater, arithmetic.greater_equal
+max, min, is_finite = elementwise.maximum, elementwise.minimum, elementwise.isfinite
+div, rem = division.truncated_quotient, division.fmod
+concatenate, rev, round = manipulation.concatenate, manipulation.flip, elementwise.rint
+shift_right_arithmetic, convert_element_type = arithmetic.right_shift, astype
+reduce_sum, reduce_prod, reduce_max, reduce_min = reductions.sum, reductions.prod, reductions.max, reductions.min
+reduce_and, reduce_or = reductions.all, reductions.any
+
+logistic = float_function("logistic", "sigmoid", "1 / (1 + e^-x).")
+erfc = float_function("erfc", "erfc", "1 - erf(x), accurate where that is small.")
+lgamma = float_function("lgamma", "lgamma", "The logarithm of |gamma(x)|.")
+digamma = float_function("digamma", "digamma", "The derivative of lgamma.")
+bessel_i0e = float_function("bessel_i0e", "i0e", "e^-|x| I0(x), a modified Bessel function scaled.")
+bessel_i1e = float_function("bessel_i1e", "i1e", "e^-|x| I1(x), a modified Bessel function scaled.")
+
+
+@named_operands
+def shift_right_logical(x: Any, y: Any) -> Any:
+    """x >> y of ints with zeros coming in; a shift by the width or more gives 0."""
+    a, b = align("shift_right_logical", x, y)
+    if a.dtype.kind not in "iu":
+        raise op_error("shift_right_logical", "takes ints only", {"x": x, "y": y}, kind=DtypeError)
+    unsigned = np.dtype(f"u{a.dtype.itemsize}")
+    return cast(arithmetic.right_shift(cast(a, unsigned), cast(b, unsigned)), a.dtype)
+
+
+def integer_pow(x: Any, y: int) -> Any:
+    """x ** y for a known int y; of ints not below 0."""
+    return arithmetic.power(array("integer_pow", "x", x), integer("integer_pow", "y", y))
+
+
+def zeta(x: int, q: Any) -> Any:
+    """Hurwitz's zeta function, the sum of (q + k) ** -x for q > 0; x is a known int above 1."""
+    return bind("hurwitz", as_float(array("zeta", "q", q)), order=integer("zeta", "x", x, least=2, most=170))
+
+
+def bitcast_convert_type(operand: Any, new_dtype: Any) -> Any:
+    """The bits of numbers as those of another dtype of the same width. Raises DtypeError for other widths, and bools."""
+    x, target = promote(array("bitcast_convert_type", "operand", operand))[0], numpy_dtype(new_dtype, "bitcast_convert_type")
+    if x.dtype.itemsize != target.itemsize or "b" in (x.dtype.kind, target.kind):
+        raise op_error("bitcast_convert_type", f"{target} has other bits", {"operand": x}, "cast it", DtypeError)
+    if x.dtype == target:
+        return x
+    whole = floatbits.bits_of(x) if kind_of(x.dtype) == "f" else x
+    if kind_of(target) != "f":
+        return cast(whole, target)
+    return floatbits.float_of(cast(whole, bits_dtype(dtype_of(target))), target)
+
+
+def select_n(which: Any, *cases: Any) -> Any:
+    """For each element that of the case number ``which``, bools or ints; there are two cases for bools."""
+    index = array("select_n", "which", which)
+    if not cases or index.dtype.kind not in "biu" or (index.dtype.kind == "b" and len(cases) > 2):
+        raise op_error("select_n", f"which must be ints, or bools for two cases; there are {len(cases)}", {"which": index},
+                       kind=DtypeError)
+    out, *rest = promote(*(array("select_n", f"case {n}", c) for n, c in enumerate(cases)))
+    number = cast(index, np.int64)
+    for n, case in enumerate(rest, 1):
+        out = elementwise.where(arithmetic.greater_equal(number, n), case, out)
+    return out
+
+
+def broadcast(operand: Any, sizes: Any) -> Any:
+    """New axes of these extents in front."""
+    x = array("broadcast", "operand", operand)
+    front = integers("broadcast", "sizes", sizes, {"operand": x}, least=0)
+    return manipulation.broadcast_to(x, (*front, *x.shape))
+
+
+def split(operand: Any, sizes: Any, axis: int = 0) -> list[Any]:
+    """Parts of these extents along an axis. Raises ShapeError if they are not the whole."""
+    x = array("split", "operand", operand)
+    extents = integers("split", "sizes", sizes, {"operand": x}, least=0)
+    ends = np.cumsum(extents, dtype=np.int64).tolist()
+    parts = manipulation.split(x, ends[:-1], axis)
+    if not extents or x.shape[axis] != ends[-1]:
+        raise op_error("split", f"sizes {extents} are not the extent of axis {axis}", {"operand": x})
+    return parts
+
+
+__all__ = [
+    "abs", "acos", "acosh", "add", "argmax", "argmin", "asin", "asinh", "atan", "atan2", "atanh", "bessel_i0e", "bessel_i1e",
+    "bitcast_convert_type", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "broadcast", "broadcast_shapes", "cbrt",
+    "ceil", "clz", "concatenate", "convert_element_type", "cos", "cosh", "digamma", "div", "eq", "erfc", "exp", "exp2",
+    "expand_dims", "expm1", "floor", "full", "full_like", "ge", "gt", "integer_pow", "is_finite", "le", "lgamma", "log", "log1p",
+    "logistic", "lt", "max", "min", "mul", "ne", "neg", "nextafter", "population_count", "pow", "reciprocal", "reduce_and",
+    "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum", "rem", "reshape", "rev", "round", "select_n",
+    "shift_left", "shift_right_arithmetic", "shift_right_logical", "sign", "sin", "sinh", "split", "sqrt", "square", "squeeze",
+    "stack", "sub", "tan", "tanh", "tile", "transpose", "unstack", "zeta",
+]
+
+publish(globals(), __all__)

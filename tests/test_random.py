@@ -10,7 +10,7 @@ import pytest
 import leptonc
 from leptonc import numpy as lnp
 from leptonc import random
-from leptonc.errors import DtypeError, LeptonError, TracerError
+from leptonc.errors import DtypeError, LeptonError
 
 
 @pytest.mark.parametrize("key, counter, wanted", [
@@ -202,5 +202,8 @@ def test_orthogonal_and_multivariate_normal():
         draws = random.multivariate_normal(random.key(2), np.array([1.0, -1.0]), cov, (N,), method=method)
         np.testing.assert_allclose(np.cov(draws.T), cov, atol=0.06)
         np.testing.assert_allclose(draws.mean(0), [1, -1], atol=0.04)
-    with pytest.raises(TracerError, match="orthogonal"):
-        leptonc.jit(lambda k: random.orthogonal(k, 2))(random.key(0))
+        mean = np.array([1.0, -1.0])
+        traced = leptonc.jit(lambda c, m=method, mean=mean: random.multivariate_normal(random.key(2), mean, c, (9,), method=m))
+        np.testing.assert_allclose(leptonc.vmap(traced)(np.stack([cov] * 2)), np.stack([draws[:9]] * 2), atol=1e-12)
+    found = leptonc.jit(lambda k: random.orthogonal(k, 4, (3,), np.float64, m=2))(random.key(1))
+    np.testing.assert_allclose(found, q, atol=1e-12)

@@ -39,13 +39,15 @@ from leptonc.ops.linalg.building import (
     triangle,
     zeros,
 )
+from leptonc.ops.linalg.jacobi import all_finite, or_nan
 
 
 @register
 class qr(MatrixOp):
     """(q, r) of [..., m, n], m >= n: q has orthonormal columns, n of them, or m if ``complete``; r is upper triangular; a = q r.
 
-    LAPACK's signs. By panels: reflections one by one, joined as I - V T V' for the columns behind the panel, and for q.
+    LAPACK's signs; NaN for a matrix that holds an infinity or NaN. By panels: reflections one by one, joined as I - V T V' for the
+    columns behind the panel, and for q.
     """
 
     name, operand_names, results = "qr", ("a",), 2
@@ -60,9 +62,11 @@ class qr(MatrixOp):
         return a.with_shape((*a.shape[:-1], k)), a.with_shape((*a.shape[:-2], k, n))
 
     def eager(self, *arrays: np.ndarray, **attrs: Any) -> tuple[np.ndarray, ...]:
+        a = np.asarray(arrays[0])
+        finite = np.isfinite(a).all((-2, -1))[..., None, None]
         with np.errstate(all="ignore"):
-            q, r = np.linalg.qr(np.asarray(arrays[0]), "complete" if attrs["complete"] else "reduced")
-        return q, r
+            q, r = np.linalg.qr(np.where(finite, a, 0).astype(a.dtype), "complete" if attrs["complete"] else "reduced")
+        return np.where(finite, q + 0, np.nan).astype(a.dtype), np.triu(np.where(finite, r + 0, np.nan).astype(a.dtype))
 
     def vjp(self, g: Any, y: Any, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
         """(gq + q C) R^-T, C the lower triangle of R gR' - gq' q with its mirror image above (Walter and Lehmann 2013)."""
@@ -86,7 +90,11 @@ class qr(MatrixOp):
         if not a.type.size:
             return cropped(identity(a, m), m, k), zeros(a, (*a.shape[:-2], k, n))
         stack = flattened(a)
+        finite = all_finite(stack)
+        stack = select(spread(finite, stack.shape, 0), stack, 0)
         q, r = _small(stack, k) if n <= BLOCK else _blocked(stack, k)
+        q, r = or_nan(finite, q + 0, r + 0)  # zeros are positive, however they came about
+        r = triangle(r, lower=False)
         return reshaped(q, (*a.shape[:-1], k)), reshaped(r, (*a.shape[:-2], k, n))
 
     def samples(self) -> Sequence[Sample]:

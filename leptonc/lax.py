@@ -83,8 +83,9 @@ def conv_general_dilated(lhs: Any, rhs: Any, window_strides: Sequence[int], padd
                        "give (low, high) pairs", ArgumentError)
     pads = windows.pads_of(name, padding, x.shape[1:-1], w.shape[:-2], strides, dilation, x)
     if any(d != 1 for d in gaps):
-        x = bind("pad", x, low=(0,) * (rank + 2), high=(0,) * (rank + 2), interior=(0, *(d - 1 for d in gaps), 0), value=0)
-    y = windows.conv(x, w, stride=strides, padding=pads, dilation=dilation, groups=feature_group_count)
+        y = windows.spread_conv(x, w, gaps, pads, dilation, feature_group_count, strides)
+    else:
+        y = windows.conv(x, w, stride=strides, padding=pads, dilation=dilation, groups=feature_group_count)
     order = (outs[0], *outs[2:], outs[1])
     return _permuted(y, tuple(order.index(d) for d in range(rank + 2)))
 

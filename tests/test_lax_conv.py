@@ -141,3 +141,28 @@ def test_paddings_in_words(word, stride, pads):
 def test_batch_groups_are_an_error():
     with pytest.raises(LeptonError, match="batch_group_count other than 1"):
         lax.conv_general_dilated(np.ones((2, 1, 4, 4)), np.ones((2, 1, 3, 3)), (1, 1), "VALID", batch_group_count=2)
+
+
+@pytest.mark.parametrize(("gaps", "pads", "dilation", "groups"), [
+    ((2, 2), ((1, 2), (0, 3)), (1, 1), 1), ((3, 2), ((-1, 4), (2, -1)), (2, 1), 2), ((2, 1), ((5, 0), (1, 1)), (1, 2), 4),
+])
+def test_gaps_are_not_multiplied(gaps, pads, dilation, groups):
+    """A transposed convolution is that of x with zeros in its gaps, value and gradients, and has no such x."""
+    rng = np.random.default_rng([*gaps, groups])
+    x, w = (rng.standard_normal(s).astype(np.float32) for s in ((2, 5, 6, 4), (3, 4, 4 // groups, 8)))
+    spread = np.zeros((2, 4 * gaps[0] + 1, 5 * gaps[1] + 1, 4), np.float32)
+    spread[:, ::gaps[0], ::gaps[1]] = x
+    numbers = ("NHWC", "HWIO", "NHWC")
+
+    def sparse(x, w):
+        return lax.conv_general_dilated(x, w, (1, 1), pads, gaps, dilation, numbers, feature_group_count=groups)
+
+    def dense(x, w):
+        return lax.conv_general_dilated(x, w, (1, 1), pads, None, dilation, numbers, feature_group_count=groups)
+
+    np.testing.assert_allclose(leptonc.jit(sparse)(x, w), dense(spread, w), rtol=1e-4, atol=1e-4)
+    got = leptonc.jit(leptonc.grad(lambda x, w: lnp.sum(lnp.sin(sparse(x, w))), (0, 1)))(x, w)
+    wanted = leptonc.jit(leptonc.grad(lambda x, w: lnp.sum(lnp.sin(dense(x, w))), (0, 1)))(spread, w)
+    np.testing.assert_allclose(got[0], wanted[0][:, ::gaps[0], ::gaps[1]], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(got[1], wanted[1], rtol=1e-3, atol=1e-3)
+    assert "pad" not in [node.op for node in leptonc.jit(sparse).trace(x, w).graph.nodes]

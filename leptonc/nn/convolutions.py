@@ -8,8 +8,8 @@ from typing import Any
 from leptonc import numpy as lnp
 from leptonc.arguments import array, choice, integer, integers
 from leptonc.errors import ArgumentError, op_error
-from leptonc.nn.windows import Padding, Pairs, conv, pads_of
-from leptonc.trace import bind, promote
+from leptonc.nn.windows import Padding, Pairs, conv, input_grad, pads_of, spread_conv
+from leptonc.trace import promote
 
 
 def conv_transpose(
@@ -43,15 +43,15 @@ def conv_transpose(
     extra = integers(name, "output_padding", output_padding, {"x": a}, count=rank, repeat=True, least=0)
     windows = [(n - 1) * d + 1 for n, d in zip(b.shape, dilations)]
     count = integer(name, "groups", groups, {"x": a, "w": b}, least=1)
-    if choice(name, "convention", convention, ("jax", "pytorch")) == "jax":
-        pads = _jax_pads(a, "SAME" if padding is None else padding, windows, strides)
-    else:
-        pads = _pytorch_pads(a, 0 if padding is None else padding, windows)
-        b = _turned(b, a, count)
+    ours = choice(name, "convention", convention, ("jax", "pytorch")) == "jax"
+    pads = (_jax_pads(a, "SAME" if padding is None else padding, windows, strides) if ours
+            else _pytorch_pads(a, 0 if padding is None else padding, windows))
     pads = tuple((low, high + more) for (low, high), more in zip(pads, extra))
-    none = (0,) * (rank + 2)
-    spread = bind("pad", a, low=none, high=none, interior=(0, *(s - 1 for s in strides), 0), value=0) if max(strides) > 1 else a
-    return conv(spread, b, padding=pads, dilation=dilations, groups=count)
+    if max(strides) == 1:
+        return conv(a, b if ours else _turned(b, a, count), padding=pads, dilation=dilations, groups=count)
+    if ours or 0 in (*a.shape, *b.shape):
+        return spread_conv(a, b if ours else _turned(b, a, count), strides, pads, dilations, count)
+    return input_grad(a, lnp.swapaxes(b, -1, -2), strides, pads, dilations, count)
 
 
 def _jax_pads(x: Any, padding: Padding, windows: Sequence[int], strides: Sequence[int]) -> Pairs:

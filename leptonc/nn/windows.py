@@ -12,6 +12,7 @@ from leptonc.arithmetic import divide
 from leptonc.bfloat16 import kind_of
 from leptonc.errors import DtypeError, op_error
 from leptonc.numpy.creation import ones
+from leptonc.numpy.manipulation import flip
 from leptonc.trace import bind, promote
 
 Padding = str | int | Sequence[int] | Sequence[Sequence[int]]
@@ -60,6 +61,42 @@ def conv(x: Any, w: Any, *, stride: int | Sequence[int] = 1, padding: Padding = 
     pads = pads_of("conv", padding, a.shape[1:-1], b.shape[:-2], strides, dilations, a)
     count = integer("conv", "groups", groups, {"x": a, "w": b}, least=1)
     return bind("conv", a, b, stride=strides, padding=pads, dilation=dilations, groups=count)
+
+
+def spread_conv(x: Any, w: Any, gaps: Sequence[int], padding: Pairs, dilation: Sequence[int], groups: int,
+                stride: Sequence[int] = ()) -> Any:
+    """``conv`` of x, of which gaps[d] - 1 zeros stand between the elements: without a stride the sums of a
+    strided convolution's input gradient, which multiplies none of those zeros."""
+    fits = groups > 0 and w.shape[-1] % groups == 0 and w.shape[-2] * groups == x.shape[-1]
+    if any(s != 1 for s in stride) or 0 in (*x.shape, *w.shape) or not fits:
+        none = (0,) * len(x.shape)
+        x = bind("pad", x, low=none, high=none, interior=(0, *(gap - 1 for gap in gaps), 0), value=0)
+        # which knows what is wrong, or has nothing to do
+        return conv(x, w, stride=stride or 1, padding=padding, dilation=dilation, groups=groups)
+    return input_grad(x, _back_to_front(w, groups), gaps, padding, dilation, groups)
+
+
+def input_grad(x: Any, w: Any, gaps: Sequence[int], padding: Pairs, dilation: Sequence[int], groups: int) -> Any:
+    """``spread_conv`` with weights [window..., o / groups, c] as of the convolution whose gradient it is."""
+    name = "conv_transpose"
+    reach = [(k - 1) * d for k, d in zip(w.shape[:-2], dilation)]
+    shape = tuple((n - 1) * gap + 1 + low + high - r for n, gap, (low, high), r in zip(x.shape[1:-1], gaps, padding, reach))
+    if min(shape) < 1:
+        raise op_error(name, f"the kernel does not fit into x: spatial extents would be {shape}", {"x": x, "w": w})
+    if kind_of(x.dtype) != "f":
+        raise op_error(name, "takes floats", {"x": x, "w": w}, kind=DtypeError)
+    around = tuple((r - low, (n - 1) * gap + 1 + low - m) for n, m, gap, (low, _), r in zip(
+        x.shape[1:-1], shape, gaps, padding, reach))
+    return bind("conv_input_grad", x, w, shape=shape, stride=tuple(gaps), padding=around, dilation=tuple(dilation), groups=groups)
+
+
+def _back_to_front(w: Any, groups: int) -> Any:
+    """[window..., c / groups, o] turned around, as [window..., o / groups, c]."""
+    rank, (features, out) = len(w.shape) - 2, w.shape[-2:]
+    back = flip(w, tuple(range(rank)))
+    parts = bind("reshape", back, shape=(*w.shape[:-2], features, groups, out // groups))
+    moved = bind("transpose", parts, perm=(*range(rank), rank + 2, rank + 1, rank))
+    return bind("reshape", moved, shape=(*w.shape[:-2], out // groups, groups * features))
 
 
 def _pool_attrs(name: str, x: Any, window: Any, stride: Any, padding: Any) -> dict[str, Any]:

@@ -117,3 +117,19 @@ def test_carries_that_are_kept_are_copied_before_they_are_overwritten():
     found = f.compiled_for(np.ones((8, 64), "f"), np.ones((5, 8, 64), "f"))
     loop = next(call.kernel for call in found.executable.program.calls if call.kernel.name == "scan")
     assert [call.kernel.name for call in loop.bodies[0].calls] == ["copy", "mul+tanh"]
+
+
+def test_a_donated_cache_is_written_in_its_place():
+    """An update is a copy and then a store elsewhere: the copy is of each element onto itself, and the rest comes later."""
+    def step(cache, row, place):
+        cache = lax.dynamic_update_slice(cache, row, (place, 0))
+        return cache, lnp.sum(cache, 1)
+
+    f = leptonc.jit(step, donate_argnums=0)
+    cache, row = np.arange(24.0, dtype="f").reshape(8, 3), np.full((1, 3), -1.0, "f")
+    program = f.compiled_for(cache, row, np.int32(5)).executable.program
+    assert "copy" not in [call.kernel.name for call in program.calls]
+    expected = cache.copy()
+    expected[5] = -1
+    got, sums = f(cache, row, np.int32(5))
+    assert np.shares_memory(got, cache) and (got == expected).all() and (sums == expected.sum(1)).all()

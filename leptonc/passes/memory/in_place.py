@@ -12,14 +12,20 @@ from leptonc.ir.kernel import Index, Kernel, Load, Stage, Store
 
 def in_place(kernel: Kernel, source: str, result: str) -> bool:
     """Whether ``result`` may share memory with ``source``: the last stage that reads the one writes the other, at the same places,
-    and outer points have their own."""
+    and what else writes it comes later; or outer points have their own places."""
     params = {p.name: p for p in kernel.params}
     if isinstance(kernel, Loop):  # a carry that begins with what nothing else is made of
         return (source, result) in kernel.carried and kernel.takes.count(source) == 1 and params[source].type == params[result].type
     if source not in params or params[result].init is not None or params[source].type != params[result].type:
         return False
     touching = [stage for stage in kernel.stages if _loads(stage, source) or _stores(stage, result)]
-    if not touching or any(_stores(stage, result) for stage in touching[:-1]):
+    last = max((n for n, stage in enumerate(touching) if _loads(stage, source)), default=len(touching) - 1)
+    if not touching or any(_stores(stage, result) for stage in touching[:last]) or any(
+            store.accumulate for stage in touching for store in _stores(stage, result)):
+        return False
+    if not kernel.outer:  # what comes later has the result to itself
+        return _same_places(touching[last], _extents(kernel, touching[last]), source, result)
+    if last != len(touching) - 1:
         return False
     accesses = [(index, _extents(kernel, s)) for s in touching for index in
                 [*(i.index for i in _loads(s, source)), *(i.index for i in _stores(s, result))]]

@@ -42,18 +42,22 @@ DIRECT = frozenset({"add", "sub", "mul", "div", "sqrt", "cast", "pow", "log2", "
 SUMS = frozenset({"sum", "cumsum", "window_sum", "window_sum_grad", "scatter_add", "scatter_sum", "dot_general", "unpool"})
 CONVOLUTIONS = frozenset({"conv", "conv_input_grad", "conv_weight_grad"})
 INEXACT = frozenset({"exp", "expm1", "log", "log1p", "rsqrt", "tanh", "sinh", "cosh", "sigmoid", "erf", "erf_inv", "sin", "cos",
-                     "tan", "atan2",
+                     "tan", "atan2", "acos", "acosh", "asin", "asinh", "atan", "atanh", "cbrt", "erfc", "exp2", "hurwitz", "hypot",
+                     "i0e", "i1e", "lgamma", "log_ndtr",
                      "prod", "scatter_prod", "softplus"})
-ALONG = frozenset({"softmax", "log_softmax", "logsumexp", "logaddexp"})  # errors of their operands' size
+ALONG = frozenset({"softmax", "log_softmax", "logsumexp", "logaddexp", "digamma"})  # errors of their operands' size
+UNSAID = frozenset({"cholesky", "eigh", "lu", "lu_adjugate", "lu_det", "lu_slogdet", "lu_solve", "pinv_of", "qr", "svd",
+                    "triangular_solve", "from_bits", "to_bits"})
+"""Of these nothing is claimed: their errors are those of changed operands, times their condition; the bits of f64 are others."""
 EXTREMES = {"reduce_max": 1, "reduce_min": -1}
 MOVES = frozenset({"all_gather", "pmax", "pmin",
                    "reshape", "broadcast", "transpose", "slice", "pad", "neg", "concatenate", "take", "select", "gather", "scatter",
                    "scatter_max", "scatter_min"})
 EXACT = frozenset({"abs", "all", "and", "any", "argmax", "argmin", "ceil", "constant", "dynamic_slice", "dynamic_update_slice",
                    "eq",
-                   "floor", "ge", "gt", "iota", "isnan", "le", "lt", "max", "max_pool", "max_pool_index", "min", "ne",
+                   "floor", "gcd", "ge", "gt", "iota", "isnan", "le", "lt", "max", "max_pool", "max_pool_index", "min", "ne",
                    "not", "or", "pool_take", "reduce_max", "reduce_min", "relu", "round", "sampling_parameter", "shl", "shr",
-                   "sign", "stop_gradient", "threefry2x32", "trunc", "xor"}) | MOVES
+                   "sign", "sort", "stop_gradient", "threefry2x32", "trunc", "xor"}) | MOVES
 
 
 WRITTEN_OUT = frozenset({"scan", "while_loop", "switch", "checkpoint_call", "custom_vjp_call", "custom_jvp_call"})
@@ -253,8 +257,9 @@ def _least(dtype: DType) -> float:
 
 
 def _loses(node: Node, operands: list[np.ndarray]) -> bool:
-    """Convolutions of NaN and infinities: squares spread them, routed sums leave some out, as docs/architecture.md says."""
-    return node.op in CONVOLUTIONS and not all(np.isfinite(x).all() for x in operands)
+    """Whether nothing can be said. Convolutions of NaN and infinities: squares spread them, routed sums leave some out, as
+    docs/architecture.md says."""
+    return node.op in UNSAID or (node.op in CONVOLUTIONS and not all(np.isfinite(x).all() for x in operands))
 
 
 def _wide(array: np.ndarray) -> np.ndarray:

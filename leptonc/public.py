@@ -119,6 +119,15 @@ def publish(namespace: dict[str, Any], names: Iterable[str], later: Mapping[str,
             namespace[name] = public(value)
             namespace[name].__module__ = module  # where it can be found, for pickling
     namespace["__getattr__"] = functools.partial(public(_missing), module, later)
+    namespace["__dir__"] = functools.partial(_listed, namespace, later)
+
+
+def _listed(namespace: Mapping[str, Any], later: Mapping[str, Callable[[], Any]]) -> list[str]:
+    """What ``dir`` of a module gives: its public names, made already or not, and its version; nothing it imports for itself."""
+    return sorted({*namespace["__all__"], *later, *(name for name in _VERSIONS if name in namespace)})
+
+
+_VERSIONS = ("__version__", "__array_api_version__", "__array_namespace_info__")
 
 
 def submodules(package: str, *names: str) -> dict[str, Callable[[], Any]]:
@@ -141,6 +150,8 @@ def _missing(module: str, later: Mapping[str, Callable[[], Any]], name: str) -> 
             return later[name]()
         except LeptonError as error:  # hasattr asks too
             raise MissingNameError(error.message) from None
+        except ImportError as error:  # of an extra that is not installed; so do help and inspect, of all that dir lists
+            raise MissingNameError(str(error)) from error
     if name.startswith("__"):  # Python asks modules for those
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
     raise MissingNameError(f"{module} has no {name}" + f"; {advice(module, name)}".removesuffix("; "))

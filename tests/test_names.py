@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import pickle
 import re
+import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -15,9 +19,16 @@ import leptonc
 from leptonc import lax, nn, optim, random, tree
 from leptonc import numpy as lnp
 from leptonc.errors import LeptonError, MissingNameError
+from leptonc.public import _PUBLISHED, publish
 from leptonc.substitutes import SUBSTITUTES
 
-MODULES = (leptonc, lnp, lax, nn, optim, random, tree)
+MODULES = (leptonc, lnp, lax, nn, optim, random, tree, lnp.linalg)
+BESIDE_ALL = {  # what modules have that `from module import *` leaves out
+    "leptonc": {"__version__", "callbacks", "keras", "plot", "profile"},
+    "leptonc.numpy": {"bfloat16", "linalg"},
+    "leptonc.lax": {"linalg"},
+}
+EXTRAS = {"bfloat16", "callbacks", "keras", "plot"}  # which need a package that may not be there
 NAMED = re.compile(r"\bleptonc(?:\.[A-Za-z_]\w*)+")
 
 
@@ -26,15 +37,11 @@ def exists(dotted: str) -> bool:
     module, *names = leptonc, *dotted.split(".")[1:]
     found = module
     for name in names:
-        try:
-            is_attribute = hasattr(found, name)
-        except ImportError:  # of an extra that is not installed
-            return True
-        if not is_attribute:
+        if not hasattr(found, name):
             try:
                 found = importlib.import_module(f"{found.__name__}.{name}")
             except (ImportError, AttributeError):
-                return False
+                return name in EXTRAS
             continue
         found = getattr(found, name)
     return True
@@ -47,6 +54,39 @@ def recommended(text: str) -> list[str]:
 @pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__)
 def test_what_is_exported_is_there(module):
     assert all(hasattr(module, name) for name in module.__all__)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__)
+def test_dir_lists_what_is_public(module):
+    listed = dir(module)
+    assert listed == sorted({*module.__all__, *BESIDE_ALL.get(module.__name__, ())})
+    assert all(hasattr(module, name) for name in listed if name not in EXTRAS)
+
+
+def test_dir_lists_what_is_loaded_later():
+    """Names that no program has asked for are listed, listing loads none of them, and each is there when it is asked for."""
+    code = ("import sys, leptonc\n"
+            "from leptonc import lax, nn\n"
+            "names = {*dir(leptonc), *dir(leptonc.numpy), *dir(nn), *dir(lax)}\n"
+            "assert {'profile', 'linalg', 'Linear', 'MLP', 'exp', 'load'} <= names\n"
+            "assert 'leptonc.profile' not in sys.modules and 'leptonc.nn.layers' not in sys.modules\n"
+            "assert leptonc.profile.__name__ == 'leptonc.profile' and nn.Linear.__name__ == 'Linear' and lax.exp(0.0) == 1")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_submodule_whose_extra_is_missing_is_a_missing_name(monkeypatch):
+    """With the same words: ``help`` and ``inspect.getmembers`` ask for all that ``dir`` lists, and pass over such names alone."""
+    def later():
+        raise ImportError("Keras is not installed; fix: pip install leptonc[keras]")
+
+    module = ModuleType("leptonc.example")
+    module.__all__ = []
+    publish(vars(module), [], later={"keras": later})
+    monkeypatch.delitem(_PUBLISHED, "leptonc.example")
+    assert inspect.getmembers(module) == [] and dir(module) == ["keras"]
+    with pytest.raises(MissingNameError, match=r"pip install leptonc\[keras\]"):
+        _ = module.keras
 
 
 def test_strings_of_the_package_name_what_there_is():

@@ -427,7 +427,7 @@ def numpy_calls() -> Iterator[Call]:
     yield from each(
         "einsum",
         lambda x, v: lnp.einsum(v, x, x),
-        ("ij", "ij,jk", "ij,ij->k", "ij,ij->ii", "i,j", "ij...,ij", "1j,1j", 3, None, "ii,jj", "ij,ij,ij", "ij->ij", ""),
+        ("ij", "ij,jk", "ij,ij->k", "ij,ij->ii", "i,j", "ijk...,ij", "1j,1j", 3, None, "ii,jj", "ij,ij,ij", "ij->ij", ""),
         X,
     )
     yield from each("einsum", lambda x, v: lnp.einsum("ij,jk", x, v), ("a", None, np.ones(3), 1j, {}), X)

@@ -100,6 +100,7 @@ from leptonc.numpy.differences import (
 )
 from leptonc.numpy.division import fmod, gcd, lcm
 from leptonc.numpy.dtypes import can_cast, finfo, iinfo, isdtype, issubdtype, promote_types, result_type
+from leptonc.numpy.einstein import einsum
 from leptonc.numpy.elementwise import (
     arctan2,
     ceil,
@@ -157,7 +158,7 @@ from leptonc.numpy.grids import (
     logspace,
     meshgrid,
 )
-from leptonc.numpy.linear import dot, einsum, matmul, outer, tensordot, vdot
+from leptonc.numpy.linear import dot, matmul, outer, tensordot, vdot
 from leptonc.numpy.manipulation import (
     broadcast_arrays,
     broadcast_to,

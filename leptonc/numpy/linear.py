@@ -1,4 +1,4 @@
-"""Products: matmul, dot, tensordot, einsum through one op; outer, which sums nothing, multiplies."""
+"""Products: matmul, dot, tensordot through one op; outer, which sums nothing, multiplies."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from leptonc.arguments import axes as axes_of
 from leptonc.arguments import integer
 from leptonc.arguments import items as items_of
 from leptonc.errors import ArgumentError, DtypeError, op_error
-from leptonc.numpy.reductions import sum as _sum
 from leptonc.trace import align, bind, broadcast, is_weak, promote
 
 Pairs = tuple[tuple[int, ...], tuple[int, ...]]
 
 
-def _product(name: str, x: Any, y: Any, contract: Pairs, batch: Pairs = ((), ())) -> Any:
+def product(name: str, x: Any, y: Any, contract: Pairs, batch: Pairs = ((), ())) -> Any:
+    """``dot_general``, for the function ``name``."""
     _numbers(name, x, y)
     return bind("dot_general", x, y, contract=contract, batch=batch)
 
@@ -51,15 +51,15 @@ def matmul(x: Any, y: Any) -> Any:
     if a.shape[-1] != b.shape[max(rb - 2, 0)]:
         raise op_error("matmul", f"x has {a.shape[-1]} columns, y has {b.shape[max(rb - 2, 0)]} rows", {"x": a, "y": b})
     if ra <= 2 and rb <= 2:
-        return _product("matmul", a, b, ((ra - 1,), (max(rb - 2, 0),)))
+        return product("matmul", a, b, ((ra - 1,), (max(rb - 2, 0),)))
     if rb <= 2:  # rows of a stack against one matrix: one large product
-        return _product("matmul", a, b, ((ra - 1,), (max(rb - 2, 0),)))
+        return product("matmul", a, b, ((ra - 1,), (max(rb - 2, 0),)))
     if ra == 1:
-        return _product("matmul", a, b, ((0,), (rb - 2,)))
+        return product("matmul", a, b, ((0,), (rb - 2,)))
     lead = _lead(a, b)
     a, b = broadcast(a, (*lead, *a.shape[-2:])), broadcast(b, (*lead, *b.shape[-2:]))
     both = tuple(range(len(lead)))
-    return _product("matmul", a, b, ((len(lead) + 1,), (len(lead),)), (both, both))
+    return product("matmul", a, b, ((len(lead) + 1,), (len(lead),)), (both, both))
 
 
 def _lead(a: Any, b: Any) -> tuple[int, ...]:
@@ -76,7 +76,7 @@ def dot(x: Any, y: Any) -> Any:
     if not ra and not rb:
         return _multiplied("dot", a, b)
     if not ra or not rb:
-        return _product("dot", a, b, ((), ()))
+        return product("dot", a, b, ((), ()))
     return tensordot(a, b, ((ra - 1,), (max(rb - 2, 0),)))
 
 
@@ -108,59 +108,4 @@ def tensordot(x: Any, y: Any, axes: Any = 2) -> Any:
                        kind=ArgumentError)
     if len(pairs[0]) != len(pairs[1]) or any(a.shape[i] != b.shape[j] for i, j in zip(*pairs)):
         raise op_error("tensordot", f"axes {axes} do not pair", {"x": a, "y": b})
-    return _product("tensordot", a, b, pairs)
-
-
-def einsum(subscripts: str, *operands: Any) -> Any:
-    """Einstein summation of one or two operands (more are taken two at a time); without ``...`` and repeated letters.
-
-    Raises ShapeError for subscripts that do not fit.
-    """
-    if not isinstance(subscripts, str) or not operands:
-        raise op_error("einsum", "wants subscripts such as 'ij,jk->ik', then the operands", {"subscripts": repr(subscripts)},
-                       kind=ArgumentError)
-    text = subscripts.replace(" ", "")
-    left, _, result = text.partition("->")
-    terms = left.split(",")
-    if "->" not in text:
-        letters = "".join(terms)
-        result = "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
-    arrays = list(promote(*[array_of("einsum", f"operand {n}", x) for n, x in enumerate(operands)]))
-    _check_subscripts(subscripts, terms, result, arrays)
-    while len(arrays) > 1:
-        keep = set(result).union(*terms[2:])
-        term, array = _contract(terms[0], terms[1], arrays[0], arrays[1], keep)
-        terms, arrays = [term, *terms[2:]], [array, *arrays[2:]]
-    summed = tuple(d for d, c in enumerate(terms[0]) if c not in result)
-    out = _sum(arrays[0], summed, dtype=arrays[0].dtype) if summed else arrays[0]
-    left = "".join(c for c in terms[0] if c in result)
-    return bind("transpose", out, perm=tuple(left.index(c) for c in result))
-
-
-def _check_subscripts(subscripts: str, terms: list[str], result: str, arrays: list[Any]) -> None:
-    named = {f"x{n}": x for n, x in enumerate(arrays)}
-    if not all(part.isalpha() or not part for part in (*terms, result)):
-        raise op_error("einsum", f"{subscripts!r} may hold letters, commas and one -> (no ellipsis)", named)
-    extents: dict[str, int] = {}
-    if len(terms) != len(arrays) or any(len(t) != len(x.shape) or len(set(t)) != len(t) for t, x in zip(terms, arrays)):
-        raise op_error("einsum", f"{subscripts!r} does not name each axis of each operand once", named)
-    for term, x in zip(terms, arrays):
-        for letter, n in zip(term, x.shape):
-            if extents.setdefault(letter, n) != n:
-                raise op_error("einsum", f"{letter} of {subscripts!r} has extents {extents[letter]} and {n}", named)
-    if len(set(result)) != len(result) or not set(result) <= extents.keys():
-        raise op_error("einsum", f"the result of {subscripts!r} names an axis twice or one that is not there", named)
-
-
-def _contract(s: str, t: str, x: Any, y: Any, keep: set[str]) -> tuple[str, Any]:
-    """Two operands as one: letters of one alone that nobody keeps are summed first."""
-    for_x = tuple(d for d, c in enumerate(s) if c not in keep and c not in t)
-    for_y = tuple(d for d, c in enumerate(t) if c not in keep and c not in s)
-    x, s = (_sum(x, for_x, dtype=x.dtype) if for_x else x), "".join(c for d, c in enumerate(s) if d not in for_x)
-    y, t = (_sum(y, for_y, dtype=y.dtype) if for_y else y), "".join(c for d, c in enumerate(t) if d not in for_y)
-    shared = [c for c in s if c in t]
-    batch, folded = [c for c in shared if c in keep], [c for c in shared if c not in keep]
-    out = _product("einsum", x, y, (tuple(map(s.index, folded)), tuple(map(t.index, folded))),
-                   (tuple(map(s.index, batch)), tuple(map(t.index, batch))))
-    rest = [c for c in s if c not in shared] + [c for c in t if c not in shared]
-    return "".join(batch + rest), out
+    return product("tensordot", a, b, pairs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Callable
 from typing import Any
 
@@ -80,59 +79,8 @@ def cross(x1: Any, x2: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, a
 
 
 def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> Any:
-    """NumPy's, ellipses and repeated letters included; the options of ``kwargs``, which concern the order, are not needed."""
-    terms, result = _parsed(subscripts.replace(" ", ""))
-    xs = [convert_to_tensor(x) for x in operands]
-    if len(terms) != len(xs):
-        raise ValueError(f"einsum: {subscripts!r} has {len(terms)} terms for {len(xs)} operands")
-    terms, result, xs = _without_ellipses(terms, result, xs)
-    pairs = [_without_repeats(term, x) for term, x in zip(terms, xs)]
-    text = ",".join(term for term, _ in pairs) + "->" + result
-    return _product(lambda *found: lnp.einsum(text, *found), *_summed_wide([x for _, x in pairs]))
-
-
-def _parsed(text: str) -> tuple[list[str], str]:
-    """Terms and result; without an arrow, the result's letters are those that stand once, in order, behind an ellipsis."""
-    left, arrow, result = text.partition("->")
-    if not arrow:
-        letters = left.replace(",", "").replace(".", "")
-        result = "..." * ("..." in left) + "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
-    return left.split(","), result
-
-
-def _without_ellipses(terms: list[str], result: str, xs: list[Any]) -> tuple[list[str], str, list[Any]]:
-    """Letters for the axes that ellipses stand for, which broadcast: an axis of 1 against a longer one is dropped."""
-    free = [c for c in string.ascii_letters if c not in "".join(terms) + result]
-    hidden = [len(x.shape) - len(term.replace("...", "")) if "..." in term else 0 for term, x in zip(terms, xs)]
-    rank = max(hidden, default=0)
-    names = free[:rank]
-    found, kept = [], []
-    longest = _hidden_extents(terms, xs, hidden, rank)
-    for term, x, count in zip(terms, xs, hidden):
-        at = term.find("...")
-        full = term.replace("...", "".join(names[rank - count:]))
-        drop = [at + n for n in range(count) if x.shape[at + n] == 1 and longest[rank - count + n] != 1]
-        found.append("".join(c for d, c in enumerate(full) if d not in drop))
-        kept.append(lnp.squeeze(x, tuple(drop)) if drop else x)
-    return found, result.replace("...", "".join(names)), kept
-
-
-def _hidden_extents(terms: list[str], xs: list[Any], hidden: list[int], rank: int) -> tuple[int, ...]:
-    shapes = [x.shape[term.find("..."):term.find("...") + count] for term, x, count in zip(terms, xs, hidden) if count]
-    return np.broadcast_shapes((1,) * rank, *shapes)
-
-
-def _without_repeats(term: str, x: Any) -> tuple[str, Any]:
-    """A letter that stands twice means the diagonal of its two axes."""
-    for letter in dict.fromkeys(term):
-        while term.count(letter) > 1:
-            first = term.index(letter)
-            second = term.index(letter, first + 1)
-            n = x.shape[first]
-            moved = lnp.moveaxis(x, (first, second), (-2, -1))
-            x = lnp.reshape(moved, (*moved.shape[:-2], n * n))[..., ::n + 1]
-            term = "".join(c for d, c in enumerate(term) if d not in (first, second)) + letter
-    return term, x
+    """NumPy's; the options of ``kwargs``, which concern the order, are not needed."""
+    return _product(lambda *xs: lnp.einsum(subscripts, *xs), *_summed_wide([convert_to_tensor(x) for x in operands]))
 
 
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:

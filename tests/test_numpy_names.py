@@ -36,6 +36,11 @@ CASES: dict[str, Call] = {
     "gcd": (lambda xp: xp.gcd, (I, I.T[:1, :1] * 6)), "lcm": (lambda xp: xp.lcm, (I, I * 0 + 6)),
     "fmod of ints": (lambda xp: xp.fmod, (I, np.where(I == 0, 3, -I // 2))), "bitwise_count": (lambda xp: xp.bitwise_count, (I,)),
     "frexp special": (lambda xp: xp.frexp, (SPECIAL,)),
+    "tril of vectors": (lambda xp: lambda v, b: (xp.tril(v), xp.triu(v, 1), xp.tril(b, -1), xp.triu(b[:0])), (U, V > 0)),
+    "vander of ints": (lambda xp: lambda v, b: (xp.vander(v), xp.vander(b, 3, increasing=True)), (U, V > 0)),
+    "spacing special": (lambda xp: xp.spacing, (SPECIAL[SPECIAL == SPECIAL],)),
+    "nan_to_num": (lambda xp: lambda x, i: (xp.nan_to_num(x), xp.nan_to_num(x, True, 2.0, 3.0, -4.0), xp.nan_to_num(x, posinf=0),
+                                            xp.nan_to_num(x, neginf=-1e9), xp.nan_to_num(i), xp.nan_to_num(i > 0)), (SPECIAL, I)),
     "tril": (lambda xp: xp.tril, (T,)), "triu": (lambda xp: lambda x: xp.triu(x, -1), (M,)),
     **{f"diag {k}": (lambda xp, k=k: lambda x, v: (xp.diag(x, k), xp.diag(v, k)), (M, W)) for k in (-2, 0, 3)},
     "diagflat": (lambda xp: lambda x: xp.diagflat(x, 1), (I,)), "trace": (lambda xp: lambda x: xp.trace(x, 1, 0, 2), (T,)),
@@ -62,6 +67,9 @@ CASES: dict[str, Call] = {
     "ediff1d": (lambda xp: lambda a: (xp.ediff1d(a), xp.ediff1d(a, 1.0, [2.0, 3.0])), (M,)),
     "gradient": (lambda xp: lambda a: (*xp.gradient(a), xp.gradient(a, 0.5, axis=1, edge_order=2)), (M,)),
     "gradient uneven": (lambda xp: lambda a, x: (xp.gradient(a, x), xp.gradient(a, x, edge_order=2)), (V, np.cumsum(F))),
+    "gradient special": (lambda xp: lambda a: (xp.gradient(a), xp.gradient(a[::-1], edge_order=2)), (SPECIAL,)),
+    "gradient single": (lambda xp: lambda a: (xp.gradient(a, axis=0), xp.gradient(a, 0.5, axis=1, edge_order=2)), (T,)),
+    "trapezoid single": (lambda xp: lambda a: (xp.trapezoid(a), xp.trapezoid(a, dx=0.5, axis=0)), (T,)),
     "trapezoid": (lambda xp: lambda a, x: (xp.trapezoid(a), xp.trapezoid(a, x), xp.trapezoid(a, dx=0.5, axis=0)), (M,
     np.cumsum(F[:5]))),
     "interp": (lambda xp: lambda x, p, f: (xp.interp(x, p, f), xp.interp(x, p, f, left=-1.0, right=9.0)), (5 * M, np.cumsum(F), V)),
@@ -150,6 +158,16 @@ def test_fill_diagonal():
             np.fill_diagonal(want, value, wrap)
             np.testing.assert_array_equal(leptonc.jit(lambda a, v, w=wrap: lnp.fill_diagonal(a, v, w, inplace=False))(a, value),
                 want)
+
+
+@pytest.mark.filterwarnings("ignore:Degrees of freedom:RuntimeWarning", "ignore:Mean of empty:RuntimeWarning")
+@pytest.mark.parametrize("samples", (M[0, :0], M[:, :1], M[:, :0]))
+def test_cov_of_too_few_samples(samples):
+    with np.errstate(all="ignore"):
+        wanted = np.cov(samples)
+    for call in (lnp.cov, leptonc.jit(lnp.cov)):
+        np.testing.assert_array_equal(call(samples), wanted)
+    assert not np.isfinite(wanted).any()
 
 
 def test_roll_by_a_traced_shift():

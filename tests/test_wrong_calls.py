@@ -449,7 +449,7 @@ def numpy_calls() -> Iterator[Call]:
     yield from each("round", lambda x, v: lnp.round(x, v), (1.5, "2", None, HUGE, (1,)), X)
     yield from each("var", lambda x, v: lnp.var(x, ddof=v), NO_NUMBERS, X)
     yield from each("std", lambda x, v: lnp.std(x, ddof=v), NO_NUMBERS, X)
-    yield from each("nan_to_num", lambda x, v: lnp.nan_to_num(x, v), NO_NUMBERS, X)
+    yield from each("nan_to_num", lambda x, v: lnp.nan_to_num(x, nan=v), NO_NUMBERS, X)
     for name, f in functions(lnp, ("sum", "mean", "max", "any", "var")):
         yield from each(f"{name} keepdims", lambda x, v, f=f: f(x, keepdims=v), ("no", None, 2, 1.5, [True]), X)
     for name in ("max", "min", "argmax", "argmin"):

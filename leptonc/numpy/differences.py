@@ -67,10 +67,28 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
 def _slopes(f: Any, axis: int, step: Any, order: int) -> Any:
     """Along the last axis, moved there."""
     x = moveaxis(f, axis, -1)
-    n = x.shape[-1]
     widths = asarray(step) if is_one(step) else array("gradient", "coordinates", step)
-    h = diff(widths) if widths.shape else broadcast_to(widths, (n - 1,))
-    h = cast(h, x.dtype)
+    slopes_of, h = (_uneven_slopes, diff(widths)) if widths.shape else (_even_slopes, widths)
+    return moveaxis(concatenate(slopes_of(x, cast(h, x.dtype), order), -1), -1, axis)
+
+
+def _even_slopes(x: Any, h: Any, order: int) -> list[Any]:
+    """At the first element, inside and at the last one. An element's own value is no part of the slope there, finite or not."""
+    inside = divide(subtract(x[..., 2:], x[..., :-2]), multiply(h, 2.0))
+    if order == 1:
+        return [divide(subtract(x[..., 1:2], x[..., :1]), h), inside, divide(subtract(x[..., -1:], x[..., -2:-1]), h)]
+    return [_edge_slope([x[..., n:n + 1] for n in range(3)], h), inside,
+            _edge_slope([x[..., x.shape[-1] - n:][..., :1] for n in (1, 2, 3)], multiply(h, -1.0))]
+
+
+def _edge_slope(points: list[Any], h: Any) -> Any:
+    """At the first of three points h apart, of the parabola through them."""
+    first, second, third = points
+    return divide(add(add(multiply(first, -1.5), multiply(second, 2.0)), multiply(third, -0.5)), h)
+
+
+def _uneven_slopes(x: Any, h: Any, order: int) -> list[Any]:
+    """Of the parabola through each three neighbours, h[n] apart."""
     rise = divide(subtract(x[..., 1:], x[..., :-1]), h)
     before, behind = h[:-1], h[1:]
     weighted = add(multiply(behind, rise[..., :-1]), multiply(before, rise[..., 1:]))
@@ -80,7 +98,7 @@ def _slopes(f: Any, axis: int, step: Any, order: int) -> Any:
         bend = divide(subtract(rise[..., 1:], rise[..., :-1]), add(before, behind))
         first = subtract(first, multiply(bend[..., :1], h[:1]))
         last = add(last, multiply(bend[..., -1:], h[-1:]))
-    return moveaxis(concatenate([first, inside, last], -1), -1, axis)
+    return [first, inside, last]
 
 
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
@@ -88,7 +106,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     values = as_float(array("trapezoid", "y", y))
     at = axis_of("trapezoid", values, axis)
     if x is None:
-        widths = asarray(dx)
+        widths = dx
     else:
         places = array("trapezoid", "x", x)
         widths = diff(places, axis=at) if len(places.shape) > 1 else diff(places).reshape(
@@ -175,7 +193,7 @@ def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: in
         rows = concatenate([rows, _variables("cov", y, rowvar)], 0)
     rows = as_float(rows)
     off = subtract(rows, mean(rows, 1, keepdims=True))
-    count = rows.shape[1] - ddof
+    count = max(rows.shape[1] - ddof, 0)  # too few samples: 0 / 0
     found = divide(dot(off, off.T), float(count))
     return found[0, 0] if found.shape == (1, 1) else found
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import integer, number
+from leptonc.arguments import flag, integer, number
 from leptonc.arithmetic import (
     absolute,
     bitwise_and,
@@ -237,12 +238,18 @@ def logical_not(x: Any) -> Any:
     return invert(as_bool(x))
 
 
-def nan_to_num(x: Any, nan: float = 0.0) -> Any:
-    """NaN replaced; infinities become the dtype's greatest and lowest numbers."""
-    operand = as_float(x)
+def nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
+    """NaN and infinities replaced, these by the dtype's greatest and lowest numbers unless told otherwise; ints and bools stay."""
+    (operand,) = promote(x)
+    flag("nan_to_num", "copy", copy)
     number("nan_to_num", "nan", nan, {"x": x})
+    if kind_of(operand.dtype) != "f":
+        return operand
     greatest = dtype_of(operand.dtype).greatest
     bounded = clip(operand, -greatest, greatest)
+    for what, given, infinity in (("posinf", posinf, math.inf), ("neginf", neginf, -math.inf)):
+        if given is not None:
+            bounded = where(equal(operand, infinity), number("nan_to_num", what, given, {"x": x}), bounded)
     return where(isnan(operand), nan, bounded)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -82,9 +83,9 @@ def nextafter(x: Any, y: Any) -> Any:
 
 @named_operands
 def spacing(x: Any) -> Any:
-    """The distance to the next float away from 0, with x's sign."""
+    """The distance to the next float away from 0, below 0 for negative numbers."""
     operand = as_float(x)
-    return subtract(nextafter(operand, copysign(float("inf"), operand)), operand)
+    return subtract(nextafter(operand, where(less(operand, 0), -math.inf, math.inf)), operand)
 
 
 def _parts(dtype: Any) -> tuple[int, int]:

@@ -10,10 +10,11 @@ from leptonc.arguments import array, flag, integer
 from leptonc.arguments import axis as axis_of
 from leptonc.arguments import shape as shape_of
 from leptonc.arithmetic import add, bitwise_and, equal, greater_equal, multiply, remainder
+from leptonc.bfloat16 import kind_of
 from leptonc.errors import ArgumentError, op_error
 from leptonc.numpy.creation import asarray, eye, ones_like, stack, zeros
 from leptonc.numpy.elementwise import where
-from leptonc.numpy.manipulation import moveaxis, ravel, take
+from leptonc.numpy.manipulation import broadcast_to, moveaxis, ravel, take
 from leptonc.numpy.positions import along
 from leptonc.numpy.reductions import sum as _sum
 from leptonc.promotion import numpy_dtype
@@ -51,15 +52,21 @@ def _below(x: Any, k: int) -> Any:
     return greater_equal(add(along(x, x.shape, rank - 2), k), along(x, x.shape, rank - 1))
 
 
+def _rows(name: str, x: Any) -> Any:
+    """A matrix, or one whose rows all are the vector x."""
+    operand = array(name, "x", x)
+    return broadcast_to(operand, operand.shape * 2) if len(operand.shape) == 1 else _matrix(name, operand)
+
+
 def tril(x: Any, k: int = 0) -> Any:
-    """The elements at and below the k-th diagonal of the last two axes, 0 above."""
-    operand = _matrix("tril", x)
+    """The elements at and below the k-th diagonal of the last two axes, 0 above; of a vector, of a square of such rows."""
+    operand = _rows("tril", x)
     return where(_below(operand, _diagonal("tril", k)), operand, asarray(0, operand.dtype))
 
 
 def triu(x: Any, k: int = 0) -> Any:
-    """The elements at and above the k-th diagonal of the last two axes, 0 below."""
-    operand = _matrix("triu", x)
+    """The elements at and above the k-th diagonal of the last two axes, 0 below; of a vector, of a square of such rows."""
+    operand = _rows("triu", x)
     return where(_below(operand, _diagonal("triu", k) - 1), asarray(0, operand.dtype), operand)
 
 
@@ -175,8 +182,9 @@ def diag_indices_from(arr: Any) -> tuple[Any, ...]:
 
 
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
-    """The powers of the elements of a vector, the highest first, by repeated products."""
+    """The powers of the elements of a vector, the highest first, by repeated products; those of ints and bools are i64."""
     operand = array("vander", "x", x)
+    operand = operand if kind_of(operand.dtype) == "f" else cast(operand, np.int64)
     if len(operand.shape) != 1:
         raise op_error("vander", "takes a vector", {"x": operand})
     count = operand.shape[0] if N is None else integer("vander", "N", N, least=0)

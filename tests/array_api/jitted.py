@@ -49,12 +49,16 @@ def _jitted(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def _compiled(name: str, value: Any) -> Any:
+    if isinstance(value, ModuleType):
+        return _namespace(value)
+    return _jitted(value) if isinstance(value, FunctionType) and name not in KNOWN and not name.startswith("__") else value
+
+
 def _namespace(source: ModuleType) -> ModuleType:
-    out = ModuleType("leptonc_jitted")
+    out = ModuleType(f"{source.__name__}_jitted")
     for name in source.__all__:
-        value = getattr(source, name)
-        wrapped = isinstance(value, FunctionType) and name not in KNOWN and not name.startswith("__")
-        setattr(out, name, _jitted(value) if wrapped else value)
+        setattr(out, name, _compiled(name, getattr(source, name)))
     return out
 
 

@@ -63,7 +63,7 @@ def test_the_worked_example_of_adding_an_op():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md", "docs/errors.md", "docs/keras.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md", "docs/errors.md", "docs/keras.md", "docs/names.md"])
 def test_files_named_in_the_documentation_exist(page):
     for name in re.findall(r"`((?:leptonc|examples|tests|docs|passes|ops|runtime)/[\w/]+\.(?:py|md))`", (ROOT / page).read_text()):
         assert (ROOT / name).exists() or (ROOT / "leptonc" / name).exists(), name

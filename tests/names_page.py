@@ -1,0 +1,109 @@
+"""Writes docs/names.md, which of the names of the array API and of JAX leptonc has: ``python -m tests.names_page``.
+
+The lists are data, in tests/names_of_peers: the standard's, and the public names of a version of JAX that are no modules and no
+primitives (``add_p``).
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import textwrap
+from pathlib import Path
+from typing import NamedTuple
+
+from leptonc.substitutes import SUBSTITUTES
+
+PEERS = Path(__file__).parent / "names_of_peers"
+PAGE = Path(__file__).parents[1] / "docs/names.md"
+NAMESPACES = {  # a list, and the module that has its names
+    "array_api": "leptonc.numpy",
+    "array_api.linalg": "leptonc.numpy.linalg",
+    "array_api.fft": "leptonc.numpy.fft",
+    "jax.numpy": "leptonc.numpy",
+    "jax.numpy.linalg": "leptonc.numpy.linalg",
+    "jax.lax": "leptonc.lax",
+    "jax.nn": "leptonc.nn",
+    "jax.random": "leptonc.random",
+}
+HEAD = """\
+# Names of the array API and of JAX
+
+<!-- written by python -m tests.names_page -->
+
+What is supported is spelled as there and means the same, but for what [the last section](#differences-from-jax) says; options that
+choose a device, a sharding or a precision may be missing. Of JAX's names those of modules and primitives (`add_p`) are left out.
+
+"""
+DIFFERENCES = """\
+## Differences from JAX
+
+* **Dtypes are NumPy's**, promoted as NumPy promotes them (NEP 50), without a switch for 64 bits: `leptonc.numpy.ones(3)` is f64.
+  Only bfloat16 is promoted as in JAX. There are no complex dtypes (`eig` and `eigvals` take values that are known, outside of
+  `jit`), none of less than 8 bits, no floats of 8 bits, and no Fourier transforms.
+* **Arrays are NumPy's** outside of `jit`. A function of `leptonc.numpy` that is called there runs at once, by NumPy.
+* **Devices** are the CPUs of one machine: there are no shardings, no `pmap`, no collectives across processes.
+* **Wrong calls** raise a `LeptonError` that names the op, its operands, the line of the program and the fix
+  ([errors.md](errors.md)).
+* **Layers**: `leptonc.nn` has convolutions, pooling, losses and modules, which JAX leaves to other packages.
+* **Random bits** are JAX's for the same key, shape and dtype, where 64-bit types are enabled; what distributions make of them is in
+  [the architecture's page](architecture.md#random-numbers).
+"""
+
+
+class Names(NamedTuple):
+    """A peer's namespace and leptonc's part of it."""
+
+    source: str
+    module: str
+    there: list[str]
+    missing: list[str]
+
+
+def names(peer: str) -> Names:
+    source, *lines = (PEERS / f"{peer}.txt").read_text().splitlines()
+    module, wanted = NAMESPACES[peer], " ".join(lines).split()
+    has = public(module)
+    return Names(source.removeprefix("# "), module, [n for n in wanted if n in has], [n for n in wanted if n not in has])
+
+
+def public(module: str) -> set[str]:
+    """The public names of a module of leptonc; none if there is no such module."""
+    try:
+        return set(dir(importlib.import_module(module)))
+    except ModuleNotFoundError:
+        return set()
+
+
+def counts(found: dict[str, Names]) -> str:
+    rows = [f"| `{peer}` ({part.source}) | `{part.module}` | {len(part.there)} | {len(part.there) + len(part.missing)} |"
+            for peer, part in found.items()]
+    return "\n".join(["| names of | here | supported | of |", "|---|---|---|---|", *rows]) + "\n"
+
+
+def section(peer: str, part: Names) -> str:
+    text = f"## {peer}\n\n"
+    if part.missing:
+        text += f"Not supported ({len(part.missing)}):\n\n{listed(part.missing)}\n\n"
+    instead = [f"| `{name}` | {SUBSTITUTES[part.module][name]} |" for name in part.missing
+               if name in SUBSTITUTES.get(part.module, {})]
+    if instead:
+        text += "\n".join(["| instead of | use |", "|---|---|", *instead]) + "\n\n"
+    if part.there:
+        text += f"Supported ({len(part.there)}):\n\n{listed(part.there)}\n\n"
+    return text
+
+
+def listed(found: list[str]) -> str:
+    return textwrap.fill(", ".join(f"`{name}`" for name in found), 131) + "."
+
+
+def page() -> str:
+    found = {peer: names(peer) for peer in NAMESPACES}
+    return HEAD + counts(found) + "\n" + "".join(section(peer, part) for peer, part in found.items()) + DIFFERENCES
+
+
+if __name__ == "__main__":
+    if sys.argv[1:]:
+        raise SystemExit("python -m tests.names_page: takes no arguments")
+    PAGE.write_text(page())

@@ -26,7 +26,7 @@ ONE = {
 TWO = {
     "hypot fmod fmax fmin logaddexp logaddexp2 heaviside isclose inner kron isin mod floor_divide arctan2 append": (X, Y),
     "fmod floor_divide mod left_shift ldexp": (INTS, np.abs(INTS) + 1),
-    "hypot fmod fmax fmin heaviside maximum isclose": tuple(np.meshgrid(EDGES, EDGES)),
+    "hypot fmod fmax fmin heaviside maximum isclose nextafter": tuple(np.meshgrid(EDGES, EDGES)),
 }
 CALLS = [(name, (x,)) for names, x in ONE.items() for name in names.split()]
 CALLS += [(name, xs) for names, xs in TWO.items() for name in names.split()]
@@ -67,3 +67,31 @@ def test_derivatives_at_the_ends_of_formulas(name, at, expected):
 def test_a_shape_that_depends_on_data_is_an_error_that_says_so():
     with pytest.raises(NotImplementedError, match="shapes that depend on data"):
         jit(knp.nonzero)(X)
+
+
+@pytest.mark.parametrize("given", ["float32", "float16", "int32", "int16", "uint8", "bool"])
+@pytest.mark.parametrize("wanted", ["float64", "float32", "float16", "int64", "int32", "uint16", "int8"])
+def test_views_have_numpys_bytes(given, wanted):
+    x = np.frombuffer(np.random.default_rng(3).bytes(96), given if given != "bool" else "uint8").reshape(2, -1)
+    x = x > 99 if given == "bool" else x
+    for found in (knp.view(x, wanted), jit(lambda x: knp.view(x, wanted))(x)):
+        assert found.dtype == wanted
+        np.testing.assert_array_equal(found.view("uint8"), x.view(wanted).view("uint8"))
+
+
+def test_views_that_end_in_the_middle_of_an_element():
+    with pytest.raises(ValueError, match="no whole elements"):
+        knp.view(np.ones((2, 3), "int16"), "int32")
+    with pytest.raises(ValueError, match="no whole elements"):
+        knp.view(np.float32(1), "int16")
+
+
+def test_i0_of_large_and_small_numbers():
+    x = np.array([0, 1e-3, -0.5, 3, 20, -88.9, 91.5, 92], "float32")
+    with np.errstate(over="ignore"):
+        expected = np.i0(x.astype("float64")).astype("float32")
+    for found in (knp.i0(x), jit(knp.i0)(x)):
+        np.testing.assert_allclose(found, expected, rtol=2e-6)
+    assert knp.i0(np.arange(3)).dtype == "float32"
+    np.testing.assert_allclose(grad(lambda x: knp.i0(x).sum())(x[:5]), [0, 5e-4, -0.25789431, 3.9533702, 4.2454972e7], rtol=1e-4,
+                               atol=1e-7)

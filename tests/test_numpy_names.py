@@ -27,7 +27,7 @@ CASES: dict[str, Call] = {
     **{name: (lambda xp, name=name: getattr(xp, name), (F.astype(d),)) for d in ("f4", "f8") for name in (
         "asin", "acos", "atan", "asinh", "atanh", "cbrt", "exp2", "deg2rad", "rad2deg", "sinc", "signbit", "spacing", "frexp",
         "modf",
-        "fabs", "isposinf", "isneginf", "arcsin", "arctan", "radians", "degrees")},
+        "fabs", "i0", "isposinf", "isneginf", "arcsin", "arctan", "radians", "degrees")},
     **{f"{name} special": (lambda xp, name=name: getattr(xp, name), (X, Y)) for name in (
         "hypot", "copysign", "nextafter", "fmod", "fmax", "fmin", "heaviside", "isclose")},
     "acosh": (lambda xp: xp.acosh, (F + 1,)), "logaddexp2": (lambda xp: xp.logaddexp2, (V, V[::-1])),

@@ -10,7 +10,7 @@ import numpy as np
 from leptonc.arguments import array, number
 from leptonc.arguments import axis as axis_of
 from leptonc.arithmetic import absolute, add, divide, equal, less, multiply, named_operands, power, subtract
-from leptonc.numpy.elementwise import arctan2, as_float, float_function, logaddexp, sin, where
+from leptonc.numpy.elementwise import arctan2, as_float, exp, float_function, logaddexp, sign, sin, where
 from leptonc.trace import align, bind, cast, promote
 
 asin = float_function("asin", "asin", "Inverse sine in [-pi/2, pi/2]; NaN beyond [-1, 1].")
@@ -51,6 +51,17 @@ def rad2deg(x: Any) -> Any:
 
 radians, degrees = deg2rad, rad2deg
 SINC_SERIES = [(-1) ** k * pi ** (2 * k) / float(np.prod(np.arange(1.0, 2 * k + 2))) for k in range(7, -1, -1)]
+
+
+_scaled_i0 = float_function("i0", "i0e", "e^-|x| I0(x).")
+
+
+@named_operands
+def i0(x: Any) -> Any:
+    """The modified Bessel function of the first kind, of order 0; e^|x| in two factors, of which none overflows before it does."""
+    operand = as_float(x)
+    grown = exp(multiply(multiply(operand, sign(operand)), 0.5))  # |x| with the derivative 0 at 0
+    return multiply(multiply(grown, _scaled_i0(operand)), grown)
 
 
 @named_operands

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from math import erf, erfc
 
 import numpy as np
 import pytest
@@ -72,6 +73,15 @@ def test_logsumexp(axis, keepdims):
     wanted = np.log(np.exp(x - top).sum(axis, keepdims=True)) + top
     wanted = wanted if keepdims else wanted.squeeze(axis)
     np.testing.assert_allclose(both(lambda x: math.logsumexp(x, axis, keepdims), x), wanted, rtol=1e-6)
+
+
+def test_error_functions():
+    x = np.array([-2, -1, -0.25, 0, 0.5, 3, 8], "float32")
+    np.testing.assert_allclose(both(math.erfc, x), [erfc(v) for v in x], rtol=2e-6)
+    inside = np.array([-0.99, -0.5, 0, 0.3, 0.9], "float32")
+    np.testing.assert_allclose([erf(v) for v in both(math.erfinv, inside)], inside, rtol=1e-6)
+    assert both(math.erfc, np.arange(3, dtype="int32")).dtype == "float32"
+    np.testing.assert_allclose(leptonc.grad(math.erfc)(np.float32(1)), -2 / np.sqrt(np.pi) / np.e, rtol=1e-6)
 
 
 @pytest.mark.parametrize("length, stride", [(3, 2), (4, 4), (2, 5), (16, 1)])

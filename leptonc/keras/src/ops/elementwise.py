@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from leptonc import numpy as lnp
+from leptonc.elementary import bitcast_convert_type
 from leptonc.keras.src.missing import missing
 from leptonc.keras.src.ops.control import while_loop
 from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor, promoted
@@ -361,9 +362,48 @@ def lcm(x1: Any, x2: Any) -> Any:
     return lnp.where(divisor == 0, divisor, lnp.abs(a // lnp.maximum(divisor, 1) * b))
 
 
-nextafter = missing("nextafter", "op on the bits of floats")
-view = missing("view", "op on the bits of floats")
-i0 = missing("i0", "Bessel functions")
+def nextafter(x1: Any, x2: Any) -> Any:
+    return lnp.nextafter(*promoted(x1, x2, also=float))
+
+
+def i0(x: Any) -> Any:
+    x = convert_to_tensor(x)
+    return lnp.i0(convert_to_tensor(x, "float64") if x.dtype == np.int64 else as_float(x))
+
+
+def view(x: Any, dtype: Any = None) -> Any:
+    """The same bytes as elements of another dtype, of which the last axis has more or fewer; the lowest come first.
+
+    Raises ValueError if they do not fill it.
+    """
+    x = convert_to_tensor(x)
+    target = convert_to_tensor(0, dtype).dtype if dtype is not None else x.dtype
+    given, wanted = x.dtype.itemsize, target.itemsize
+    if x.dtype == target:
+        return x
+    if given != wanted and (not x.shape or x.shape[-1] * given % wanted):
+        raise ValueError(f"view: the bytes of {x.dtype}{list(x.shape)} make no whole elements of {target} in the last axis")
+    bits = lnp.astype(x, "uint8") if x.dtype.kind == "b" else bitcast_convert_type(x, f"uint{8 * given}")
+    if wanted < given:
+        bits = _taken_apart(bits, wanted)
+    elif wanted > given:
+        bits = _put_together(bits, wanted // given)
+    return lnp.not_equal(bits, 0) if target.kind == "b" else bitcast_convert_type(bits, target)
+
+
+def _taken_apart(bits: Any, size: int) -> Any:
+    """Unsigned ints as several of ``size`` bytes each."""
+    shifts = np.arange(0, 8 * bits.dtype.itemsize, 8 * size, dtype=bits.dtype)
+    parts = lnp.astype(lnp.right_shift(lnp.expand_dims(bits, -1), shifts), f"uint{8 * size}")
+    return lnp.reshape(parts, (*bits.shape[:-1], bits.shape[-1] * len(shifts)))
+
+
+def _put_together(bits: Any, count: int) -> Any:
+    """``count`` unsigned ints at a time as a wider one: their bits have none in common, so a sum joins them."""
+    wide = np.dtype(f"uint{8 * count * bits.dtype.itemsize}")
+    parts = lnp.astype(lnp.reshape(bits, (*bits.shape[:-1], bits.shape[-1] // count, count)), wide)
+    shifts = np.arange(count, dtype=wide) * wide.type(8 * bits.dtype.itemsize)
+    return lnp.sum(lnp.left_shift(parts, shifts), -1, dtype=wide)
 
 
 __all__ = [

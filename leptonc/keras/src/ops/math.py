@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from leptonc import lax, nn, segments
+from leptonc import elementary, lax, nn, segments
 from leptonc import numpy as lnp
 from leptonc.keras.src.missing import missing
 from leptonc.keras.src.ops.linalg import logdet  # noqa: F401
@@ -99,6 +99,12 @@ def erf(x: Any) -> Any:
     return lax.erf(as_float(x))
 
 
-erfc = missing("erfc", "lax.erfc")
-erfinv = missing("erfinv", "lax.erf_inv")
+def erfc(x: Any) -> Any:
+    return elementary.erfc(as_float(x))
+
+
+def erfinv(x: Any) -> Any:
+    return lax.erf_inv(as_float(x))
+
+
 gammainc = missing("gammainc", "lax.igamma")

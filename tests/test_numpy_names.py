@@ -75,6 +75,9 @@ CASES: dict[str, Call] = {
     "interp": (lambda xp: lambda x, p, f: (xp.interp(x, p, f), xp.interp(x, p, f, left=-1.0, right=9.0)), (5 * M, np.cumsum(F), V)),
     **{f"convolve {m}": (lambda xp, m=m: lambda a, b: (xp.convolve(a, b, m), xp.convolve(b, a, m)), (V, W))
        for m in ("full", "same", "valid")},
+    **{f"convolve special {m}": (lambda xp, m=m: lambda a, b: (xp.convolve(a, b, m), xp.correlate(b, a, m)),
+                                 (np.array([1, np.inf, 2, 3, 4.0, 5]), np.array([-np.inf, 1, 3])))
+       for m in ("full", "same", "valid")},
     **{f"correlate {m} {k}": (lambda xp, m=m: lambda a, b: (xp.correlate(a, b, m), xp.correlate(b, a, m)), (V[:n], W[:k]))
        for m in ("full", "same", "valid") for n, k in ((7, 4), (6, 4), (6, 3), (7, 3))},
     "average": (lambda xp: lambda a, w: (xp.average(a), xp.average(a, 1, w), *xp.average(a, 0, returned=True)), (M, F[:5])),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -85,9 +86,9 @@ def test_searchsorted_has_nan_last():
 
 
 @WRAPPED
-@pytest.mark.parametrize("bins", [[0, 1, 2.5], [3, 1.0, 0], [1.0]], ids=str)
+@pytest.mark.parametrize("bins", [[0, 1, 2.5], [3, 1.0, 0], [1.0], [0, 2, math.nan], [math.nan, 2.0, 1]], ids=str)
 def test_digitize(wrapped: Any, bins: list[float]):
-    x = np.array([0, 0.5, 1, 2, 3, 5])
+    x = np.array([0, 0.5, 1, 2, 3, 5, math.nan])
     for right in (False, True):
         equal(wrapped(lambda x, b: lnp.digitize(x, b, right))(x, np.asarray(bins)), np.digitize(x, bins, right))  # noqa: B023
 

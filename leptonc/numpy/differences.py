@@ -150,8 +150,15 @@ def _lags(name: str, a: Any, v: Any, mode: str, turned: bool) -> Any:
     high = {"full": k - 1, "same": k - 1 - low, "valid": 0}[kind]
     padded = _pad(x, ((low, high),))
     rows = np.arange(n + low + high - k + 1)[:, None] + np.arange(k)
-    out = dot(take(padded, rows), w)
+    out = _windows_times(take(padded, rows), w, (rows >= low) & (rows < low + n))
     return flip(out) if swapped and not turned else out
+
+
+def _windows_times(windows: Any, w: Any, inside: np.ndarray) -> Any:
+    """Sums of the products of the elements inside: of the padding 0 * inf, NaN, must stay out."""
+    if inside.all() or windows.dtype.kind in "biu":
+        return dot(windows, w)
+    return _sum(where(inside, multiply(windows, w), 0), -1)
 
 
 def convolve(a: Any, v: Any, mode: str = "full") -> Any:

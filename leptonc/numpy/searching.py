@@ -64,7 +64,7 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Any:
     """The number (i64) of the bin that each element falls into: ``bins[i - 1] <= x < bins[i]``, with ``right`` less and
     less or equal swapped.
 
-    ``bins`` rise or fall. Raises ShapeError if they are no row.
+    ``bins`` rise or fall, and NaN is greater than all else. Raises ShapeError if they are no row.
     """
     values, edges = array("digitize", "x", x), array("digitize", "bins", bins)
     if len(edges.shape) != 1:
@@ -74,9 +74,10 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Any:
     if not n:
         return searchsorted(edges, values)
     rising = searchsorted(edges, values, side)
+    falls = _is_less(edges[-1], edges[0])
     if not isinstance(edges, Tracer):
-        return rising if edges[-1] >= edges[0] else n - searchsorted(flip(edges), values, side)
-    return where(edges[-1] >= edges[0], rising, n - searchsorted(flip(edges), values, side))
+        return n - searchsorted(flip(edges), values, side) if falls else rising
+    return where(falls, n - searchsorted(flip(edges), values, side), rising)
 
 
 # Counts

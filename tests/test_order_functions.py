@@ -79,6 +79,20 @@ def test_searchsorted(wrapped: Any, n: int):
     equal(wrapped(lambda x, v, order: lnp.searchsorted(x, v, sorter=order))(x, v, order), np.searchsorted(x, v, sorter=order))
 
 
+def test_wrong_arguments_of_numpys_own_functions():
+    """They are named before NumPy sees them; what needs elements says so."""
+    x = np.arange(4.0)
+    for call in (lambda x: lnp.setdiff1d(x, x, assume_unique=7), lambda x: lnp.setxor1d(x, x, (1, 0)),
+                 lambda x: lnp.histogram_bin_edges(x, "auto", weights=x[:2]), lambda x: lnp.intersect1d(x, x, 2)):
+        with pytest.raises(leptonc.ArgumentError):
+            call(x)
+    with pytest.raises(leptonc.DtypeError, match="repeats"):
+        lnp.repeat(x, (((1,), (0,)), ((), ())))
+    for call in (lnp.unique, lnp.flatnonzero, lambda x: lnp.setxor1d(x, x), lambda x: lnp.histogram_bin_edges(x, "auto")):
+        with pytest.raises(leptonc.TracerError, match="depends on"):
+            leptonc.jit(call)(x)
+
+
 def test_searchsorted_has_nan_last():
     x, v = np.array([1, 2, np.nan, np.nan]), np.array([np.nan, 1, 0, 3, np.inf])
     equal(leptonc.jit(lnp.searchsorted)(x, v), np.searchsorted(x, v))

@@ -215,9 +215,9 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
 
 def _repeated(x: Any, repeats: Any, axis: int) -> Any:
     """Each place along the axis as often as its own number says."""
-    if isinstance(repeats, Tracer):
-        repeats.__index__()  # raises: the shape of the result depends on it
-    counts = np.asarray(repeats)
+    counts = array("repeat", "repeats", repeats)
+    if isinstance(counts, Tracer):
+        counts.__index__()  # raises: the shape of the result depends on it
     if counts.ndim != 1 or counts.shape[0] not in (1, x.shape[axis]) or counts.dtype.kind not in "iu" or (counts < 0).any():
         raise op_error("repeat", f"repeats of shape {counts.shape} must be one int, or one for each of {x.shape[axis]} elements",
                        {"x": x})

@@ -9,7 +9,7 @@ import numpy as np
 from leptonc.arguments import array, flag, integer
 from leptonc.bfloat16 import kind_of
 from leptonc.eager import plain
-from leptonc.errors import ArgumentError, DtypeError, ShapeError, op_error
+from leptonc.errors import ArgumentError, DtypeError, ShapeError, TracerError, op_error
 from leptonc.numpy.elementwise import as_float, clip, isnan, where
 from leptonc.numpy.manipulation import flip
 from leptonc.numpy.reductions import max as max_over
@@ -103,7 +103,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, *, length: int | N
 def _known_length(x: Any, least: int) -> int:
     if isinstance(x, Tracer):
         raise op_error("bincount", "how many numbers there are depends on x, which is traced", {"x": x}, "pass length=",
-                       ArgumentError)
+                       TracerError)
     if x.size and x.min() < 0:
         raise op_error("bincount", "x must not be negative", {"x": x}, kind=ArgumentError)
     return max(int(x.max()) + 1 if x.size else 0, least)
@@ -122,8 +122,8 @@ def histogram_bin_edges(x: Any, bins: Any = 10, range: Any = None, weights: Any 
     if isinstance(bins, str):
         if isinstance(values, Tracer):
             raise op_error("histogram_bin_edges", f"how many bins {bins!r} makes depends on x, which is traced", {"x": values},
-                           "pass their number", ArgumentError)
-        return known(np.histogram_bin_edges(plain(values), bins, range, weights), (values,))
+                           "pass their number", TracerError)
+        return _numpys_edges(values, bins, range, weights)
     given = array("histogram_bin_edges", "bins", bins)
     if given.shape:
         if len(given.shape) != 1:
@@ -135,6 +135,13 @@ def histogram_bin_edges(x: Any, bins: Any = 10, range: Any = None, weights: Any 
     low, high = where(same, low - 0.5, low), where(same, high + 0.5, high)
     edges = np.arange(count + 1, dtype=low.dtype) * ((high - low) / count) + low  # as np.linspace, in the elements' dtype
     return where(np.arange(count + 1) == count, high, edges)
+
+
+def _numpys_edges(x: Any, rule: str, range: Any, weights: Any) -> Any:
+    try:
+        return known(np.histogram_bin_edges(plain(x), rule, range, weights), (x,))
+    except (TypeError, ValueError) as error:
+        raise op_error("histogram_bin_edges", str(error), {"x": x}, kind=ArgumentError) from None
 
 
 def _range(x: Any, given: Any) -> tuple[Any, Any]:

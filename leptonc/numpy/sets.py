@@ -15,7 +15,7 @@ from leptonc.arguments import array, flag, integer
 from leptonc.arguments import axis as axis_of
 from leptonc.bfloat16 import kind_of
 from leptonc.eager import plain
-from leptonc.errors import ArgumentError, ShapeError, op_error
+from leptonc.errors import ShapeError, TracerError, op_error
 from leptonc.numpy.elementwise import as_bool, where
 from leptonc.numpy.manipulation import concatenate
 from leptonc.numpy.reductions import cumsum
@@ -41,7 +41,7 @@ def _room(name: str, size: Any, operands: dict[str, Any]) -> int | None:
         return integer(name, "size", size, least=0)
     if any(isinstance(x, Tracer) for x in operands.values()):
         raise op_error(name, "how many elements there are depends on traced values", operands, "pass size=, and fill_value=",
-                       ArgumentError)
+                       TracerError)
     return None
 
 
@@ -157,7 +157,7 @@ def unique(x: Any, return_index: bool = False, return_inverse: bool = False, ret
 def _unique_slices(x: Any, wanted: tuple[bool, ...], axis: int, room: int, fill_value: Any, equal_nan: bool) -> Any:
     """Of known slices what NumPy gives, cut or filled up."""
     if isinstance(x, Tracer):
-        raise op_error("unique", f"slices along axis={axis} must be known", {"x": x}, "leave the axis out", ArgumentError)
+        raise op_error("unique", f"slices along axis={axis} must be known", {"x": x}, "leave the axis out", TracerError)
     values, *rest = np.unique(plain(x), True, True, True, axis, equal_nan=equal_nan)
     first = np.take(values, [0], axis) if fill_value is None else np.full_like(np.take(values, [0], axis), fill_value)
     fills = (first, rest[0][:1], None, np.zeros(1, np.int64))
@@ -276,7 +276,8 @@ def intersect1d(ar1: Any, ar2: Any, assume_unique: bool = False, return_indices:
     a, b = _both("intersect1d", ar1, ar2)
     room = _room("intersect1d", size, {"ar1": a, "ar2": b})
     if room is None:
-        return _numpy(np.intersect1d, a, b, assume_unique=assume_unique, return_indices=return_indices)
+        return _numpy(np.intersect1d, a, b, assume_unique=flag("intersect1d", "assume_unique", assume_unique),
+                       return_indices=flag("intersect1d", "return_indices", return_indices))
     values, first = unique(a, return_index=True, size=max(a.shape[0], 1)) if a.shape[0] else (a, np.zeros(0, np.int64))
     distinct = np.arange(values.shape[0]) < _number_of_distinct(a)
     places, there = _places(isin(values, b) & distinct, room)
@@ -294,7 +295,7 @@ def setdiff1d(ar1: Any, ar2: Any, assume_unique: bool = False, *, size: int | No
     a, b = _both("setdiff1d", ar1, ar2)
     room = _room("setdiff1d", size, {"ar1": a, "ar2": b})
     if room is None:
-        return _numpy(np.setdiff1d, a, b, assume_unique=assume_unique)
+        return _numpy(np.setdiff1d, a, b, assume_unique=flag("setdiff1d", "assume_unique", assume_unique))
     return _of_distinct(a, lambda values: ~isin(values, b), room, 0 if fill_value is None else fill_value)
 
 
@@ -303,7 +304,7 @@ def setxor1d(ar1: Any, ar2: Any, assume_unique: bool = False, *, size: int | Non
     a, b = _both("setxor1d", ar1, ar2)
     room = _room("setxor1d", size, {"ar1": a, "ar2": b})
     if room is None:
-        return _numpy(np.setxor1d, a, b, assume_unique=assume_unique)
+        return _numpy(np.setxor1d, a, b, assume_unique=flag("setxor1d", "assume_unique", assume_unique))
     return _of_distinct(concatenate([a, b]), lambda values: isin(values, a) != isin(values, b), room, fill_value)
 
 

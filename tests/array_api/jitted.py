@@ -16,7 +16,7 @@ from leptonc import numpy as lnp
 KNOWN = frozenset({
     "result_type", "can_cast", "isdtype", "finfo", "iinfo", "promote_types", "broadcast_shapes", "meshgrid", "arange", "linspace",
     "zeros", "ones", "empty", "eye", "full", "asarray", "from_dlpack", "nonzero", "unique_all", "unique_counts", "unique_inverse",
-    "unique_values", "issubdtype", "shape", "size", "ndim", "trim_zeros",
+    "unique_values", "issubdtype", "shape", "size", "ndim", "trim_zeros", "repeat",
 })  # no arrays go in, or the shape of what comes out depends on elements
 
 

@@ -50,13 +50,13 @@ def test_values_and_gradients_are_those_without(rng, policy):
 
 
 def test_activations_are_not_kept(rng):
-    """Plain: three intermediates of each layer. Nothing saved: its input; dots: its product, and a layer's rest at a time."""
+    """Plain: two intermediates of each layer. Nothing saved: its input; dots: its product as well, and a layer's rest at a time."""
     ws, x = deep(rng)
     arena = {p: program(checkpoint(layer, policy=p), ws, x).arena_bytes for p in POLICIES}
     merged, plain = (program(apply, ws, x).arena_bytes for apply in (checkpoint(layer, prevent_cse=False), layer))
     activation = x.nbytes
     assert arena[None] == arena["nothing"] <= 10 * activation < plain
-    assert arena[None] < arena["dots"] < plain and arena["everything"] == plain
+    assert arena[None] < arena["dots"] <= plain + 1.01 * activation and arena["everything"] == plain
     assert plain * 0.9 < merged
     compiled = step(checkpoint(layer)).compiled_for(ws, x)
     assert compiled.memory_analysis().arena_bytes <= arena[None] + 4096

@@ -15,6 +15,7 @@ from leptonc.ir.op import get_op
 from tests.fuzz import coverage
 from tests.fuzz.campaign import MODULES, results
 from tests.fuzz.check import Checker, fault_of
+from tests.fuzz.elsewhere import NOT_DRAWN
 from tests.fuzz.generate import program
 from tests.fuzz.isolated import fails_like
 from tests.fuzz.known import known
@@ -99,6 +100,7 @@ count_nonzero cumprod cumulative_prod cumulative_sum nanargmax nanargmin nancump
 nansum nanvar put_along_axis take_along_axis
 """.split())
 APART |= {f"lax.{name}" for name in PLACED} | {f"lnp.{name}" for name in FOLDED}
+APART |= {f"{module}.{name}" for module, names in NOT_DRAWN.items() for name in names.split()}
 APART |= {f"nn.{name}" for name in COMPOSED} | {f"random.{name}" for name in DRAWN_NUMBERS}
 
 

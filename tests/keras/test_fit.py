@@ -95,7 +95,10 @@ def test_every_epoch_reads_its_own_batches(workers):
     model.fit(Pictures(workers=workers), validation_data=Pictures(workers=workers), epochs=6, verbose=0, callbacks=[seen])
     assert seen.batches == 24
     model.evaluate(Pictures(workers=workers), verbose=0)
-    assert not [thread for thread in threading.enumerate() if thread.name == "leptonc-batches" and thread.is_alive()]
+    reading = [thread for thread in threading.enumerate() if thread.name == "leptonc-batches"]
+    for thread in reading:  # they have been told to end
+        thread.join(30)
+    assert not any(thread.is_alive() for thread in reading)
 
 
 @pytest.mark.parametrize("steps", [1, 2])

@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-import jax
 import pytest
 
 from tests.names_page import NAMESPACES, names
+
+jax = pytest.importorskip("jax")
 
 
 @pytest.mark.parametrize("peer", [peer for peer in NAMESPACES if peer.startswith("jax")])

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from leptonc import elementary
 from leptonc.arguments import array, choice, integer, integers, items, number
 from leptonc.arguments import shape as shape_of
 from leptonc.bfloat16 import kind_of
@@ -321,16 +322,7 @@ def clamp(min: Any, x: Any, max: Any) -> Any:
     return _clip(x, min, max)
 
 
-_ELEMENTARY = (  # not among this module's globals, where they would hide built-in functions
-    "abs", "acos", "acosh", "add", "argmax", "argmin", "asin", "asinh", "atan", "atan2", "atanh", "bessel_i0e", "bessel_i1e",
-    "bitcast_convert_type", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "broadcast", "broadcast_shapes", "cbrt",
-    "ceil", "clz", "concatenate", "convert_element_type", "cos", "cosh", "digamma", "div", "eq", "erfc", "exp", "exp2",
-    "expand_dims", "expm1", "floor", "full", "full_like", "ge", "gt", "integer_pow", "is_finite", "le", "lgamma", "log", "log1p",
-    "logistic", "lt", "max", "min", "mul", "ne", "neg", "nextafter", "population_count", "pow", "reciprocal", "reduce_and",
-    "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum", "rem", "reshape", "rev", "round", "select_n",
-    "shift_left", "shift_right_arithmetic", "shift_right_logical", "sign", "sin", "sinh", "split", "sqrt", "square", "squeeze",
-    "stack", "sub", "tan", "tanh", "tile", "transpose", "unstack", "zeta",
-)
+_ELEMENTARY = tuple(elementary.__all__)  # not among this module's globals, where they would hide built-in functions
 __all__ = [
     *_ELEMENTARY,
     "ConvDimensionNumbers", "GatherDimensionNumbers", "GatherScatterMode", "ScatterDimensionNumbers", "all_gather",

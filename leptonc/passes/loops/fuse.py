@@ -16,11 +16,21 @@ from bisect import bisect_left, insort
 from dataclasses import dataclass, replace
 from math import prod
 
-from leptonc.ir.kernel import Apply, Kernel, Load, Param, Program, Reduce, Stage, operands
-from leptonc.ir.scalar import SCALARS
-from leptonc.ir.structure import find_routing, is_contraction, product_sum, routed_inputs
+from leptonc.ir.kernel import Kernel, Load, Param, Program, Stage
+from leptonc.ir.structure import is_contraction
 from leptonc.ir.types import TensorType
 from leptonc.lazy import cached_property
+from leptonc.passes.loops.bodies import (
+    body_cost,
+    is_cheap,
+    is_folded,
+    is_plain_copy,
+    is_routed_value,
+    large,
+    multiplies_gaps,
+    part_of,
+    scatters,
+)
 from leptonc.passes.loops.draft import Draft, Task, buffer_name, buffer_number, tidy
 from leptonc.passes.loops.merge import (
     append,
@@ -37,7 +47,6 @@ from leptonc.passes.loops.merge import (
 
 NEIGHBOURS = 8  # earlier readers of a buffer that a kernel may join: the nearest ones
 SEARCH = 256  # kernels looked at when asking whether a merge would close a cycle
-SMALL = 8  # times smaller than a result is what an operand of it costs little to read
 RANGES = 200  # merges until ranks are counted anew
 
 
@@ -98,7 +107,7 @@ class _Facts:
 
     @cached_property
     def joins(self) -> bool:
-        return not is_contraction(self.stage) and not _scatters(self.stage)
+        return not is_contraction(self.stage) and not scatters(self.stage)
 
     @cached_property
     def space(self) -> tuple[tuple[int, bool], ...]:
@@ -173,7 +182,7 @@ class _Fusion:
             return False
         first, second = agreed
         producer, consumer = first.stages[0], second.stages[0]
-        if not _hands_over(producer, consumer, shared) or _scatters(producer):
+        if not _hands_over(producer, consumer, shared) or scatters(producer):
             return False
         stage = append(producer, with_prefix(consumer, "c"), shared)
         return stage is not None and self._replace(p, n, first, second, stage)
@@ -194,7 +203,7 @@ class _Fusion:
         made, task = self.tasks[p], self.tasks[n]
         whole, consumer = made.stage, task.stage
         assert whole is not None and consumer is not None
-        producer = _part_of(whole, buffer)
+        producer = part_of(whole, buffer)
         if made.kernel.buffer(buffer).init is not None or self._is_output(buffer):
             return False
         if not stores_at_axes(producer, producer.stores[0]) or not self._worth(made, producer, task, buffer, free):
@@ -206,7 +215,7 @@ class _Fusion:
         first, second = agreed
         body = with_prefix(first.stages[0], "p")
         stage = inline(second.stages[0], body, body.stores[0], {p.name: p.type.shape for p in first.params})
-        if stage is None or (_multiplies_gaps(stage) and not _multiplies_gaps(second.stages[0])):
+        if stage is None or (multiplies_gaps(stage) and not multiplies_gaps(second.stages[0])):
             return False
         params = _joined_params(first, second, stage)
         if not self._fits(stage, params):
@@ -266,7 +275,7 @@ class _Fusion:
         they do not multiply it, and what it is made of is stored for another reduction anyway. (The mask of a ReLU is smaller.)"""
         task, made = self.tasks[n], self.tasks[p]
         producer, consumer = made.stage, task.stage
-        if producer is None or consumer is None or not is_contraction(producer) or not _is_cheap(consumer, self.options.again):
+        if producer is None or consumer is None or not is_contraction(producer) or not is_cheap(consumer, self.options.again):
             return False
         if any(p.role != "in" and p.type.dtype.is_bool for p in task.kernel.params):
             return False
@@ -318,22 +327,22 @@ class _Fusion:
     def _worth(self, made: Task, producer: Stage, task: Task, buffer: str, free: bool) -> bool:
         """Inlining saves a buffer; it costs the body once more for every further read of an element. ``producer``: what of a task
         makes the buffer."""
-        made_stage, consumer, cost = made.stage, task.stage, _body_cost(producer)
+        made_stage, consumer, cost = made.stage, task.stage, body_cost(producer)
         assert made_stage is not None and consumer is not None
         users = len(self.readers[buffer_number(buffer)])
         if free:
-            return users > 1 and not cost and not _large(made.kernel, producer, buffer)
-        folded = _is_folded(consumer, buffer)
+            return users > 1 and not cost and not large(made.kernel, producer, buffer)
+        folded = is_folded(consumer, buffer)
         if folded and is_contraction(consumer):
-            return _is_plain_copy(producer) or (cost <= 2 and _is_routed_value(consumer, buffer))
+            return is_plain_copy(producer) or (cost <= 2 and is_routed_value(consumer, buffer))
         points = prod(a.extent for a in (consumer.axes if folded else consumer.map_axes))
         made_points = max(1, prod(a.extent for a in producer.axes))
         reads = len(loads_of(consumer, buffer)) * points / made_points
         if cost == 0:
             return True
-        if len(made_stage.stores) > 1 and not _is_cheap(producer, self.options.again):
+        if len(made_stage.stores) > 1 and not is_cheap(producer, self.options.again):
             return False
-        if reads <= 1 and _is_cheap(producer, self.options.again) and self._reads_no_more(made, producer, task, buffer):
+        if reads <= 1 and is_cheap(producer, self.options.again) and self._reads_no_more(made, producer, task, buffer):
             return True
         if users > 1 and cost > 2:
             return False
@@ -341,7 +350,7 @@ class _Fusion:
 
     def _reads_no_more(self, made: Task, producer: Stage, task: Task, buffer: str) -> bool:
         """Whether a task reads no more memory if it makes a buffer's elements itself."""
-        new = [p.type.nbytes for p in _large(made.kernel, producer, buffer) if buffer_number(p.name) not in task.reads]
+        new = [p.type.nbytes for p in large(made.kernel, producer, buffer) if buffer_number(p.name) not in task.reads]
         return sum(new) <= made.kernel.buffer(buffer).type.nbytes
 
     def _may_fit(self, first: Task, second: Task) -> bool:
@@ -412,55 +421,6 @@ def _reduces(task: Task) -> bool:
     return task.stage is not None and task.stage.has_reduce
 
 
-def _is_cheap(stage: Stage, most: int) -> bool:
-    """Whether a body is so many instructions at most, none of which is a function or a division."""
-    applied = [i for i in stage.insts if isinstance(i, Apply)]
-    return len(applied) <= most and all(i.op not in SCALARS or SCALARS[i.op].cost == 1 for i in applied)
-
-
-def _part_of(stage: Stage, buffer: str) -> Stage:
-    """What of a stage without reductions makes one of its results."""
-    if len(stage.stores) == 1:
-        return stage
-    return tidy(replace(stage, stores=tuple(s for s in stage.stores if s.buffer == buffer)))
-
-
-def _large(kernel: Kernel, stage: Stage, result: str) -> list[Param]:
-    """Buffers that a stage reads and that are not much smaller than its result."""
-    least, read = kernel.buffer(result).type.size / SMALL, {i.buffer for i in stage.insts if isinstance(i, Load)}
-    return [p for p in kernel.params if p.name in read and p.type.size >= least]
-
-
-def _is_routed_value(stage: Stage, buffer: str) -> bool:
-    """Whether the buffer is read for the value of a one-hot factor alone, which is computed once per element."""
-    routing = find_routing(stage.insts, stage.axes)
-    if routing is None:
-        return False
-    return all(n in routed_inputs(stage.insts, routing) and n != routing.index for n in loads_of(stage, buffer))
-
-
-def _is_folded(stage: Stage, buffer: str) -> bool:
-    """Whether a load of the buffer goes into a Reduce, and so runs at every point of the reduce axes."""
-    needed = {i.arg for i in stage.insts if isinstance(i, Reduce)}
-    for n in range(len(stage.insts) - 1, -1, -1):
-        if n in needed:
-            needed |= set(operands(stage.insts[n]))
-    return not stage.reduce_axes or any(n in needed for n in loads_of(stage, buffer))
-
-
-def _scatters(stage: Stage) -> bool:
-    return any(s.accumulate or s.masked for s in stage.stores)
-
-
-def _is_plain_copy(stage: Stage) -> bool:
-    first = stage.insts[0]
-    return len(stage.insts) == 1 and isinstance(first, Load) and first.pad is None
-
-
-def _body_cost(stage: Stage) -> int:
-    return sum(SCALARS[i.op].cost if i.op in SCALARS else 1 for i in stage.insts if isinstance(i, Apply))
-
-
 def _hands_over(producer: Stage, consumer: Stage, shared: set[str]) -> bool:
     """The producer stores each shared buffer at its map axes once, and the consumer loads it nowhere else."""
     stored = [s for s in producer.stores if s.buffer in shared]
@@ -470,13 +430,6 @@ def _hands_over(producer: Stage, consumer: Stage, shared: set[str]) -> bool:
         return False
     loads = [i for i in consumer.insts if isinstance(i, Load) and i.buffer in shared]
     return all(loads_at_axes(consumer, i) for i in loads)
-
-
-def _multiplies_gaps(stage: Stage) -> bool:
-    """Whether a sum of products would have come to read the gaps of an interior padding. The products with gaps are left out where
-    a convolution's gradient is lowered so (``phases``); in a user's own product they count, as 0 * inf does."""
-    found = product_sum(stage.insts)
-    return found is not None and any(i.div != 1 for load in found.factors for i in load.index)
 
 
 def _joined_params(first: Kernel, second: Kernel, stage: Stage) -> tuple[Param, ...]:

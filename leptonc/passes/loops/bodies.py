@@ -1,0 +1,72 @@
+"""What fusion asks of a kernel's body: what it costs to do it again, what it reads, how it uses what it reads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from leptonc.ir.kernel import Apply, Kernel, Load, Param, Reduce, Stage, operands
+from leptonc.ir.scalar import SCALARS
+from leptonc.ir.structure import find_routing, product_sum, routed_inputs
+from leptonc.passes.loops.draft import tidy
+from leptonc.passes.loops.merge import loads_of
+
+SMALL = 8  # times smaller than a result is what an operand of it costs little to read
+
+
+def is_cheap(stage: Stage, most: int) -> bool:
+    """Whether a body is so many instructions at most, none of which is a function or a division."""
+    applied = [i for i in stage.insts if isinstance(i, Apply)]
+    return len(applied) <= most and all(i.op not in SCALARS or SCALARS[i.op].cost == 1 for i in applied)
+
+
+def part_of(stage: Stage, buffer: str) -> Stage:
+    """What of a stage without reductions makes one of its results."""
+    if len(stage.stores) == 1:
+        return stage
+    return tidy(replace(stage, stores=tuple(s for s in stage.stores if s.buffer == buffer)))
+
+
+def large(kernel: Kernel, stage: Stage, result: str) -> list[Param]:
+    """Buffers that a stage reads and that are not much smaller than its result."""
+    least, read = kernel.buffer(result).type.size / SMALL, {i.buffer for i in stage.insts if isinstance(i, Load)}
+    return [p for p in kernel.params if p.name in read and p.type.size >= least]
+
+
+def is_routed_value(stage: Stage, buffer: str) -> bool:
+    """Whether the buffer is read for the value of a one-hot factor alone, which is computed once per element."""
+    routing = find_routing(stage.insts, stage.axes)
+    if routing is None:
+        return False
+    return all(n in routed_inputs(stage.insts, routing) and n != routing.index for n in loads_of(stage, buffer))
+
+
+def is_folded(stage: Stage, buffer: str) -> bool:
+    """Whether a load of the buffer goes into a Reduce, and so runs at every point of the reduce axes."""
+    needed = {i.arg for i in stage.insts if isinstance(i, Reduce)}
+    for n in range(len(stage.insts) - 1, -1, -1):
+        if n in needed:
+            needed |= set(operands(stage.insts[n]))
+    return not stage.reduce_axes or any(n in needed for n in loads_of(stage, buffer))
+
+
+def scatters(stage: Stage) -> bool:
+    """Whether it stores where other points may store too."""
+    return any(s.accumulate or s.masked for s in stage.stores)
+
+
+def is_plain_copy(stage: Stage) -> bool:
+    """Whether a body is one load, without padding."""
+    first = stage.insts[0]
+    return len(stage.insts) == 1 and isinstance(first, Load) and first.pad is None
+
+
+def body_cost(stage: Stage) -> int:
+    """Of a point's operations."""
+    return sum(SCALARS[i.op].cost if i.op in SCALARS else 1 for i in stage.insts if isinstance(i, Apply))
+
+
+def multiplies_gaps(stage: Stage) -> bool:
+    """Whether a sum of products would have come to read the gaps of an interior padding. The products with gaps are left out where
+    a convolution's gradient is lowered so (``phases``); in a user's own product they count, as 0 * inf does."""
+    found = product_sum(stage.insts)
+    return found is not None and any(i.div != 1 for load in found.factors for i in load.index)

@@ -168,7 +168,7 @@ def flatten(tree: Any, is_leaf: IsLeaf = None) -> tuple[list[Any], TreeDef]:
     while stack:
         here = stack[-1]
         for item in here.items:
-            parts = None if is_leaf is not None and is_leaf(item) else _take_apart(item)
+            parts = None if is_leaf is not None and is_leaf(item) else take_apart(item)
             if parts is None:
                 found.append(item)
                 here.children.append(LEAF)
@@ -215,7 +215,7 @@ def _flatten_as(treedef: TreeDef, tree: Any, found: list[Any]) -> bool:
         return False
     if cls is dict and _as_sorted(treedef, tree, found):
         return True
-    parts = _take_apart(tree)
+    parts = take_apart(tree)
     if parts is None or parts[1] != treedef.data:
         return False
     items = list(parts[0])
@@ -312,7 +312,7 @@ def flatten_up_to(treedef: TreeDef, tree: Any, root: str = "") -> list[Any]:
 
 def _matching(node: TreeDef, tree: Any, place: _Place) -> list[Any]:
     """The children of ``tree``, a container like ``node``. Raises TreeError if it is not."""
-    parts = _take_apart(tree)
+    parts = take_apart(tree)
     if parts is None:
         raise TreeError(f"trees differ at {_path(place) or 'the root'}: expected {_kind_text(node)}, got a leaf {_short(tree)}")
     items = list(parts[0])
@@ -412,7 +412,7 @@ def _sorted_keys(tree: dict[Any, Any]) -> tuple[Any, ...]:
                         "fix: use keys of one type, or an OrderedDict") from None
 
 
-def _take_apart(tree: Any) -> tuple[Iterable[Any], Hashable] | None:
+def take_apart(tree: Any) -> tuple[Iterable[Any], Hashable] | None:
     """(children, data) of a container, None for a leaf."""
     cls = type(tree)
     if cls in _leaf_types:

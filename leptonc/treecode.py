@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from leptonc.tree import DEEP, TreeDef, flatten_as, is_plain, put_together, unflatten
+from leptonc.tree import DEEP, TreeDef, flatten_as, is_plain, put_together, take_apart, unflatten
 
 Flattener = Callable[[Any], list[Any] | None]
 Builder = Callable[[Sequence[Any]], Any]
@@ -61,11 +61,9 @@ def _take(w: _Writer, treedef: TreeDef, source: str) -> list[str]:
     """Lines that check ``source`` and name its children; returns the leaves as items of a list display."""
     if treedef.is_leaf:
         return [source]
-    if not is_plain(treedef):
-        found = w.name()
-        w.lines += [f"{found} = {w.constant(flatten_as)}({w.constant(treedef)}, {source})", f"if {found} is None: return None"]
-        return [f"*{found}"]
     kind, count = treedef.kind, len(treedef.children)
+    if not is_plain(treedef):
+        return _take_by_its_own(w, treedef, source)
     if kind is type(None):
         w.lines.append(f"if {source} is not None: return None")
         return []
@@ -76,6 +74,19 @@ def _take(w: _Writer, treedef: TreeDef, source: str) -> list[str]:
         w.lines += [f"{name} = {source}[{w.constant(key)}]" for name, key in zip(names, treedef.data)]
     elif names:
         w.lines.append(f"{', '.join(names)}, = {source}")
+    return [leaf for child, name in zip(treedef.children, names) for leaf in _take(w, child, name)]
+
+
+def _take_by_its_own(w: _Writer, treedef: TreeDef, source: str) -> list[str]:
+    """A container that is asked for its children, a module or another class that was registered: level by level."""
+    found, data, known, names = w.name(), w.name(), w.constant(treedef.data), [w.name() for _ in treedef.children]
+    w.lines += [f"if type({source}) is not {w.constant(treedef.kind)}: return None",
+                f"{found}, {data} = {w.constant(take_apart)}({source})",
+                f"if {data} is not {known} and {data} != {known}: return None",
+                f"{found} = [*{found}]",
+                f"if len({found}) != {len(names)}: return None"]
+    if names:
+        w.lines.append(f"{', '.join(names)}, = {found}")
     return [leaf for child, name in zip(treedef.children, names) for leaf in _take(w, child, name)]
 
 

@@ -7,7 +7,7 @@ import dataclasses
 
 import pytest
 
-from leptonc import tree
+from leptonc import nn, tree
 from leptonc.treecode import builder, flattener
 
 Point = collections.namedtuple("Point", "x y")
@@ -69,3 +69,20 @@ def test_deep_and_wide_trees():
         leaves, structure = tree.flatten(value)
         assert flattener(structure)(value) == leaves
         assert builder(structure)(leaves) == value
+
+
+def test_modules_are_taken_apart_level_by_level():
+    """What a module decides about its own structure is asked of it: static fields, lists of modules, modules in them."""
+    def model(bias: bool, epsilon: float) -> nn.Sequential:
+        inner = nn.Sequential([nn.LayerNorm(3, epsilon=epsilon), nn.Linear(3, 2)])
+        return nn.Sequential([nn.Linear(2, 3, use_bias=bias), inner]).init(0)
+
+    one = model(False, 1e-5)
+    leaves, structure = tree.flatten((one, [one]))
+    flatten = flattener(structure)
+    found = flatten((one, [one]))
+    assert found is not None and len(found) == len(leaves) and all(a is b for a, b in zip(found, leaves))
+    assert flatten((model(False, 1e-5), [one])) is not None
+    for other in (model(True, 1e-5), model(False, 1e-3)):
+        assert flatten((one, [other])) is None and flatten((other, [one])) is None
+    assert flatten((one, one)) is None

@@ -140,11 +140,14 @@ class _Field(NamedTuple):
 class _Layout:
     """The structure of a module without its children. Decided when it is made, and kept by all that is mapped from it."""
 
-    __slots__ = ("_hash", "fields", "names")
+    __slots__ = ("_hash", "alone", "fields", "names")
 
     def __init__(self, fields: tuple[_Field, ...]):
         self.fields = fields
         self._hash: int | None = None
+        # of the fields that are one child each, if there are no others: most modules are so, and are taken apart at each call
+        self.alone = ([field.name for field in fields if field.leaves[0] is None]
+                      if all(field.structure.is_leaf for field in fields) else None)
         self.names = [
             path for field in fields for path, leaf in zip(field.structure.paths(f".{field.name}"), field.leaves) if leaf is None
         ]
@@ -198,6 +201,8 @@ def _hashable(module: Module, name: str, value: Any) -> tuple[type, Hashable]:
 
 def _flatten(module: Module) -> tuple[list[Any], _Layout]:
     layout = module._layout
+    if layout.alone is not None:
+        return [getattr(module, name) for name in layout.alone], layout
     children: list[Any] = []
     for name, structure, leaves in layout.fields:
         if structure.is_leaf:

@@ -111,7 +111,8 @@ def optimizer() -> optim.GradientTransformation:
 def drawn(model: Any, seed: int = SEED) -> Any:
     """A model with values, in arrays of leptonc's own: the same in every process, one without LLVM too."""
     with leptonc.disable_jit():
-        return leptonc.tree.map(lnp.array, model.init(seed))
+        made = model.init(seed)
+    return leptonc.tree.map(lambda x: lnp.array(np.asarray(x)), made)
 
 
 def weights(model: Any, seed: int = SEED) -> dict[str, Weight]:

@@ -47,6 +47,20 @@ def test_differences_and_negations_are_terms(rng):
     assert [n.op for n in sums(rewritten(f, *args)[1]) if n is not None] == []
 
 
+def test_a_sum_that_is_zero_has_no_sign(rng):
+    """... whatever its factors': products of 0.0 and a negative number are -0.0, their sum from 0.0 on is not."""
+    def f(x, y, c, d):
+        return (x * c + y * d).sum((0, 1)), x.sum((0, 1)), y.sum((0, 1))
+
+    zeros, factors = np.zeros((4, 5, 3)), np.array([-1.0, 2.0, -3.0])
+    before, after = rewritten(f, zeros, zeros, factors, factors)
+    assert len(sums(after)) == 2
+    leaves = [zeros, zeros, factors, factors]
+    for graph in (before, after):
+        assert not np.signbit(evaluate(graph, leaves)[0]).any()
+    assert not np.signbit(leptonc.jit(f)(*leaves)[0]).any()
+
+
 def test_others_stay_together(rng):
     x, y, c = (rng.standard_normal(s) for s in ((9, 3), (9, 3), (3,)))
     stay = [

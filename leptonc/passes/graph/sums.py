@@ -118,7 +118,9 @@ def _factored(r: Rewriter, graph: Graph, node: Node, terms: list[_Term]) -> Valu
         else:
             total = r.builder.emit("sub" if term.negative else "add", (total, value))
     assert total is not None
-    return total
+    # a sum that is 0 is 0.0, whatever the signs of its factors
+    out: Value = r.builder.emit("add", (total, r.builder.full(total.type, 0.0)))
+    return out
 
 
 def _embedded(r: Rewriter, factor: Node, node: Node, kept: list[int]) -> Value:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from importlib.util import find_spec
 
 import numpy as np
@@ -11,7 +13,7 @@ if find_spec("keras") is None:
     pytest.skip("Keras is not installed", allow_module_level=True)
 
 from leptonc.keras import Sequential, layers, utils
-from leptonc.keras.src import rows
+from leptonc.keras.src import rows, slots
 from leptonc.keras.src.ahead import Ahead
 from leptonc.keras.src.batches import Batches
 
@@ -29,6 +31,7 @@ def epochs(large: int, monkeypatch, **options):
 
     monkeypatch.setattr(rows, "LARGE", large)
     monkeypatch.setattr(rows, "Ahead", ahead)
+    monkeypatch.setattr(rows, "has_idle_cpu", lambda: True)
     np.random.seed(3)
     batches = Batches(x=X, y=Y, batch_size=8, shuffle=True, **options)
     batches.reset()
@@ -54,6 +57,41 @@ def test_large_batches_are_gathered_ahead_in_two_buffers(reuse, monkeypatch):
         assert len(set(places)) == 2 and places[:4] == places[4:] and not any(place % 64 for place in places)
 
 
+def test_no_thread_takes_a_cpu_from_the_step(monkeypatch):
+    """It would hold up all of the step's threads at their next barrier."""
+    for threads, read_ahead in ((1, True), (2, False)):
+        monkeypatch.setattr(rows, "available_cpus", lambda: 2)
+        monkeypatch.setattr(rows, "recent_num_threads", lambda threads=threads: threads)
+        assert rows.has_idle_cpu() == read_ahead
+
+
+def test_memory_of_batches_is_kept_for_the_next_fit(monkeypatch):
+    taken = []
+
+    model = Sequential([layers.Input((4,)), layers.Dense(1)])
+    model.compile("adam", "mse")
+    take = slots.Lender.take
+
+    def noted(self, *args):
+        taken.append(take(self, *args))
+        return taken[-1]
+
+    monkeypatch.setattr(slots.Lender, "take", noted)
+    for size in (7, 7, 5):
+        model.fit(X, Y, batch_size=size, verbose=0)
+    assert all(a is b for a, b in zip(taken[:2], taken[2:4])) and not any(a is b for a, b in zip(taken[:2], taken[4:]))
+    assert len(model._lender._idle) == 2
+    assert not copy.deepcopy(model._lender)._idle and not pickle.loads(pickle.dumps(model._lender))._idle
+
+
+def test_memory_is_lent_to_one_walk_at_a_time():
+    lender = slots.Lender()
+    a, b = (lender.take(2, (3,), X.dtype) for _ in range(2))
+    lender.give_back([a, b])
+    again = [lender.take(2, (3,), X.dtype) for _ in range(3)]
+    assert again[0] is a and again[1] is b and again[2] is not a and again[2] is not b
+
+
 def test_the_next_batch_is_made_while_one_is_used():
     """And no more than that: a batch in use is not written over."""
     made = []
@@ -68,6 +106,7 @@ def test_the_next_batch_is_made_while_one_is_used():
 
 def test_a_walk_that_was_left_ends_before_the_next(monkeypatch):
     monkeypatch.setattr(rows, "LARGE", 1)
+    monkeypatch.setattr(rows, "has_idle_cpu", lambda: True)
     batches = Batches(x=X, y=Y, batch_size=2, shuffle=True, reuse=True)
     batches.reset()
     for _, _, iterator in batches:
@@ -80,6 +119,7 @@ def test_a_walk_that_was_left_ends_before_the_next(monkeypatch):
 
 def test_training_is_the_same_ahead_and_not(monkeypatch):
     weights = []
+    monkeypatch.setattr(rows, "has_idle_cpu", lambda: True)
     for large in (1, 1 << 40):
         monkeypatch.setattr(rows, "LARGE", large)
         utils.set_random_seed(1)

@@ -16,7 +16,7 @@ from leptonc.keras.src import randomness
 from leptonc.keras.src.ahead import Ahead
 from leptonc.keras.src.arrays import as_array, as_batch
 from leptonc.keras.src.rows import Rows
-from leptonc.keras.src.slots import Slots
+from leptonc.keras.src.slots import Lender, Slots
 from leptonc.memory import copied
 
 AHEAD = 2  # batches that wait ready
@@ -29,11 +29,11 @@ class Batches(EpochIterator):
 
     clock = staticmethod(time.perf_counter)
 
-    def __init__(self, *args: Any, reuse: bool = False, **kwargs: Any):
+    def __init__(self, *args: Any, reuse: bool = False, lender: Lender | None = None, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self._check()
         self.waited = 0.0
-        self._reuse = reuse
+        self._reuse, self._lender = reuse, lender
         self._rows: Rows | None = None
         self._reader: Ahead | None = None
         self._ahead = False
@@ -67,6 +67,11 @@ class Batches(EpochIterator):
             self._rows.close()
         super().reset()
         self._ahead = True
+
+    def end(self) -> None:
+        """No epoch follows."""
+        if self._rows is not None:
+            self._rows.end()
 
     def __iter__(self) -> Batches:
         step, position = self._resumed or (0, None)
@@ -134,7 +139,7 @@ class Batches(EpochIterator):
 
     def _arrays(self) -> Rows:
         if self._rows is None:
-            self._rows = Rows(self.data_adapter, self._reuse, self.steps_per_execution)
+            self._rows = Rows(self.data_adapter, self._reuse, self.steps_per_execution, self._lender)
         return self._rows
 
     def _timed(self, batches: Iterator[Any]) -> Iterator[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,32 @@ def ring(slots: int, shape: Sequence[int], dtype: np.dtype) -> list[np.ndarray]:
     size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
     memory = uninitialized_bytes(slots * aligned(size)).reshape(slots, -1)
     return [memory[n, :size].view(dtype).reshape(shape) for n in range(slots)]
+
+
+class Lender:
+    """Rings that outlive an epoch's walk: the pages of a fresh one come from the system one by one, at ten times a copy's cost.
+
+    A ring belongs to one walk at a time: who asks for one while another has it gets memory of its own.
+    """
+
+    def __init__(self) -> None:
+        self._idle: list[list[np.ndarray]] = []
+
+    def take(self, slots: int, shape: Sequence[int], dtype: np.dtype) -> list[np.ndarray]:
+        for n, idle in enumerate(self._idle):
+            if (len(idle), idle[0].shape, idle[0].dtype) == (slots, tuple(shape), dtype):
+                return self._idle.pop(n)
+        return ring(slots, shape, dtype)
+
+    def give_back(self, rings: Iterable[list[np.ndarray]]) -> None:
+        """For the next walk; those of walks before are let go."""
+        self._idle = [*rings]
+
+    def __deepcopy__(self, memo: Any) -> Lender:
+        return Lender()
+
+    def __reduce__(self) -> Any:
+        return Lender, ()
 
 
 def stacked(parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -25,6 +25,7 @@ from leptonc.keras.src.arrays import as_batch
 from leptonc.keras.src.batches import Batches
 from leptonc.keras.src.ops.core import convert_to_numpy
 from leptonc.keras.src.progress import Progress, is_watched
+from leptonc.keras.src.slots import Lender
 from leptonc.keras.src.steps import Function, Groups, Step, is_plain, plainly, stateless
 from leptonc.keras.src.variable import Variable
 
@@ -48,6 +49,7 @@ class LeptoncTrainer(base_trainer.Trainer):
         super().__init__()
         self.train_function = self.test_function = self.predict_function = None
         self._eval_epoch_iterator: Batches | None = None
+        self._lender = Lender()
 
     # What a step computes.
 
@@ -175,7 +177,7 @@ class LeptoncTrainer(base_trainer.Trainer):
         return self._bound_train_step().call_on(data)
 
     def _batches(self, **kwargs: Any) -> Batches:
-        return Batches(**kwargs, steps_per_execution=self.steps_per_execution, reuse=self._compiled)
+        return Batches(**kwargs, steps_per_execution=self.steps_per_execution, reuse=self._compiled, lender=self._lender)
 
     def _callbacks(self, callbacks: Any, verbose: Any, epochs: int, batches: Batches, history: bool = False) -> Any:
         if isinstance(callbacks, callbacks_module.CallbackList):
@@ -232,6 +234,7 @@ class LeptoncTrainer(base_trainer.Trainer):
             if isinstance(self.optimizer, optimizers_module.Optimizer) and epochs > 0:
                 self.optimizer.finalize_variable_values(self.trainable_weights)
             self._eval_epoch_iterator = None
+            batches.end()
             if finished:
                 callbacks.on_train_end(logs=logs)
         return self.history

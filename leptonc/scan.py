@@ -19,9 +19,11 @@ from leptonc.numpy.creation import stack
 from leptonc.promotion import is_weak
 from leptonc.regions import RETRIES, check_carry, closed_together, hashable, leaf_values, outside, settled, traced, type_of
 from leptonc.signature import as_leaf
+from leptonc.stages import Compiled
 from leptonc.trace import ClosedGraph, Tracer, bind, cast, function_name, known
 
 STEPS_KEPT = 128  # functions whose compiled steps are kept
+NUMBER = "an argument is a Python number; fix: an array"
 
 
 def scan(f: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any = None, length: int | None = None,
@@ -163,20 +165,36 @@ def repeat(step: Jitted, fixed: Any, carry: Any, xs: Any) -> tuple[Any, Any]:
     leaves, structure = tree.flatten(xs)
     arguments = fixed, carry, tree.unflatten(structure, [x[0] for x in leaves])
     compiled = step.compiled_for(*arguments)
-    interface, executable, shortcut = compiled.interface, compiled.executable.executable, compiled.shortcut
-    name = f"{interface.name}, repeated"
-    carry_out, _ = _out_trees(interface.out_tree, name)
-    given = None if shortcut is None else shortcut.flatten((arguments, {}))
-    if shortcut is None or given is None:
-        raise LeptonError(f"{name}: an argument is a Python number; fix: an array")
-    kept = carry_out.num_leaves
-    before = len(given) - kept - len(leaves)
-    held, values = given[:before], given[before:before + kept]
-    slots = executable.outputs
-    check_carry(interface.signature.treedef.children[0].children[1], carry_out, values, slots[:kept], name)
-    ys = [empty((len(leaves[0]), *slot.shape), slot.dtype) for slot in slots[kept:]]
-    values = executable.repeat(values, leaves, ys, len(leaves[0]), fixed=held, donated=True)
-    return shortcut.build([*values, *ys])
+    if "repeated" not in compiled.derived:
+        compiled.derived["repeated"] = Repeated(compiled, len(leaves))
+    out: tuple[Any, Any] = compiled.derived["repeated"](arguments, leaves)
+    return out
+
+
+class Repeated:
+    """A step (fixed, carry, x) -> (carry, y) that is repeated; its types are looked at once, for they are the program's."""
+
+    def __init__(self, compiled: Compiled, xs: int):
+        interface = compiled.interface
+        name = f"{interface.name}, repeated"
+        carry_out, _ = _out_trees(interface.out_tree, name)
+        if compiled.shortcut is None:
+            raise LeptonError(f"{name}: {NUMBER}")
+        self._name, self._shortcut = name, compiled.shortcut
+        self._executable = executable = compiled.executable.executable
+        self._stop = len(executable.inputs) - xs
+        self._start = self._stop - carry_out.num_leaves
+        self._ys = executable.outputs[carry_out.num_leaves:]
+        check_carry(interface.signature.treedef.children[0].children[1], carry_out, executable.inputs[self._start:self._stop],
+                    executable.outputs[:carry_out.num_leaves], name)
+
+    def __call__(self, arguments: tuple[Any, ...], xs: list[Any]) -> tuple[Any, Any]:
+        given = self._shortcut.flatten((arguments, {}))
+        if given is None:
+            raise LeptonError(f"{self._name}: {NUMBER}")
+        ys = [empty((len(xs[0]), *slot.shape), slot.dtype) for slot in self._ys]
+        values = self._executable.repeat(given[self._start:self._stop], xs, ys, len(xs[0]), fixed=given[:self._start], donated=True)
+        return self._shortcut.build([*values, *ys])
 
 
 def _out_trees(out: tree.TreeDef, name: str) -> tuple[tree.TreeDef, tree.TreeDef]:

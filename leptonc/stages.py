@@ -147,6 +147,11 @@ class Compiled:
     executable: driver.Compiled
 
     @cached_property
+    def derived(self) -> dict[str, Any]:
+        """What others have reckoned from it, by their names for it; it lives as long."""
+        return {}
+
+    @cached_property
     def lowered(self) -> Lowered:
         """Made when asked for: code from the cache came without."""
         return self.traced.lower()

@@ -40,6 +40,8 @@ class Executable:
         self._serial = functools.cache(ctypes.CFUNCTYPE(None, ctypes.c_void_p))
         self._frames = Frames(code)
         self._pace = Pace(1)
+        self._steps_in_slice = 1  # of a scan, until one has been timed
+        self._divisions: dict[tuple[int, int, int], tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         fresh = [slot for slot in self.outputs if slot.donated is None]
         self._fresh = [(slot.shape, slot.dtype) if slot.nbytes <= SMALL_RESULT else slot for slot in fresh]
         numbers = iter(range(len(self.inputs), len(self.inputs) + len(fresh)))
@@ -138,23 +140,34 @@ class Executable:
             carry = [copied(a) for a in carry]
         if None in taken:
             return self._repeat_apart(fixed, carry, xs, ys, range(count - 1, -1, -1) if reverse else range(count))
-        order = np.array(taken, np.int64) - before
-        starts = [address(a) for a in (*fixed, *carry, *xs)]
-        starts += [starts[before + n] for n in order] + [address(y) for y in ys]
-        places = np.array([*range(before + kept, before + kept + len(xs)), *range(len(starts) - len(ys), len(starts))], np.int64)
+        order, places, swaps = self._between(before, kept, len(xs))
         strides = np.array([a.strides[0] for a in (*xs, *ys)], np.int64)
         moves = np.stack([places, -strides if reverse else strides], 1)
-        swaps = self._swaps(order, before, len(xs))
         frame = self._frames.take(self._thread_count())
-        frame.args[:len(starts)] = starts
+        first = [*fixed, *carry, *(x[0, ...] for x in xs), *(y[0, ...] for y in ys)]
+        if frame.binding is None or not frame.binding(first):
+            starts = [address(a) for a in first]
+            inputs = len(starts) - len(ys)
+            frame.args[:len(starts) + kept] = starts[:inputs] + [starts[before + n] for n in order] + starts[inputs:]
         if reverse:
             frame.args[places] += (strides * (count - 1)).astype(np.uint64)
-        self._frames.give_back(self._in_slices(frame, count, moves, swaps))
+        self._frames.give_back(self._in_slices(frame, count, moves, swaps.copy()))  # it is written to
         return [carry[n] for n in _repeated(order, count)]  # a result may lie where another part of the carry was
+
+    def _between(self, before: int, kept: int, read: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """For ``before`` fixed inputs, a carry of ``kept`` and ``read`` xs: which part of the carry each result lies in, the places
+        of the table of arguments that move with the items, and its swaps. Reckoned once for each such division of the inputs."""
+        found = self._divisions.get((before, kept, read))
+        if found is None:
+            order = np.array([slot.donated for slot in self.outputs[:kept]], np.int64) - before
+            total = before + 2 * kept + read + len(self.outputs) - kept
+            places = np.array([*range(before + kept, before + kept + read), *range(before + 2 * kept + read, total)], np.int64)
+            found = self._divisions[before, kept, read] = order, places, self._swaps(order, before, read)
+        return found
 
     def _in_slices(self, frame: Frame, count: int, moves: np.ndarray, swaps: np.ndarray) -> Frame:
         """So many steps, in parts that take a while each: between them Python answers signals, and the threads are chosen."""
-        steps = 1
+        steps = self._steps_in_slice
         while count:
             threads = self._thread_count()
             if threads != frame.threads:
@@ -163,7 +176,7 @@ class Executable:
             run = functools.partial(self._slice, frame, steps, moves, swaps)
             seconds = self._pace.timed(run, frame.threads, steps)
             count -= steps
-            steps = max(1, int(steps * SLICE_SECONDS / max(seconds, 1e-6)))
+            self._steps_in_slice = steps = max(1, int(steps * SLICE_SECONDS / max(seconds, 1e-6)))
         return frame
 
     def _slice(self, frame: Frame, steps: int, moves: np.ndarray, swaps: np.ndarray) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from keras.src import tree
 from numpy.lib.stride_tricks import as_strided
 
+import leptonc
 from leptonc.memory import aligned, copied, uninitialized_bytes
 
 
@@ -77,6 +78,16 @@ class Lender:
 
     def __reduce__(self) -> Any:
         return Lender, ()
+
+
+def is_flat(batch: Any) -> bool:
+    """Whether a batch is a plain tuple of arrays, which needs no walk through its structure."""
+    return type(batch) is tuple and all(type(leaf) is np.ndarray for leaf in batch)
+
+
+def columns(batches: Sequence[Any]) -> Iterable[tuple[Any, ...]]:
+    """For each leaf, that of all batches."""
+    return zip(*(batches if all(map(is_flat, batches)) else map(leptonc.tree.leaves, batches)))
 
 
 def stacked(parts: Sequence[np.ndarray]) -> np.ndarray:

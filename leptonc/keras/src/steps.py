@@ -16,7 +16,7 @@ from leptonc import tree
 from leptonc.eager import jit_disabled
 from leptonc.errors import ArgumentError
 from leptonc.jit import Jitted
-from leptonc.keras.src.slots import stacked
+from leptonc.keras.src.slots import columns, stacked
 from leptonc.keras.src.variable import Variable
 from leptonc.scan import repeat
 from leptonc.stages import Compiled
@@ -75,7 +75,7 @@ class Step:
             return tree.map(lambda *parts: np.stack(parts), *[self(batch) for batch in batches])
         read, written = self._state()
         structure = tree.structure(batches[0])
-        leaves = map(stacked, zip(*[tree.leaves(batch) for batch in batches]))
+        leaves = map(stacked, columns(batches))
         state, results = repeat(self._run, read, written, tree.unflatten(structure, leaves))
         self._keep(state)
         return results

@@ -25,7 +25,7 @@ from leptonc.keras.src.arrays import as_batch
 from leptonc.keras.src.batches import Batches
 from leptonc.keras.src.ops.core import convert_to_numpy
 from leptonc.keras.src.progress import Progress, is_watched
-from leptonc.keras.src.slots import Lender
+from leptonc.keras.src.slots import Lender, is_flat
 from leptonc.keras.src.steps import Function, Groups, Step, is_plain, plainly, stateless
 from leptonc.keras.src.variable import Variable
 
@@ -391,6 +391,8 @@ def _given(x: Any, method: str) -> None:
 
 def _type(batch: Any) -> Any:
     """Structure, shapes and dtypes."""
+    if is_flat(batch):
+        return [(leaf.shape, leaf.dtype) for leaf in batch]
     leaves, structure = leptonc.tree.flatten(batch)
     return structure, [(leaf.shape, leaf.dtype) for leaf in leaves]
 

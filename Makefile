@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test bench lint keras-tests clean
+.PHONY: demo test bench lint docs keras-tests clean
 
 demo: $(VENV)/.examples
 	@echo "== Keras on leptonc: examples/keras_faces.py"
@@ -21,6 +21,9 @@ bench: $(VENV)/.examples
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy leptonc
+
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Keras's own tests, in an environment of their own: some compare with JAX or TensorFlow.
 keras-tests: $(VENV)-keras/.ready

@@ -160,3 +160,86 @@ def test_schedules_called_with_a_count_are_in_single_precision(name):
         got = compiled(np.int32(n))
         np.testing.assert_allclose(got, rate(n), rtol=1e-6)
         assert got.dtype == F or name == "of the user"
+
+
+MORE = {"nadam": 0.1, "nadamw": 0.1, "adamax": 0.1, "adamaxw": 0.1, "amsgrad": 0.1, "adabelief": 0.1, "yogi": 0.1, "radam": 0.1,
+        "lion": 0.05, "rmsprop": 0.1, "adagrad": 0.5, "adadelta": 30.0, "lamb": 0.1, "lars": 50.0, "adafactor": 0.1, "sign_sgd": 0.05}
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_every_optimizer_goes_down_compiled_as_op_by_op(name, rng):
+    """Against optax's they are in tests/peers."""
+    target = rng.standard_normal((3, 4)).astype(F)
+    start = {"w": target + F(1)}
+    optimizer = getattr(optim, name)(MORE[name])
+
+    def step(params, state):
+        grads = {"w": 2 * (params["w"] - target)}
+        updates, state = optimizer.update(grads, state, params)
+        return optim.apply_updates(params, updates), state
+
+    ends = []
+    for compiled in (True, False):
+        params, state = start, optimizer.init(start)
+        with leptonc.disable_jit(not compiled):
+            for _ in range(30):
+                params, state = leptonc.jit(step)(params, state)
+        ends.append(params["w"])
+    np.testing.assert_allclose(*ends, rtol=1e-3, atol=1e-3)
+    assert np.abs(ends[0] - target).mean() < 0.7
+
+
+def test_radam_is_its_formula(rng):
+    params, grads = case(rng)
+    w, m, v, b2 = params["w"].astype(float), np.zeros(5), np.zeros(5), 0.999
+    most = 2 / (1 - b2) - 1
+    for n, got in enumerate(run(optim.radam(0.1), params, grads, 6)):
+        g, t = grads(n)["w"].astype(float), n + 1
+        m, v = 0.9 * m + 0.1 * g, b2 * v + (1 - b2) * g * g
+        length = most - 2 * t * b2**t / (1 - b2**t)
+        direction = m / (1 - 0.9**t)
+        if length >= 5:
+            factor = np.sqrt((length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length))
+            direction = factor * direction / (np.sqrt(v / (1 - b2**t)) + 1e-8)
+        w = w - 0.1 * direction
+        np.testing.assert_allclose(got, w, rtol=2e-5, atol=1e-5)
+
+
+def test_parts_of_the_parameters(rng):
+    params = {"w": np.ones(3, F), "b": np.ones(2, F)}
+    grads = {"w": np.full(3, 2, F), "b": np.full(2, 5, F)}
+    only = optim.masked(optim.scale(-0.5), {"w": True, "b": False})
+    updates, _ = leptonc.jit(only.update)(grads, only.init(params), params)
+    assert (updates["w"] == -1).all() and (updates["b"] == 5).all()
+    both_of = optim.multi_transform({1: optim.scale(2.0), 2: optim.set_to_zero()}, {"w": 1, "b": 2})
+    updates, _ = both_of.update(grads, both_of.init(params), params)
+    assert (updates["w"] == 4).all() and (updates["b"] == 0).all()
+    with pytest.raises(LeptonError, match="label 3"):
+        optim.multi_transform({1: optim.identity()}, {"w": 1, "b": 3}).init(params)
+    with pytest.raises(LeptonError, match="True or False"):
+        optim.masked(optim.identity(), {"w": 0.5, "b": True}).init(params)
+
+
+def test_several_steps_as_one_and_what_is_not_finite(rng):
+    params = {"w": np.zeros(2, F)}
+    steps = optim.MultiSteps(optim.sgd(1.0), 2, should_skip_update_fn=optim.skip_not_finite)
+    state, seen = steps.init(params), []
+    for g in (1.0, np.nan, 3.0, 5.0):
+        updates, state = leptonc.jit(steps.update)({"w": np.full(2, g, F)}, state, params)
+        seen.append((float(updates["w"][0]), bool(steps.has_updated(state))))
+    assert seen == [(0.0, False), (0.0, False), (-2.0, True), (0.0, False)]
+    guarded = optim.apply_if_finite(optim.sgd(1.0), 1)
+    state, seen = guarded.init(params), []
+    for g in (1.0, np.inf, np.inf, 2.0):
+        updates, state = leptonc.jit(guarded.update)({"w": np.full(2, g, F)}, state, params)
+        seen.append(float(updates["w"][0]))
+    assert seen == [-1.0, 0.0, -np.inf, -2.0] and int(state.total_notfinite) == 2
+
+
+def test_schedules_one_after_the_other():
+    joined = optim.join_schedules([optim.constant_schedule(1.0), optim.linear_schedule(0.5, 0.0, 5)], [3])
+    assert [float(joined(np.int32(n))) for n in (0, 2, 3, 8, 20)] == [1.0, 1.0, 0.5, 0.0, 0.0]
+    onecycle = optim.cosine_onecycle_schedule(20, 1.0)
+    np.testing.assert_allclose([onecycle(np.int32(n)) for n in (0, 6, 20)], [0.04, 1.0, 4e-6], rtol=1e-5)
+    with pytest.raises(LeptonError, match="boundary"):
+        optim.join_schedules([optim.constant_schedule(1.0)], [3])

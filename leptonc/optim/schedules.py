@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import pi
 from typing import Any
 
 import numpy as np
 
 from leptonc import numpy as lnp
-from leptonc.arguments import flag, integer, number, scalar
+from leptonc.arguments import choice, flag, integer, number, scalar
 from leptonc.errors import ArgumentError, describe
 
 Schedule = Callable[[Any], Any]
@@ -113,3 +114,93 @@ def warmup_cosine_decay_schedule(init_value: float, peak_value: float, warmup_st
                          rate_at(fall, lnp.subtract(count, warmup_steps), dtype))
 
     return Rate(at)
+
+
+def polynomial_schedule(init_value: float, end_value: float, power: float, transition_steps: int,
+                        transition_begin: int = 0) -> Schedule:
+    """From one value to the other as (1 - progress)^power, from the step ``transition_begin`` on."""
+    _check("polynomial_schedule", transition_steps, init_value=init_value, end_value=end_value, power=power)
+    begin = integer("polynomial_schedule", "transition_begin", transition_begin, least=0)
+
+    def at(count: Any, dtype: Any) -> Any:
+        left = 1 - _progress(lnp.maximum(lnp.subtract(count, begin), 0), transition_steps, dtype)
+        return (init_value - end_value) * lnp.power(left, np.dtype(dtype).type(power)) + end_value
+
+    return Rate(at)
+
+
+def warmup_constant_schedule(init_value: float, peak_value: float, warmup_steps: int) -> Schedule:
+    """A straight line up to the peak, then constant."""
+    return linear_schedule(init_value, peak_value, warmup_steps)
+
+
+def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> Schedule:
+    """One schedule after the other, each counting from its own boundary."""
+    if len(boundaries) != len(schedules) - 1:
+        raise ArgumentError(f"join_schedules: {len(schedules)} schedules need one boundary fewer, got {len(boundaries)}")
+    for boundary in boundaries:
+        integer("join_schedules", "a boundary", boundary, least=0)
+
+    def at(count: Any, dtype: Any) -> Any:
+        value = rate_at(schedules[0], count, dtype)
+        for boundary, schedule in zip(boundaries, schedules[1:]):
+            later = rate_at(schedule, lnp.subtract(count, boundary), dtype)
+            value = lnp.where(lnp.less(count, boundary), value, later)
+        return value
+
+    return Rate(at)
+
+
+def warmup_exponential_decay_schedule(init_value: float, peak_value: float, warmup_steps: int, transition_steps: int,
+                                      decay_rate: float, staircase: bool = False) -> Schedule:
+    """A straight line up to the peak, then exponential decay."""
+    rise = linear_schedule(init_value, peak_value, warmup_steps)
+    return join_schedules([rise, exponential_decay(peak_value, transition_steps, decay_rate, staircase)], [warmup_steps])
+
+
+def sgdr_schedule(cosine_kwargs: Sequence[Mapping[str, Any]]) -> Schedule:
+    """Warm restarts: a ``warmup_cosine_decay_schedule`` after the other (Loshchilov and Hutter 2017)."""
+    parts = [warmup_cosine_decay_schedule(**kwargs) for kwargs in cosine_kwargs]
+    ends = np.cumsum([kwargs["decay_steps"] for kwargs in cosine_kwargs])
+    return join_schedules(parts, [int(end) for end in ends[:-1]])
+
+
+def _interpolated(points: Sequence[tuple[int, float]], is_cosine: bool) -> Schedule:
+    """Through (step, value) points, the last value from there on."""
+    def at(count: Any, dtype: Any) -> Any:
+        value: Any = np.dtype(dtype).type(points[-1][1])
+        for (start, first), (stop, last) in reversed([*pairwise(points)]):
+            progress = _progress(lnp.maximum(lnp.subtract(count, start), 0), stop - start, dtype)
+            share = (1 - lnp.cos(pi * progress)) / 2 if is_cosine else progress
+            value = lnp.where(lnp.less(count, stop), first + (last - first) * share, value)
+        return value
+
+    return Rate(at)
+
+
+def piecewise_interpolate_schedule(interpolate_type: str, init_value: float,
+                                   boundaries_and_scales: Mapping[int, float] | None = None) -> Schedule:
+    """Through ``init_value`` at step 0 and, at each boundary, the value before times the boundary's scale: in straight lines
+    ("linear") or half cosines ("cosine")."""
+    kind = choice("piecewise_interpolate_schedule", "interpolate_type", interpolate_type, ("linear", "cosine"))
+    points = [(0, init_value)]
+    for boundary, scale in sorted((boundaries_and_scales or {}).items()):
+        points.append((integer("piecewise_interpolate_schedule", "a boundary", boundary, least=1), points[-1][1] * scale))
+    return _interpolated(points, kind == "cosine")
+
+
+def cosine_onecycle_schedule(transition_steps: int, peak_value: float, pct_start: float = 0.3, div_factor: float = 25.0,
+                             final_div_factor: float = 1e4) -> Schedule:
+    """Up to the peak and down again in half cosines (Smith and Topin 2018)."""
+    _check("cosine_onecycle_schedule", transition_steps, peak_value=peak_value)
+    return piecewise_interpolate_schedule("cosine", peak_value / div_factor, {
+        int(pct_start * transition_steps): div_factor, int(transition_steps): 1 / (div_factor * final_div_factor)})
+
+
+def linear_onecycle_schedule(transition_steps: int, peak_value: float, pct_start: float = 0.3, pct_final: float = 0.85,
+                             div_factor: float = 25.0, final_div_factor: float = 1e4) -> Schedule:
+    """Up to the peak, down to where it began, and to almost nothing, in straight lines (Smith and Topin 2018)."""
+    _check("linear_onecycle_schedule", transition_steps, peak_value=peak_value)
+    return piecewise_interpolate_schedule("linear", peak_value / div_factor, {
+        int(pct_start * transition_steps): div_factor, int(pct_final * transition_steps): 1 / div_factor,
+        transition_steps: 1 / final_div_factor})

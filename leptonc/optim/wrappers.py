@@ -1,0 +1,154 @@
+"""Transformations around others: means over steps, several steps as one, what to do about NaN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from leptonc import lax, tree
+from leptonc import numpy as lnp
+from leptonc.arguments import flag, integer, number
+from leptonc.optim.base import GradientTransformation, bias_correction, counter, transformation
+
+
+class EmaState(NamedTuple):
+    """``count``: steps so far; ``ema``: the decaying mean."""
+
+    count: Any
+    ema: Any
+
+
+class ApplyEveryState(NamedTuple):
+    """``count``: steps since the last update; ``grad_acc``: the sum of updates since then."""
+
+    count: Any
+    grad_acc: Any
+
+
+class ApplyIfFiniteState(NamedTuple):
+    """Steps in a row that were not finite, whether the last was, how many were not, and the state within."""
+
+    notfinite_count: Any
+    last_finite: Any
+    total_notfinite: Any
+    inner_state: Any
+
+
+class MultiStepsState(NamedTuple):
+    """Steps since the last update, updates so far, the state within, and the mean of the gradients since."""
+
+    mini_step: Any
+    gradient_step: Any
+    inner_opt_state: Any
+    acc_grads: Any
+
+
+def ema(decay: float, debias: bool = True) -> GradientTransformation:
+    """The decaying mean of updates, with ``debias`` that of those there were."""
+    number("ema", "decay", decay, least=0, below=1)
+    flag("ema", "debias", debias)
+
+    def update(grads: Any, state: EmaState, params: Any = None) -> tuple[Any, EmaState]:
+        mean = tree.map(lambda g, m: decay * m + (1 - decay) * g, grads, state.ema)
+        count = state.count + np.int32(1)
+        out = tree.map(lambda m: m * bias_correction(decay, count, m.dtype), mean) if debias else mean
+        return out, EmaState(count, mean)
+
+    return transformation("ema", lambda params: EmaState(counter(), tree.map(lnp.zeros_like, params)), update, EmaState)
+
+
+def apply_every(k: int = 1) -> GradientTransformation:
+    """The sum of k updates at every k-th step, none at the others."""
+    every = np.int32(integer("apply_every", "k", k, least=1))
+
+    def update(grads: Any, state: ApplyEveryState, params: Any = None) -> tuple[Any, ApplyEveryState]:
+        is_first, is_last = state.count == 0, state.count == every - 1
+        total = tree.map(lambda g, a: g + lnp.where(is_first, lnp.zeros_like(a), a), grads, state.grad_acc)
+        out = tree.map(lambda a: lnp.where(is_last, a, lnp.zeros_like(a)), total)
+        return out, ApplyEveryState((state.count + np.int32(1)) % every, total)
+
+    return transformation("apply_every", lambda params: ApplyEveryState(counter(), tree.map(lnp.zeros_like, params)), update,
+                          ApplyEveryState)
+
+
+def all_finite(grads: Any) -> Any:
+    """Whether all elements are numbers."""
+    result: Any = np.bool_(True)
+    for leaf in tree.leaves(grads):
+        result = lnp.logical_and(result, lnp.all(lnp.isfinite(leaf)))
+    return result
+
+
+def chosen(condition: Any, new: Any, old: Any) -> Any:
+    """One tree or the other of the same structure."""
+    return tree.map(lambda a, b: lnp.where(condition, a, b), new, old)
+
+
+def apply_if_finite(inner: GradientTransformation, max_consecutive_errors: int) -> GradientTransformation:
+    """``inner``, but nothing where an element is not finite, unless that was so more often in a row than given."""
+    most = np.int32(integer("apply_if_finite", "max_consecutive_errors", max_consecutive_errors, least=0))
+
+    def init(params: Any) -> ApplyIfFiniteState:
+        return ApplyIfFiniteState(counter(), np.bool_(True), counter(), inner.init(params))
+
+    def update(grads: Any, state: ApplyIfFiniteState, params: Any = None) -> tuple[Any, ApplyIfFiniteState]:
+        is_finite = all_finite(grads)
+        failed = lnp.where(is_finite, np.int32(0), state.notfinite_count + np.int32(1))
+        taken = lnp.logical_or(is_finite, failed > most)
+        updates, after = lax.cond(taken, lambda: inner.update(grads, state.inner_state, params),
+                                  lambda: (tree.map(lnp.zeros_like, grads), state.inner_state))
+        total = state.total_notfinite + lnp.where(is_finite, np.int32(0), np.int32(1))
+        return updates, ApplyIfFiniteState(failed, is_finite, total, after)
+
+    return transformation("apply_if_finite", init, update, ApplyIfFiniteState)
+
+
+def skip_not_finite(updates: Any) -> Any:
+    """For ``MultiSteps(should_skip_update_fn=...)``: whether an element is not finite."""
+    return lnp.logical_not(all_finite(updates))
+
+
+class MultiSteps:
+    """``opt`` at every k-th step, on the mean of the gradients since; no update at the others.
+
+    ``every_k_schedule``: k, or a function of the number of updates so far. Steps of which ``should_skip_update_fn(gradients)`` is
+    True do not count. A pair ``init``, ``update`` as any transformation; ``has_updated(state)``: whether the last step updated.
+    """
+
+    def __init__(self, opt: GradientTransformation, every_k_schedule: int | Callable[[Any], Any], use_grad_mean: bool = True,
+                 should_skip_update_fn: Callable[[Any], Any] | None = None):
+        self._opt, self._mean, self._skips = opt, flag("MultiSteps", "use_grad_mean", use_grad_mean), should_skip_update_fn
+        self._every = every_k_schedule if callable(every_k_schedule) else np.int32(
+            integer("MultiSteps", "every_k_schedule", every_k_schedule, least=1))
+
+    def init(self, params: Any) -> MultiStepsState:
+        return MultiStepsState(counter(), counter(), self._opt.init(params), tree.map(lnp.zeros_like, params))
+
+    def update(self, updates: Any, state: MultiStepsState, params: Any = None) -> tuple[Any, MultiStepsState]:
+        if self._skips is None:
+            return self._taken(updates, state, params)
+        return lax.cond(self._skips(updates), lambda: (tree.map(lnp.zeros_like, updates), state),
+                        lambda: self._taken(updates, state, params))
+
+    def _taken(self, grads: Any, state: MultiStepsState, params: Any) -> tuple[Any, MultiStepsState]:
+        every = self._every(state.gradient_step) if callable(self._every) else self._every
+        step = state.mini_step
+        total = tree.map(lambda g, a: a + ((g - a) / lnp.astype(step + np.int32(1), a.dtype) if self._mean else g), grads,
+                         state.acc_grads)
+        zeros = tree.map(lnp.zeros_like, grads)
+        is_last = step == every - 1
+
+        def emitted() -> Any:
+            return *self._opt.update(total, state.inner_opt_state, params), zeros
+
+        updates, inner, left = lax.cond(is_last, emitted, lambda: (zeros, state.inner_opt_state, total))
+        return updates, MultiStepsState(lnp.where(is_last, np.int32(0), step + np.int32(1)),
+                                        state.gradient_step + lnp.where(is_last, np.int32(1), np.int32(0)), inner, left)
+
+    def has_updated(self, state: MultiStepsState) -> Any:
+        return lnp.logical_and(state.mini_step == 0, state.gradient_step > 0)
+
+    def gradient_transformation(self) -> GradientTransformation:
+        return GradientTransformation(self.init, self.update)

@@ -43,7 +43,7 @@ SUBSTITUTES: dict[str, dict[str, str]] = {
         "triplet_margin_loss": "leptonc.nn.triplet_loss", "scaled_dot_product_attention": "leptonc.nn.dot_product_attention",
     },
     "leptonc.optim": {
-        "momentum": "leptonc.optim.sgd(learning_rate, momentum=0.9)", "clip": "leptonc.optim.clip_by_global_norm",
+        "momentum": "leptonc.optim.sgd(learning_rate, momentum=0.9)",
         "apply_gradients": "leptonc.optim.apply_updates", "SGD": "leptonc.optim.sgd", "Adam": "leptonc.optim.adam",
         "AdamW": "leptonc.optim.adamw",
     },

@@ -163,7 +163,8 @@ def test_schedules_called_with_a_count_are_in_single_precision(name):
 
 
 MORE = {"nadam": 0.1, "nadamw": 0.1, "adamax": 0.1, "adamaxw": 0.1, "amsgrad": 0.1, "adabelief": 0.1, "yogi": 0.1, "radam": 0.1,
-        "lion": 0.05, "rmsprop": 0.1, "adagrad": 0.5, "adadelta": 30.0, "lamb": 0.1, "lars": 50.0, "adafactor": 0.1, "sign_sgd": 0.05}
+        "lion": 0.05, "rmsprop": 0.1, "adagrad": 0.5, "adadelta": 30.0, "lamb": 0.1, "lars": 50.0,
+        "adafactor": 0.1, "sign_sgd": 0.05}
 
 
 @pytest.mark.parametrize("name", MORE)

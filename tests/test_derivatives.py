@@ -135,7 +135,11 @@ def test_products_over_axes(rng, axis):
 
 
 @pytest.mark.parametrize("f, x, wanted", [
-    (lnp.max, [2, 2, 1], [0.5, 0.5, 0]), (lnp.min, [2, 1, 1], [0, 0.5, 0.5]), (lnp.max, [0.0, -0.0, -1], [0.5, 0.5, 0]),
+    (lnp.max, [2, 2, 1], [0.5, 0.5, 0]),
+    (lambda x: lnp.max(x, where=np.array([True, False]), initial=1), [1, 7], [0.5, 0]),
+    (lambda x: lnp.min(x, where=np.array([False, True]), initial=1), [-1, 1], [0, 0.5]),
+    (lambda x: lnp.sum(lnp.zeros(3).at[np.array([0, 0, 2])].max(x)), [NAN, 1, 2], [0, 0, 1]),
+    (lambda x: lnp.sum(lnp.ones(2).at[np.array([0, 0, 1])].min(x)), [1, 1, 0.5], [1 / 3, 1 / 3, 1]), (lnp.min, [2, 1, 1], [0, 0.5, 0.5]), (lnp.max, [0.0, -0.0, -1], [0.5, 0.5, 0]),
     (lambda x: lnp.max(lnp.abs(x)), [-3, 3, 1], [-0.5, 0.5, 0]), (lambda x: lnp.max(x) - lnp.min(x), [2, 2, 2], [0, 0, 0]),
     (lambda x: lnp.sum(nn.max_pool(x[None, :, None], 2, stride=1)), [1, 1, 1], [1, 1, 0]),
     (lambda x: lnp.sqrt(lnp.sum(x * x)), [0, 3, 4], [0, 0.6, 0.8]), (lambda x: lnp.sqrt(lnp.sum(x * x)), [0, 0, 0], [NAN] * 3),

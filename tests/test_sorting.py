@@ -202,6 +202,14 @@ def test_functions(wrapped: Any):
     same(out[1], keys[0][np.lexsort(keys)])
 
 
+@pytest.mark.parametrize("wrapped", [leptonc.jit, lambda f: f], ids=["jit", "eager"])
+def test_one_operand_may_stand_twice(wrapped: Any):
+    x = np.random.default_rng(8).integers(0, 4, (6, 5))
+    for keys in (1, 2):
+        for found in wrapped(lambda x: lax.sort((x, x + 1, lnp.reshape(x, (6, 5)), x), 0, num_keys=keys))(x)[::2]:
+            same(found, np.sort(x, 0))
+
+
 def test_gradients_follow_the_elements():
     x = np.random.default_rng(7).permutation(20).astype(np.float64).reshape(4, 5)
     w = np.arange(20.0).reshape(4, 5)

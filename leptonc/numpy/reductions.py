@@ -76,12 +76,21 @@ def prod(x: Any, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False
     return _begun("prod", _reduce("prod", "prod", operand, axis, keepdims), initial, multiply)
 
 
+def _beyond(dtype: np.dtype, op: str) -> Any:
+    """What no element is beyond: of an extreme it is no part."""
+    if dtype.kind == "b":
+        return op == "reduce_min"
+    if dtype.kind in "iu":
+        return np.iinfo(dtype).max if op == "reduce_min" else np.iinfo(dtype).min
+    return np.inf if op == "reduce_min" else -np.inf
+
+
 def _extreme(name: str, op: str, join: Callable[[Any, Any], Any], doc: str) -> Callable[..., Any]:
     def function(x: Any, axis: Axis = None, *, keepdims: bool = False, initial: Any = None, where: Any = None) -> Any:
         (operand,) = promote(array(name, "x", x))
         if initial is None and where is not None:
             raise op_error(name, "where may leave no elements", {"x": operand}, "give initial", ArgumentError)
-        operand = only(name, operand, where, 0 if initial is None else scalar(name, "initial", initial))
+        operand = only(name, operand, where, _beyond(operand.dtype, op))
         axes = sorted_axes(name, operand, axis)
         if initial is not None and not _count(operand, axes):
             kept = _reduce(name, "sum", cast(operand, np.int64), axis, keepdims).shape

@@ -414,13 +414,13 @@ class scatter_prod(Scatter):
 
 class ScatterExtreme(Scatter):
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
-        """Shared equally among all that are the extreme."""
+        """Shared equally among all that are the extreme; none is where it is NaN."""
         x, indices, updates = operands
         eq, cast = get_op("eq"), get_op("cast")
         kept = cast(eq(x, y), dtype=x.dtype)
         hit = cast(eq(updates, self.taken(y, operands, attrs)), dtype=x.dtype)
         count = get_op("scatter_sum")(kept, indices, hit, **attrs)
-        share = g / count
+        share = g / get_op("max")(count, x.builder.full(x.type, 1))
         return kept * share, None, hit * self.taken(share, operands, attrs)
 
 

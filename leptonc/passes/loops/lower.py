@@ -10,6 +10,7 @@ from leptonc.ir.copying import copy_kernel
 from leptonc.ir.graph import Graph, Literal, Node
 from leptonc.ir.kernel import Buffer, Call, Kernel, Param, Program
 from leptonc.ir.op import get_op
+from leptonc.ir.sorting import Sort
 from leptonc.ir.types import TensorType
 
 LowerBody = Callable[[Graph, dict[int, int]], Program]
@@ -97,11 +98,12 @@ class _Lowering:
         self.calls.append(Call(kernel, tuple(args), node.loc))
 
     def one_view_each(self, kernel: Kernel, args: list[int]) -> list[int]:
-        """A buffer read under two shapes by one kernel is copied for the second, so that a name has one shape."""
+        """A buffer read under two shapes by one kernel is copied for the second, so that a name has one shape; one that a sort
+        moves twice as well, so that each operand has its own name."""
         shapes: dict[int, TensorType] = {}
         out = []
         for param, number in zip(kernel.params, args, strict=True):
-            if shapes.setdefault(number, param.type) != param.type:
+            if shapes.setdefault(number, param.type) != param.type or (isinstance(kernel, Sort) and number in out):
                 number = self.copy(number, self.buffer(Buffer(self.buffers[number].type, "temp")))
             out.append(number)
         return out

@@ -6,9 +6,11 @@ value of a wrong kind an ArgumentError; one that does not fit the operands a Sha
 
 from __future__ import annotations
 
+import inspect
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from math import prod
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -67,6 +69,11 @@ def integers(name: str, what: str, value: Any, operands: Mapping[str, object] = 
     if count is not None and len(found) != count:
         raise _wrong(name, what, value, f"{count} int{'s' * (count != 1)}{', or one for all' * repeat}", operands, ShapeError)
     return tuple(integer(name, what if one else f"an entry of {what}", n, operands, least=least) for n in found)
+
+
+def extent(name: str, what: str, value: Any) -> int:
+    """How long an axis is that an address space has room for."""
+    return integer(name, what, value, least=0, most=MOST_BYTES // 8)
 
 
 def shape(name: str, value: Any, itemsize: int = 8, what: str = "shape") -> tuple[int, ...]:
@@ -164,12 +171,27 @@ def choice(name: str, what: str, value: Any, options: Iterable[str], operands: M
     return value
 
 
-def function(name: str, what: str, value: Any) -> Callable[..., Any]:
-    """Something to call."""
+def function(name: str, what: str, value: Any, takes: int | None = None) -> Callable[..., Any]:
+    """Something to call, with ``takes`` arguments if that is said."""
     if not callable(value):
         raise _wrong(name, what, value, "a function", _NOTHING)
+    if takes is not None and not _takes(value, takes):
+        raise _wrong(name, what, value, f"a function of {takes} argument{'s' * (takes != 1)}", _NOTHING)
     found: Callable[..., Any] = value
     return found
+
+
+def _takes(f: Callable[..., Any], count: int) -> bool:
+    """Whether it can be called with so many arguments, as far as it says so."""
+    if isinstance(f, FunctionType) and f.__code__.co_argcount == count and not f.__code__.co_kwonlyargcount:
+        return True  # the rest takes longer
+    try:
+        inspect.signature(f).bind(*[None] * count)
+    except ValueError:  # it says nothing
+        return True
+    except TypeError:
+        return False
+    return True
 
 
 def on_cpu(name: str, device: Any) -> None:

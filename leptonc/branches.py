@@ -30,7 +30,7 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
     where what the functions give differs.
     """
     for what, f in (("true_fun", true_fun), ("false_fun", false_fun)):
-        function("cond", what, f)
+        function("cond", what, f, len(operands))
     value = pred if isinstance(pred, Tracer) else as_leaf(pred, "pred", "cond")
     if value.shape:
         raise op_error("cond", "pred must be one bool", {"pred": value})
@@ -48,7 +48,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     if not functions:
         raise ArgumentError("switch: there are no branches")
     for n, f in enumerate(functions):
-        function("switch", f"branches[{n}]", f)
+        function("switch", f"branches[{n}]", f, len(operands))
     value = index if isinstance(index, Tracer) else as_leaf(index, "index", "switch")
     if value.shape or value.dtype.kind not in "iu":
         raise op_error("switch", "index must be one integer", {"index": value}, kind=DtypeError)

@@ -139,10 +139,10 @@ def _gathered(axes: list[NamedAxis], x: Any, at: int, tiled: bool) -> Any:
 
 
 def axis_index(axis_name: AxisName) -> Any:
-    """The example's place on a named axis, i32; on several, the last name's counting fastest."""
-    place, *rest = _named("axis_index", axis_name)
-    found: Any = place.index
-    for axis in rest:
+    """The example's place on a named axis, i32; on several, the last name's counting fastest, on none 0."""
+    axes = _named("axis_index", axis_name)
+    found: Any = axes[0].index if axes else np.zeros((), np.int32)
+    for axis in axes[1:]:
         found = found * np.int32(axis.size) + axis.index
     return found
 

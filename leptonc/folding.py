@@ -82,7 +82,7 @@ def reduce(operands: Any, init_values: Any, computation: Callable[..., Any], dim
     if not xs or len(starts) != len(xs) or any(x.shape != xs[0].shape for x in xs) or any(v.shape for v in starts):
         raise op_error(name, "operands must have one shape, and a number in init_values each", {"operands": xs[:1]})
     axes = axes_of(name, xs[0], tuple(integers(name, "dimensions", dimensions)))
-    fold = function(name, "computation", computation)
+    fold = function(name, "computation", computation, 2)
     known = _known_op(fold, xs[0].dtype) if len(xs) == 1 else None
     kept = tuple(n for d, n in enumerate(xs[0].shape) if d not in axes)
     join, begin = _joined(name, fold, structure), [_lifted(v, x, kept) for v, x in zip(starts, xs)]
@@ -131,7 +131,7 @@ def reduced_windows(operand: Any, init_value: Any, computation: Any, window_dime
     """
     name = "reduce_window"
     x = array(name, "operand", operand)
-    fold, start = function(name, "computation", computation), array(name, "init_value", init_value)
+    fold, start = function(name, "computation", computation, 2), array(name, "init_value", init_value)
     rank, named = len(x.shape), {"operand": x}
     size, strides, spread, dilation = (
         (1,) * rank if value is None else integers(name, what, value, named, count=rank, repeat=True, least=1) for what, value in (

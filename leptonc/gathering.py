@@ -200,7 +200,7 @@ def scatter_apply(operand: Any, scatter_indices: Any, func: Callable[[Any], Any]
     layout = _layout("scatter_apply", dimension_numbers, _SCATTER, named)
     shape = shape_of("scatter_apply", update_shape, what="update_shape")
     flag("scatter_apply", "indices_are_sorted", indices_are_sorted)
-    return applied(x, index, function("scatter_apply", "func", func), layout, shape, writing("scatter_apply", mode),
+    return applied(x, index, function("scatter_apply", "func", func, 1), layout, shape, writing("scatter_apply", mode),
                    flag("scatter_apply", "unique_indices", unique_indices))
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from leptonc import numpy as lnp
 from leptonc import tree
+from leptonc.arguments import array, flag, function, integer
 from leptonc.arguments import axis as axis_of
-from leptonc.arguments import flag, function, integer
-from leptonc.errors import LeptonError, ShapeError, TreeError
+from leptonc.errors import LeptonError, ShapeError, TreeError, op_error
 from leptonc.public import public
 from leptonc.scan import scan
 from leptonc.signature import as_leaf
@@ -21,7 +21,7 @@ from leptonc.vmap import vmap
 def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> Any:
     """``f`` of each slice of ``xs`` along the first axis, one after the other; results stacked. ``batch_size``: so many slices at
     once, by ``vmap``. Raises ShapeError or TreeError as ``scan`` does."""
-    function("map", "f", f)
+    function("map", "f", f, 1)
     if batch_size is None:
         return scan(_Each(f), (), xs)[1]
     size = integer("map", "batch_size", batch_size, least=1)
@@ -70,7 +70,7 @@ def associative_scan(fn: Callable[[Any, Any], Any], elems: Any, reverse: bool = 
     Fischer 1980).
     Raises TreeError or ShapeError for what does not fit.
     """
-    name = f"associative_scan of {function_name(function('associative_scan', 'fn', fn))}"
+    name = f"associative_scan of {function_name(function('associative_scan', 'fn', fn, 2))}"
     flag("associative_scan", "reverse", reverse)
     leaves, structure = tree.flatten(elems)
     paths = structure.paths("elems")
@@ -92,7 +92,13 @@ def _joined(fn: Callable[[Any, Any], Any], structure: tree.TreeDef, a: list[Any]
     out, found = tree.flatten(fn(tree.unflatten(structure, a), tree.unflatten(structure, b)))
     if found != structure:
         raise TreeError(f"{name}: it gives {found} of {structure}")
-    return out
+    return [_alike(array(name, "a result", y), x, name) for y, x in zip(out, a)]
+
+
+def _alike(y: Any, x: Any, name: str) -> Any:
+    if (y.shape, y.dtype) != (x.shape, x.dtype):
+        raise op_error(name, "it must give what it takes", {"takes": x, "gives": y})
+    return y
 
 
 def _prefixes(join: Callable[[list[Any], list[Any]], list[Any]], xs: list[Any]) -> list[Any]:

@@ -39,7 +39,7 @@ def scan(f: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any = None, le
     and compile once whatever their number. In a trace they are one loop of the program, which ``grad``, ``jvp`` and ``vmap`` go
     through; outside of one, f is compiled and kept. Raises ShapeError, TreeError or LeptonError.
     """
-    name = f"scan of {function_name(function('scan', 'f', f))}"
+    name = f"scan of {function_name(function('scan', 'f', f, 2))}"
     flag("scan", "reverse", reverse)
     leaves, structure = tree.flatten(xs)
     steps = _extent(leaves, length, name)

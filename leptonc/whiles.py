@@ -33,8 +33,8 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     ``cond_fun`` gives one bool. The loop runs natively. It has forward derivatives (``jvp``); reverse ones need a number of trips
     that is known (``scan``). Under ``vmap`` it runs until the last example ends. Raises ShapeError, TreeError or DtypeError.
     """
-    name = f"while_loop of {function_name(function('while_loop', 'body_fun', body_fun))}"
-    function("while_loop", "cond_fun", cond_fun)
+    name = f"while_loop of {function_name(function('while_loop', 'body_fun', body_fun, 1))}"
+    function("while_loop", "cond_fun", cond_fun, 1)
     leaves, structure = tree.flatten(init_val)
     if outside(*leaves):
         if jit_disabled():
@@ -91,7 +91,7 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
     all derivatives; else a ``while_loop``. ``unroll``: see ``scan``. Raises as those do, DtypeError for bounds that are no
     integers.
     """
-    function("fori_loop", "body_fun", body_fun)
+    function("fori_loop", "body_fun", body_fun, 2)
     bounds = [_bound(what, x) for what, x in (("lower", lower), ("upper", upper))]
     if not any(isinstance(x, Tracer) for x in bounds):
         return _counted(bounds, body_fun, init_val, unroll)

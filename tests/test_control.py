@@ -11,7 +11,7 @@ import pytest
 import leptonc
 from leptonc import lax, tree
 from leptonc import numpy as lnp
-from leptonc.errors import DtypeError, LeptonError, ShapeError, TreeError
+from leptonc.errors import ArgumentError, DtypeError, LeptonError, ShapeError, TreeError
 from leptonc.ir import parse
 
 
@@ -342,6 +342,14 @@ def test_every_subset_of_batched_operands(kind):
     (lambda: lax.switch(0, []), LeptonError, "no branches"),
     (lambda: lax.map(lambda x: x, X, batch_size=0), LeptonError, "batch_size"),
     (lambda: lax.associative_scan(lambda a, b: (a, b), X), TreeError, "associative_scan"),
+    (lambda: lax.associative_scan(lambda a, b: a[0], X), LeptonError, "it must give what it takes"),
+    (lambda: lax.associative_scan(np.float32, X), ArgumentError, "must be a function of 2 arguments"),
+    (lambda: lax.scan(lambda c: c, C, X), ArgumentError, "f=.* must be a function of 2 arguments"),
+    (lambda: lax.map(lambda a, b: a, X), ArgumentError, "must be a function of 1 argument"),
+    (lambda: lax.fori_loop(0, 2, np.float32, C), ArgumentError, "must be a function of 2 arguments"),
+    (lambda: lax.while_loop(lambda: True, lambda c: c, C), ArgumentError, "cond_fun=.* must be a function of 1 argument"),
+    (lambda: lax.cond(True, lambda: C, lambda x: C), ArgumentError, "false_fun=.* must be a function of 0 arguments"),
+    (lambda: lax.reduce(X, np.float32(0), np.float32, (0,)), ArgumentError, "must be a function of 2 arguments"),
 ])
 @pytest.mark.parametrize("traced", [False, True])
 def test_wrong_calls(call, error, said, traced):

@@ -205,9 +205,8 @@ def test_functions(wrapped: Any):
 @pytest.mark.parametrize("wrapped", [leptonc.jit, lambda f: f], ids=["jit", "eager"])
 def test_one_operand_may_stand_twice(wrapped: Any):
     x = np.random.default_rng(8).integers(0, 4, (6, 5))
-    for keys in (1, 2):
-        for found in wrapped(lambda x: lax.sort((x, x + 1, lnp.reshape(x, (6, 5)), x), 0, num_keys=keys))(x)[::2]:
-            same(found, np.sort(x, 0))
+    for found in wrapped(lambda x: lax.sort((x, x + 1, lnp.reshape(x, (6, 5)), x), 0, num_keys=2))(x)[::2]:
+        same(found, np.sort(x, 0))
 
 
 def test_gradients_follow_the_elements():

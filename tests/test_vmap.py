@@ -437,6 +437,7 @@ def test_size_index_and_counts():
     assert index.dtype == np.int32 and index.tolist() == [0, 1, 2, 3]
     assert count.dtype == np.int32 and count[0].tolist() == (X > 0).sum(0).tolist()
     assert vmap(lambda: lax.axis_index("i") * 2, axis_name="i", axis_size=3)().tolist() == [0, 2, 4]
+    assert lax.axis_index(()) == 0 and vmap(lambda x: lax.axis_index(()), axis_name="i")(X).tolist() == [0] * len(X)
 
 
 @pytest.mark.parametrize("axis", [0, 1, -1])

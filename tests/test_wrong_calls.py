@@ -113,6 +113,9 @@ def shapes() -> Iterator[Call]:
     yield from each("he_normal", lambda s: nn.initializers.he_normal()(0, s), (*SHAPES, -1, (3,)))
     yield from each("tile", lambda x, s: lnp.tile(x, s), [*SHAPES[:2], (2, -2), (2, 1.5), None, HUGE, (2**40, 2**40)], X)
     yield from each("eye", lnp.eye, (*SHAPES, -1))
+    for name, f in functions(lnp, ("nonzero", "argwhere", "flatnonzero", "unique", "unique_counts")):
+        yield from each(name, lambda x, n, f=f: f(x, size=n), (1.5, "2", (1, 2), True, -1, HUGE), X)
+    yield from each("bincount", lambda x, n: lnp.bincount(x, length=n), (1.5, "2", (1, 2), True, -1, HUGE), N)
     yield from each("linspace", lambda n: lnp.linspace(0, 1, n), (*NO_INTS, -1, HUGE))
 
 

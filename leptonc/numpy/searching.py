@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array, flag, integer
+from leptonc.arguments import array, extent, flag, integer
 from leptonc.bfloat16 import kind_of
 from leptonc.eager import plain
 from leptonc.errors import ArgumentError, DtypeError, ShapeError, TracerError, op_error
@@ -92,11 +92,11 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, *, length: int | N
     found = array("bincount", "x", x)
     if kind_of(found.dtype) not in "iub" or len(found.shape) != 1:
         raise op_error("bincount", "x must be one row of ints", {"x": found}, kind=DtypeError)
-    least = integer("bincount", "minlength", minlength, least=0)
+    least = extent("bincount", "minlength", minlength)
     given = None if weights is None else as_float(array("bincount", "weights", weights))
     if given is not None and given.shape != found.shape:
         raise op_error("bincount", "there must be as many weights as elements", {"x": found, "weights": given}, kind=ShapeError)
-    size = _known_length(found, least) if length is None else max(integer("bincount", "length", length, least=0), least)
+    size = _known_length(found, least) if length is None else max(extent("bincount", "length", length), least)
     return _counted(clip(cast(found, np.int64), 0, None), given, size)
 
 

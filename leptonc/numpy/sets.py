@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from leptonc.arguments import array, flag, integer
+from leptonc.arguments import array, extent, flag
 from leptonc.arguments import axis as axis_of
 from leptonc.bfloat16 import kind_of
 from leptonc.eager import plain
@@ -38,7 +38,7 @@ def _count(x: Any) -> int:
 def _room(name: str, size: Any, operands: dict[str, Any]) -> int | None:
     """``size`` as an int; None if all are known, and it is not given."""
     if size is not None:
-        return integer(name, "size", size, least=0)
+        return extent(name, "size", size)
     if any(isinstance(x, Tracer) for x in operands.values()):
         raise op_error(name, "how many elements there are depends on traced values", operands, "pass size=, and fill_value=",
                        TracerError)
@@ -79,9 +79,9 @@ def nonzero(x: Any, *, size: int | None = None, fill_value: Any = None) -> tuple
     if len(fills) != len(operand.shape):
         raise op_error("nonzero", "fill_value must be one number, or one for each axis", {"x": operand}, kind=ShapeError)
     out, rest = [], places
-    for extent in reversed(operand.shape):
-        out.append(rest % max(extent, 1))
-        rest = rest // max(extent, 1)
+    for n in reversed(operand.shape):
+        out.append(rest % max(n, 1))
+        rest = rest // max(n, 1)
     return tuple(where(there, at, _filler(fill, at)) for at, fill in zip(out[::-1], fills))
 
 
@@ -91,7 +91,7 @@ def argwhere(x: Any, *, size: int | None = None, fill_value: Any = None) -> Any:
     if _room("argwhere", size, {"x": operand}) is None:
         return _numpy(np.argwhere, operand)
     if not operand.shape:
-        return bind("reshape", np.zeros(0, np.int64), shape=(integer("argwhere", "size", size, least=0), 0))
+        return bind("reshape", np.zeros(0, np.int64), shape=(extent("argwhere", "size", size), 0))
     columns = nonzero(operand, size=size, fill_value=fill_value)
     return concatenate([bind("reshape", c, shape=(*c.shape, 1)) for c in columns], 1)
 

@@ -158,3 +158,11 @@ def test_no_steps_give_the_carry_and_nothing(jitted):
         for f in (run, leptonc.jit(run)):
             carry, (a, b) = f(np.float32(3), np.ones((0, 2), np.float32))
             assert carry == 3 and a.shape == (0,) and b.shape == (0, 2)
+
+
+def test_trips_that_take_nothing_of_a_cotangent_have_none():
+    """What is made of bools alone: there are neither residuals nor cotangents for the backward scan."""
+    x = np.ones((2, 3), "f")
+    for of in (lambda v: lnp.any(v > 0), lambda v: lnp.mean(v, dtype=bool)):
+        f = lambda x, of=of: lnp.mean(lax.scan(lambda c, v: (c + 1, of(v)), 0, x)[1])  # noqa: E731
+        np.testing.assert_array_equal(leptonc.grad(f)(x), np.zeros_like(x))

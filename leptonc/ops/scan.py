@@ -230,6 +230,8 @@ class _Backward:
         states = [self._seed(n) for n in (c - trips.consts for c in carries)]
         sums = [self.builder.full(self.operands[n].type, 0) for n in consts]
         slices = [*sliced, *(self._seed(n) for n in of_ys)]
+        if not (kept or states or sums or slices):  # no trip takes or gives anything that a cotangent could come from
+            return [None] * len(self.operands)
         body = self._body(pullback, kept, sliced, consts, carries, seeds)
         out = self.builder.emit("scan", [*kept.values(), *states, *sums, *slices], {
             "consts": len(kept), "carries": len(states) + len(sums), "length": trips.length, "reverse": not trips.reverse}, (body,))

@@ -139,6 +139,18 @@ class Draw:
         self.values += made
         return made if count > 1 else made[0]
 
+    def several(self, form: str, *args: Any, limit: int = LARGEST) -> None:
+        """As ``step``, of a form that gives an array or as many as it likes."""
+        (found,) = self._infer(Step(("v",), form, args))
+        if not isinstance(found, tuple | list):
+            self.step(form, *args, limit=limit)
+        elif len(leaves := leptonc.tree.leaves(found)) == 1:
+            self.step(f"leptonc.tree.leaves({form})[0]", *args, limit=limit)
+        elif leaves:
+            self.step(form if len(leaves) == len(found) else f"leptonc.tree.leaves({form})", *args, count=len(leaves), limit=limit)
+        else:
+            raise Refused("no result")
+
     def _infer(self, step: Step) -> list[Any]:
         used = sorted({n for a in step.args for n in refs(a)})
         known = {v.name: v for v in self.values}

@@ -6,12 +6,23 @@ import random
 from dataclasses import replace
 from typing import Any
 
-from tests.fuzz import networks, steps_elementwise, steps_indexing, steps_products, steps_shapes
+from tests.fuzz import (
+    networks,
+    steps_elementwise,
+    steps_families,
+    steps_indexing,
+    steps_numbers,
+    steps_products,
+    steps_shapes,
+)
 from tests.fuzz.draw import STEPS, STRUCTURES, Draw, Refused, Value, attempt
 from tests.fuzz.program import Program, pruned
 
-assert networks and steps_elementwise and steps_indexing and steps_products and steps_shapes  # they register what they make
+REGISTERED = (networks, steps_elementwise, steps_families, steps_indexing, steps_numbers, steps_products, steps_shapes)
 
+NAMED = 0.35  # the share of programs about names of the families
+NAMED_STEPS = [(w, m) for w, m in STEPS if m.__module__ in (steps_families.__name__, steps_numbers.__name__)]
+NAMES = [m for _, m in NAMED_STEPS]
 FLOATS = {"f4": 6, "f8": 3, "f2": 1}
 RECIPES = {"normal": 6, "grid": 3, "special": 1.5, "sparse": 1}
 SCHEDULES = ("0.1", "optim.constant_schedule(0.1)", "optim.linear_schedule(0.1, 0.0, 10)", "optim.exponential_decay(0.1, 5, 0.9)",
@@ -43,6 +54,8 @@ def program(seed: int) -> Program:
 
 def _drawn(g: Draw) -> Program:
     g.float, g.recipe = weighted(g, FLOATS), weighted(g, RECIPES)
+    if g.chance(NAMED):
+        return _named(g)
     networked = g.chance(0.55) and not (g.recipe == "special" and g.chance(0.8))
     if not networked or g.chance(0.15):
         _few_inputs(g)
@@ -54,6 +67,18 @@ def _drawn(g: Draw) -> Program:
         attempt(g, g.rng.choices([m for _, m in STEPS], [w for w, _ in STEPS])[0])
     if not g.steps:
         raise Refused("nothing")
+    return _finished(g)
+
+
+def _named(g: Draw) -> Program:
+    """A line or a few of the families, with little beside them: what a longer program would hide."""
+    g.prefer = g.choose("forward", "forward", "grad", "vjp", None)
+    for _ in range(g.choose(1, 1, 2, 3)):
+        attempt(g, g.rng.choices(NAMES, [w for w, _ in NAMED_STEPS])[0])
+    if not g.steps:
+        raise Refused("nothing")
+    if g.chance(0.3):
+        attempt(g, g.rng.choices([m for _, m in STEPS], [w for w, _ in STEPS])[0])
     return _finished(g)
 
 

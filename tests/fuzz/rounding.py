@@ -46,9 +46,10 @@ INEXACT = frozenset({"exp", "expm1", "log", "log1p", "rsqrt", "tanh", "sinh", "c
                      "i0e", "i1e", "lgamma", "log_ndtr",
                      "prod", "scatter_prod", "softplus"})
 ALONG = frozenset({"softmax", "log_softmax", "logsumexp", "logaddexp", "digamma"})  # errors of their operands' size
-UNSAID = frozenset({"cholesky", "eigh", "lu", "lu_adjugate", "lu_det", "lu_slogdet", "lu_solve", "pinv_of", "qr", "svd",
-                    "triangular_solve", "from_bits", "to_bits"})
-"""Of these nothing is claimed: their errors are those of changed operands, times their condition; the bits of f64 are others."""
+BACKWARD = frozenset({"cholesky", "eigh", "lu", "lu_adjugate", "lu_det", "lu_slogdet", "lu_solve", "pinv_of", "qr", "svd",
+                      "triangular_solve"})
+"""What they give is right for operands that are off by roundoff of their norm (Wilkinson 1963): so these are what is disturbed."""
+BITS = frozenset({"from_bits", "to_bits"})  # of numbers in their own dtype
 EXTREMES = {"reduce_max": 1, "reduce_min": -1}
 MOVES = frozenset({"all_gather", "pmax", "pmin",
                    "reshape", "broadcast", "transpose", "slice", "pad", "neg", "concatenate", "take", "select", "gather", "scatter",
@@ -167,7 +168,7 @@ class Run:
 
     def _node(self, node: Node, env: dict[int, np.ndarray]) -> None:
         operands = [env[i] for i in node.operands]
-        out = get_op(node.op).eager(*operands, **{k: _widened(v) for k, v in node.attrs})
+        out = self._meaning(node, operands)
         results = out if isinstance(out, tuple) else (out,)
         for value, array, kind in zip(node.results, results, node.types, strict=True):
             array = _wide(np.asarray(array))
@@ -176,6 +177,28 @@ class Run:
             self.lost.update(node.results)
         if node.op == "mul" or (node.op in MOVES and self.products.intersection(node.operands)):
             self.products.update(node.results)
+
+    def _meaning(self, node: Node, operands: list[np.ndarray]) -> Any:
+        """What the op makes of its operands; of some in their own dtype, or of operands a little off."""
+        if node.op in BITS:
+            return self._bits(node, operands[0])
+        if node.op in BACKWARD and self.rng is not None:
+            units = GRACE if self.units is None else self.units
+            operands = [_off(x, units * self._roundoff(node), self.rng) for x in operands]
+        return get_op(node.op).eager(*operands, **{k: _widened(v) for k, v in node.attrs})
+
+    def _roundoff(self, node: Node) -> float:
+        """Of the narrowest float among operands and results."""
+        kinds = [self.graph.types[i].dtype for i in (*node.operands, *node.results)]
+        return max(float(np.finfo(k.numpy).eps) / 2 for k in kinds if k.is_float)
+
+    def _bits(self, node: Node, x: np.ndarray) -> np.ndarray:
+        """Which of NaN's bits there are is not said."""
+        own = x.astype(self.graph.types[node.operands[0]].dtype.numpy)
+        out = np.asarray(get_op(node.op).eager(own, **node.attributes))
+        if self.rng is None or node.op != "to_bits":
+            return out
+        return np.where(np.isnan(own), self.rng.integers(0, 100, out.shape), out).astype(out.dtype)
 
     def _rounded(self, node: Node, operands: list[np.ndarray], out: np.ndarray, kind: TensorType) -> np.ndarray:
         if self.rng is None:
@@ -238,6 +261,14 @@ class Run:
         return None
 
 
+def _off(x: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
+    """A matrix off by ``size`` of its norm; where it is 0 throughout it stays so."""
+    if x.dtype.kind != "f" or not x.size:
+        return x
+    norm = np.sqrt(np.sum(_finite(x) ** 2, (-2, -1), keepdims=True)) if x.ndim > 1 else np.abs(x)
+    return np.where(np.isfinite(x), x + rng.uniform(-1, 1, x.shape) * size * norm, x)
+
+
 def _in_range(out: np.ndarray, dtype: DType) -> np.ndarray:
     """Infinite beyond the greatest number of the dtype; one of its numbers below the normal ones, where they are few."""
     info = np.finfo(dtype.numpy)
@@ -259,7 +290,7 @@ def _least(dtype: DType) -> float:
 def _loses(node: Node, operands: list[np.ndarray]) -> bool:
     """Whether nothing can be said. Convolutions of NaN and infinities: squares spread them, routed sums leave some out, as
     docs/architecture.md says."""
-    return node.op in UNSAID or (node.op in CONVOLUTIONS and not all(np.isfinite(x).all() for x in operands))
+    return node.op in CONVOLUTIONS and not all(np.isfinite(x).all() for x in operands)
 
 
 def _wide(array: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -41,8 +42,11 @@ def gradient(**options: Any) -> Any:
 
 def forms(f: Any, *args: Any) -> list[int]:
     """Points of each weight gradient that is made so."""
-    calls = [c.kernel for c in lowered(f, *args).program.calls]
-    return [k.outputs[0].type.shape[0] for k in calls if k.name == "winograd_products"]
+    return [k.outputs[-1].type.shape[-3] for k in products(f, *args)]
+
+
+def products(f: Any, *args: Any) -> list[Any]:
+    return [c.kernel for c in lowered(f, *args).program.calls if c.kernel.name == "winograd_products"]
 
 
 def assert_close_to_exact(f: Any, *args: Any) -> None:
@@ -90,6 +94,27 @@ def test_not_where_it_does_not_fit(make, rng):
     args, options = make(rng)
     assert not forms(gradient(**options), *args)
     np.testing.assert_allclose(leptonc.jit(gradient(**options))(*args), exact(gradient(**options), *args), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape, out, options, tile", [
+    ((32, 16, 16, 8), 9, {}, (2, 4, 4)),  # some images
+    ((2, 64, 64, 16), 16, {}, (1, 2, 16)),  # rows of one
+    ((1, 64, 128, 10), 16, {"padding": "VALID"}, (1, 1, 32)),
+    ((32, 13, 15, 16), 16, {}, (2, 4, 4)),  # squares that reach beyond the image
+])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_tiles(shape, out, options, tile, dtype, rng, monkeypatch):
+    """Of some squares, which are multiplied while they are in cache; thread by thread the same bits."""
+    monkeypatch.setattr(weightgrad, "TILE_BYTES", 36 * prod(tile) * (shape[-1] + out) * np.dtype(dtype).itemsize)
+    x, w, _ = operands(rng, shape, out, dtype=dtype)
+    f = gradient(**options)
+    results = leptonc.eval_shape(lambda x, w: nn.conv(x, w, **{"padding": "SAME", **options}), x, w).shape
+    g = rng.standard_normal(results).astype(dtype)
+    (kernel,) = products(f, x, w, g)
+    assert prod(a.extent for a in kernel.stages[0].axes[:-1]) == prod(tile) and kernel.outer
+    assert_close_to_exact(f, x, w, g)
+    program = driver.compile_program(lowered(f, x, w, g).program)
+    assert len({program.executable([x, w, g], nthreads=n)[0].tobytes() for n in (1, 2, 3)}) == 1
 
 
 def test_what_lies_beyond_a_slice_is_not_read(rng):

@@ -16,6 +16,7 @@ from leptonc.codegen.llvm.emitter import Emitter, emit_const, llvm_type
 from leptonc.codegen.llvm.scalars import emit_scalar
 from leptonc.codegen.loops.addresses import Addresses, Reg, Space, index_value, load, store, widen
 from leptonc.codegen.loops.linear import LinearStage
+from leptonc.codegen.loops.neighbours import fold_points, folded_insts, moved
 from leptonc.codegen.loops.reduction import SATURATING, Accumulator, accumulator_of, fold_lanes, saturated
 from leptonc.codegen.loops.schedule import Nest
 from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Load, Reduce, operands
@@ -38,20 +39,10 @@ class NestEmitter:
         accesses |= {("store", n): a for n, a in enumerate(stage.targets)}
         self.addresses = Addresses(self.space, accesses)
         self.values: dict[int, Reg] = {}
-        self.folding = self._needed_by_reduces()
+        self.folding = frozenset(folded_insts(stage))  # emitted before or inside the reduce loops; all others after them
+        self._jammed: tuple[Axis, str, int] | None = None  # points that are taken together: their axis, the first, how many
         for axis in ivs:
             self.addresses.enter(axis)
-
-    def _needed_by_reduces(self) -> frozenset[int]:
-        """Instructions a Reduce needs: emitted before or inside the reduce loops; all others after them."""
-        needed = set()
-        work = [inst.arg for inst in self.stage.insts if isinstance(inst, Reduce)]
-        while work:
-            n = work.pop()
-            if n not in needed:
-                needed.add(n)
-                work += operands(self.stage.insts[n])
-        return frozenset(needed)
 
     # Loops
 
@@ -112,7 +103,9 @@ class NestEmitter:
         self.space.lanes = saved
 
     def _loops(self, loops: tuple[Axis, ...], block: str | None) -> None:
-        if loops:
+        if len(loops) == 1 and self.nest.jam > 1:
+            self._jammed_loop(loops[0], block)
+        elif loops:
             with self.e.loop(loops[0].name, "0", str(loops[0].extent)) as iv, self._axis(loops[0], iv):
                 self._ready()
                 self._loops(loops[1:], block)
@@ -120,6 +113,18 @@ class NestEmitter:
             self._vector_loop(self.nest.vector, block)
         else:
             self._point()
+
+    def _jammed_loop(self, axis: Axis, block: str | None) -> None:
+        """``jam`` points of an axis together, and those that are left over."""
+        step, vector = self.nest.jam, self.nest.vector
+        main = axis.extent // step * step
+        assert vector is not None
+        for start, stop, count in ((0, main, step), (main, axis.extent, axis.extent - main)):
+            if start < stop:
+                with self.e.loop(axis.name, str(start), str(stop), step) as iv:
+                    self._jammed = (axis, iv, count)
+                    self._vector_loop(vector, block)
+        self._jammed = None
 
     def _vector_loop(self, axis: Axis, block: str | None) -> None:
         e, lanes = self.e, self.nest.lanes
@@ -160,10 +165,51 @@ class NestEmitter:
 
     def _point(self) -> None:
         """All map axes are open: reduce, epilogue, stores."""
+        if self._jammed is not None:
+            self._jammed_points(*self._jammed)
+            return
         with self._scope():
             if self.stage.reduces:
                 self._reduce()
             self._epilogue()
+
+    def _jammed_points(self, axis: Axis, start: str, count: int) -> None:
+        """Points ``start`` to ``start + count`` of an axis: their reductions side by side, then the rest of each."""
+        accumulators = [accumulator_of(self.stage, n, self._map_lanes(n)) for n in self._folded]
+        states = self._side_by_side(axis, start, count, accumulators)
+        for at, state in enumerate(states):
+            with self._axis(axis, self.e.add(start, str(at))):
+                self._ready()
+                self._finish(accumulators, state)
+                self._epilogue()
+
+    def _side_by_side(self, axis: Axis, start: str, count: int, accumulators: list[Accumulator]) -> list[list[str]]:
+        """The final states of neighbours' reductions, written out; what they read in common is loaded once."""
+        states, loaded = [list[str]() for _ in range(count)], dict[tuple[int, int], Reg]()
+        with self._scope():
+            known = dict(self.values)
+            self.space.ivs[axis.name] = start
+            self.addresses.enter(axis.name)
+            for number, point in enumerate(fold_points(self.stage)):
+                for at in range(count):
+                    self.values = dict(known)
+                    for n in folded_insts(self.stage):
+                        if n not in known:
+                            self.values[n] = self._inst_at(n, {**point, axis.name: at}, loaded)
+                    states[at] = self._update(accumulators, states[at]) if number else self._first(accumulators)
+        return states
+
+    def _inst_at(self, n: int, point: dict[str, int], loaded: dict[tuple[int, int], Reg]) -> Reg:
+        """An instruction so many points of some axes further on; ``loaded`` are elements that were loaded before."""
+        if not isinstance(self.stage.insts[n], Load):
+            return self._inst(n)
+        key, step = ("load", n), moved(self.stage, n, point)
+        if (n, step) not in loaded:
+            first = self.addresses.offsets[key]
+            self.addresses.offsets[key] = self.e.add(first, str(step))
+            loaded[n, step] = self._inst(n)
+            self.addresses.offsets[key] = first
+        return loaded[n, step]
 
     def _epilogue(self) -> None:
         if self.stage.reduces:

@@ -11,6 +11,7 @@ from math import ceil, prod
 
 from leptonc.codegen.loops.access import Access
 from leptonc.codegen.loops.linear import LinearStage, access_axes
+from leptonc.codegen.loops.neighbours import together
 from leptonc.codegen.loops.reduction import constant_part
 from leptonc.ir.kernel import Apply, Axis, Load, Reduce
 from leptonc.ir.scalar import SCALARS
@@ -34,7 +35,8 @@ class Nest:
     """A loop nest: ``parallel`` axes flattened into items, ``loops`` inside, the ``vector`` axis innermost.
 
     ``block`` > 0 splits the vector axis into parallel blocks of that many elements. ``fold`` are the reduce axes in
-    order, the vector axis last if it is one of them; ``unroll`` writes the reduction out.
+    order, the vector axis last if it is one of them; ``unroll`` writes the reduction out. ``jam`` points of the last of
+    the loops are taken together.
     """
 
     parallel: tuple[Axis, ...]
@@ -44,6 +46,7 @@ class Nest:
     block: int
     fold: tuple[Axis, ...]
     unroll: bool
+    jam: int = 1
 
     @property
     def items(self) -> int:
@@ -81,7 +84,8 @@ def schedule_nest(stage: LinearStage, target: Target) -> Nest:
     maps = [a for a in stage.map_axes if a != vector]
     if stage.outer:
         return Nest((), tuple(maps), vector, lanes, 0, fold, unroll)
-    parallel, work = _parallel_split(stage, maps, stage_cost(stage, lanes, target))
+    jam = _jam(stage, maps, vector) if unroll else 1
+    parallel, work = _parallel_split(stage, maps[:-1] if jam > 1 else maps, stage_cost(stage, lanes, target))
     block = _block_of_rows(stage, vector, parallel, maps, lanes)
     if vector is not None and not vector.reduce and vector.name in stage.parallel and _leading(maps, parallel):
         each = ITEM_COST * vector.extent // max(work, 1)  # elements that make an item's work
@@ -90,7 +94,14 @@ def schedule_nest(stage: LinearStage, target: Target) -> Nest:
         block = max(1, each // lanes) * lanes
         block = block if block < vector.extent else 0
     loops = tuple(a for a in maps if a not in parallel)
-    return Nest(parallel, loops, vector, lanes, block, fold, unroll)
+    return Nest(parallel, loops, vector, lanes, block, fold, unroll, jam)
+
+
+def _jam(stage: LinearStage, maps: list[Axis], vector: Axis | None) -> int:
+    """How many points of the last axis of ``maps``, which then is no parallel one, are best taken together."""
+    if vector is None or prod(a.extent for a in maps[:-1] if a.name in stage.parallel) < ENOUGH_ITEMS:
+        return 1
+    return together(stage, maps[-1])
 
 
 def _block_of_rows(stage: LinearStage, vector: Axis | None, parallel: tuple[Axis, ...], maps: list[Axis], lanes: int) -> int:

@@ -193,7 +193,7 @@ def describe_nest(nest: Nest) -> str:
     """One line of the schedule, for people."""
     parts = ["parallel " + " ".join(f"{a.name}:{a.extent}" for a in nest.parallel)] if nest.parallel else []
     if nest.loops:
-        parts.append("loop " + " ".join(f"{a.name}:{a.extent}" for a in nest.loops))
+        parts.append("loop " + " ".join(f"{a.name}:{a.extent}" for a in nest.loops) + (f" by {nest.jam}" if nest.jam > 1 else ""))
     if nest.fold:
         parts.append(("unrolled " if nest.unroll else "fold ") + " ".join(f"{a.name}:{a.extent}" for a in nest.fold))
     if nest.vector is not None:

@@ -44,6 +44,7 @@ from leptonc.passes.loops.frozen import split_frozen
 from leptonc.passes.loops.fuse import Fuse
 from leptonc.passes.loops.halo import Halo
 from leptonc.passes.loops.lower import lower_graph
+from leptonc.passes.loops.moments import JoinMoments
 from leptonc.passes.loops.phases import SplitPhases
 from leptonc.passes.loops.rows import JoinRows
 from leptonc.passes.loops.split import SplitReductions
@@ -93,6 +94,7 @@ PROGRAM_PASSES: tuple[Pass, ...] = (
     Winograd(),
     UnpoolInTiles(),
     JoinRows(),
+    JoinMoments(),
     OrderKernels(),
     WinogradWeightGrad(),
     WriteOutTaps(),

@@ -109,7 +109,8 @@ PROGRAMS = {
     "strided": (_strided, _normal((3, 3, 3, 8), (3, 3, 8, 8)), _normal((2, 16, 16, 3)), {"split-phases"}),
     "deep": (_deep, _normal((3, 3, 32, 32), (3, 3, 32, 32)), _normal((2, 24, 24, 32)), {"winograd", "winograd-weight-grad"}),
     "checkpointed": (_checkpointed, _normal((8, 8), (8, 8)), _normal((4, 8)), {"inline-calls"}),
-    "normalized": (_normalized, _normal((3, 3, 4, 8), (3, 3, 8, 8), (8,), (8,)), _normal((4, 8, 8, 4)), {"factor-sums"}),
+    "normalized": (_normalized, _normal((3, 3, 4, 8), (3, 3, 8, 8), (8,), (8,)), _normal((5, 32, 32, 4)),
+                   {"factor-sums", "join-moments"}),
     "depthwise": (_depthwise, _normal((3, 3, 1, 8)), _normal((4, 8, 8, 8)), {"write-out-taps"}),
     "staged": (_deep, _normal((3, 3, 16, 24), (3, 3, 24, 16)), _normal((2, 7, 7, 16)), {"spread-winograd"}),
 }

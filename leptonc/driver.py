@@ -40,6 +40,7 @@ from leptonc.passes.graph.route import RouteGradients
 from leptonc.passes.graph.sink_relu import SinkRelu
 from leptonc.passes.graph.sums import FactorSums
 from leptonc.passes.graph.widen import Widen
+from leptonc.passes.loops.casts import TakeCasts
 from leptonc.passes.loops.frozen import split_frozen
 from leptonc.passes.loops.fuse import Fuse
 from leptonc.passes.loops.halo import Halo
@@ -84,6 +85,7 @@ GRAPH_PASSES: tuple[Pass, ...] = (
 )
 PLACING: tuple[Pass, ...] = (Donate(), PlanMemory())
 PROGRAM_PASSES: tuple[Pass, ...] = (
+    TakeCasts(),
     SplitReductions(),
     Halo(gaps=False),
     Fuse(),

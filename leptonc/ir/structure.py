@@ -7,17 +7,23 @@ from dataclasses import dataclass
 
 from leptonc.ir.affine import counted_axes
 from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, Reduce, Stage, operands
+from leptonc.ir.types import DType
+
+Factor = tuple[Load, tuple[DType, ...]]
+"""What is loaded, and the dtypes that it is cast to, in turn, before it is multiplied."""
 
 
 @dataclass(frozen=True)
 class ProductSum:
-    """``sum of a * b`` over a stage's reduce axes, of two loads: a contraction. Fields are numbers of instructions; what depends
-    on ``reduce`` is the epilogue, and loads besides ``a`` and ``b``, which are the ``factors``, are operands of that alone."""
+    """``sum of a * b`` over a stage's reduce axes, of two loads or what casts make of them: a contraction. Fields are numbers of
+    instructions; what depends on ``reduce`` is the epilogue, and loads besides ``a`` and ``b``, which are the ``factors``, are
+    operands of that alone. ``casts``: the dtypes that each factor is converted to before it is multiplied, in turn."""
 
     reduce: int
     a: int
     b: int
     factors: tuple[Load, Load]
+    casts: tuple[tuple[DType, ...], tuple[DType, ...]] = ((), ())
 
 
 def product_sum(insts: Sequence[Inst]) -> ProductSum | None:
@@ -29,9 +35,21 @@ def product_sum(insts: Sequence[Inst]) -> ProductSum | None:
     product = insts[reduce.arg]
     if not isinstance(product, Apply) or product.op != "mul":
         return None
-    a, b = product.args
-    first, second = insts[a], insts[b]
-    return ProductSum(number, a, b, (first, second)) if isinstance(first, Load) and isinstance(second, Load) else None
+    (a, first, one), (b, second, other) = (converted_load(insts, n) for n in product.args)
+    if not isinstance(first, Load) or not isinstance(second, Load):
+        return None
+    return ProductSum(number, a, b, (first, second), (one, other))
+
+
+def converted_load(insts: Sequence[Inst], n: int) -> tuple[int, Inst, tuple[DType, ...]]:
+    """The instruction that casts alone make instruction ``n`` of: its number, itself, and their dtypes in turn."""
+    casts: tuple[DType, ...] = ()
+    inst = insts[n]
+    while isinstance(inst, Apply) and inst.op == "cast":
+        casts = (inst.dtype, *casts)
+        n = inst.args[0]
+        inst = insts[n]
+    return n, inst, casts
 
 
 def is_contraction(stage: Stage) -> bool:

@@ -26,7 +26,7 @@ import numpy as np
 from leptonc.ir.builder import Builder, rebuild
 from leptonc.ir.graph import Graph, Node
 from leptonc.ir.op import get_op
-from leptonc.ir.types import DType, TensorType, f64
+from leptonc.ir.types import DType, TensorType, f16, f64
 from leptonc.ir.value import Value
 from leptonc.passes.graph.inline import InlineCalls
 
@@ -282,9 +282,10 @@ def _number(out: np.ndarray, dtype: DType) -> np.ndarray:
 
 
 def _least(dtype: DType) -> float:
-    """The least number that compiled code makes: f16 is computed in f32, and numbers below the normal ones are flushed there."""
+    """The least number that compiled code makes: f16 is computed in f32, and numbers below the normal ones are flushed there; those
+    of bf16 are f32's."""
     info = np.finfo(dtype.numpy)
-    return float(info.smallest_subnormal if dtype.is_narrow else info.tiny)
+    return float(info.smallest_subnormal if dtype == f16 else info.tiny)
 
 
 def _loses(node: Node, operands: list[np.ndarray]) -> bool:

@@ -218,14 +218,15 @@ class ContractionEmitter:
 
     def _ahead(self, tile: Tile, a: str, b: str, row_tile: str) -> tuple[str, str]:
         """The operands one part of the fold on. Of B's lines each row tile asks for another."""
-        plan, e, scalar = self.plan, self.e, llvm_type(self.plan.dtype)
+        plan, e = self.plan, self.e
+        scalar_a, scalar_b = (memory_type(plan.stored(side)) for side in (plan.a, plan.b))
         axis, step = plan.fold[plan.fold_outer], plan.fold_block
         if plan.fold_outer and step >= axis.extent:
             axis, step = plan.fold[plan.fold_outer - 1], 1
         line = e.mul(e.let(f"urem i64 {row_tile}, {tile.vectors}", "line"), str(plan.lanes)) if tile.vectors > 1 else "0"
         at_b = e.add(line, str(step * tile.b.fold[axis.name]))
-        return (e.let(f"getelementptr {scalar}, ptr {a}, i64 {step * tile.a.fold[axis.name]}", "ahead"),
-                e.let(f"getelementptr {scalar}, ptr {b}, i64 {at_b}", "ahead"))
+        return (e.let(f"getelementptr {scalar_a}, ptr {a}, i64 {step * tile.a.fold[axis.name]}", "ahead"),
+                e.let(f"getelementptr {scalar_b}, ptr {b}, i64 {at_b}", "ahead"))
 
     def _bases(self, row_tile: str, col_tile: str) -> tuple[str, str]:
         plan = self.plan
@@ -236,11 +237,11 @@ class ContractionEmitter:
         """Pointer to a tile's first element of an operand."""
         if role not in self.panels:
             return self._element(self.sources[role], side.access, ((axis, number, size),), role,
-                                 self.plan.fold[:self.plan.fold_outer])
+                                 self.plan.fold[:self.plan.fold_outer], memory_type(side.dtype))
         offset = self.panels[role].offset(self.e, self.ivs, number)
         for fold in self.plan.fold[:self.plan.fold_outer]:
             offset = self.e.add(offset, self.e.mul(self.ivs[fold.name], str(self.panels[role].strides().fold[fold.name])))
-        return self.e.let(f"getelementptr {llvm_type(self.plan.dtype)}, ptr {self.sources[role]}, i64 {offset}", role)
+        return self.e.let(f"getelementptr {llvm_type(self.panels[role].dtype)}, ptr {self.sources[role]}, i64 {offset}", role)
 
     def _result_address(self, row_tile: str, col_tile: str) -> str:
         plan = self.plan

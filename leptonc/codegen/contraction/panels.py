@@ -1,4 +1,7 @@
-"""Packing an operand of a contraction into panels: ``[outer axes][tile][fold][width]``, zero-padded at the edge."""
+"""Packing an operand of a contraction into panels: ``[outer axes][tile][fold][width]``, zero-padded at the edge.
+
+What is packed is converted to what is multiplied: numbers, or words of two.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,11 @@ from math import prod
 
 from leptonc.codegen.contraction.plan import Contraction, Side
 from leptonc.codegen.contraction.tile import Strides
-from leptonc.codegen.llvm.emitter import Emitter, emit_const, llvm_type
+from leptonc.codegen.llvm.emitter import Emitter, emit_const, llvm_type, memory_type
+from leptonc.codegen.llvm.scalars import emit_casts, emit_scalar
 from leptonc.codegen.loops.addresses import transposed
 from leptonc.ir.kernel import Axis
+from leptonc.ir.types import DType, bf16, u16, u32
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,20 @@ class Panels:
     @property
     def outer(self) -> tuple[Axis, ...]:
         return self.plan.panel_axes(self.side)
+
+    @property
+    def dtype(self) -> DType:
+        """Of the panels' elements."""
+        return self.plan.stored(self.side)
+
+    @property
+    def numbers(self) -> DType:
+        """What is multiplied: the elements, or both halves of each."""
+        return bf16 if self.plan.pairs else self.plan.dtype
+
+    @property
+    def nbytes(self) -> int:
+        return self.elements * self.dtype.itemsize
 
     @property
     def elements(self) -> int:
@@ -90,7 +109,8 @@ def _copy_panel(e: Emitter, panels: Panels, fold: tuple[Axis, ...], source: str,
     axis = fold[0]
     if len(fold) == 1 and _turns(panels, axis):
         whole = e.let(f"icmp eq i64 {count}, {panels.width}", "whole")
-        squares = e.let(f"select i1 {whole}, i64 {axis.extent // panels.plan.lanes * panels.plan.lanes}, i64 0", "squares")
+        pairs = axis.extent - panels.plan.odd
+        squares = e.let(f"select i1 {whole}, i64 {pairs // panels.plan.lanes * panels.plan.lanes}, i64 0", "squares")
         _turn_squares(e, panels, axis, source, target, at, to, squares)
         _copy_rows(e, panels, fold, source, target, at, to, count, squares)
     else:
@@ -101,62 +121,97 @@ def _copy_rows(e: Emitter, panels: Panels, fold: tuple[Axis, ...], source: str, 
                start: str) -> None:
     """From ``start`` along the first of the fold's axes on."""
     axis, inside = fold[0], panels.strides().fold[fold[0].name]
-    with e.loop(axis.name, start, str(axis.extent)) as iv:
-        at = e.add(at, e.mul(iv, str(panels.side.access.stride(axis.name))))
-        to = e.add(to, e.mul(iv, str(inside)))
-        _copy_panel(e, panels, fold[1:], source, target, at, to, count)
+    single = panels.plan.odd and len(fold) == 1  # of the last pair there is one row alone
+    with e.loop(axis.name, start, str(axis.extent - single)) as iv:
+        row, place = _moved(e, panels, axis, iv, at, to, inside)
+        if len(fold) == 1:
+            _copy_row(e, panels, source, target, row, place, count)
+        else:
+            _copy_panel(e, panels, fold[1:], source, target, row, place, count)
+    if single:
+        row, place = _moved(e, panels, axis, str(axis.extent - 1), at, to, inside)
+        _copy_row(e, panels, source, target, row, place, count, single=True)
+
+
+def _moved(e: Emitter, panels: Panels, axis: Axis, iv: str, at: str, to: str, inside: int) -> tuple[str, str]:
+    return e.add(at, e.mul(iv, str(panels.side.access.stride(axis.name)))), e.add(to, e.mul(iv, str(inside)))
 
 
 def _turns(panels: Panels, axis: Axis) -> bool:
     """Whether a panel's rows lie across the source's lines, and whole registers of these are worth turning."""
     access, lanes = panels.side.access, panels.plan.lanes
-    return (access.stride(axis.name) == 1 and access.stride(panels.axis.name) != 1 and panels.width % lanes == 0
-            and axis.extent >= lanes > 1)
+    beside = panels.side.gap == 1 if panels.plan.pairs else access.stride(axis.name) == 1
+    return beside and access.stride(panels.axis.name) != 1 and panels.width % lanes == 0 and axis.extent >= lanes > 1
 
 
 def _turn_squares(e: Emitter, panels: Panels, axis: Axis, source: str, target: str, at: str, to: str, stop: str) -> None:
     """Squares of a register's worth of lines, each transposed in registers."""
-    dtype, lanes = panels.plan.dtype, panels.plan.lanes
-    scalar, vector = llvm_type(dtype), llvm_type(dtype, lanes)
+    lanes, vector = panels.plan.lanes, llvm_type(panels.dtype, panels.plan.lanes)
     stride, inside = panels.side.access.stride(panels.axis.name), panels.strides().fold[axis.name]
     with e.loop(axis.name, "0", stop, lanes) as iv, e.loop("lane", "0", str(panels.width), lanes) as lane:
-        corner = e.add(e.add(at, iv), e.mul(lane, str(stride)))
-        lines = [e.let(f"load {vector}, ptr {_at(e, scalar, source, e.add(corner, str(k * stride)))}, align {dtype.itemsize}", "x")
-                 for k in range(lanes)]
+        corner = e.add(e.add(at, e.mul(iv, str(panels.side.access.stride(axis.name)))), e.mul(lane, str(stride)))
+        lines = [_line(e, panels, source, e.add(corner, str(k * stride))) for k in range(lanes)]
         corner = e.add(e.add(to, e.mul(iv, str(inside))), lane)
         for k, line in enumerate(transposed(e, lines, vector)):
-            e.line(f"store {vector} {line}, ptr {_at(e, scalar, target, e.add(corner, str(k * inside)))}, align {dtype.itemsize}")
+            _write(e, panels, target, e.add(corner, str(k * inside)), line, lanes)
 
 
-def _copy_row(e: Emitter, panels: Panels, source: str, target: str, at: str, to: str, count: str) -> None:
-    """One row of a panel: whole vectors where the source is contiguous and the tile full, else element by element."""
-    dtype, lanes = panels.plan.dtype, panels.plan.lanes
-    scalar, vector = llvm_type(dtype), llvm_type(dtype, lanes)
-    stride = panels.side.access.stride(panels.axis.name)
-    to_row = e.let(f"getelementptr {scalar}, ptr {target}, i64 {to}", "to")
-    from_row = e.let(f"getelementptr {scalar}, ptr {source}, i64 {at}", "from")
-    if stride == 1 and panels.width % lanes == 0:
+def _line(e: Emitter, panels: Panels, source: str, at: str) -> str:
+    """A register's worth of panel elements that lie behind each other along the fold."""
+    lanes = panels.plan.lanes
+    if not panels.plan.pairs:
+        return _read(e, panels, source, at, lanes)
+    pairs = _read(e, panels, source, at, 2 * lanes)
+    return e.let(f"bitcast {llvm_type(bf16, 2 * lanes)} {pairs} to {llvm_type(u32, lanes)}", "words")
+
+
+def _copy_row(e: Emitter, panels: Panels, source: str, target: str, at: str, to: str, count: str, single: bool = False) -> None:
+    """One row of a panel: whole vectors where the source is contiguous and the tile full, else element by element. ``single``:
+    its words have a first element alone."""
+    lanes = panels.plan.lanes
+    if panels.side.access.stride(panels.axis.name) == 1 and panels.width % lanes == 0:
         whole = e.let(f"icmp eq i64 {count}, {panels.width}", "whole")
         partial = e.let(f"xor i1 {whole}, true", "partial")
         with e.when(whole):
             for v in range(0, panels.width, lanes):
-                x = e.let(f"load {vector}, ptr {_at(e, scalar, from_row, str(v))}, align {dtype.itemsize}", "x")
-                e.line(f"store {vector} {x}, ptr {_at(e, scalar, to_row, str(v))}, align {dtype.itemsize}")
+                x = _elements(e, panels, source, e.add(at, str(v)), lanes, single)
+                _write(e, panels, target, e.add(to, str(v)), x, lanes)
         with e.when(partial):
-            _copy_elements(e, panels, from_row, to_row, count)
+            _copy_elements(e, panels, source, target, at, to, count, single)
     else:
-        _copy_elements(e, panels, from_row, to_row, count)
+        _copy_elements(e, panels, source, target, at, to, count, single)
 
 
-def _copy_elements(e: Emitter, panels: Panels, from_row: str, to_row: str, count: str) -> None:
-    dtype = panels.plan.dtype
-    scalar, stride = llvm_type(dtype), panels.side.access.stride(panels.axis.name)
+def _copy_elements(e: Emitter, panels: Panels, source: str, target: str, at: str, to: str, count: str, single: bool) -> None:
     with e.loop("lane", "0", count) as lane:
-        x = e.let(f"load {scalar}, ptr {_at(e, scalar, from_row, e.mul(lane, str(stride)))}, align {dtype.itemsize}", "x")
-        e.line(f"store {scalar} {x}, ptr {_at(e, scalar, to_row, lane)}, align {dtype.itemsize}")
+        x = _elements(e, panels, source, e.add(at, e.mul(lane, str(panels.side.access.stride(panels.axis.name)))), 1, single)
+        _write(e, panels, target, e.add(to, lane), x, 1)
     with e.loop("lane", count, str(panels.width)) as lane:
-        e.line(f"store {scalar} {emit_const(0, dtype, 1)}, ptr {_at(e, scalar, to_row, lane)}, align {dtype.itemsize}")
+        _write(e, panels, target, e.add(to, lane), emit_const(0, panels.dtype, 1), 1)
 
 
-def _at(e: Emitter, scalar: str, base: str, offset: str) -> str:
-    return e.let(f"getelementptr {scalar}, ptr {base}, i64 {offset}", "at")
+def _elements(e: Emitter, panels: Panels, source: str, at: str, lanes: int, single: bool) -> str:
+    """So many elements of a row: numbers, or words of one of this row and one of the next."""
+    first = _read(e, panels, source, at, lanes)
+    if not panels.plan.pairs:
+        return first
+    low = emit_scalar(e, "cast", [first], [u16], u32, lanes)
+    if single:
+        return low
+    second = _read(e, panels, source, e.add(at, str(panels.side.gap)), lanes)
+    high = emit_scalar(e, "cast", [second], [u16], u32, lanes)
+    high = emit_scalar(e, "shl", [high, emit_const(16, u32, lanes)], [u32, u32], u32, lanes)
+    return emit_scalar(e, "or", [low, high], [u32, u32], u32, lanes)
+
+
+def _read(e: Emitter, panels: Panels, source: str, at: str, lanes: int) -> str:
+    """Numbers of the operand, converted to those of the panel; of pairs, to bf16."""
+    side = panels.side
+    place = e.let(f"getelementptr {memory_type(side.dtype)}, ptr {source}, i64 {at}", "at")
+    x = e.let(f"load {memory_type(side.dtype, lanes)}, ptr {place}, align {side.dtype.itemsize}", "x")
+    return emit_casts(e, x, side.dtype, side.casts[:-1] if panels.plan.pairs else side.casts, lanes)
+
+
+def _write(e: Emitter, panels: Panels, target: str, at: str, x: str, lanes: int) -> None:
+    place = e.let(f"getelementptr {llvm_type(panels.dtype)}, ptr {target}, i64 {at}", "at")
+    e.line(f"store {llvm_type(panels.dtype, lanes)} {x}, ptr {place}, align {panels.dtype.itemsize}")

@@ -3,6 +3,9 @@
 ``C[batch, m, n] = sum over k of A[batch, m, k] * B[batch, k, n]``: the roles follow from which axes move which
 operand, so matmul, batched matmul and convolution with both its gradients are one case. B is the operand whose
 elements fill vectors (along the column axis); elements of A are broadcast.
+
+Where the machine multiplies pairs of bf16 and adds both products to an f32 (``Target.bf16``), the last reduce axis is taken in
+pairs: a *word* of 32 bits holds the elements of an operand at two of its points, and all else is as if words were elements.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from leptonc.codegen.loops.access import Access
 from leptonc.codegen.loops.linear import LinearStage
 from leptonc.ir.kernel import Axis
 from leptonc.ir.structure import product_sum
-from leptonc.ir.types import DType
+from leptonc.ir.types import DType, bf16, f32, u32
 from leptonc.target import Target
 
 MIN_WORK = 4096  # multiply-adds below which a plain loop nest is as good
@@ -23,6 +26,7 @@ MIN_ITEMS = 32  # items wanted, so that the split is even for any thread count
 MIN_ITEMS_K_STRIDED = 24  # the same where tiles of an item share lines of A
 EPILOGUE_INLINE = 4  # epilogues of at most that many instructions are written out for each accumulator
 LOAD_COST = 0.25  # multiply-adds that a load of an operand costs, when operands come from beyond L1
+CAST_COST = 1  # the same of converting a register of an operand
 FAR_COST = 3  # so many loads more, the first time, for each row that lies on a page of its own
 SHARE_FOR_A = 5 / 8  # of L1's ways; the rest is left to B and the results
 PAGE = 4096  # bytes; also what one way of L1 covers
@@ -38,17 +42,30 @@ FEW_TILES = 8  # register tiles that use a part of B
 COLUMNS_FIRST = 2  # times as large must A be as B for threads to share B rather than A
 PACK_REUSE = 8  # register tiles that must read a panel before packing it for locality pays
 PACK_REUSE_NEAR = 48  # the same where the tiles find its columns in L2 as they are
+COPIES = 2  # of each element of A, at most, in panels that are made to convert it once
 NEAR_SHARE = 4  # columns that fill at most one in so many parts of L2
 
 
 @dataclass(frozen=True)
 class Side:
-    """One operand: its load's number, address, and whether it is copied into panels first."""
+    """One operand: its load's number, address, and whether it is copied into panels first.
+
+    ``dtype``: of its elements in memory; ``casts``: what they are converted to, in turn, before they are multiplied. Where the fold
+    is taken in pairs, ``access`` goes from one pair to the next, and ``gap`` elements lie between the two of one.
+    """
 
     load: int
     access: Access
     buffer: str
+    dtype: DType
+    casts: tuple[DType, ...] = ()
     pack: bool = False
+    gap: int = 0
+
+    @property
+    def is_bf16(self) -> bool:
+        """Whether numbers of bf16 are multiplied, as f32."""
+        return self.casts[-1:] == (f32,) and (self.dtype, *self.casts)[-2] == bf16
 
 
 @dataclass(frozen=True)
@@ -58,7 +75,8 @@ class Contraction:
     ``row`` and ``col`` are the axes of the register tile; ``outer`` all other map axes, ``fold`` the reduce axes. In a kernel
     with outer axes of its own, all items run at each of their points.
     ``rows`` x ``vectors`` accumulators of ``lanes``; ``row_block`` and ``col_block`` count register tiles in one
-    item; ``fold_block`` > 0 takes the fold in parts, accumulating in memory: the first ``fold_outer`` reduce axes point by point,
+    item; ``pairs``: the last reduce axis is taken in pairs, and counts them (``odd``: the last one has a first element alone).
+    ``fold_block`` > 0 takes the fold in parts, accumulating in memory: the first ``fold_outer`` reduce axes point by point,
     the next in blocks of that extent. ``prefetch_blocks``: while it works on one part, a tile asks for its operands of the next.
     ``prefetch_rows``: A comes from memory once, a tile's rows in one piece; each tile asks for the next one's.
     """
@@ -82,6 +100,8 @@ class Contraction:
     prefetch_blocks: bool = False
     prefetch_rows: bool = False
     registers: int = 16  # vector registers of the target
+    pairs: bool = False
+    odd: bool = False
 
     @property
     def width(self) -> int:
@@ -136,7 +156,8 @@ class Contraction:
     @property
     def k_strided(self) -> bool:
         """Rows of A lie next to each other, so its elements along the fold apart: a weight gradient."""
-        return not self.a.pack and self.a.access.stride(self.row.name) == 1 and self.depth >= FUNCTION_DEPTH
+        return (not self.a.pack and not self.pairs and self.a.access.stride(self.row.name) == 1
+                and self.depth >= FUNCTION_DEPTH)
 
     @property
     def direct_store(self) -> bool:
@@ -178,6 +199,12 @@ class Contraction:
         """Results lie next to each other along the rows: the epilogue runs in vectors along them."""
         return all(t.stride(self.row.name) == 1 and t.stride(self.col.name) != 1 for t in self.stage.targets)
 
+    def stored(self, side: Side) -> DType:
+        """The elements that an operand is read in: its own, or its panels'."""
+        if not side.pack:
+            return side.dtype
+        return u32 if self.pairs else self.dtype
+
     def panel_axes(self, side: Side) -> tuple[Axis, ...]:
         """The outer axes that an operand's panels differ along."""
         return tuple(axis for axis in self.outer if side.access.stride(axis.name))
@@ -212,7 +239,8 @@ def _operands(stage: LinearStage) -> tuple[int, Side, Side] | None:
     found = product_sum(stage.insts)
     if found is None or stage.insts[found.reduce].dtype.is_bool or any(s.accumulate or s.masked for s in stage.stores):
         return None
-    a, b = (Side(n, stage.loads[n], load.buffer) for n, load in zip((found.a, found.b), found.factors))
+    a, b = (Side(n, stage.loads[n], load.buffer, load.dtype, casts)
+            for n, load, casts in zip((found.a, found.b), found.factors, found.casts))
     return (found.reduce, a, b) if a.access.is_affine and b.access.is_affine else None
 
 
@@ -230,7 +258,7 @@ def _assignments(stage: LinearStage, reduce: int, a: Side, b: Side, target: Targ
                 out.append(_tiled(stage, reduce, a, b, row, col, outer, target, plan.lanes // 2))
             if plan.a.pack:  # else few enough rows that all of them stay in their cache sets
                 out.append(_tiled(stage, reduce, a, b, row, col, outer, target, _rows_that_fit(plan, target)))
-    return out
+    return [*out, *(_paired(plan, target) for plan in out if _multiplies_pairs(plan, target))]
 
 
 def _tiled(stage: LinearStage, reduce: int, a: Side, b: Side, row: Axis, col: Axis, outer: tuple[Axis, ...],
@@ -243,8 +271,39 @@ def _tiled(stage: LinearStage, reduce: int, a: Side, b: Side, row: Axis, col: Ax
     rows, vectors = _register_tile(row.extent, ceil(col.extent / lanes), target, most_rows or row.extent)
     plan = Contraction(stage, reduce, a, b, row, col, outer, fold, dtype, lanes, rows, vectors, registers=target.registers)
     pack_b = b.access.stride(col.name) != 1 or _panel_pays(plan, target)
-    pack_a = _rows_collide(plan, target) and not stage.outer
+    pack_a = (_rows_collide(plan, target) or _conversion_pays(plan)) and not stage.outer
     return replace(plan, a=replace(a, pack=pack_a), b=replace(b, pack=pack_b))
+
+
+def _multiplies_pairs(plan: Contraction, target: Target) -> bool:
+    """Whether there is an instruction for it."""
+    return (target.bf16 and plan.dtype == f32 and plan.a.is_bf16 and plan.b.is_bf16 and bool(plan.fold)
+            and plan.fold[-1].extent > 1)
+
+
+def _paired(plan: Contraction, target: Target) -> Contraction:
+    """The last reduce axis in pairs. Those of B are laid out beside each other; A's are words of memory as it is if they lie so."""
+    last = plan.fold[-1]
+    gaps = [side.access.stride(last.name) for side in (plan.a, plan.b)]
+    a, b = (replace(side, access=_every_other(side.access, last), gap=gap) for side, gap in zip((plan.a, plan.b), gaps))
+    odd = last.extent % 2 == 1
+    plan = replace(plan, a=a, b=replace(b, pack=True), fold=(*plan.fold[:-1], replace(last, extent=ceil(last.extent / 2))),
+                   pairs=True, odd=odd)
+    packed = gaps[0] != 1 or a.dtype != bf16 or (odd and len(plan.fold) == 1)
+    return replace(plan, a=replace(a, pack=packed or (_rows_collide(plan, target) and not plan.stage.outer)))
+
+
+def _every_other(access: Access, axis: Axis) -> Access:
+    return replace(access, strides=tuple((name, 2 * stride if name == axis.name else stride) for name, stride in access.strides))
+
+
+def _conversion_pays(plan: Contraction) -> bool:
+    """A's elements are converted once, not for each column of tiles; unless the panels would hold them several times over."""
+    if not plan.a.casts or plan.col_tiles < 2:
+        return False
+    axes = [x for x in (*plan.outer, plan.row, *plan.fold) if plan.a.access.stride(x.name)]
+    reached = 1 + sum(abs(plan.a.access.stride(x.name)) * (x.extent - 1) for x in axes)
+    return prod(x.extent for x in axes) <= COPIES * reached
 
 
 def _register_tile(rows: int, vectors: int, target: Target, most_rows: int) -> tuple[int, int]:
@@ -273,7 +332,7 @@ def _panel_pays(plan: Contraction, target: Target) -> bool:
 
 def _rows_collide(plan: Contraction, target: Target) -> bool:
     """Tile rows a large power of two apart fall into few cache sets and evict each other."""
-    stride = abs(plan.a.access.stride(plan.row.name)) * plan.dtype.itemsize
+    stride = abs(plan.a.access.stride(plan.row.name)) * plan.a.dtype.itemsize
     if not stride or plan.depth < 64 or plan.col_tiles < 2:
         return False
     return stride >= 1024 and plan.rows > _rows_that_fit(plan, target)
@@ -282,15 +341,17 @@ def _rows_collide(plan: Contraction, target: Target) -> bool:
 def _rows_that_fit(plan: Contraction, target: Target) -> int:
     """Rows of A whose lines stay in L1 side by side: their share of the ways in each set that they fall into."""
     ways = max(1, int(target.l1_bytes // PAGE * SHARE_FOR_A))
-    return ways * (PAGE // gcd(abs(plan.a.access.stride(plan.row.name)) * plan.dtype.itemsize, PAGE))
+    return ways * (PAGE // gcd(abs(plan.a.access.stride(plan.row.name)) * plan.a.dtype.itemsize, PAGE))
 
 
 def _cost(plan: Contraction) -> float:
     """Multiply-adds and what is moved beside them: operands into registers, panels, strided results."""
-    apart = abs(plan.a.access.stride(plan.row.name)) * plan.dtype.itemsize
+    apart = abs(plan.a.access.stride(plan.row.name)) * plan.a.dtype.itemsize
     far = FAR_COST / plan.col_tiles if apart >= PAGE and not plan.a.pack else 0  # later columns find the rows in the cache
     loads = plan.rows * (1 + far) + plan.vectors
-    steps = (max(plan.rows * plan.vectors, plan.rows + plan.vectors, 8) + LOAD_COST * loads) * plan.lanes
+    converted = sum(count * len(side.casts) for side, count in ((plan.a, plan.rows), (plan.b, plan.vectors))
+                    if not (side.pack or plan.pairs))
+    steps = (max(plan.rows * plan.vectors, plan.rows + plan.vectors, 8) + LOAD_COST * loads + CAST_COST * converted) * plan.lanes
     outer = prod(a.extent for a in plan.outer)
     cost = float(outer * plan.row_tiles * plan.col_tiles * steps * plan.depth)
     for side, axis in ((plan.a, plan.row), (plan.b, plan.col)):
@@ -394,10 +455,11 @@ def _in_parts(plan: Contraction, target: Target) -> Contraction:
 def _streams(plan: Contraction, target: Target) -> bool:
     """Rows of A lie behind each other, each is read once, and all of them do not fit the caches: short streams side by side,
     which no hardware prefetcher follows."""
-    if plan.a.pack or len(plan.fold) != 1 or plan.col_tiles > 1 or plan.a.access.stride(plan.fold[0].name) != 1:
+    step = 2 if plan.pairs else 1
+    if plan.a.pack or len(plan.fold) != 1 or plan.col_tiles > 1 or plan.a.access.stride(plan.fold[0].name) != step:
         return False
     whole = prod(x.extent for x in (*plan.outer, plan.row) if plan.a.access.stride(x.name)) * plan.depth * plan.dtype.itemsize
-    return plan.a.access.stride(plan.row.name) == plan.depth and whole > 4 * target.l2_bytes
+    return plan.a.access.stride(plan.row.name) == plan.depth * step and whole > 4 * target.l2_bytes
 
 
 def _fold_block(plan: Contraction, target: Target) -> int:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from math import prod
 
 from leptonc.codegen.contraction.plan import Contraction
-from leptonc.codegen.llvm.emitter import Emitter, emit_const, llvm_type
-from leptonc.codegen.llvm.scalars import emit_scalar
+from leptonc.codegen.llvm.emitter import Emitter, emit_const, llvm_type, memory_type
+from leptonc.codegen.llvm.scalars import emit_casts, emit_scalar
 from leptonc.codegen.loops.addresses import splat
 from leptonc.ir.kernel import Axis
+from leptonc.ir.types import bf16, f32, u32
 
 UNROLL = 2
 LONG_SUM, SHORT_SUM = 4096, 64  # products added up one by one: at most, and at least where sums are taken apart
@@ -69,7 +70,11 @@ def _fold(e: Emitter, tile: Tile, a: str, b: str, fold: list[tuple[Axis, str, st
                 following += _fold(e, tile, a, b, fold[1:], next_a, next_b, phis)
         return phis
     unroll = _unroll(tile, axis) if start == "0" and stop == str(axis.extent) else 1
-    main = axis.extent // unroll * unroll if unroll > 1 else None
+    single = tile.plan.odd and not tile.plan.a.pack  # of the last pair of A; a panel has a zero beside it
+    whole = axis.extent - single
+    if single:
+        stop = str(whole)
+    main = whole // unroll * unroll if unroll > 1 else None
     with e.reduce_loop(axis.name, start, str(main) if main else stop, unroll, _carried(tile, state)) as (
         iv, phis, following):
         state = phis
@@ -78,9 +83,9 @@ def _fold(e: Emitter, tile: Tile, a: str, b: str, fold: list[tuple[Axis, str, st
             state = _step(e, tile, a, b, next_a, next_b, state)
         following += state
     state = phis
-    for k in range(main, axis.extent) if main else ():
+    for k in range(main or whole, axis.extent) if main or single else ():
         next_a, next_b = _advance(e, tile, axis, str(k), at_a, at_b)
-        state = _step(e, tile, a, b, next_a, next_b, state)
+        state = _step(e, tile, a, b, next_a, next_b, state, single=k == whole)
     return state
 
 
@@ -88,7 +93,8 @@ def _summed_apart(tile: Tile, inner: list[tuple[Axis, str, str]]) -> bool:
     """Long sums go in two levels, which keeps their error near that of pairwise summation. The outer totals wait in
     memory, which costs a few per cent of an inner loop of this length."""
     depth = prod(axis.extent for axis, _, _ in inner)
-    return tile.plan.dtype.is_float and tile.plan.depth > LONG_SUM and SHORT_SUM <= depth <= LONG_SUM
+    products = tile.plan.depth * (2 if tile.plan.pairs else 1)
+    return tile.plan.dtype.is_float and products > LONG_SUM and SHORT_SUM <= depth <= LONG_SUM
 
 
 def _add(e: Emitter, plan: Contraction, x: str, y: str) -> str:
@@ -109,6 +115,8 @@ def _unroll(tile: Tile, axis: Axis) -> int:
     along, across = abs(tile.a.fold[axis.name]), abs(tile.a.tile)
     if axis.extent < 2 * UNROLL or not along:
         return 1
+    if tile.plan.pairs and across and along % across == 0 and along // across < tile.rows:
+        return 1
     if tile.rows * tile.vectors + UNROLL * tile.vectors + 1 > tile.plan.registers:
         return 1
     if tile.rows > 1 and across % along == 0 and across // along < UNROLL:
@@ -116,43 +124,75 @@ def _unroll(tile: Tile, axis: Axis) -> int:
     return UNROLL
 
 
-def _step(e: Emitter, tile: Tile, a: str, b: str, at_a: str, at_b: str, state: list[str]) -> list[str]:
-    """One value of every fold axis: ``acc[r][v] += a[r] * b[v]``."""
+def _step(e: Emitter, tile: Tile, a: str, b: str, at_a: str, at_b: str, state: list[str], single: bool = False) -> list[str]:
+    """One value of every fold axis: ``acc[r][v] += a[r] * b[v]``. ``single``: of a pair of A there is the first element alone."""
     plan = tile.plan
-    scalar, vector = llvm_type(plan.dtype), llvm_type(plan.dtype, plan.lanes)
-    base_b = e.let(f"getelementptr {scalar}, ptr {b}, i64 {at_b}", "pb")
-    columns = [_load_b(e, tile, base_b, v, scalar, vector) for v in range(tile.vectors)]
-    base_a = e.let(f"getelementptr {scalar}, ptr {a}, i64 {at_a}", "pa")
+    scalar_a, scalar_b = (memory_type(plan.stored(side)) for side in (plan.a, plan.b))
+    base_b = e.let(f"getelementptr {scalar_b}, ptr {b}, i64 {at_b}", "pb")
+    columns = [_load_b(e, tile, base_b, v) for v in range(tile.vectors)]
+    base_a = e.let(f"getelementptr {scalar_a}, ptr {a}, i64 {at_a}", "pa")
     if plan.prefetch_rows:
-        ahead = e.add(e.mul(at_a, str(plan.rows)), str(plan.rows * plan.depth))
-        e.prefetch(e.let(f"getelementptr {scalar}, ptr {a}, i64 {ahead}", "ahead"))
+        ahead = e.add(e.mul(at_a, str(plan.rows)), str(plan.rows * plan.a.access.stride(plan.row.name)))
+        e.prefetch(e.let(f"getelementptr {scalar_a}, ptr {a}, i64 {ahead}", "ahead"))
     if plan.prefetch_blocks:
-        e.prefetch(e.let(f"getelementptr {scalar}, ptr %ahead.b, i64 {at_b}", "ahead"))
+        e.prefetch(e.let(f"getelementptr {scalar_b}, ptr %ahead.b, i64 {at_b}", "ahead"))
     if plan.prefetch_blocks and plan.k_strided:
-        e.prefetch(e.let(f"getelementptr {scalar}, ptr %ahead.a, i64 {at_a}", "ahead"))
+        e.prefetch(e.let(f"getelementptr {scalar_a}, ptr %ahead.a, i64 {at_a}", "ahead"))
     out = []
     for row in range(tile.rows):
-        at = e.let(f"getelementptr {scalar}, ptr {base_a}, i64 {row * tile.a.tile}", "pa") if row else base_a
-        element = e.let(f"load {scalar}, ptr {at}, align {plan.dtype.itemsize}", "a")
-        broadcast = splat(e, element, plan.dtype, plan.lanes)
+        at = e.let(f"getelementptr {scalar_a}, ptr {base_a}, i64 {row * tile.a.tile}", "pa") if row else base_a
+        broadcast = _broadcast_a(e, plan, at, single)
         for v in range(tile.vectors):
             out.append(_multiply_add(e, plan, broadcast, columns[v], state[row * tile.vectors + v]))
     return out
 
 
-def _load_b(e: Emitter, tile: Tile, base: str, v: int, scalar: str, vector: str) -> str:
-    plan = tile.plan
+def _broadcast_a(e: Emitter, plan: Contraction, at: str, single: bool) -> str:
+    """An element of A, or a pair, in all lanes, as it is multiplied."""
+    side, stored = plan.a, plan.stored(plan.a)
+    if plan.pairs:
+        if single:
+            element = e.let(f"zext i16 {e.let(f'load i16, ptr {at}, align 2', 'a')} to i32", "a")
+        else:
+            element = e.let(f"load i32, ptr {at}, align {stored.itemsize}", "a")
+        return splat(e, element, u32, plan.lanes)
+    element = e.let(f"load {memory_type(stored)}, ptr {at}, align {stored.itemsize}", "a")
+    if side.pack or not side.casts:
+        return splat(e, element, plan.dtype, plan.lanes)
+    if side.casts == (f32,) and stored == bf16 and plan.lanes > 1:  # the upper half of each lane; of half as many, and longer ones
+        words = f"<{2 * plan.lanes} x i16>"
+        both = e.let(f"bitcast {words} {splat(e, element, bf16, 2 * plan.lanes)} to {llvm_type(u32, plan.lanes)}", "both")
+        upper = emit_scalar(e, "and", [both, emit_const(0xFFFF0000, u32, plan.lanes)], [u32, u32], u32, plan.lanes)
+        return emit_scalar(e, "from_bits", [upper], [u32], f32, plan.lanes)
+    return splat(e, emit_casts(e, element, stored, side.casts, 1), plan.dtype, plan.lanes)
+
+
+def _load_b(e: Emitter, tile: Tile, base: str, v: int) -> str:
+    plan, stored = tile.plan, tile.plan.stored(tile.plan.b)
+    scalar, vector = memory_type(stored), memory_type(stored, plan.lanes)
     at = e.let(f"getelementptr {scalar}, ptr {base}, i64 {v * plan.lanes}", "pb") if v else base
     valid = tile.cols - v * plan.lanes
     if valid >= plan.lanes or plan.b.pack:  # panels are padded with zeros
-        return e.let(f"load {vector}, ptr {at}, align {plan.dtype.itemsize}", "b")
-    mask = "<" + ", ".join(f"i1 {'true' if lane < valid else 'false'}" for lane in range(plan.lanes)) + ">"
-    suffix = f"v{plan.lanes}{ {'float': 'f32', 'double': 'f64'}.get(scalar, scalar)}"
-    return e.call(f"{vector} @llvm.masked.load.{suffix}.p0(ptr, i32, <{plan.lanes} x i1>, {vector})",
-                  f"ptr {at}, i32 {plan.dtype.itemsize}, <{plan.lanes} x i1> {mask}, {vector} zeroinitializer", "b")
+        loaded = e.let(f"load {vector}, ptr {at}, align {stored.itemsize}", "b")
+    else:
+        mask = "<" + ", ".join(f"i1 {'true' if lane < valid else 'false'}" for lane in range(plan.lanes)) + ">"
+        suffix = f"v{plan.lanes}{ {'float': 'f32', 'double': 'f64'}.get(scalar, scalar)}"
+        loaded = e.call(f"{vector} @llvm.masked.load.{suffix}.p0(ptr, i32, <{plan.lanes} x i1>, {vector})",
+                        f"ptr {at}, i32 {stored.itemsize}, <{plan.lanes} x i1> {mask}, {vector} zeroinitializer", "b")
+    return loaded if plan.b.pack else emit_casts(e, loaded, stored, plan.b.casts, plan.lanes)
+
+
+def _multiply_pairs(e: Emitter, plan: Contraction, x: str, y: str, acc: str) -> str:
+    """Both products of pairs are exact in f32, and added one after the other."""
+    vector, words, pairs = llvm_type(f32, plan.lanes), llvm_type(u32, plan.lanes), f"<{2 * plan.lanes} x bfloat>"
+    x, y = (e.let(f"bitcast {words} {register} to {pairs}", "pairs") for register in (x, y))
+    return e.call(f"{vector} @llvm.x86.avx512bf16.dpbf16ps.{32 * plan.lanes}({vector}, {pairs}, {pairs})",
+                  f"{vector} {acc}, {pairs} {x}, {pairs} {y}", "acc")
 
 
 def _multiply_add(e: Emitter, plan: Contraction, x: str, y: str, acc: str) -> str:
+    if plan.pairs:
+        return _multiply_pairs(e, plan, x, y, acc)
     dtypes = [plan.dtype, plan.dtype]
     if not plan.dtype.is_float:
         product = emit_scalar(e, "mul", [x, y], dtypes, plan.dtype, plan.lanes)

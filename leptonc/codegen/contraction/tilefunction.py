@@ -22,8 +22,7 @@ def tile_function(e: Emitter, tile: Tile, fold: tuple[Axis, ...], blocked: bool,
     runs from start to stop alone, and where ``done`` is not 0 the results are added to what ``out`` holds. A plan that looks
     ahead has lines prefetched from where the ``prefetch_blocks`` pointers stand as ``a`` and ``b`` do for these.
     """
-    own = Emitter(e.fma, e.halves)
-    own.declarations, own.globals, own.functions = e.declarations, e.globals, e.functions
+    own = e.beside()
     own.reserve("a", "b", "out", "start", "stop", "done", "ahead.a", "ahead.b")
     spans = [(axis, "0", str(axis.extent)) for axis in fold]
     if blocked:

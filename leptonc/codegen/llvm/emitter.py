@@ -48,15 +48,22 @@ def emit_const(number: float | int | bool, dtype: DType, lanes: int) -> str:
 class Emitter:
     """One LLVM function body under construction."""
 
-    def __init__(self, fma: bool = True, halves: bool = False) -> None:
+    def __init__(self, fma: bool = True, halves: bool = False, bf16: bool = False) -> None:
         self.fma = fma
         self.halves = halves
+        self.bf16 = bf16
         self.lines: list[str] = []
         self.declarations: set[str] = set()
         self.globals: dict[str, str] = {}
         self.functions: dict[str, str] = {}  # whole definitions that bodies call
         self.current = "entry"
         self._names: dict[str, int] = {}
+
+    def beside(self) -> Emitter:
+        """For another function of the same module."""
+        own = Emitter(self.fma, self.halves, self.bf16)
+        own.declarations, own.globals, own.functions = self.declarations, self.globals, self.functions
+        return own
 
     def reserve(self, *names: str) -> None:
         """Names that are taken: the function's parameters."""

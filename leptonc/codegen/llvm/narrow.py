@@ -1,14 +1,15 @@
 """Floats of 16 bits, which registers hold as words of 16 bits: conversions from and to f32.
 
-The machine converts f16 where the target says so (``Emitter.halves``); elsewhere, and for bf16, it is integer arithmetic. Neither
-depends on how f32 denormals are treated: the f16 ones are f32 numbers like others. All round to the nearest, halves to even.
+The machine converts f16 where the target says so (``Emitter.halves``), and to bf16 (``Emitter.bf16``), of which the numbers below
+the normal ones are flushed then; elsewhere it is integer arithmetic. That of f16 does not depend on how f32 denormals are treated:
+the f16 ones are f32 numbers like others. All round to the nearest, halves to even.
 """
 
 from __future__ import annotations
 
 from leptonc.codegen.llvm.emitter import Emitter, llvm_type
 from leptonc.codegen.llvm.lanes import Lanes
-from leptonc.ir.types import DType, f16, f32, f64
+from leptonc.ir.types import DType, bf16, f16, f32, f64
 
 SIGN = 0x8000
 QUIET = 0x40  # of a bf16: the bit that makes a NaN a quiet one
@@ -41,6 +42,10 @@ def to_narrow(e: Emitter, x: str, dtype: DType, lanes: int) -> str:
         fenced = e.call(f"{v.type} @llvm.arithmetic.fence.{v.suffix}({v.type})", f"{v.type} {x}", "rounded")
         half = e.let(f"fptrunc {v.type} {fenced} to {_half(lanes)}", "half")
         return e.let(f"bitcast {_half(lanes)} {half} to {words}", "word")
+    if dtype == bf16 and e.bf16:
+        brain = "bfloat" if lanes == 1 else f"<{lanes} x bfloat>"
+        rounded = e.let(f"fptrunc {v.type} {x} to {brain}", "brain")
+        return e.let(f"bitcast {brain} {rounded} to {words}", "word")
     rounded = _to_f16(v, x) if dtype == f16 else _to_bf16(v, x)
     return e.let(f"trunc {v.int_type} {rounded} to {words}", "word")
 

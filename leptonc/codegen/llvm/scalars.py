@@ -5,7 +5,7 @@ Nothing here may become a call into a maths library: transcendental functions ar
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from leptonc.codegen.llvm import hyperbolic, inverse, narrow, powers, trigonometry, vectormath
 from leptonc.codegen.llvm.emitter import Emitter, emit_const, llvm_type
@@ -32,6 +32,13 @@ def emit_scalar(e: Emitter, op: str, args: list[str], dtypes: list[DType], resul
         return _reinterpret(e, args[0], llvm_type(dtype, lanes), llvm_type(result, lanes))
     family = _float if dtype.is_float else _bool if dtype.is_bool else _int
     return family(e, op, args, dtype, lanes)
+
+
+def emit_casts(e: Emitter, x: str, dtype: DType, casts: Sequence[DType], lanes: int) -> str:
+    """A register of a dtype cast to others, in turn."""
+    for to in casts:
+        x, dtype = emit_scalar(e, "cast", [x], [dtype], to, lanes), to
+    return x
 
 
 def _reinterpret(e: Emitter, x: str, source: str, target: str) -> str:

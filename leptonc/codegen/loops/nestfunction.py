@@ -20,8 +20,7 @@ def call_nest(e: Emitter, stage: LinearStage, nest: Nest, pointers: Mapping[str,
     """Define the function, once for equal nests, and call it at a point of the kernel's outer axes."""
     buffers = dict.fromkeys([*(i.buffer for i in stage.insts if isinstance(i, Load)), *(s.buffer for s in stage.stores)])
     places, axes = ({name: f"%{letter}{n}" for n, name in enumerate(names)} for letter, names in (("p", buffers), ("i", ivs)))
-    own = Emitter(e.fma, e.halves)
-    own.declarations, own.globals, own.functions = e.declarations, e.globals, e.functions
+    own = e.beside()
     own.reserve(*(name[1:] for name in (*places.values(), *axes.values())))
     NestEmitter(own, stage, nest, places, axes).emit_inner()
     parameters = ", ".join([*(f"ptr {p}" for p in places.values()), *(f"i64 {i}" for i in axes.values())])

@@ -14,8 +14,7 @@ ZEROS = 8  # counts that are cleared at once
 def radix_function(e: Emitter, records: Records, passes: tuple[Pass, ...]) -> str:
     """The name of ``ptr f(ptr a, ptr b, ptr counts, i64 n)``, defined once: it sorts n records of a, uses b, and says which of them
     holds the result. Digits that are the same in all records are passed over."""
-    own = Emitter(e.fma, e.halves)
-    own.declarations, own.globals, own.functions = e.declarations, e.globals, e.functions
+    own = e.beside()
     own.reserve("a", "b", "counts", "n")
     result = _Radix(own, records, passes).emit()
     body = "\n".join(own.lines)

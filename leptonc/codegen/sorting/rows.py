@@ -95,7 +95,7 @@ class RowEmitter:
 
 def zeros_function(e: Emitter, dtype: DType, descending: bool, stride: int) -> str:
     """The name of ``void f(ptr source, ptr target, i64 n, i64 count)``, defined once."""
-    own = Emitter(e.fma, e.halves)
+    own = Emitter(e.fma, e.halves, e.bf16)
     own.reserve("source", "target", "n", "count")
     _Zeros(own, dtype, descending, stride).emit()
     body = "\n".join(own.lines)

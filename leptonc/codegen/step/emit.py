@@ -84,7 +84,7 @@ class Functions:
     helpers: dict[str, str] = field(default_factory=dict)
 
     def emitter(self) -> Emitter:
-        e = Emitter(self.target.fma, self.target.halves)
+        e = Emitter(self.target.fma, self.target.halves, self.target.bf16)
         e.declarations, e.globals, e.functions = self.declarations, self.globals, self.helpers
         e.reserve("ctx", "panels", "local", "begin", "end")
         return e
@@ -149,7 +149,7 @@ def _sources(e: Emitter, plan: Contraction, pointers: dict[str, str], offset: in
         sources[role] = pointers[side.buffer]
         if role in packed:
             sources[role] = e.let(f"getelementptr i8, ptr %panels, i64 {offset}", f"panels.{role}")
-            offset += aligned(packed[role].elements * plan.dtype.itemsize)
+            offset += aligned(packed[role].nbytes)
     return sources
 
 

@@ -248,13 +248,18 @@ class _Item:
         _Evaluation(linear, self, panels or {}, number).run()
 
     def _pack(self, panels: Panels, offset: int) -> None:
-        plan, access = panels.plan, panels.side.access
-        tile = self.points[panels.axis.name]
-        points = {**{a.name: self.points[a.name] for a in panels.outer}, **{a.name: range(a.extent) for a in plan.fold},
+        plan, access = panels.plan, panels.plan.stage.loads[panels.side.load]
+        tile, folded = self.points[panels.axis.name], {a.name: a for a in plan.stage.reduce_axes}
+        fold = tuple(folded[a.name] for a in plan.fold)
+        points = {**{a.name: self.points[a.name] for a in panels.outer}, **{a.name: range(a.extent) for a in fold},
                   panels.axis.name: range(tile.start, min(tile.stop, panels.axis.extent))}
-        axes = (*panels.outer, *plan.fold, panels.axis)
-        packed = np.zeros((plan.depth, panels.width), plan.dtype.numpy)
-        packed[:, :len(points[panels.axis.name])] = self._read(panels.side.buffer, access, axes, points).reshape(plan.depth, -1)
+        read = self._read(panels.side.buffer, access, (*panels.outer, *fold, panels.axis), points)
+        for dtype in panels.side.casts:
+            read = NUMPY.cast(read, dtype)
+        packed = np.zeros((*(a.extent for a in fold), panels.width), panels.numbers.numpy)
+        packed[..., :len(points[panels.axis.name])] = read.reshape((*packed.shape[:-1], -1))
+        if plan.pairs:
+            packed = _in_pairs(packed)
         self._write_panel(offset + self.number * packed.nbytes, packed)
 
     def _pack_routed(self, plan: Routed) -> None:
@@ -323,6 +328,14 @@ def _grid(axes: Sequence[Axis], points: Points) -> dict[str, np.ndarray]:
     return {name: np.arange(points[name].start, points[name].stop).reshape(side) for name, side in sides.items()}
 
 
+def _in_pairs(packed: np.ndarray) -> np.ndarray:
+    """[..., fold, width] with the elements of two points of the fold beside each other, the last one's beside 0."""
+    *rest, fold, width = packed.shape
+    whole = np.zeros((*rest, fold + fold % 2, width), packed.dtype)
+    whole[..., :fold, :] = packed
+    return np.ascontiguousarray(np.moveaxis(whole.reshape((*rest, -1, 2, width)), -2, -1))
+
+
 # Operands in panels
 
 
@@ -335,10 +348,16 @@ class _Packed:
 
     @property
     def dtype(self) -> DType:
-        return self.panels.plan.dtype
+        return self.panels.numbers
 
     def places(self, grid: Mapping[str, np.ndarray]) -> np.ndarray:
         """Elements from ``start`` on."""
+        if not self.panels.plan.pairs:
+            return self._places(grid)
+        last = self.panels.plan.fold[-1].name
+        return 2 * self._places({**grid, last: grid[last] // 2}) + grid[last] % 2
+
+    def _places(self, grid: Mapping[str, np.ndarray]) -> np.ndarray:
         panels, number = self.panels, np.asarray(0)
         for axis in panels.outer:
             number = number * axis.extent + grid[axis.name]
@@ -374,7 +393,7 @@ def _panel_loads(plan: Contraction, start: int) -> dict[int, _Panel]:
     out = dict[int, _Panel]()
     for panels in panels_of(plan).values():
         out[panels.side.load] = _Packed(panels, start)
-        start += aligned(panels.elements * plan.dtype.itemsize)
+        start += aligned(panels.nbytes)
     return out
 
 

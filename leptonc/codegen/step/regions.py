@@ -117,18 +117,18 @@ def contraction_regions(kernel: Kernel, plan: Contraction, digits: Iterable[Digi
     packed = panels_of(plan)
     yield from stage_regions(kernel, plan.stage, digits, number, {panels.side.load for panels in packed.values()})
     for panels in packed.values():
-        size = panels.elements * plan.dtype.itemsize
+        size = panels.nbytes
         yield Region(PANELS, False, panels_at, (), size, number)
         panels_at += aligned(size)
 
 
 def packing_regions(panels: Panels, offset: int) -> tuple[Region, ...]:
     """An item reads its columns of the operand and writes a panel, zeros at the edge."""
-    plan, size = panels.plan, panels.plan.dtype.itemsize
-    axes = (*panels.outer, panels.axis, *plan.fold)
-    access = panels.side.access
+    plan, size = panels.plan, panels.side.dtype.itemsize
+    axes = (*panels.outer, panels.axis, *plan.stage.reduce_axes)
+    access = plan.stage.loads[panels.side.load]
     read = Region(panels.side.buffer, False, access.offset * size, _terms(access, axes, size), size)
-    tile = Term(panels.axis.name, plan.depth * size, panels.tiles * panels.width)
+    tile = Term(panels.axis.name, plan.depth * panels.dtype.itemsize, panels.tiles * panels.width)
     return read, Region(PANELS, True, offset, (*_flat(panels.outer, tile.stride * tile.extent), tile), tile.stride)
 
 

@@ -129,7 +129,7 @@ class _KernelUnits:
             stages.append(Inner(linear, plan, schedule_nest(linear, target), panels_at))
             for panels in panels_of(plan).values() if plan else ():
                 packs.append(self._packing_unit(panels, panels_at))
-                panels_at += aligned(panels.elements * panels.plan.dtype.itemsize)
+                panels_at += aligned(panels.nbytes)
         locals_at, scratch_at = list[int](), 0
         for local in kernel.locals:
             locals_at.append(scratch_at)
@@ -155,13 +155,13 @@ class _KernelUnits:
         units, offset = [], 0
         for panels in panels_of(plan).values():
             units.append(self._packing_unit(panels, offset))
-            offset += aligned(panels.elements * plan.dtype.itemsize)
+            offset += aligned(panels.nbytes)
         digits = contraction_digits(plan)
         return [*units, self._unit(ContractionUnit(plan), digits, contraction_regions(self.kernel, plan, digits),
                                    2 * plan.work // plan.lanes, describe_contraction(plan), offset, workspace_bytes(plan))]
 
     def _packing_unit(self, panels: Panels, offset: int) -> Unit:
-        size = panels.elements * panels.plan.dtype.itemsize
+        size = panels.nbytes
         what = f"pack {panels.side.buffer} into {panels.items} panels of {panels.plan.depth} x {panels.width}"
         regions = packing_regions(panels, offset)
         return self._unit(PackingUnit(panels, offset), packing_digits(panels), regions, panels.elements, what, offset + size)

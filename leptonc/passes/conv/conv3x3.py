@@ -19,8 +19,8 @@ from leptonc.ir.kernel import (
     Stage,
     Store,
 )
-from leptonc.ir.structure import product_sum
-from leptonc.ir.types import TensorType, i32
+from leptonc.ir.structure import Factor, product_sum
+from leptonc.ir.types import DType, TensorType, i32
 from leptonc.passes.conv.squares import APART, TAPS, ScalarCode, Square, SquareBits, at_points, transformed, with_epilogue
 from leptonc.passes.loops.coarsen import lifted
 from leptonc.passes.loops.draft import Draft, Task, buffer_name, buffer_number, index_at, inst_at, tidy
@@ -32,10 +32,11 @@ MANY = 256  # channels from which lines would be gone before their next elements
 
 @dataclass(frozen=True)
 class _Weights:
-    """The kernel's load: the instruction with its two axes of taps taken out."""
+    """The kernel's load: the instruction with its two axes of taps taken out; and what it is cast to."""
 
     buffer: str
     load: Load
+    casts: tuple[DType, ...]
     taps: tuple[str, str]
 
 
@@ -45,12 +46,13 @@ class Conv3x3:
 
     Its results' columns are the axis ``columns``; its rows ``strip``, ``height`` in each tile (None: one row), where the
     tiles follow each other along ``down``. ``depth`` are the folded channels, ``col`` the channels made: those of ``col_index``,
-    which may differ from tile to tile.
+    which may differ from tile to tile. ``casts``: what the input is cast to.
     ``flipped``: the input is read against the taps (an input gradient)."""
 
     kernel: Kernel
     reduce: int
     x: Load
+    casts: tuple[DType, ...]
     w: _Weights
     down: Axis | None
     strip: Axis | None
@@ -63,6 +65,11 @@ class Conv3x3:
     @property
     def stage(self) -> Stage:
         return self.kernel.stages[0]
+
+    @property
+    def dtype(self) -> DType:
+        """Of the products."""
+        return self.stage.insts[self.reduce].dtype
 
     @property
     def height(self) -> int:
@@ -91,12 +98,12 @@ def find_conv3x3(kernel: Kernel) -> Conv3x3 | None:
         return None
     if any(store.masked or store.accumulate for store in stage.stores) or any(isinstance(i, AxisIndex) for i in stage.insts):
         return None
-    one, other = found.factors
+    one, other = zip(found.factors, found.casts)
     return _matched(kernel, found.reduce, one, other) or _matched(kernel, found.reduce, other, one)
 
 
-def _matched(kernel: Kernel, number: int, x: Load, w: Load) -> Conv3x3 | None:
-    stage = kernel.stages[0]
+def _matched(kernel: Kernel, number: int, image: Factor, weight: Factor) -> Conv3x3 | None:
+    stage, (x, casts), (w, _) = kernel.stages[0], image, weight
     if x.pad is not None or w.pad is not None or len(stage.reduce_axes) != 3 or not stage.insts[number].dtype.is_float:
         return None
     pairs = [_position(stage, x, axis) for axis in stage.reduce_axes]
@@ -112,16 +119,16 @@ def _matched(kernel: Kernel, number: int, x: Load, w: Load) -> Conv3x3 | None:
     if col_index is None or any(_moves(x, a) for a in kernel.outer if col_index.coeff(a.name)):
         return None
     others = tuple(a for a in stage.map_axes if a not in (rows, columns, cols[0]))
-    weights = _Weights(w.buffer, w, (ky.name, kx.name))
+    weights = _Weights(w.buffer, *weight, (ky.name, kx.name))
     if not kernel.outer:
-        return Conv3x3(lifted(kernel, (*others, rows)), number, x, weights, rows, None, columns, depth, cols[0], col_index,
+        return Conv3x3(lifted(kernel, (*others, rows)), number, x, casts, weights, rows, None, columns, depth, cols[0], col_index,
                       sign < 0)
     if others:
         return None
     along = next(i for i in x.index if i.coeff(rows.name))
     outer = [a for a in kernel.outer if along.coeff(a.name)]
     down = outer[0] if len(outer) == 1 and along.coeff(outer[0].name) == rows.extent else None
-    return Conv3x3(kernel, number, x, weights, down, rows, columns, depth, cols[0], col_index, sign < 0)
+    return Conv3x3(kernel, number, x, casts, weights, down, rows, columns, depth, cols[0], col_index, sign < 0)
 
 
 def _position(stage: Stage, x: Load, axis: Axis) -> tuple[Axis, int] | None:
@@ -178,16 +185,17 @@ class TransformedWeights:
         """Those of a task's convolution, and what makes them if nothing has yet."""
         weights = task.kernel.buffer(found.w.buffer)
         columns = weights.type.shape[found.w.load.index.index(found.col_index)]
-        key = (found.w.buffer, found.arrangement, found.flipped, found.depth.extent, columns, plan.shape)
-        type_ = TensorType((plan.points, found.depth.extent + APART, columns), weights.type.dtype)
+        key = (found.w.buffer, found.w.casts, found.arrangement, found.flipped, found.depth.extent, columns, plan.shape)
+        type_ = TensorType((plan.points, found.depth.extent + APART, columns), found.dtype)
         return self.once(key, type_, lambda out: _weight_kernel(found, plan, weights, out), task)
 
 
 def _weight_kernel(found: Conv3x3, plan: Square, weights: Param, out: Param) -> Kernel:
     """u[q, depth, col] = (G w G')[q]"""
     depth, col = replace(found.depth, reduce=False), replace(found.col, extent=out.type.shape[-1])
-    code = ScalarCode(weights.type.dtype)
-    square = transformed(code, lambda y, x: code.push(_tap(found, y, x)), (TAPS, TAPS), plan.down.kernel, plan.along.kernel)
+    code = ScalarCode(out.type.dtype)
+    square = transformed(code, lambda y, x: code.load(_tap(found, y, x), found.w.casts), (TAPS, TAPS), plan.down.kernel,
+                         plan.along.kernel)
     stage = Stage((depth, col), tuple(code.insts), at_points(out, square, (Index.of(depth), Index.of(col))))
     if found.arrangement[-1] != "col" and col.extent >= MANY:
         stage = _in_blocks(stage, depth, col)
@@ -226,7 +234,7 @@ def input_stage(found: Conv3x3, plan: Square, axes: Sequence[Axis], number: Inde
     seen = SquareBits(code, plan)
 
     def load(y: int, x: int) -> int:
-        value = code.push(replace(input_at(found, place, Index(offset=y), Index(offset=x)), pad=pad))
+        value = code.load(replace(input_at(found, place, Index(offset=y), Index(offset=x)), pad=pad), found.casts)
         seen.take(y, x, value)
         return value
 

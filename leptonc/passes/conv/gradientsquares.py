@@ -11,7 +11,8 @@ from itertools import product
 from math import prod
 
 from leptonc.ir.kernel import Apply, Axis, Const, Index, Kernel, Load, Param, Reduce, Stage, Store, points
-from leptonc.ir.types import TensorType, bool_, i32
+from leptonc.ir.structure import Factor
+from leptonc.ir.types import DType, TensorType, bool_, i32
 from leptonc.passes.conv.squares import (
     APART,
     TAPS,
@@ -29,12 +30,14 @@ from leptonc.passes.loops.draft import Draft, Task, buffer_name, index_at, tidy
 @dataclass(frozen=True)
 class WeightGrad:
     """``sum over images, rows, columns of x[image, row + ky, column + kx, depth] * g[image, row, column, col]``, the only stage of
-    a kernel, with its axes: ``taps`` are ky and kx, ``moved`` the rows and columns, ``images`` the other folded ones."""
+    a kernel, with its axes: ``taps`` are ky and kx, ``moved`` the rows and columns, ``images`` the other folded ones.
+    ``casts``: what x and g are cast to."""
 
     kernel: Kernel
     reduce: int
     x: Load
     g: Load
+    casts: tuple[tuple[DType, ...], tuple[DType, ...]]
     taps: tuple[Axis, Axis]
     moved: tuple[Axis, Axis]
     images: tuple[Axis, ...]
@@ -193,21 +196,21 @@ def _transformed_types(squares: _Squares) -> list[TensorType]:
 def _transforms(squares: _Squares, inputs: tuple[Param, Param], cotangents: tuple[Param, Param]) -> tuple[Stage, Stage]:
     found, square = squares.found, squares.square
     down, along = square.down, square.along
-    return (_transform(squares, found.x, found.depth, inputs, square.shape, (down.input, along.input)),
-            _transform(squares, found.g, found.col, cotangents, square.results, (down.cotangent, along.cotangent)))
+    return (_transform(squares, (found.x, found.casts[0]), found.depth, inputs, square.shape, (down.input, along.input)),
+            _transform(squares, (found.g, found.casts[1]), found.col, cotangents, square.results, (down.cotangent, along.cotangent)))
 
 
-def _transform(squares: _Squares, load: Load, channel: Axis, outs: tuple[Param, Param], shape: tuple[int, int],
+def _transform(squares: _Squares, factor: Factor, channel: Axis, outs: tuple[Param, Param], shape: tuple[int, int],
                transforms: tuple[Transform, Transform]) -> Stage:
     """The squares that a load reads, at the points, and in words which of their elements are not 0."""
-    out, words = outs
+    (out, words), (load, casts) = outs, factor
     code = ScalarCode(out.type.dtype)
     bits = SquareBits(code, squares.square)
 
     def element(y: int, x: int) -> int:
         place = squares.place(y, x)
         pad = 0.0 if squares.ragged and load.pad is None else load.pad
-        value = code.push(replace(load, index=tuple(index_at(i, place) for i in load.index), pad=pad))
+        value = code.load(replace(load, index=tuple(index_at(i, place) for i in load.index), pad=pad), casts)
         bits.take(y, x, value)
         return value
 

@@ -31,15 +31,15 @@ def full_weights(made: TransformedWeights, found: Conv3x3, task: Task) -> tuple[
     """Which channels are full, and which wild; and what makes these if nothing has yet."""
     weights = task.kernel.buffer(found.w.buffer)
     type_ = TensorType((2, weights.type.shape[found.w.load.index.index(found.col_index)]), bool_)
-    return made.once((found.w.buffer, found.arrangement), type_, lambda out: _full_kernel(found, weights, out), task)
+    return made.once((found.w.buffer, found.w.casts, found.arrangement), type_, lambda out: _full_kernel(found, weights, out), task)
 
 
 def _full_kernel(found: Conv3x3, weights: Param, out: Param) -> Kernel:
     """For each channel whether no weight is 0, and whether any is wild: infinite or no number."""
-    code, taps = ScalarCode(weights.type.dtype), (Axis(tap, TAPS, reduce=True) for tap in found.w.taps)
+    code, taps = ScalarCode(found.dtype), (Axis(tap, TAPS, reduce=True) for tap in found.w.taps)
     col = replace(found.col, extent=out.type.shape[1])
     load = replace(found.w.load, index=tuple(Index.of(col) if i == found.col_index else i for i in found.w.load.index))
-    weight = code.push(load)
+    weight = code.load(load, found.w.casts)
     seen = code.push(Reduce("all", code.is_set(weight), bool_)), code.push(Reduce("any", code.is_wild(weight), bool_))
     stores = tuple(Store(out.name, (Index(offset=n), Index.of(col)), value) for n, value in enumerate(seen))
     return Kernel("winograd_full", (replace(weights, role="in"), out),
@@ -72,7 +72,7 @@ def reached_stage(plan: Square, axes: Sequence[Axis], number: Index, held: Param
 def met_stage(found: Conv3x3, plan: Square, axes: Sequence[Axis], number: Index, place: Callable[[int, int], Mapping[str, Index]],
               pad: float | None, full: Param, reached: Param | None, met: Param) -> Stage:
     """The words of which results of a square have a product that is not 0. ``reached``: None if squares make 0 of all others."""
-    code = ScalarCode(found.x.dtype)
+    code = ScalarCode(found.dtype)
     every, wild = (code.full(code.push(Load(full.name, (Index(offset=n), found.col_index), bool_))) for n in range(2))
     known = code.integer("or", every, wild)
     within = None if reached is None else code.push(Load(reached.name, (number,), i32))
@@ -81,9 +81,9 @@ def met_stage(found: Conv3x3, plan: Square, axes: Sequence[Axis], number: Index,
     words = [code.number(0), code.number(0)]
     for y, x in product(*map(range, plan.results)):
         load = replace(found.x, index=tuple(index_at(i, place(y, x)) for i in found.x.index), pad=pad)
-        value, bit = code.push(load), plan.bit(y, x)
+        value, bit = code.load(load, found.casts), plan.bit(y, x)
         words = [code.with_bit(words[0], bit, code.is_set(value)), code.with_bit(words[1], bit, code.is_wild(value))]
-    weight = code.full(code.is_set(code.push(found.w.load)))
+    weight = code.full(code.is_set(code.load(found.w.load, found.w.casts)))
     some = code.integer("or", code.integer("and", words[0], weight), words[1])
     word = code.push(Reduce("or", code.integer("or", known, some), i32))
     if within is not None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from math import prod, sqrt
 
-from leptonc.ir.kernel import Apply, Const, Index, Inst, Param, Reduce, Stage, Store
+from leptonc.ir.kernel import Apply, Const, Index, Inst, Load, Param, Reduce, Stage, Store
 from leptonc.ir.types import DType, bool_, i32
 from leptonc.passes.loops.draft import index_at, inst_at, renumber
 
@@ -37,6 +37,13 @@ class ScalarCode:
     def push(self, inst: Inst) -> int:
         self.insts.append(inst)
         return len(self.insts) - 1
+
+    def load(self, load: Load, casts: Sequence[DType]) -> int:
+        """What is loaded, after casts."""
+        value = self.push(load)
+        for dtype in casts:
+            value = self.push(Apply("cast", (value,), dtype))
+        return value
 
     def add(self, x: int, y: int) -> int:
         return self.push(Apply("add", (x, y), self.dtype))

@@ -33,6 +33,7 @@ from typing import ClassVar
 
 from leptonc.ir.kernel import Axis, Index, Kernel, Load, Program, divisors
 from leptonc.ir.structure import product_sum
+from leptonc.ir.types import DType
 from leptonc.passes.conv.gradientsquares import Plan, WeightGrad, squares_along, tasks_by_squares
 from leptonc.passes.conv.squares import F2, F4, LEAST_CHANNELS, TAPS, Square
 from leptonc.passes.loops.draft import Draft, Task
@@ -93,11 +94,12 @@ def find_weight_grad(kernel: Kernel) -> WeightGrad | None:
         return None
     if any(store.masked or store.accumulate for store in stage.stores):
         return None
-    one, other = found.factors
-    return _matched(kernel, found.reduce, one, other) or _matched(kernel, found.reduce, other, one)
+    (one, other), casts = found.factors, found.casts
+    return _matched(kernel, found.reduce, one, other, casts) or _matched(kernel, found.reduce, other, one, casts[::-1])
 
 
-def _matched(kernel: Kernel, number: int, x: Load, g: Load) -> WeightGrad | None:
+def _matched(kernel: Kernel, number: int, x: Load, g: Load,
+             casts: tuple[tuple[DType, ...], tuple[DType, ...]]) -> WeightGrad | None:
     stage = kernel.stages[0]
     axes = {a.name: a for a in stage.axes}
     inner = [_axes_of(index, axes) for index in x.index]
@@ -119,7 +121,7 @@ def _matched(kernel: Kernel, number: int, x: Load, g: Load) -> WeightGrad | None
     fits = ky.extent == kx.extent == TAPS and set(read) == {row, column, *images, col} and len(read) == len(images) + 3
     if not whole or not fits:
         return None
-    return WeightGrad(kernel, number, x, g, (ky, kx), (row, column), images, depth, col)
+    return WeightGrad(kernel, number, x, g, casts, (ky, kx), (row, column), images, depth, col)
 
 
 def _axes_of(index: Index, axes: dict[str, Axis]) -> list[Axis] | None:

@@ -14,6 +14,9 @@ EXACT = frozenset({"neg", "abs", "sign", "floor", "ceil", "round", "trunc", "rel
                    "max_pool", "pool_take", "unpool"})
 """Ops that give some of their operands' numbers, or whole ones as short: their f32 results need no rounding."""
 
+PRODUCTS = frozenset({"dot_general", "conv", "conv_input_grad", "conv_weight_grad"})
+"""Ops that convert their operands as they read them: what is stored for them are the short numbers."""
+
 
 @dataclass(frozen=True)
 class Widen:
@@ -38,6 +41,7 @@ class _Widening:
         self.graph = graph
         self.builder, self.env = rebuild(graph)
         self.wide: dict[int, Value] = {}
+        self.converted: dict[int, Value] = {}
 
     def run(self) -> Graph:
         for node in self.graph.nodes:
@@ -50,16 +54,25 @@ class _Widening:
         if get_op(node.op).stores or not any(map(_is_narrow, types)):
             self.env.update(zip(node.results, self.builder.copy_node(node, [self.env[i] for i in node.operands]), strict=True))
             return
-        out = self.builder.emit(node.op, [self._wide(i) for i in node.operands], node.attributes, node.regions)
+        wide = self._converted if node.op in PRODUCTS else self._wide
+        out = self.builder.emit(node.op, [wide(i) for i in node.operands], node.attributes, node.regions)
         for value, type_, result in zip(node.results, node.types, out if isinstance(out, tuple) else (out,), strict=True):
             self.env[value] = self.builder.emit("cast", (result,), {"dtype": type_.dtype}) if _is_narrow(type_) else result
             if _is_narrow(type_) and node.op in EXACT:
                 self.wide[value] = result
+
+    def _converted(self, value: int) -> Value:
+        """A value in f32, made of the one of 16 bits."""
+        if not _is_narrow(self.graph.types[value]):
+            return self.env[value]
+        if value not in self.converted:
+            self.converted[value] = self.builder.emit("cast", (self.env[value],), {"dtype": f32})
+        return self.converted[value]
 
     def _wide(self, value: int) -> Value:
         """A value in f32 if it is one of 16 bits."""
         if not _is_narrow(self.graph.types[value]):
             return self.env[value]
         if value not in self.wide:
-            self.wide[value] = self.builder.emit("cast", (self.env[value],), {"dtype": f32})
+            self.wide[value] = self._converted(value)
         return self.wide[value]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from leptonc.ir.kernel import Apply, Kernel, Load, Param, Reduce, Stage, operands
 from leptonc.ir.scalar import SCALARS
-from leptonc.ir.structure import find_routing, product_sum, routed_inputs
+from leptonc.ir.structure import converted_load, find_routing, product_sum, routed_inputs
 from leptonc.passes.loops.draft import tidy
 from leptonc.passes.loops.merge import loads_of
 
@@ -58,6 +58,18 @@ def is_plain_copy(stage: Stage) -> bool:
     """Whether a body is one load, without padding."""
     first = stage.insts[0]
     return len(stage.insts) == 1 and isinstance(first, Load) and first.pad is None
+
+
+def is_conversion(stage: Stage) -> bool:
+    """Whether a body is one load, without padding, and casts of it."""
+    _, first, casts = converted_load(stage.insts, stage.stores[0].value)
+    return len(stage.insts) == 1 + len(casts) and isinstance(first, Load) and first.pad is None
+
+
+def walks_once(stage: Stage, buffer: str) -> bool:
+    """Whether no two axes move an index of a buffer's loads together, as those of a convolution do its image's."""
+    loads = [i for i in stage.insts if isinstance(i, Load) and i.buffer == buffer]
+    return all(len(index.axes) <= 1 and not index.values for load in loads for index in load.index)
 
 
 def body_cost(stage: Stage) -> int:

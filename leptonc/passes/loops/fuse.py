@@ -17,12 +17,13 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from leptonc.ir.kernel import Kernel, Load, Param, Program, Stage
-from leptonc.ir.structure import is_contraction
+from leptonc.ir.structure import is_contraction, product_sum
 from leptonc.ir.types import TensorType
 from leptonc.lazy import cached_property
 from leptonc.passes.loops.bodies import (
     body_cost,
     is_cheap,
+    is_conversion,
     is_folded,
     is_plain_copy,
     is_routed_value,
@@ -30,6 +31,7 @@ from leptonc.passes.loops.bodies import (
     multiplies_gaps,
     part_of,
     scatters,
+    walks_once,
 )
 from leptonc.passes.loops.draft import Draft, Task, buffer_name, buffer_number, tidy
 from leptonc.passes.loops.merge import (
@@ -334,7 +336,8 @@ class _Fusion:
             return users > 1 and not cost and not large(made.kernel, producer, buffer)
         folded = is_folded(consumer, buffer)
         if folded and is_contraction(consumer):
-            return is_plain_copy(producer) or (cost <= 2 and is_routed_value(consumer, buffer))
+            converts = is_conversion(producer) and walks_once(consumer, buffer) and product_sum(consumer.insts) is not None
+            return is_plain_copy(producer) or converts or (cost <= 2 and is_routed_value(consumer, buffer))
         points = prod(a.extent for a in (consumer.axes if folded else consumer.map_axes))
         made_points = max(1, prod(a.extent for a in producer.axes))
         reads = len(loads_of(consumer, buffer)) * points / made_points

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from leptonc import elementary
+from leptonc.accumulation import preferring
 from leptonc.arguments import array, choice, integer, integers, items, number
 from leptonc.arguments import shape as shape_of
 from leptonc.bfloat16 import kind_of
@@ -58,17 +59,17 @@ class ConvDimensionNumbers(NamedTuple):
 
 def conv_general_dilated(lhs: Any, rhs: Any, window_strides: Sequence[int], padding: Any, lhs_dilation: Sequence[int] | None = None,
                          rhs_dilation: Sequence[int] | None = None, dimension_numbers: Any = None,
-                         feature_group_count: int = 1, batch_group_count: int = 1) -> Any:
+                         feature_group_count: int = 1, batch_group_count: int = 1, *, preferred_element_type: Any = None) -> Any:
     """JAX's convolution: of NCHW with OIHW (NCW with OIW, NCDHW with OIDHW) unless ``dimension_numbers`` say otherwise.
 
     ``dimension_numbers`` are three strings, such as ("NHWC", "HWIO", "NHWC"), or three lists of axes (ConvDimensionNumbers, which
     JAX's own fits as well); None is the default. ``window_strides``, the dilations and ``padding`` go by the order of the spatial
     axes in rhs. ``padding`` is "SAME", "VALID", "SAME_LOWER" or (low, high) pairs, which may be negative. ``lhs_dilation`` puts
-    gaps between lhs's elements: a transposed convolution. batch_group_count must be 1. Raises ShapeError, DtypeError or
-    ArgumentError.
+    gaps between lhs's elements: a transposed convolution. batch_group_count must be 1. ``preferred_element_type``: a dtype to
+    add up in, and of the result. Raises ShapeError, DtypeError or ArgumentError.
     """
     name = "conv_general_dilated"
-    x, w = promote(array(name, "lhs", lhs), array(name, "rhs", rhs))
+    x, w = preferring(name, preferred_element_type, *promote(array(name, "lhs", lhs), array(name, "rhs", rhs)))
     operands = {"lhs": x, "rhs": w}
     rank = len(x.shape) - 2
     if rank < 1 or len(w.shape) != rank + 2:
@@ -126,10 +127,13 @@ def _letters(specs: tuple[str, str, str], rank: int, operands: dict[str, object]
     return found[0], found[1], found[2]
 
 
-def dot_general(lhs: Any, rhs: Any, dimension_numbers: Any) -> Any:
-    """``dimension_numbers`` = ((lhs contracted, rhs contracted), (lhs batch, rhs batch)). Raises ShapeError for axes that are
-    out of bounds or named twice."""
+def dot_general(lhs: Any, rhs: Any, dimension_numbers: Any, *, preferred_element_type: Any = None) -> Any:
+    """``dimension_numbers`` = ((lhs contracted, rhs contracted), (lhs batch, rhs batch)). ``preferred_element_type``: a dtype to
+    add up in, and of the result, such as f32 for products of bf16, or i32 for those of i8; else the operands' (of floats of 16
+    bits, sums in f32 rounded once). Raises ShapeError for axes that are out of bounds or named twice, DtypeError for a narrower
+    dtype or one of another kind."""
     a, b = promote(array("dot_general", "lhs", lhs), array("dot_general", "rhs", rhs))
+    a, b = preferring("dot_general", preferred_element_type, a, b)
     operands = {"lhs": a, "rhs": b}
     contract, batch = (tuple(integers("dot_general", "dimension_numbers", axes, operands, least=0)
                              for axes in _pair("dot_general", pair, operands))

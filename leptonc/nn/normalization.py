@@ -1,11 +1,17 @@
-"""Normalization of activations [n, spatial..., c] by their mean and variance, over whichever axes."""
+"""Normalization of activations [n, spatial..., c] by their mean and variance, over whichever axes.
+
+Of floats of 16 bits all is computed in f32, and the result rounded once.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from leptonc import numpy as lnp
 from leptonc.arguments import array, axes, flag, integer, scalar
+from leptonc.bfloat16 import is_narrow
 from leptonc.errors import op_error
 from leptonc.numpy.elementwise import as_float
 from leptonc.trace import bind, cast
@@ -35,12 +41,14 @@ def batch_norm(
     )
     scalar("batch_norm", "momentum", momentum)
     if not flag("batch_norm", "training", training):
-        return _affine("batch_norm", lnp.subtract(operand, mean), var, scale, bias, epsilon), mean, var
-    over = tuple(range(len(operand.shape) - 1))
-    center = lnp.mean(operand, over)
-    off = lnp.subtract(operand, center)
+        off = lnp.subtract(_wide(operand), mean)
+        return _affine("batch_norm", operand, off, var, scale, bias, epsilon), mean, var
+    wide, over = _wide(operand), tuple(range(len(operand.shape) - 1))
+    center = lnp.mean(wide, over)
+    off = lnp.subtract(wide, center)
     spread = lnp.mean(lnp.multiply(off, off), over)
-    return _affine("batch_norm", off, spread, scale, bias, epsilon), _moved(mean, center, momentum), _moved(var, spread, momentum)
+    y = _affine("batch_norm", operand, off, spread, scale, bias, epsilon)
+    return y, _moved(mean, center, momentum), _moved(var, spread, momentum)
 
 
 def _moved(running: Any, now: Any, momentum: Any) -> Any:
@@ -54,29 +62,36 @@ def _per_feature(name: str, what: str, value: Any, x: Any) -> Any:
     return found
 
 
-def _affine(name: str, off: Any, var: Any, scale: Any, bias: Any, epsilon: Any) -> Any:
-    """off / sqrt(var + epsilon) * scale + bias, in the dtype of ``off``."""
+def _wide(x: Any) -> Any:
+    """In f32 if it has 16 bits."""
+    return cast(x, np.dtype(np.float32)) if is_narrow(x.dtype) else x
+
+
+def _affine(name: str, x: Any, off: Any, var: Any, scale: Any, bias: Any, epsilon: Any) -> Any:
+    """off / sqrt(var + epsilon) * scale + bias, in the dtype of ``x``."""
     factor = bind("rsqrt", as_float(lnp.add(var, scalar(name, "epsilon", epsilon))))
     if scale is not None:
         factor = lnp.multiply(factor, array(name, "scale", scale))
     y = lnp.multiply(off, factor)
     y = y if bias is None else lnp.add(y, array(name, "bias", bias))
-    return y if y.dtype == off.dtype else cast(y, off.dtype)
+    return y if y.dtype == x.dtype else cast(y, x.dtype)
 
 
 def layer_norm(x: Any, scale: Any = None, bias: Any = None, axis: int | tuple[int, ...] = -1, *, epsilon: float = 1e-5) -> Any:
     """Normalized over ``axis`` (Ba et al. 2016); ``scale`` and ``bias`` stretch to x."""
     operand = as_float(array("layer_norm", "x", x))
     over = axes("layer_norm", operand, axis)
-    off = lnp.subtract(operand, lnp.mean(operand, over, keepdims=True))
-    return _affine("layer_norm", off, lnp.mean(lnp.multiply(off, off), over, keepdims=True), scale, bias, epsilon)
+    wide = _wide(operand)
+    off = lnp.subtract(wide, lnp.mean(wide, over, keepdims=True))
+    return _affine("layer_norm", operand, off, lnp.mean(lnp.multiply(off, off), over, keepdims=True), scale, bias, epsilon)
 
 
 def rms_norm(x: Any, scale: Any = None, axis: int | tuple[int, ...] = -1, *, epsilon: float = 1e-6) -> Any:
     """Divided by the root of its mean square over ``axis`` (Zhang and Sennrich 2019)."""
     operand = as_float(array("rms_norm", "x", x))
     over = axes("rms_norm", operand, axis)
-    return _affine("rms_norm", operand, lnp.mean(lnp.multiply(operand, operand), over, keepdims=True), scale, None, epsilon)
+    wide = _wide(operand)
+    return _affine("rms_norm", operand, wide, lnp.mean(lnp.multiply(wide, wide), over, keepdims=True), scale, None, epsilon)
 
 
 def group_norm(x: Any, groups: int, scale: Any = None, bias: Any = None, *, epsilon: float = 1e-5) -> Any:
@@ -88,7 +103,7 @@ def group_norm(x: Any, groups: int, scale: Any = None, bias: Any = None, *, epsi
     features = operand.shape[-1]
     if features % count:
         raise op_error("group_norm", f"{features} features do not go into {count} groups", {"x": operand})
-    split = lnp.reshape(operand, (*operand.shape[:-1], count, features // count))
+    split = lnp.reshape(_wide(operand), (*operand.shape[:-1], count, features // count))
     over = (*range(1, len(operand.shape) - 1), len(operand.shape))
     off = lnp.subtract(split, lnp.mean(split, over, keepdims=True))
     var = lnp.mean(lnp.multiply(off, off), over, keepdims=True)
@@ -96,7 +111,7 @@ def group_norm(x: Any, groups: int, scale: Any = None, bias: Any = None, *, epsi
         None if p is None else lnp.reshape(_per_feature("group_norm", what, p, operand), (count, features // count))
         for what, p in (("scale", scale), ("bias", bias))
     )
-    return lnp.reshape(_affine("group_norm", off, var, factor, shift, epsilon), operand.shape)
+    return lnp.reshape(_affine("group_norm", operand, off, var, factor, shift, epsilon), operand.shape)
 
 
 def instance_norm(x: Any, scale: Any = None, bias: Any = None, *, epsilon: float = 1e-5) -> Any:

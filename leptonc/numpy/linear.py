@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from leptonc.accumulation import preferring
 from leptonc.arguments import array as array_of
 from leptonc.arguments import axes as axes_of
 from leptonc.arguments import integer
@@ -33,18 +34,20 @@ def _numbers(name: str, x: Any, y: Any) -> None:
         raise op_error(name, "does not take bools", {"x": x, "y": y}, "cast them", DtypeError)
 
 
-def _operands(name: str, x: Any, y: Any) -> tuple[Any, Any]:
+def _operands(name: str, x: Any, y: Any, preferred: Any = None) -> tuple[Any, Any]:
     """Both in one dtype. A Python number stays weak."""
     a, b = promote(*(v if is_weak(v) else array_of(name, what, v) for what, v in (("x", x), ("y", y))))
+    a, b = preferring(name, preferred, a, b)
     return a, b
 
 
-def matmul(x: Any, y: Any) -> Any:
+def matmul(x: Any, y: Any, *, preferred_element_type: Any = None) -> Any:
     """x @ y: of vectors, matrices, and stacks of matrices whose leading axes broadcast.
 
-    Raises ShapeError if the inner extents differ or an operand has no axis.
+    ``preferred_element_type``: a dtype to add up in, and of the result, no narrower than the operands'. Raises ShapeError if the
+    inner extents differ or an operand has no axis, DtypeError for another dtype.
     """
-    a, b = _operands("matmul", x, y)
+    a, b = _operands("matmul", x, y, preferred_element_type)
     ra, rb = len(a.shape), len(b.shape)
     if not ra or not rb:
         raise op_error("matmul", "operands need at least one axis", {"x": a, "y": b}, "use *")
@@ -69,9 +72,10 @@ def _lead(a: Any, b: Any) -> tuple[int, ...]:
         raise op_error("matmul", "leading axes do not broadcast together", {"x": a, "y": b}) from None
 
 
-def dot(x: Any, y: Any) -> Any:
-    """NumPy's dot: scalars multiply; else the last axis of x against the last but one of y."""
-    a, b = _operands("dot", x, y)
+def dot(x: Any, y: Any, *, preferred_element_type: Any = None) -> Any:
+    """NumPy's dot: scalars multiply; else the last axis of x against the last but one of y. ``preferred_element_type`` as in
+    ``matmul``."""
+    a, b = _operands("dot", x, y, preferred_element_type)
     ra, rb = len(a.shape), len(b.shape)
     if not ra and not rb:
         return _multiplied("dot", a, b)
@@ -93,9 +97,10 @@ def outer(x: Any, y: Any) -> Any:
     return _multiplied("outer", bind("reshape", a, shape=column), bind("reshape", b, shape=row))
 
 
-def tensordot(x: Any, y: Any, axes: Any = 2) -> Any:
-    """Sums over pairs of axes: the last ``axes`` of x with the first of y, or two lists of axes."""
-    a, b = _operands("tensordot", x, y)
+def tensordot(x: Any, y: Any, axes: Any = 2, *, preferred_element_type: Any = None) -> Any:
+    """Sums over pairs of axes: the last ``axes`` of x with the first of y, or two lists of axes. ``preferred_element_type`` as in
+    ``matmul``."""
+    a, b = _operands("tensordot", x, y, preferred_element_type)
     given = items_of("tensordot", "axes", axes)
     if len(given) == 1:
         count = integer("tensordot", "axes", given[0], {"x": a, "y": b}, least=0, most=min(len(a.shape), len(b.shape)))

@@ -92,9 +92,11 @@ def _stage(task: Task) -> Stage:
 
 
 def _is_contraction(task: Task) -> bool:
-    """A sum of products, each result stored once."""
+    """A sum of products, each result stored once. Not of converted factors: they want panels, which a kernel of tiles has only of
+    what is the same for all of them; and numbers of 16 bits are half as much to read."""
     stage = task.stage
-    if stage is None or product_sum(stage.insts) is None:
+    found = None if stage is None else product_sum(stage.insts)
+    if stage is None or found is None or any(found.casts):
         return False
     return (not any(s.accumulate or s.masked for s in stage.stores)
             and all(p.init is None for p in task.kernel.params))

@@ -28,6 +28,9 @@ UNROLL_POINTS = 16  # reductions over fewer points are written out
 UNROLL_INSTS = 192
 STATE_SHARE = 2  # the states of sums are made no wider once they fill one in so many registers
 MOST_REGISTERS = 8  # those of other reductions
+LEAST_SQUARE = 4  # lanes from which on squares are transposed
+TURNED_BYTES = (4, 8)  # of elements that are: narrower ones make squares of more rows than there are registers
+MOST_TURNED_INSTS, MOST_TURNED_COST = 16, 64  # of a body that is written out for each row of a square
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ class Nest:
 
     ``block`` > 0 splits the vector axis into parallel blocks of that many elements. ``fold`` are the reduce axes in
     order, the vector axis last if it is one of them; ``unroll`` writes the reduction out. ``jam`` points of the last of
-    the loops are taken together.
+    the loops are taken together. ``turned``: the axis along which loads that are strided along the vector axis are contiguous; items
+    have ``lanes`` of its points (``loops/squares.py``).
     """
 
     parallel: tuple[Axis, ...]
@@ -47,12 +51,7 @@ class Nest:
     fold: tuple[Axis, ...]
     unroll: bool
     jam: int = 1
-
-    @property
-    def items(self) -> int:
-        """Number of parallel items."""
-        blocks = ceil(self.vector.extent / self.block) if self.block and self.vector else 1
-        return prod(a.extent for a in self.parallel) * blocks
+    turned: Axis | None = None
 
 
 def point_cost(stage: LinearStage) -> int:
@@ -84,6 +83,11 @@ def schedule_nest(stage: LinearStage, target: Target) -> Nest:
     maps = [a for a in stage.map_axes if a != vector]
     if stage.outer:
         return Nest((), tuple(maps), vector, lanes, 0, fold, unroll)
+    turned = _turned_axis(stage, vector, lanes)
+    if turned is not None:
+        maps.remove(turned)
+        parallel, _ = _parallel_split(stage, maps, stage_cost(stage, lanes, target) * lanes // turned.extent)
+        return Nest(parallel, tuple(a for a in maps if a not in parallel), vector, lanes, 0, fold, unroll, turned=turned)
     jam = _jam(stage, maps, vector) if unroll else 1
     parallel, work = _parallel_split(stage, maps[:-1] if jam > 1 else maps, stage_cost(stage, lanes, target))
     block = _block_of_rows(stage, vector, parallel, maps, lanes)
@@ -102,6 +106,27 @@ def _jam(stage: LinearStage, maps: list[Axis], vector: Axis | None) -> int:
     if vector is None or prod(a.extent for a in maps[:-1] if a.name in stage.parallel) < ENOUGH_ITEMS:
         return 1
     return together(stage, maps[-1])
+
+
+def _turned_axis(stage: LinearStage, vector: Axis | None, lanes: int) -> Axis | None:
+    """The axis to read strided operands along, transposing in registers what is read; None if there is nothing to gain.
+
+    The body is written out for each of its points in a square."""
+    if vector is None or vector.reduce or stage.reduces or lanes < LEAST_SQUARE or any(s.accumulate for s in stage.stores):
+        return None
+    if len(stage.insts) > MOST_TURNED_INSTS or point_cost(stage) > MOST_TURNED_COST:
+        return None
+    for axis in stage.map_axes:
+        loads = turned_loads(stage, vector, axis.name)
+        if axis != vector and axis.name in stage.parallel and axis.extent >= lanes and loads:
+            return axis if all(stage.insts[n].dtype.itemsize in TURNED_BYTES for n in loads) else None
+    return None
+
+
+def turned_loads(stage: LinearStage, vector: Axis, turned: str) -> list[int]:
+    """Loads that are contiguous along ``turned`` and strided along the vector axis."""
+    return [n for n, access in stage.loads.items()
+            if access.is_affine and access.stride(vector.name) not in (0, 1) and access.stride(turned) == 1]
 
 
 def _block_of_rows(stage: LinearStage, vector: Axis | None, parallel: tuple[Axis, ...], maps: list[Axis], lanes: int) -> int:

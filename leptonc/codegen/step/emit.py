@@ -13,6 +13,7 @@ from leptonc.codegen.llvm.emitter import Emitter
 from leptonc.codegen.loops.nest import NestEmitter
 from leptonc.codegen.loops.nestfunction import call_nest
 from leptonc.codegen.loops.schedule import may_end_at_once
+from leptonc.codegen.loops.squares import SquaresEmitter
 from leptonc.codegen.routed.emit import RoutedEmitter, emit_routed_packing
 from leptonc.codegen.routed.lookup import LookupEmitter
 from leptonc.codegen.sorting.emit import SortEmitter
@@ -121,7 +122,7 @@ def unit_signature(kernel: Kernel) -> str:
 def _emit_unit(e: Emitter, unit: Unit, pointers: dict[str, str]) -> None:
     match unit.schedule:
         case NestUnit(linear, nest):
-            NestEmitter(e, linear, nest, pointers, {}).emit("%begin", "%end")
+            (SquaresEmitter if nest.turned else NestEmitter)(e, linear, nest, pointers, {}).emit("%begin", "%end")
         case PackingUnit(panels, offset):
             target = e.let(f"getelementptr i8, ptr %panels, i64 {offset}", "panels")
             emit_packing(e, panels, pointers[panels.side.buffer], target, "%begin", "%end")

@@ -23,7 +23,8 @@ from leptonc.memory import aligned
 
 def nest_digits(nest: Nest) -> tuple[Digit, ...]:
     blocks = (Digit(nest.vector.name, nest.vector.extent, nest.block),) if nest.block and nest.vector else ()
-    return (*axis_digits(nest.parallel), *blocks)
+    squares = (Digit(nest.turned.name, nest.turned.extent, nest.lanes),) if nest.turned else ()
+    return (*axis_digits(nest.parallel), *blocks, *squares)
 
 
 def contraction_digits(plan: Contraction) -> tuple[Digit, ...]:

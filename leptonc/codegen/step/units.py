@@ -199,6 +199,8 @@ def describe_nest(nest: Nest) -> str:
     if nest.vector is not None:
         block = f" in blocks of {nest.block}" if nest.block else ""
         parts.append(f"vector {nest.vector.name}:{nest.vector.extent} x{nest.lanes}{block}")
+    if nest.turned is not None:
+        parts.append(f"in squares with {nest.turned.name}:{nest.turned.extent}")
     return ", ".join(parts) or "scalar"
 
 

@@ -200,8 +200,8 @@ def _transforms(squares: _Squares, inputs: tuple[Param, Param], cotangents: tupl
             _transform(squares, (found.g, found.casts[1]), found.col, cotangents, square.results, (down.cotangent, along.cotangent)))
 
 
-def _transform(squares: _Squares, factor: Factor, channel: Axis, outs: tuple[Param, Param], shape: tuple[int, int],
-               transforms: tuple[Transform, Transform]) -> Stage:
+def _transform(squares: _Squares, factor: Factor, channel: Axis, outs: tuple[Param, Param],
+               shape: tuple[int, int], transforms: tuple[Transform, Transform]) -> Stage:
     """The squares that a load reads, at the points, and in words which of their elements are not 0."""
     (out, words), (load, casts) = outs, factor
     code = ScalarCode(out.type.dtype)

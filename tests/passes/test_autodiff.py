@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,8 @@ from leptonc.errors import LeptonError
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.verify import verify
 from leptonc.passes.graph.autodiff import differentiate
-from tests.passes.check import emit, graph_of
+from leptonc.passes.graph.dce import Dce
+from tests.passes.check import emit, graph_of, ops
 
 
 def test_product_rule_and_reuse():
@@ -53,3 +56,40 @@ def test_stop_gradient():
 def test_wrong_position():
     with pytest.raises(LeptonError, match="2 inputs, none at 5"):
         differentiate(graph_of(lambda x, y: x + y, "f64[]", "f64[]"), (5,))
+
+
+def sliced(x, start, size):
+    return emit(x, "slice", start=start, size=size, step=(1,) * len(size))
+
+
+@pytest.mark.parametrize("cuts, joined", [((0, 3, 7, 8), True), ((0, 4, 8), True), ((0, 3, 7), False), ((1, 3, 8), False)])
+def test_cotangents_of_parts_are_joined(cuts, joined):
+    """Those of slices that make up a value are its cotangent side by side; of other slices they are padded and added."""
+    def parts(x):
+        return tuple(emit(sliced(x, (0, a), (2, b - a)), "sin") for a, b in reversed([*zip(cuts, cuts[1:])]))
+
+    found = Dce()(differentiate(graph_of(parts, "f64[2,8]"), (0,)))
+    found = replace(found, outputs=found.outputs[-1:])
+    used = ops(Dce()(found))
+    assert ("concatenate" in used, "pad" in used) == (joined, not joined)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2, 8))
+    g = [rng.standard_normal((2, b - a)) for a, b in reversed([*zip(cuts, cuts[1:])])]
+    wanted = np.zeros_like(x)
+    for (a, b), part in zip(reversed([*zip(cuts, cuts[1:])]), g):
+        wanted[:, a:b] = part * np.cos(x[:, a:b])
+    np.testing.assert_allclose(evaluate(found, [x, *g])[0], wanted)
+
+
+def test_parts_that_overlap_and_the_whole_are_added():
+    def f(x):
+        return sliced(x, (0,), (4,)), sliced(x, (2,), (4,)), sliced(x, (0,), (2,)) * 2, sliced(x, (4,), (2,)), x * 3
+
+    found = differentiate(graph_of(f, "f64[6]"), (0,))
+    g = [np.arange(1.0, 5), np.arange(5.0, 9), np.arange(2.0), np.arange(2.0, 4), np.arange(6.0)]
+    wanted = 3 * g[4]
+    wanted[:4] += g[0]
+    wanted[2:] += g[1]
+    wanted[:2] += 2 * g[2]
+    wanted[4:] += g[3]
+    np.testing.assert_allclose(evaluate(found, [np.zeros(6), *g])[-1], wanted)

@@ -58,6 +58,23 @@ def test_two_results_of_the_same_data_are_made_side_by_side(rng):
     assert len(check(lambda x: (x.sum(1), x.max(1), lnp.abs(x).max(1)), x)) == 1
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_parts_are_written_where_they_are_joined(rng, axis):
+    """Elementwise parts of one shape are made in one loop, and written side by side into one buffer."""
+    x, y = rng.standard_normal((2, 6, 20)).astype(F)
+    assert len(check(lambda x, y: lnp.concatenate([x * y, lnp.tanh(x), x + y, y], axis), x, y)) == 1
+
+
+def test_joined_parts_are_whole_to_those_that_read_them(rng):
+    """What is written by several stores of a loop is in no loop that reads it."""
+    x, y = rng.standard_normal((2, 6, 20)).astype(F)
+    w = rng.standard_normal((40, 30)).astype(F)
+    check(lambda x, y: lnp.sin(lnp.concatenate([x * y, x + y], 1)) * 2, x, y)
+    check(lambda x, y: lnp.concatenate([x * y, x + y], 1)[:, 10:30] * 2, x, y)
+    check(lambda x, y: lnp.concatenate([x * y, x + y], 1).sum(1), x, y)
+    assert len(check(lambda x, y, w: lnp.concatenate([x * y, x + y], 1) @ w, x, y, w)) == 2
+
+
 def test_what_is_needed_elsewhere_is_still_stored(rng):
     x = rng.standard_normal((6, 6)).astype(F)
     check(lambda x: (lnp.exp(x), lnp.exp(x).sum(0), lnp.exp(x) @ x), x)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from leptonc.errors import IRError, LeptonError, op_error
@@ -13,6 +14,8 @@ from leptonc.ir.graph import Graph, Node
 from leptonc.ir.op import Op, get_op
 from leptonc.ir.parts import reaching_values, varied_values
 from leptonc.ir.value import Value
+
+MOST_PIECES = 64  # that wait until all are there
 
 
 class Reverse:
@@ -66,7 +69,17 @@ class Reverse:
                 cotangents = get_op(node.op).backward_pass(self.rules, saved, tuple(found), *operands, **rule_attributes(node))
             else:
                 cotangents = operand_cotangents(node, found, [self.env[i] for i in node.results], operands)
-            add_cotangents(node, operands, cotangents, sums, self.varied)
+            add_cotangents(node, found, operands, cotangents, sums, self.varied)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A cotangent that is ``value`` from ``start`` of an axis on, and zeros elsewhere: ``whole``."""
+
+    axis: int
+    start: int
+    value: Value
+    whole: Value
 
 
 class Sum:
@@ -74,12 +87,20 @@ class Sum:
 
     The tree of adds is balanced, so rounding grows with the logarithm of their number, and only as many partial
     sums wait at a time. A list summed at the end would keep every contribution of a 5,000-fold fan-out in memory.
+    Some pieces do wait: where they make up the value, as the parts of a split do, they are joined, not added.
     """
 
     def __init__(self) -> None:
         self.partial: list[tuple[int, Value]] = []  # (level, sum of 2**level contributions), levels decreasing
+        self.pieces: list[Piece] = []
 
-    def add(self, value: Value) -> None:
+    def add(self, value: Value, piece: Piece | None = None) -> None:
+        if piece is not None and len(self.pieces) < MOST_PIECES:
+            self.pieces.append(piece)
+        else:
+            self._count(value)
+
+    def _count(self, value: Value) -> None:
         level = 0
         while self.partial and self.partial[-1][0] == level:
             value = self.partial.pop()[1] + value
@@ -87,11 +108,24 @@ class Sum:
         self.partial.append((level, value))
 
     def total(self) -> Value:
+        for found in _joined(self.pieces):
+            self._count(found)
+        self.pieces = []
         value = self.partial[-1][1]
         for _, other in reversed(self.partial[:-1]):
             value = other + value
         self.partial = [(0, value)]
         return value
+
+
+def _joined(pieces: Sequence[Piece]) -> list[Value]:
+    """Pieces that follow each other and make up the whole as one value, others as wholes."""
+    ordered = sorted(pieces, key=lambda p: p.start)
+    ends = [p.start + p.value.shape[p.axis] for p in ordered]
+    follow = len({p.axis for p in ordered}) == 1 and [p.start for p in ordered] == [0, *ends[:-1]]
+    if len(ordered) > 1 and follow and ends[-1] == ordered[0].whole.shape[ordered[0].axis]:
+        return [get_op("concatenate")(*(p.value for p in ordered), axis=ordered[0].axis)]
+    return [p.whole for p in pieces]
 
 
 def _begin(graph: Graph) -> tuple[Builder, dict[int, Value], list[Value]]:
@@ -111,15 +145,23 @@ def _seeded(graph: Graph, seeds: Sequence[Value]) -> dict[int, Sum]:
     return sums
 
 
-def add_cotangents(node: Node, operands: Sequence[Value], cotangents: Sequence[Value | None], sums: dict[int, Sum],
-                   varied: set[int]) -> None:
-    """Add what ``node``'s results pass on to the cotangents of its operands."""
+def add_cotangents(node: Node, g: Sequence[Value | None], operands: Sequence[Value], cotangents: Sequence[Value | None],
+                   sums: dict[int, Sum], varied: set[int]) -> None:
+    """Add what ``node``'s results, whose cotangents are ``g``, pass on to the cotangents of its operands."""
     for i, operand, cotangent in zip(node.operands, operands, cotangents, strict=True):
         if cotangent is None or i not in varied:
             continue
         if cotangent.type != operand.type:
             raise IRError(f"vjp of {node.op} gives {cotangent.type} for an operand {operand.type} ({node.loc})")
-        sums.setdefault(i, Sum()).add(cotangent)
+        sums.setdefault(i, Sum()).add(cotangent, _piece(node, g[0], cotangent))
+
+
+def _piece(node: Node, g: Value | None, cotangent: Value) -> Piece | None:
+    """The cotangent of what a node slices along one axis."""
+    if node.op != "slice" or g is None or set(node.attributes["step"]) - {1}:
+        return None
+    cut = [d for d, (part, whole) in enumerate(zip(g.shape, cotangent.shape)) if part != whole]
+    return Piece(cut[0], node.attributes["start"][cut[0]], g, cotangent) if len(cut) == 1 else None
 
 
 def rule_attributes(node: Node) -> dict[str, Any]:

@@ -366,7 +366,7 @@ PLANTED: dict[str, tuple[Any, str, Any]] = {
                                  and a.memory.meets(b.memory)),
     "reads behind writes do not count": (interleave.Touch, "conflicts", lambda a, b: b.write and a.memory.meets(b.memory)),
     "two writes do not conflict": (interleave.Touch, "conflicts", lambda a, b: a.write != b.write and a.memory.meets(b.memory)),
-    "all is rows": (interleave, "_in_rows", lambda region, digit, unit: True),
+    "all is rows": (interleave, "in_rows", lambda region, digit, unit: True),
     "nothing crosses": (interleave.Touch, "crosses", lambda a, b: False),
     "borders everywhere": (interleave.Touch, "_beside", lambda a, b: a.memory == b.memory),
     "nothing depends": (interleave.Group, "depends", lambda group, run: False),

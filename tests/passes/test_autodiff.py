@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def sliced(x, start, size):
 def test_cotangents_of_parts_are_joined(cuts, joined):
     """Those of slices that make up a value are its cotangent side by side; of other slices they are padded and added."""
     def parts(x):
-        return tuple(emit(sliced(x, (0, a), (2, b - a)), "sin") for a, b in reversed([*zip(cuts, cuts[1:])]))
+        return tuple(emit(sliced(x, (0, a), (2, b - a)), "sin") for a, b in reversed([*pairwise(cuts)]))
 
     found = Dce()(differentiate(graph_of(parts, "f64[2,8]"), (0,)))
     found = replace(found, outputs=found.outputs[-1:])
@@ -74,9 +75,9 @@ def test_cotangents_of_parts_are_joined(cuts, joined):
     assert ("concatenate" in used, "pad" in used) == (joined, not joined)
     rng = np.random.default_rng(0)
     x = rng.standard_normal((2, 8))
-    g = [rng.standard_normal((2, b - a)) for a, b in reversed([*zip(cuts, cuts[1:])])]
+    g = [rng.standard_normal((2, b - a)) for a, b in reversed([*pairwise(cuts)])]
     wanted = np.zeros_like(x)
-    for (a, b), part in zip(reversed([*zip(cuts, cuts[1:])]), g):
+    for (a, b), part in zip(reversed([*pairwise(cuts)]), g):
         wanted[:, a:b] = part * np.cos(x[:, a:b])
     np.testing.assert_allclose(evaluate(found, [x, *g])[0], wanted)
 

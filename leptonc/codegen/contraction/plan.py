@@ -23,6 +23,8 @@ from leptonc.target import Target
 MIN_WORK = 4096  # multiply-adds below which a plain loop nest is as good
 ITEM_WORK = 1 << 18  # multiply-adds worth a parallel item
 MIN_ITEMS = 32  # items wanted, so that the split is even for any thread count
+LEAST_SHARED = 8  # rows: fewer are one tile
+SHARING_PAYS = 1.15  # times the cost of the best plan is that of one whose rows threads may share without waiting for each other
 MIN_ITEMS_K_STRIDED = 24  # the same where tiles of an item share lines of A
 EPILOGUE_INLINE = 4  # epilogues of at most that many instructions are written out for each accumulator
 LOAD_COST = 0.25  # multiply-adds that a load of an operand costs, when operands come from beyond L1
@@ -210,9 +212,9 @@ class Contraction:
         return tuple(axis for axis in self.outer if side.access.stride(axis.name))
 
 
-def find_contraction(stage: LinearStage, target: Target, local: frozenset[str] = frozenset()) -> Contraction | None:
+def find_contraction(stage: LinearStage, target: Target, local: frozenset[str] = frozenset(), rows: int = 0) -> Contraction | None:
     """The stage as a scheduled contraction, or None if it is none or too small to be worth it. ``local``: the kernel's local
-    buffers, which are there too late to be packed."""
+    buffers, which are there too late to be packed. ``rows``: the extent of an axis that threads share, each some tiles of it."""
     pair = _operands(stage)
     if pair is None or not {a.name for a in stage.map_axes} <= stage.parallel:
         return None
@@ -220,11 +222,15 @@ def find_contraction(stage: LinearStage, target: Target, local: frozenset[str] =
     points = prod(a.extent for a in stage.axes)
     if points < MIN_WORK:
         return None
-    options = [c for a, b in ((first, second), (second, first)) for c in _assignments(stage, reduce, a, b, target)]
+    options = [c for a, b in ((first, second), (second, first)) for c in _assignments(stage, reduce, a, b, target, rows)]
     options = [c for c in options if not _packs_inside(c, local)]
     if not options:
         return None
-    return _blocked(min(options, key=_cost), target)
+    best = min(options, key=_cost)
+    sharing = [c for c in options if rows and c.row.extent == rows and not (c.a.pack or c.b.pack)]
+    if sharing and _cost(min(sharing, key=_cost)) <= _cost(best) * SHARING_PAYS:
+        best = min(sharing, key=_cost)
+    return _blocked(best, target, rows)
 
 
 def _packs_inside(plan: Contraction, local: frozenset[str]) -> bool:
@@ -244,7 +250,7 @@ def _operands(stage: LinearStage) -> tuple[int, Side, Side] | None:
     return (found.reduce, a, b) if a.access.is_affine and b.access.is_affine else None
 
 
-def _assignments(stage: LinearStage, reduce: int, a: Side, b: Side, target: Target) -> list[Contraction]:
+def _assignments(stage: LinearStage, reduce: int, a: Side, b: Side, target: Target, shared: int) -> list[Contraction]:
     """Every choice of tile axes with ``a`` broadcast and ``b`` in vectors."""
     rows = [x for x in stage.map_axes if a.access.stride(x.name) and not b.access.stride(x.name)]
     cols = [x for x in stage.map_axes if b.access.stride(x.name) and not a.access.stride(x.name)]
@@ -252,7 +258,7 @@ def _assignments(stage: LinearStage, reduce: int, a: Side, b: Side, target: Targ
     for row in rows:
         for col in cols:
             outer = tuple(x for x in stage.map_axes if x not in (row, col))
-            plan = _tiled(stage, reduce, a, b, row, col, outer, target)
+            plan = _tiled(stage, reduce, a, b, row, col, outer, target, shared=shared)
             out.append(plan)
             if _is_alone(plan):
                 out.append(_tiled(stage, reduce, a, b, row, col, outer, target, plan.lanes // 2))
@@ -262,13 +268,14 @@ def _assignments(stage: LinearStage, reduce: int, a: Side, b: Side, target: Targ
 
 
 def _tiled(stage: LinearStage, reduce: int, a: Side, b: Side, row: Axis, col: Axis, outer: tuple[Axis, ...],
-           target: Target, most_rows: int | None = None) -> Contraction:
+           target: Target, most_rows: int | None = None, shared: int = 0) -> Contraction:
     dtype = stage.insts[reduce].dtype
     lanes = target.lanes(dtype.itemsize)
     while lanes > 4 and lanes // 2 >= col.extent:
         lanes //= 2
     fold = tuple(sorted(stage.reduce_axes, key=lambda x: -abs(a.access.stride(x.name))))
-    rows, vectors = _register_tile(row.extent, ceil(col.extent / lanes), target, most_rows or row.extent)
+    halves = row.extent == shared and shared >= LEAST_SHARED
+    rows, vectors = _register_tile(row.extent, ceil(col.extent / lanes), target, most_rows or row.extent, 2 if halves else 1)
     plan = Contraction(stage, reduce, a, b, row, col, outer, fold, dtype, lanes, rows, vectors, registers=target.registers)
     pack_b = b.access.stride(col.name) != 1 or _panel_pays(plan, target)
     pack_a = (_rows_collide(plan, target) or _conversion_pays(plan)) and not stage.outer
@@ -306,13 +313,14 @@ def _conversion_pays(plan: Contraction) -> bool:
     return prod(x.extent for x in axes) <= COPIES * reached
 
 
-def _register_tile(rows: int, vectors: int, target: Target, most_rows: int) -> tuple[int, int]:
-    """Accumulator tile (rows, vectors) within the target's budget that wastes least at the edges."""
+def _register_tile(rows: int, vectors: int, target: Target, most_rows: int, among: int) -> tuple[int, int]:
+    """Accumulator tile (rows, vectors) within the target's budget that wastes least at the edges. So many tiles of rows that
+    ``among`` threads have the same."""
     budget = target.rows * target.vectors
     best, best_cost = (1, 1), float("inf")
     for wide in range(1, min(vectors, target.vectors * 2) + 1):
         tall = min(rows, most_rows, budget // wide if wide <= target.vectors else (budget - target.vectors) // wide)
-        tall = ceil(rows / ceil(rows / tall))  # even tiles: the last one is nearly as tall as the others
+        tall = ceil(rows / (ceil(rows / tall / among) * among))  # even tiles: the last one is nearly as tall as the others
         tiles = ceil(rows / tall) * ceil(vectors / wide)
         # loads share two ports with as many FMA units; few accumulators leave the FMA latency (4) uncovered
         step = max(tall * wide, (tall + wide), 8)
@@ -365,11 +373,13 @@ def _cost(plan: Contraction) -> float:
     return cost + each * outer * plan.row.extent * plan.col.extent * strided
 
 
-def _blocked(plan: Contraction, target: Target) -> Contraction:
-    """Choose the blocks of tiles that make a parallel item, and blocks of the fold that keep operands in cache."""
+def _blocked(plan: Contraction, target: Target, shared: int) -> Contraction:
+    """Choose the blocks of tiles that make a parallel item, and blocks of the fold that keep operands in cache. Of rows that are
+    ``shared`` an item has as few as it may."""
     outer = prod(a.extent for a in plan.outer)
     tile_work = plan.rows * plan.width * plan.depth
-    row_block, col_block = plan.row_tiles, plan.col_tiles
+    whole = _whole_rows(plan)
+    row_block, col_block = whole if plan.row.extent == shared else plan.row_tiles, plan.col_tiles
 
     def wanting() -> bool:
         return not plan.stage.outer and items() < (MIN_ITEMS_K_STRIDED if plan.k_strided else MIN_ITEMS)
@@ -377,7 +387,6 @@ def _blocked(plan: Contraction, target: Target) -> Contraction:
     def items() -> int:
         return outer * ceil(plan.row_tiles / row_block) * ceil(plan.col_tiles / col_block)
 
-    whole = _whole_rows(plan)
     while wanting() and row_block * col_block * tile_work > ITEM_WORK and (row_block > whole or col_block > 1):
         # Near a square, each element of either operand is read by the fewest items. But what an epilogue reads and writes beside
         # the sums is best left in whole lines to one thread.

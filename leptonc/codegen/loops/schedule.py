@@ -6,8 +6,8 @@ shapes alone, so results are the same bits for any number of threads.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import ceil, prod
+from dataclasses import dataclass, replace
+from math import ceil, lcm, prod
 
 from leptonc.codegen.loops.access import Access
 from leptonc.codegen.loops.linear import LinearStage, access_axes
@@ -21,6 +21,7 @@ ITEM_COST = 4096  # scalar operations in one parallel item, about: enough to hid
 ENOUGH_ITEMS = 8  # from so many on, the vector axis is cut in long blocks only
 SHORTEST_BLOCK = 1024  # elements
 SERIAL_COST = 24_000  # below this a stage runs on one thread: a barrier costs about as much as the work saved
+LEAST_CUT = 4  # vectors in an item of a small nest that is cut for its rows
 ROW_ITEMS = 8  # items that share the rows of a scatter, at most
 ROW_BYTES = 128  # of a row in an item: two cache lines, which come together
 STORE_COST = 4  # a store brings its cache line first, mostly from afar
@@ -39,8 +40,8 @@ class Nest:
 
     ``block`` > 0 splits the vector axis into parallel blocks of that many elements. ``fold`` are the reduce axes in
     order, the vector axis last if it is one of them; ``unroll`` writes the reduction out. ``jam`` points of the last of
-    the loops are taken together. ``turned``: the axis along which loads that are strided along the vector axis are contiguous; items
-    have ``lanes`` of its points (``loops/squares.py``).
+    the loops are taken together. ``turned``: the axis along which loads that are strided along the vector axis are contiguous;
+    items have ``lanes`` of its points (``loops/squares.py``).
     """
 
     parallel: tuple[Axis, ...]
@@ -73,8 +74,29 @@ def stage_cost(stage: LinearStage, lanes: int, target: Target) -> int:
     return points * point_cost(stage) // lanes
 
 
-def schedule_nest(stage: LinearStage, target: Target) -> Nest:
-    """Choose vector axis, lanes, unrolling and the parallel split of a stage that is no contraction."""
+def schedule_nest(stage: LinearStage, target: Target, rows: int = 0) -> Nest:
+    """Choose vector axis, lanes, unrolling and the parallel split of a stage that is no contraction. ``rows``: the extent of an
+    axis that is to be among those split, if it is the outermost one."""
+    nest = _nest(stage, target)
+    return _cut_in_rows(nest, stage, rows) if rows and not stage.outer else nest
+
+
+def _cut_in_rows(nest: Nest, stage: LinearStage, rows: int) -> Nest:
+    """The nest with items of a row, or of some where rows are short or end within a vector; as it is if that cannot be."""
+    first = next(iter(stage.map_axes), None)
+    if first is None or first.extent % rows or first.name not in stage.parallel or first in nest.parallel:
+        return nest
+    if first != nest.vector:
+        return replace(nest, parallel=(first,), loops=nest.loops[1:]) if nest.loops[:1] == (first,) and not nest.parallel else nest
+    whole = lcm(first.extent // rows, nest.lanes)
+    if nest.parallel or nest.loops or nest.turned is not None or first.extent % whole:
+        return nest
+    count = first.extent // whole
+    each = next((n for n in range(1, count) if count % n == 0 and n * whole >= LEAST_CUT * nest.lanes), 1)
+    return replace(nest, block=whole * each if each < count else nest.block)
+
+
+def _nest(stage: LinearStage, target: Target) -> Nest:
     vector, lanes = _vector_axis(stage, target)
     unroll = _unrolls(stage) and not (vector is not None and vector.reduce)
     fold = tuple(a for a in stage.reduce_axes if a != vector)

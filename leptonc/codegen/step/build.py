@@ -37,9 +37,10 @@ from leptonc.target import Target
 SLACK = 8  # blocks are taken if no thread has more than one in so many over the mean
 
 
-def build_step(program: Program, target: Target, prefix: str = "") -> Step:
-    """The program's step; its functions' names begin with ``prefix``. Raises IRError if its memory is not planned."""
-    units = _units_of(program, target, prefix)
+def build_step(program: Program, target: Target, prefix: str = "", rows: int = 0) -> Step:
+    """The program's step; its functions' names begin with ``prefix``. ``rows``: the extent of an axis that small nests are cut
+    along as well, so that threads can share it. Raises IRError if its memory is not planned."""
+    units = _units_of(program, target, prefix, rows)
     memory = tuple(_memory(program, number) for number in range(len(program.buffers)))
     launches = tuple(Launch(unit, call.args, _is_serial(unit), number, call.loc)
                      for number, call in enumerate(program.calls) for unit in units[call.kernel])
@@ -57,14 +58,14 @@ def _is_serial(unit: Unit) -> bool:
     return unit.items < 2 or unit.cost < SERIAL_COST
 
 
-def _units_of(program: Program, target: Target, prefix: str) -> dict[Kernel, tuple[Unit, ...]]:
+def _units_of(program: Program, target: Target, prefix: str, rows: int) -> dict[Kernel, tuple[Unit, ...]]:
     """The units of each kernel; equal kernels have the same."""
     units: dict[Kernel, tuple[Unit, ...]] = {}
     for call in program.calls:
         if call.kernel not in units:
             name = f"{prefix}k{len(units)}.{_identifier(call.kernel.name)}"
             units[call.kernel] = (control_units(call.kernel, name, target, build_step) if isinstance(call.kernel, Control)
-                                  else kernel_units(call.kernel, name, target))
+                                  else kernel_units(call.kernel, name, target, rows))
     return units
 
 

@@ -1,7 +1,7 @@
 """Loops and branches as units: each body is a step of its own, which is run again and again, or not at all.
 
 The memory of a body is the unit's workspace; its panels and scratch are those of the step around it. Where no body has work for
-more than one thread, the unit runs on one, and no thread waits for another from trip to trip.
+more than one thread, the unit runs on one, and no thread waits for another from trip to trip; nor where rows are independent.
 """
 
 from __future__ import annotations
@@ -9,23 +9,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from leptonc.codegen.loops.schedule import SERIAL_COST
 from leptonc.codegen.step.regions import whole
-from leptonc.codegen.step.step import PANELS, ControlUnit, Region, Step, Unit
+from leptonc.codegen.step.rows import find_rows, row_count
+from leptonc.codegen.step.step import PANELS, Barrier, ControlUnit, Region, Serial, Step, Unit
 from leptonc.codegen.step.units import kernel_units
 from leptonc.ir.control import Control, Loop
 from leptonc.ir.copying import copy_kernel
 from leptonc.ir.kernel import Program
 from leptonc.target import Target
 
-BuildStep = Callable[[Program, Target, str], Step]
+BuildStep = Callable[[Program, Target, str, int], Step]
 TRIPS = 16  # taken for the number of a loop's that is not known
 
 
 def control_units(control: Control, name: str, target: Target, build_step: BuildStep) -> tuple[Unit, ...]:
     """The unit of a loop or a branch; functions of its bodies begin with ``name``."""
-    bodies = tuple(build_step(body, target, f"{name}.{n}.") for n, body in enumerate(control.bodies))
+    extent = row_count(control, target) if isinstance(control, Loop) else 0
+    bodies = tuple(build_step(body, target, f"{name}.{n}.", extent) for n, body in enumerate(control.bodies))
     starts = tuple(_starts(control, name, target)) if isinstance(control, Loop) else ()
-    schedule = ControlUnit(bodies, starts, not isinstance(control, Loop) or control.trips is not None)
+    rows = find_rows(control, bodies[0]) if isinstance(control, Loop) else None
+    if rows is None and isinstance(control, Loop):
+        bodies = tuple(map(_on_one_thread, bodies))
+    schedule = ControlUnit(bodies, starts, not isinstance(control, Loop) or control.trips is not None, rows)
     panels = max((body.arena_bytes - body.panels_at for body in bodies), default=0)
     regions = tuple(_regions(control, panels))
     trips = 1 if not isinstance(control, Loop) else TRIPS if control.trips is None else control.trips
@@ -34,6 +40,17 @@ def control_units(control: Control, name: str, target: Target, build_step: Build
     what = f"a loop of {trips} trips" if counted else "a loop" if isinstance(control, Loop) else "a branch"
     return (Unit(f"@{name}", control, schedule, (), regions, cost, f"{what}{'' if schedule.parallel else ', on one thread'}",
                  panels, max((body.local_bytes for body in bodies), default=0)),)
+
+
+def _on_one_thread(step: Step) -> Step:
+    """A loop's body that one thread runs, if threads would save less of a trip than its barriers take."""
+    shared = [launch.unit for launch in step.launches if not launch.serial]
+    barriers = 1 + sum(isinstance(statement, Barrier) for statement in step.body)
+    loops = any(isinstance(unit.schedule, ControlUnit) for unit in shared)
+    if not shared or loops or sum(unit.cost for unit in shared) >= barriers * SERIAL_COST:
+        return step
+    return replace(step, launches=tuple(replace(launch, serial=True) for launch in step.launches),
+                   body=(Serial(tuple(range(len(step.launches)))),))
 
 
 def _starts(loop: Loop, name: str, target: Target) -> Iterator[Unit]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 from leptonc import abi
 from leptonc.codegen.contraction.emit import ContractionEmitter, panels_of
@@ -31,6 +32,8 @@ from leptonc.codegen.step.step import (
     Parallel,
     RoutedPackingUnit,
     RoutedUnit,
+    Rows,
+    RowShare,
     Serial,
     SortUnit,
     Statement,
@@ -285,6 +288,17 @@ class _Context:
         items = self.step.launches[number].unit.items
         self._call(number, *(self.share(items) if parallel else ("0", str(items))))
 
+    def call_rows(self, number: int, share: RowShare, begin: str, end: str) -> None:
+        """Blocks of rows: where other digits are slower, at each of their points."""
+        e, unit = self.e, self.step.launches[number].unit
+        outer = prod(d.count for d in unit.digits[:share.place])
+        count, inner = unit.digits[share.place].count, prod(d.count for d in unit.digits[share.place + 1:])
+        first = e.mul(begin, str(share.each))
+        last = e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {e.mul(end, str(share.each))}, i64 {count}", "last")
+        with e.loop("outer", "0", str(outer)) as point:
+            start = e.mul(point, str(count))
+            self._call(number, *(e.mul(e.add(start, n), str(inner)) for n in (first, last)))
+
     def call_block(self, number: int, block: str, blocks: int) -> None:
         each = self.step.launches[number].unit.items // blocks
         begin = self.e.mul(block, str(each))
@@ -363,13 +377,35 @@ def _emit_loop(e: Emitter, loop: Loop, schedule: ControlUnit, pointers: dict[str
     if loop.trips is None:
         _emit_while(e, context, schedule, pointers[loop.gives[0]])
         return
+    if schedule.rows is None:
+        _emit_trips(e, loop, schedule, pointers, context)
+        return
+    few = "true"
+    if schedule.together:
+        few = e.let(f"icmp ule i64 {context.nthreads}, {schedule.rows.count}", "few")
+    with e.when(few, "rows"):
+        _emit_trips(e, loop, schedule, pointers, context, schedule.rows)
+    if schedule.together:
+        with e.when(e.let(f"xor i1 {few}, true", "many"), "together"):
+            _emit_trips(e, loop, schedule, pointers, context)
+
+
+def _emit_trips(e: Emitter, loop: Loop, schedule: ControlUnit, pointers: dict[str, str], context: _Context,
+                rows: Rows | None = None) -> None:
+    """All trips. Each has a barrier at its end, unless a thread has its own ``rows``."""
+    step = context.step
     slices = [*zip(step.program.inputs[loop.consts + loop.carries:], loop.xs), *zip(step.program.outputs[loop.carries:], loop.ys)]
-    stops = (lambda _: context.stopped()) if lasts else None
+    stops = (lambda _: context.stopped()) if context.lasts else None
+    own = context.share(rows.count) if rows else ("", "")
     with e.reduce_loop("trip", "0", str(loop.trips), 1, [], stops) as (trip, _, _):
-        place = e.let(f"sub i64 {loop.trips - 1}, {trip}", "place") if loop.reverse else trip
+        place = e.let(f"sub i64 {(loop.trips or 0) - 1}, {trip}", "place") if loop.reverse else trip
         for number, name in slices:
             offset = e.mul(place, str(step.program.buffers[number].type.nbytes))
             context.pointers[number] = e.let(f"getelementptr i8, ptr {pointers[name]}, i64 {offset}", "slice")
+        if rows is not None:
+            for number, share in enumerate(rows.shares):
+                context.call_rows(number, share, *own)
+            return
         _emit_statements(e, context, step.body)
         _meet(e, schedule)
 

@@ -32,11 +32,11 @@ def lead_of(unit: Unit) -> Lead | None:
         return None
     found = dict[str, bool]()
     for region in unit.regions:
-        found[region.buffer] = found.get(region.buffer, True) and _in_rows(region, unit.digits[0], unit)
+        found[region.buffer] = found.get(region.buffer, True) and in_rows(region, unit.digits[0], unit)
     return Lead(unit.digits[0].count, frozenset(buffer for buffer, rows in found.items() if rows))
 
 
-def _in_rows(region: Region, digit: Digit, unit: Unit) -> bool:
+def in_rows(region: Region, digit: Digit, unit: Unit) -> bool:
     """Whether each point of the axis has its own part of a buffer, in order, and all parts make the buffer."""
     stride = sum(t.stride for t in region.terms if t.axis == digit.axis)
     if not region.buffer or stride <= 0 or stride * digit.extent != unit.kernel.buffer(region.buffer).type.nbytes:

@@ -160,16 +160,34 @@ class SortUnit:
 
 
 @dataclass(frozen=True)
+class RowShare:
+    """What a block of rows is to a unit: ``each`` points of the digit at ``place``."""
+
+    place: int
+    each: int
+
+
+@dataclass(frozen=True)
+class Rows:
+    """``count`` blocks of rows that go through all trips of a loop independently, and what they are to each launch of its body."""
+
+    count: int
+    shares: tuple[RowShare, ...]
+
+
+@dataclass(frozen=True)
 class ControlUnit:
     """A loop or a branch: of each of its bodies the step. ``starts``: of a loop's carries what copies them to where they end.
     ``counted``: it is no loop whose number of trips is not known.
 
-    If more than one thread has work in a body, all of them run all of it together, with its own barriers.
+    If more than one thread has work in a body, all of them run all of it together, with its own barriers. If there are ``rows``,
+    and no more threads than blocks of them, or nothing else to share, each thread takes its blocks through all trips instead.
     """
 
     bodies: tuple[Step, ...]
     starts: tuple[Unit, ...]
     counted: bool = True
+    rows: Rows | None = None
 
     @property
     def is_open(self) -> bool:
@@ -178,8 +196,13 @@ class ControlUnit:
         return not self.counted or any(schedule.is_open for schedule in inner if isinstance(schedule, ControlUnit))
 
     @property
-    def parallel(self) -> bool:
+    def together(self) -> bool:
+        """Whether a body is for several threads, with its own barriers."""
         return any(body.parallel for body in self.bodies)
+
+    @property
+    def parallel(self) -> bool:
+        return self.rows is not None or self.together
 
 
 Schedule = (NestUnit | PackingUnit | ContractionUnit | TiledUnit | RoutedPackingUnit | RoutedUnit | LookupUnit | SortUnit
@@ -370,6 +393,8 @@ def _unit_lines(step: Step) -> Iterator[str]:
         digits = " ".join(f"{d.axis}:{d.extent}" + (f" by {d.block}" if d.block > 1 else "") for d in unit.digits)
         yield f"    {unit.items} items{f' of {digits}' if digits else ''}, cost {unit.cost}"
         yield from _region_lines(unit.regions)
+        if isinstance(unit.schedule, ControlUnit) and unit.schedule.rows is not None:
+            yield f"    {unit.schedule.rows.count} blocks of rows, each through all trips  ; step/rows.py"
         for body in unit.schedule.bodies if isinstance(unit.schedule, ControlUnit) else ():
             yield from (f"    | {line}" for line in str(body).splitlines())
 

@@ -56,9 +56,9 @@ from leptonc.target import Target
 ENTRY_COST = 8  # operations that listing an entry of a routed sum takes
 
 
-def kernel_units(kernel: Kernel, name: str, target: Target) -> tuple[Unit, ...]:
-    """The units of a kernel, in order; their functions are called ``@name``, ``@name.1`` ..."""
-    return tuple(_KernelUnits(kernel, name, target).all())
+def kernel_units(kernel: Kernel, name: str, target: Target, rows: int = 0) -> tuple[Unit, ...]:
+    """The units of a kernel, in order; their functions are called ``@name``, ``@name.1`` ... ``rows``: see ``build_step``."""
+    return tuple(_KernelUnits(kernel, name, target, rows).all())
 
 
 @dataclass
@@ -68,6 +68,7 @@ class _KernelUnits:
     kernel: Kernel
     name: str
     target: Target
+    rows: int = 0
     count: int = 0
 
     def all(self) -> list[Unit]:
@@ -110,11 +111,11 @@ class _KernelUnits:
         routed = find_routed(linear, self.target)
         if routed is not None:
             return self._routed_units(routed)
-        plan = find_contraction(linear, self.target)
+        plan = find_contraction(linear, self.target, rows=self.rows)
         return [self._nest_unit(linear)] if plan is None else self._contraction_units(plan)
 
     def _nest_unit(self, linear: LinearStage) -> Unit:
-        nest = schedule_nest(linear, self.target)
+        nest = schedule_nest(linear, self.target, self.rows)
         return self._unit(NestUnit(linear, nest), nest_digits(nest), stage_regions(self.kernel, linear, nest_digits(nest)),
                           stage_cost(linear, nest.lanes, self.target), f"nest {describe_nest(nest)}")
 

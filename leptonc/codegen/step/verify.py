@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import combinations_with_replacement, product
 
 from leptonc.codegen.loops.linear import LinearStage
 from leptonc.codegen.step.disjoint import Span, all_disjoint, disjoint
@@ -29,6 +29,7 @@ from leptonc.codegen.step.step import (
     Parallel,
     Region,
     RoutedUnit,
+    Rows,
     Serial,
     Statement,
     Step,
@@ -38,6 +39,7 @@ from leptonc.codegen.step.step import (
     Unit,
 )
 from leptonc.errors import IRError
+from leptonc.ir.control import Loop
 from leptonc.ir.kernel import Load, Program
 
 Place = tuple[str, int, int]  # a block of memory, and the first and last+1 byte
@@ -47,8 +49,8 @@ def verify_step(step: Step) -> None:
     """Raises IRError with the two launches and the bytes they share."""
     for unit in step.units:
         _verify_unit(unit)
-        for body in unit.schedule.bodies if isinstance(unit.schedule, ControlUnit) else ():
-            verify_step(body)
+        if isinstance(unit.schedule, ControlUnit):
+            _verify_bodies(unit, unit.schedule)
     access = _Accesses(step)
     _verify_memory(step, access)
     _verify_form(step)
@@ -56,6 +58,30 @@ def verify_step(step: Step) -> None:
     for number in range(len(step.launches)):
         _verify_items(access, number)
     _Walk(step, access).statements(step.body)
+
+
+def _verify_bodies(unit: Unit, schedule: ControlUnit) -> None:
+    for body in schedule.bodies:
+        verify_step(body)
+    if schedule.rows is None:
+        return
+    (step,) = schedule.bodies
+    if not isinstance(unit.kernel, Loop) or unit.kernel.trips is None or len(schedule.rows.shares) != len(step.launches):
+        raise IRError(f"{unit.function} has rows of something else than its launches")
+    _verify_rows(step, schedule.rows)
+
+
+def _verify_rows(step: Step, rows: Rows) -> None:
+    """Threads take their blocks of rows through all trips without a barrier: different blocks of any launches, in this trip or
+    another, touch no byte that one of them writes. (A trip has its own slices of what is stacked.)"""
+    access, splits = _Accesses(step), list[_Split]()
+    for launch, share in zip(step.launches, rows.shares):
+        digit = launch.unit.digits[share.place]
+        if not 0 <= rows.count * share.each - digit.count < share.each:
+            raise IRError(f"{rows.count} blocks of {share.each} are not the {digit.count} points of an axis of {launch}")
+        splits.append(_Split(((digit.axis, share.each * digit.block),)))
+    for one, other in combinations_with_replacement(range(len(step.launches)), 2):
+        _verify_apart(access, (one, splits[one]), (other, splits[other]), rows.count, "rows")
 
 
 # Units
@@ -445,18 +471,25 @@ class _Walk:
 
     def _verify_blocks(self, group: Blocks, one: int, other: int) -> None:
         """That different blocks of two launches meet nowhere that one of them writes."""
-        splits = [self._split(self.step.launches[n], group.count) for n in (one, other)]
-        for a, b in self.access.pairs(one, other):
-            starts = self.access.starts(a.buffer, b.buffer)
-            spans = [{r: split.span(r, start) for r in (*t.writes, *t.reads)} for t, split, start in zip((a, b), splits, starts)]
-            if all_disjoint([*spans[0].values(), *spans[1].values()], [group.count]):
-                continue
-            for x, y in (*product(a.writes, (*b.writes, *b.reads)), *product(a.reads, b.writes)):
-                if not disjoint(spans[0][x], spans[1][y], [group.count]):
-                    first, second = self.step.launches[one], self.step.launches[other]
-                    raise IRError(f"race: different blocks of {first} and {second} may touch the same bytes of "
-                                  f"{self.access.name(a.buffer)} and {self.access.name(b.buffer)}, {_bytes(self.access, a.buffer)}")
+        first, second = ((n, self._split(self.step.launches[n], group.count)) for n in (one, other))
+        _verify_apart(self.access, first, second, group.count, "blocks")
 
     def _split(self, launch: Launch, count: int) -> _Split:
         digit = launch.unit.digits[0]
         return _Split(((digit.axis, digit.count // count * digit.block),))
+
+
+def _verify_apart(access: _Accesses, first: tuple[int, _Split], second: tuple[int, _Split], count: int, what: str) -> None:
+    """That different ones of ``count`` parts of two launches meet nowhere that one of them writes."""
+    (one, _), (other, _) = first, second
+    for a, b in access.pairs(one, other):
+        starts = access.starts(a.buffer, b.buffer)
+        spans = [{r: split.span(r, start) for r in (*t.writes, *t.reads)}
+                 for t, (_, split), start in zip((a, b), (first, second), starts)]
+        if all_disjoint([*spans[0].values(), *spans[1].values()], [count]):
+            continue
+        for x, y in (*product(a.writes, (*b.writes, *b.reads)), *product(a.reads, b.writes)):
+            if not disjoint(spans[0][x], spans[1][y], [count]):
+                launches = access.step.launches
+                raise IRError(f"race: different {what} of {launches[one]} and {launches[other]} may touch the same bytes of "
+                              f"{access.name(a.buffer)} and {access.name(b.buffer)}, {_bytes(access, a.buffer)}")

@@ -197,7 +197,8 @@ def _transforms(squares: _Squares, inputs: tuple[Param, Param], cotangents: tupl
     found, square = squares.found, squares.square
     down, along = square.down, square.along
     return (_transform(squares, (found.x, found.casts[0]), found.depth, inputs, square.shape, (down.input, along.input)),
-            _transform(squares, (found.g, found.casts[1]), found.col, cotangents, square.results, (down.cotangent, along.cotangent)))
+            _transform(squares, (found.g, found.casts[1]), found.col, cotangents, square.results,
+                       (down.cotangent, along.cotangent)))
 
 
 def _transform(squares: _Squares, factor: Factor, channel: Axis, outs: tuple[Param, Param],

@@ -81,6 +81,6 @@ class Forward:
             if varied.isdisjoint(node.results) or all(x is None for x in g):
                 continue
             operands = [env[i] for i in node.operands]
-            cotangents = operand_cotangents(node, g, [env[i] for i in node.results], operands)
-            add_cotangents(node, g, operands, cotangents, sums, varied)
+            found = operand_cotangents(node, g, [env[i] for i in node.results], operands)
+            add_cotangents(node, g, operands, found, sums, varied)
         return {i: sums[i].total() if i in sums else None for i in seeds}

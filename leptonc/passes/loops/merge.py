@@ -21,8 +21,8 @@ def is_map(stage: Stage) -> bool:
 
 
 def stores_at_axes(stage: Stage, store: Store) -> bool:
-    """The store's dimensions are exactly the map axes, in order (an axis of extent 1 may be missing as index 0), and it makes all of
-    its buffer."""
+    """The store's dimensions are exactly the map axes, in order (an axis of extent 1 may be missing as index 0), and it makes all
+    of its buffer."""
     if sum(s.buffer == store.buffer for s in stage.stores) > 1:
         return False
     axes = list(stage.map_axes)

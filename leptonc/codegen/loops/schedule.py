@@ -12,6 +12,7 @@ from math import ceil, lcm, prod
 from leptonc.codegen.loops.access import Access
 from leptonc.codegen.loops.linear import LinearStage, access_axes
 from leptonc.codegen.loops.neighbours import together
+from leptonc.codegen.loops.linear import LinearStage
 from leptonc.codegen.loops.reduction import constant_part
 from leptonc.ir.kernel import Apply, Axis, Load, Reduce
 from leptonc.ir.scalar import SCALARS
@@ -24,6 +25,7 @@ SERIAL_COST = 24_000  # below this a stage runs on one thread: a barrier costs a
 LEAST_CUT = 4  # vectors in an item of a small nest that is cut for its rows
 ROW_ITEMS = 8  # items that share the rows of a scatter, at most
 ROW_BYTES = 128  # of a row in an item: two cache lines, which come together
+ACROSS_LANES = 12  # instructions that fold the lanes of a sum
 STORE_COST = 4  # a store brings its cache line first, mostly from afar
 UNROLL_POINTS = 16  # reductions over fewer points are written out
 UNROLL_INSTS = 192
@@ -240,25 +242,40 @@ def may_end_at_once(stage: LinearStage) -> bool:
 
 def _relative_cost(stage: LinearStage, axis: str, lanes: int) -> float:
     """Cost of vector code along ``axis`` over that of scalar code; of a fold that may end at once without the fold."""
+    early = may_end_at_once(stage)
+    folded = frozenset(a.name for a in stage.reduce_axes)
+    points = 1 if early else max(1, prod(a.extent for a in stage.reduce_axes))
+    extent = next((max(a.extent, 1) for a in stage.axes if a.name == axis), 1)
     scalar = vector = 0.0
-    folded = frozenset(a.name for a in stage.reduce_axes) if may_end_at_once(stage) else frozenset()
-    for access in (*(a for n, a in stage.loads.items() if not folded & stage.axes_of[n]), *stage.targets):
-        scalar += 1
-        vector += _access_cost(access, axis, lanes)
+
+    def count(times: float, one: float, wide: float) -> None:
+        nonlocal scalar, vector
+        scalar, vector = scalar + times * one, vector + times * wide
+
     for n, inst in enumerate(stage.insts):
-        if isinstance(inst, Apply | Reduce) and not folded & stage.axes_of[n]:
+        inside = isinstance(inst, Reduce) or folded & stage.axes_of[n]
+        if early and folded & stage.axes_of[n]:
+            continue
+        times = 1 if inside else 1 / points  # what does not vary in a fold is done once for it
+        if n in stage.loads:
+            count(times, 1, _access_cost(stage, stage.loads[n], axis, lanes))
+        if isinstance(inst, Apply | Reduce):
             cost = SCALARS[inst.op].cost if isinstance(inst, Apply) and inst.op != "cast" else 1
-            scalar += cost
-            vector += cost / lanes if axis in stage.axes_of[n] or isinstance(inst, Reduce) else cost
+            along = axis in stage.axes_of[n] or isinstance(inst, Reduce)
+            count(times, cost, cost / lanes if along else cost if stage.reduces else cost / extent)
+    for access in stage.targets:
+        count(1 / points, 1, _access_cost(stage, access, axis, lanes))
+    if axis in folded:
+        count(len(stage.reduces) / points, 0, ACROSS_LANES)
     return vector / scalar if scalar else 1.0
 
 
-def _access_cost(access: Access, axis: str, lanes: int) -> float:
+def _access_cost(stage: LinearStage, access: Access, axis: str, lanes: int) -> float:
     if any(i.coeff(axis) for i, _ in access.divided):
         return 6.0
     stride = access.stride(axis)
-    if access.values and axis in access_axes(access):
-        return 2.0
+    if any(axis in stage.axes_of[value] for value, _ in access.values):
+        return 2.0  # lanes apart; of a value that all lanes have, the row there is read like any other
     masked = 2.0 if access.check_depends_on(axis) else 1.0
     if stride in (0, 1):
         return masked / lanes if stride else 0.2

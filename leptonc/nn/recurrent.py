@@ -48,6 +48,13 @@ def _projected(name: str, x: Any, w: Any, bias: Any) -> Any:
     return _biased(name, lnp.matmul(operand, w), "bias", bias)
 
 
+def _steps(name: str, x: Any, w: Any, bias: Any) -> Any:
+    """What comes in at each step, [t, n, gates * hidden], of x [n, t, in]."""
+    if x.shape[-1] != w.shape[0]:
+        return _projected(name, x, w, bias)  # an error
+    return _projected(name, lnp.moveaxis(x, 1, 0), w, bias)
+
+
 def _biased(name: str, y: Any, what: str, bias: Any) -> Any:
     if bias is None:
         return y
@@ -186,18 +193,17 @@ def _run(
         new = tuple(lnp.where(here, a, b) for a, b in zip(step(now, carry), carry))
         return new, lnp.where(here, new[0], 0.0)
 
-    steps = lnp.moveaxis(into, 1, 0)
-    last, ys = scan(one, state, steps if counts is None else (steps, lnp.swapaxes(counts, 0, 1)), reverse=reverse)
+    last, ys = scan(one, state, into if counts is None else (into, lnp.swapaxes(counts, 0, 1)), reverse=reverse)
     return lnp.moveaxis(ys, 0, 1), last
 
 
 def _start(name: str, what: str, value: Any, into: Any, hidden: int) -> Any:
     """The given initial state [n, hidden], or zeros."""
     if value is None:
-        return np.zeros((into.shape[0], hidden), into.dtype)
+        return np.zeros((into.shape[1], hidden), into.dtype)
     state = as_float(array(name, what, value))
-    if state.shape != (into.shape[0], hidden):
-        raise op_error(name, f"{what} must be of shape {(into.shape[0], hidden)}", {what: state})
+    if state.shape != (into.shape[1], hidden):
+        raise op_error(name, f"{what} must be of shape {(into.shape[1], hidden)}", {what: state})
     return lnp.astype(state, into.dtype)
 
 
@@ -217,7 +223,7 @@ def simple_rnn(
     the others leave h as it is, and their y is 0. ``reverse`` goes from the last step to the first."""
     w, u = _weights("simple_rnn", kernel, recurrent_kernel, 1)
     operand = _sequence("simple_rnn", x)
-    into = _projected("simple_rnn", operand, w, bias)
+    into = _steps("simple_rnn", operand, w, bias)
     f = function("simple_rnn", "activation", activation)
     start = _start("simple_rnn", "h", h, into, u.shape[0])
     ys, last = _run(
@@ -244,7 +250,7 @@ def lstm(
     """(ys [n, t, hidden], the last (h, c)) of x [n, t, in]. Options are those of ``simple_rnn``."""
     w, u = _weights("lstm", kernel, recurrent_kernel, 4)
     operand = _sequence("lstm", x)
-    into = _projected("lstm", operand, w, bias)
+    into = _steps("lstm", operand, w, bias)
     if state is not None and (not isinstance(state, tuple | list) or len(state) != 2):
         raise op_error("lstm", "the state must be (h, c)", {"state": state}, kind=DtypeError)
     h, c = (_start("lstm", what, None if state is None else state[n], into, u.shape[0]) for n, what in enumerate("hc"))
@@ -275,7 +281,7 @@ def gru(
     """(ys [n, t, hidden], the last h) of x [n, t, in]. Options are those of ``gru_cell`` and ``simple_rnn``."""
     w, u = _weights("gru", kernel, recurrent_kernel, 3)
     operand = _sequence("gru", x)
-    into = _projected("gru", operand, w, bias)
+    into = _steps("gru", operand, w, bias)
     order = GATE_ORDERS[choice("gru", "gates", gates, GATE_ORDERS)]
     own, after = _recurrent_bias("gru", recurrent_bias, u), flag("gru", "reset_after", reset_after)
     start = _start("gru", "h", h, into, u.shape[0])

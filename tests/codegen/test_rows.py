@@ -143,3 +143,12 @@ def test_wrong_rows_are_found():
     with pytest.raises(IRError, match="something else"):
         planted = replace(unit, schedule=replace(unit.schedule, rows=replace(rows, shares=rows.shares[1:])))
         verify_step(replace(step, units=(*step.units[:n], planted, *step.units[n + 1:])))
+
+
+@pytest.mark.parametrize("kind, gates", [("simple_rnn", 1), ("lstm", 4), ("gru", 3)])
+def test_what_comes_in_lies_step_by_step(kind, gates):
+    """A sequence is multiplied by its weights as it lies, into the order of the steps: no [n, t, gates * hidden] is turned."""
+    program = compiled(*network(kind, 16, 48)).program
+    shapes = {b.type.shape for b in program.buffers}
+    assert (3, 16, gates * 48) in shapes
+    assert (16, 3, gates * 48) not in shapes

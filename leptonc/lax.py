@@ -34,7 +34,7 @@ from leptonc.gathering import (
 )
 from leptonc.ir.types import dtype_of
 from leptonc.mapping import associative_scan, map
-from leptonc.nn import windows
+from leptonc.nn import pooling, windows
 from leptonc.numpy.elementwise import as_float
 from leptonc.numpy.elementwise import clip as _clip
 from leptonc.numpy.sorting import sort_operands as _sort
@@ -173,8 +173,8 @@ def reduce_window(operand: Any, init_value: Any, computation: Any, window_dimens
 def _pooled(operand: Any, kind: str, window: Any, strides: Any, padding: Any) -> Any:
     x = array("reduce_window", "operand", operand)
     if choice("reduce_window", "kind", kind, ("max", "sum", "mean"), {"operand": x}) == "max":
-        return windows.max_pool(x, window, stride=strides, padding=padding)
-    mean = windows.avg_pool(x, window, stride=strides, padding=padding, count_include_pad=True)
+        return pooling.max_pool(x, window, stride=strides, padding=padding)
+    mean = pooling.avg_pool(x, window, stride=strides, padding=padding, count_include_pad=True)
     if kind == "mean":
         return mean
     sizes = integers("reduce_window", "window", window, count=len(x.shape) - 2, repeat=True)

@@ -128,8 +128,30 @@ def test_errors():
     with pytest.raises(LeptonError, match="dimension_numbers"):
         lax.conv_general_dilated(np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3)), (1, 1), "VALID",
                                  dimension_numbers=("NCHW", "OIHW", "NCWW"))
-    with pytest.raises(DtypeError, match="floats"):
-        nn.conv(np.ones((1, 4, 4, 1), int), np.ones((3, 3, 1, 1), int))
+    with pytest.raises(DtypeError, match="numbers"):
+        nn.conv(np.ones((1, 4, 4, 1), bool), np.ones((3, 3, 1, 1), bool))
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i4", "i8", "u8"])
+def test_ints_convolve_exactly(rng, dtype):
+    info = np.iinfo(dtype)
+    x, w = (rng.integers(info.min, info.max, shape, dtype, endpoint=True) for shape in ((2, 18, 9, 8), (3, 3, 8, 8)))
+    plain, grouped, wide = both(lambda x, w: (
+        nn.conv(x, w, padding="SAME"), nn.conv(x, w[:, :, :2], stride=2, groups=4),
+        nn.conv_transpose(x, w, stride=2, padding="VALID")), x, w, rtol=0, atol=0)
+    window = np.lib.stride_tricks.sliding_window_view(np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), (3, 3), (1, 2))
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(plain, np.einsum("nhwcij,ijco->nhwo", window, w))
+    assert grouped.shape == (2, 8, 4, 8) and wide.shape == (2, 37, 19, 8) and plain.dtype == np.dtype(dtype)
+
+
+def test_softmax_of_no_elements():
+    x = np.zeros((2, 0, 3), F)
+    for axis, left in ((1, (2, 3)), (None, ()), ((0, 1), (3,))):
+        (total,) = both(lambda x: nn.logsumexp(x, axis), x)  # noqa: B023
+        assert total.shape == left and (total == -np.inf).all() and total.dtype == F
+    assert both(lambda x: nn.logsumexp(x, (1, 2), keepdims=True), x)[0].shape == (2, 1, 1)
+    assert {y.shape for y in both(lambda x: (nn.softmax(x, 1), nn.log_softmax(x, 1)), x)} == {x.shape}
 
 
 LABELS = {"beyond": ([0, 3, 1, 2], [1]), "negative": ([-1, 0, 2, -7], [0, 3]), "all": ([3, 4, 5, 100], [0, 1, 2, 3]),

@@ -175,13 +175,21 @@ def test_with_room_for_so_many(wrapped: Any, x: np.ndarray):
     np.testing.assert_array_equal(values[inverse], x)
 
 
-def test_distinct_slices():
+@WRAPPED
+def test_distinct_slices(wrapped: Any):
     x = np.array([[1, 2], [0, 1], [1, 2], [0, 0]])
-    values, index, inverse, counts = lnp.unique(x, True, True, True, 0, size=4)
-    equal((values, index, counts), (np.array([[0, 0], [0, 1], [1, 2], [0, 0]]), np.array([3, 1, 0, 3]), np.array([1, 1, 2, 0])))
-    equal(values[inverse], x)
-    with pytest.raises(leptonc.errors.LeptonError, match="must be known"):
-        leptonc.jit(lambda x: lnp.unique(x, axis=0, size=4))(x)
+    for axis, given in ((0, x), (1, x.T), (-1, x.T.copy())):
+        values, index, inverse, counts = wrapped(lambda x: lnp.unique(x, True, True, True, axis, size=4))(given)  # noqa: B023
+        values = values if axis == 0 else values.T
+        equal((values, index, counts), (np.array([[0, 0], [0, 1], [1, 2], [0, 0]]), np.array([3, 1, 0, 3]), np.array([1, 1, 2, 0])))
+        equal(values[inverse], x)
+    deep = np.random.default_rng(0).integers(0, 2, (2, 7, 2)).astype(np.float32)
+    deep[0, 2] = np.nan  # such slices are all distinct
+    deep[:, 5] = deep[:, 2]
+    for size in (3, 6, 9):
+        values = wrapped(lambda x: lnp.unique(x, axis=1, size=size, fill_value=7))(deep)  # noqa: B023
+        found = np.unique(deep, axis=1)
+        equal(values, np.concatenate([found, np.full((2, 9, 2), 7, np.float32)], 1)[:, :size])
 
 
 @WRAPPED

@@ -51,6 +51,7 @@ from leptonc.nn.losses import (
     triplet_loss,
 )
 from leptonc.nn.normalization import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
+from leptonc.nn.pooling import avg_pool, lp_pool, max_pool
 from leptonc.nn.recurrent import gru, gru_cell, lstm, lstm_cell, simple_rnn, simple_rnn_cell
 from leptonc.nn.resizing import (
     adaptive_avg_pool,
@@ -60,7 +61,7 @@ from leptonc.nn.resizing import (
     resize,
     upsample,
 )
-from leptonc.nn.windows import avg_pool, conv, max_pool
+from leptonc.nn.windows import conv
 from leptonc.numpy.elementwise import tanh
 from leptonc.public import members as _members
 from leptonc.public import publish as _publish
@@ -84,8 +85,8 @@ if TYPE_CHECKING:
     from leptonc.nn.sequences import GRU, LSTM, KVCache, MultiHeadAttention, SimpleRNN
 
 __all__ = [
-    "conv", "conv_transpose", "depthwise_conv", "separable_conv", "max_pool", "avg_pool", "global_avg_pool", "global_max_pool",
-    "adaptive_avg_pool", "adaptive_max_pool", "resize", "upsample",
+    "conv", "conv_transpose", "depthwise_conv", "separable_conv", "max_pool", "avg_pool", "lp_pool",
+    "global_avg_pool", "global_max_pool", "adaptive_avg_pool", "adaptive_max_pool", "resize", "upsample",
     "relu", "relu6", "leaky_relu", "elu", "celu", "selu", "gelu", "glu", "sigmoid", "silu", "swish", "mish", "softplus",
     "soft_sign", "squareplus", "sparse_plus", "sparse_sigmoid", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh",
     "log_sigmoid", "log1mexp", "tanh", "identity", "softmax", "log_softmax", "logsumexp", "standardize", "one_hot",

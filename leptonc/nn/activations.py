@@ -12,7 +12,7 @@ from leptonc.arguments import axes as axes_of
 from leptonc.arguments import axis as axis_of
 from leptonc.arithmetic import absolute, add, divide, equal, multiply, negative, subtract
 from leptonc.errors import DtypeError, op_error
-from leptonc.numpy.creation import arange
+from leptonc.numpy.creation import arange, full
 from leptonc.numpy.elementwise import as_float, clip, exp, expm1, isfinite, log, log1p, maximum, minimum, sign, sqrt, tanh, where
 from leptonc.numpy.manipulation import expand_dims, split
 from leptonc.numpy.reductions import max as _max
@@ -183,16 +183,20 @@ def standardize(x: Any, axis: int | tuple[int, ...] | None = -1, mean: Any = Non
 def softmax(x: Any, axis: int = -1, where: Any = None) -> Any:
     """e^x over its sum along ``axis``; safe for logits of any size. Elements where ``where`` is False are left out, and 0."""
     operand = as_float(array("softmax", "x", x))
-    mask = None if where is None else _mask("softmax", where)
-    y = bind("softmax", _only(operand, mask, -np.inf), axis=axis_of("softmax", operand, axis))
+    mask, at = None if where is None else _mask("softmax", where), axis_of("softmax", operand, axis)
+    if not operand.shape[at]:
+        return operand
+    y = bind("softmax", _only(operand, mask, -np.inf), axis=at)
     return _only(y, mask, 0.0)
 
 
 def log_softmax(x: Any, axis: int = -1, where: Any = None) -> Any:
     """The logarithm of softmax; safe for logits of any size. Elements where ``where`` is False are left out, and -inf."""
     operand = as_float(array("log_softmax", "x", x))
-    mask = None if where is None else _mask("log_softmax", where)
-    y = bind("log_softmax", _only(operand, mask, -np.inf), axis=axis_of("log_softmax", operand, axis))
+    mask, at = None if where is None else _mask("log_softmax", where), axis_of("log_softmax", operand, axis)
+    if not operand.shape[at]:
+        return operand
+    y = bind("log_softmax", _only(operand, mask, -np.inf), axis=at)
     return _only(y, mask, -np.inf)
 
 
@@ -210,7 +214,8 @@ def _only(x: Any, mask: Any, other: float) -> Any:
 
 def logsumexp(x: Any, axis: Any = -1, keepdims: bool = False, *, b: Any = None, return_sign: bool = False,
               where: Any = None) -> Any:
-    """log of the sum of e^x along ``axis`` (one, several, or None: all), which vanish, or stay as 1 with ``keepdims``.
+    """log of the sum of e^x along ``axis`` (one, several, or None: all), which vanish, or stay as 1 with ``keepdims``; -inf of no
+    elements.
 
     With ``b``, which x stretches to and the other way round, of b * e^x: NaN where that is negative, or with ``return_sign`` the
     log of its magnitude, and its sign. Elements where ``where`` is False are left out.
@@ -223,6 +228,8 @@ def logsumexp(x: Any, axis: Any = -1, keepdims: bool = False, *, b: Any = None, 
         return _weighted_logsumexp(operand, axis, 1.0 if b is None else array("logsumexp", "b", b), keep, signed)
     axes = tuple(sorted(axes_of("logsumexp", operand, axis)))
     others = tuple(d for d in range(len(operand.shape)) if d not in axes)
+    if not prod(operand.shape[d] for d in axes):
+        return full([n if d in others else 1 for d, n in enumerate(operand.shape) if keep or d in others], -np.inf, operand.dtype)
     if len(axes) == 1:
         y = bind("logsumexp", operand, axis=axes[0])
     else:

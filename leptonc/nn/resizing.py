@@ -10,7 +10,7 @@ import numpy as np
 from leptonc import numpy as lnp
 from leptonc.arguments import array, choice, flag, integers, number
 from leptonc.errors import ArgumentError, DtypeError, op_error
-from leptonc.nn.windows import avg_pool, max_pool
+from leptonc.nn.pooling import avg_pool, max_pool
 from leptonc.numpy.elementwise import as_float
 
 Kernel = Callable[[np.ndarray], np.ndarray]

@@ -1,4 +1,4 @@
-"""Convolution and pooling over NHWC images and NLC sequences."""
+"""Convolution over NHWC images and NLC sequences."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array, flag, integer, integers, items
-from leptonc.arithmetic import divide
+from leptonc.arguments import array, integer, integers, items
 from leptonc.bfloat16 import kind_of
 from leptonc.errors import DtypeError, op_error
-from leptonc.numpy.creation import ones
 from leptonc.numpy.manipulation import flip
 from leptonc.trace import bind, promote
 
@@ -48,15 +46,16 @@ def conv(x: Any, w: Any, *, stride: int | Sequence[int] = 1, padding: Padding = 
          dilation: int | Sequence[int] = 1, groups: int = 1) -> Any:
     """Convolution of x [n, spatial..., c] with w [window..., c / groups, o]: [n, spatial'..., o], ONNX's formula.
 
-    ``padding`` is "VALID", "SAME", an int, or a number or (low, high) pair per axis; negative ones crop.
+    ``padding`` is "VALID", "SAME", an int, or a number or (low, high) pair per axis; negative ones crop. Ints wrap around in their
+    own dtype.
     Raises ShapeError or DtypeError for operands that do not fit.
     """
     a, b = promote(array("conv", "x", x), array("conv", "w", w))
     rank = len(a.shape) - 2
     if rank < 1 or len(b.shape) != len(a.shape):
         raise op_error("conv", "x must be [n, spatial..., c] and w [window..., c / groups, o]", {"x": a, "w": b})
-    if kind_of(a.dtype) != "f":
-        raise op_error("conv", "takes floats", {"x": a, "w": b}, kind=DtypeError)
+    if kind_of(a.dtype) == "b":
+        raise op_error("conv", "takes numbers", {"x": a, "w": b}, "cast them", DtypeError)
     strides, dilations = _per_axis("conv", "stride", stride, rank, a), _per_axis("conv", "dilation", dilation, rank, a)
     pads = pads_of("conv", padding, a.shape[1:-1], b.shape[:-2], strides, dilations, a)
     count = integer("conv", "groups", groups, {"x": a, "w": b}, least=1)
@@ -83,8 +82,8 @@ def input_grad(x: Any, w: Any, gaps: Sequence[int], padding: Pairs, dilation: Se
     shape = tuple((n - 1) * gap + 1 + low + high - r for n, gap, (low, high), r in zip(x.shape[1:-1], gaps, padding, reach))
     if min(shape) < 1:
         raise op_error(name, f"the kernel does not fit into x: spatial extents would be {shape}", {"x": x, "w": w})
-    if kind_of(x.dtype) != "f":
-        raise op_error(name, "takes floats", {"x": x, "w": w}, kind=DtypeError)
+    if kind_of(x.dtype) == "b":
+        raise op_error(name, "takes numbers", {"x": x, "w": w}, "cast them", DtypeError)
     around = tuple((r - low, (n - 1) * gap + 1 + low - m) for n, m, gap, (low, _), r in zip(
         x.shape[1:-1], shape, gaps, padding, reach))
     return bind("conv_input_grad", x, w, shape=shape, stride=tuple(gaps), padding=around, dilation=tuple(dilation), groups=groups)
@@ -97,35 +96,3 @@ def _back_to_front(w: Any, groups: int) -> Any:
     parts = bind("reshape", back, shape=(*w.shape[:-2], features, groups, out // groups))
     moved = bind("transpose", parts, perm=(*range(rank), rank + 2, rank + 1, rank))
     return bind("reshape", moved, shape=(*w.shape[:-2], out // groups, groups * features))
-
-
-def _pool_attrs(name: str, x: Any, window: Any, stride: Any, padding: Any) -> dict[str, Any]:
-    rank = len(x.shape) - 2
-    if rank < 1:
-        raise op_error(name, "x must be [n, spatial..., c]", {"x": x})
-    sizes = _per_axis(name, "window", window, rank, x)
-    strides = sizes if stride is None else _per_axis(name, "stride", stride, rank, x)
-    pads = pads_of(name, padding, x.shape[1:-1], sizes, strides, (1,) * rank, x)
-    return {"window": sizes, "stride": strides, "padding": pads}
-
-
-def max_pool(x: Any, window: int | Sequence[int], *, stride: int | Sequence[int] | None = None,
-             padding: Padding = "VALID") -> Any:
-    """The greatest element of each window of x [n, spatial..., c]; NaN if any is. The gradient goes to the first one."""
-    operand = array("max_pool", "x", x)
-    return bind("max_pool", operand, **_pool_attrs("max_pool", operand, window, stride, padding))
-
-
-def avg_pool(x: Any, window: int | Sequence[int], *, stride: int | Sequence[int] | None = None,
-             padding: Padding = "VALID", count_include_pad: bool = False) -> Any:
-    """The mean of each window of x [n, spatial..., c]; padding counts only with ``count_include_pad``."""
-    operand = array("avg_pool", "x", x)
-    flag("avg_pool", "count_include_pad", count_include_pad)
-    if kind_of(operand.dtype) != "f":
-        raise op_error("avg_pool", "takes floats", {"x": operand}, kind=DtypeError)
-    attrs = _pool_attrs("avg_pool", operand, window, stride, padding)
-    total = bind("window_sum", operand, **attrs)
-    if count_include_pad or not any(p for pair in attrs["padding"] for p in pair):
-        return divide(total, float(np.prod(attrs["window"])))
-    cells = bind("window_sum", ones((1, *operand.shape[1:-1], 1), operand.dtype), **attrs)
-    return divide(total, cells)

@@ -18,7 +18,7 @@ from leptonc.numpy.manipulation import pad as _constant
 from leptonc.numpy.reductions import max as _max
 from leptonc.numpy.reductions import mean
 from leptonc.numpy.reductions import min as _min
-from leptonc.trace import cast
+from leptonc.trace import Tracer, cast
 
 INDEXED = ("edge", "wrap")
 MODES = ("constant", "edge", "reflect", "symmetric", "wrap", "linear_ramp", "maximum", "mean", "minimum", "empty")
@@ -28,15 +28,15 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any 
         reflect_type: str = "even") -> Any:
     """Elements added at the edges: ``pad_width`` is n, (low, high), such a pair for every axis, or a dict of axes.
 
-    ``mode`` is NumPy's: "constant" with ``constant_values``, "edge", "reflect" and "symmetric" (``reflect_type`` "odd" turns signs
-    about the edge), "wrap", "linear_ramp" to ``end_values``, "maximum", "mean" and "minimum" of the ``stat_length`` elements next
-    to an edge, "empty" (zeros).
+    ``mode`` is NumPy's: "constant" with ``constant_values``, which may be traced, "edge", "reflect" and "symmetric"
+    (``reflect_type`` "odd" turns signs about the edge), "wrap", "linear_ramp" to ``end_values``, "maximum", "mean" and
+    "minimum" of the ``stat_length`` elements next to an edge, "empty" (zeros).
     """
     operand = array("pad", "x", x)
     kind = choice("pad", "mode", mode, MODES, {"x": operand})
     low, high = pad_widths(operand, pad_width)
     shape_of("pad", [n + a + b for n, a, b in zip(operand.shape, low, high)], operand.dtype.itemsize)
-    if kind == "empty" or (kind == "constant" and is_one(constant_values)):
+    if kind == "empty" or (kind == "constant" and is_one(constant_values) and not isinstance(constant_values, Tracer)):
         return _constant(operand, tuple(zip(low, high)), constant_values=0 if kind == "empty" else constant_values)
     settings = {"constant": constant_values, "linear_ramp": end_values, "reflect": reflect_type, "symmetric": reflect_type}
     given = settings.get(kind, stat_length)

@@ -18,6 +18,7 @@ from leptonc.eager import plain
 from leptonc.errors import ShapeError, TracerError, op_error
 from leptonc.numpy.elementwise import as_bool, where
 from leptonc.numpy.manipulation import concatenate
+from leptonc.numpy.reductions import any as any_of
 from leptonc.numpy.reductions import cumsum
 from leptonc.numpy.reductions import sum as sum_over
 from leptonc.numpy.searching import searchsorted
@@ -135,8 +136,9 @@ def unique(x: Any, return_index: bool = False, return_inverse: bool = False, ret
     """The distinct elements in ascending order; then, of those asked for, where each stands first, which of them each element is,
     and how often each stands there (all i64).
 
-    With ``size`` there are so many: the rest are ``fill_value``, by default the least element, and stand there 0 times. ``axis``
-    (of distinct slices) takes known arrays alone.
+    With ``size`` there are so many: the rest are ``fill_value``, by default the least element, and stand there 0 times. With
+    ``axis`` of distinct slices along it, which are sorted by their elements, the first one first (traced: of few elements); slices
+    with a NaN are all distinct.
     """
     operand = array("unique", "x", x)
     wanted = tuple(flag("unique", name, value) for name, value in (
@@ -157,7 +159,7 @@ def unique(x: Any, return_index: bool = False, return_inverse: bool = False, ret
 def _unique_slices(x: Any, wanted: tuple[bool, ...], axis: int, room: int, fill_value: Any, equal_nan: bool) -> Any:
     """Of known slices what NumPy gives, cut or filled up."""
     if isinstance(x, Tracer):
-        raise op_error("unique", f"slices along axis={axis} must be known", {"x": x}, "leave the axis out", TracerError)
+        return _traced_slices(x, wanted, axis, room, fill_value)
     values, *rest = np.unique(plain(x), True, True, True, axis, equal_nan=equal_nan)
     first = np.take(values, [0], axis) if fill_value is None else np.full_like(np.take(values, [0], axis), fill_value)
     fills = (first, rest[0][:1], None, np.zeros(1, np.int64))
@@ -167,17 +169,32 @@ def _unique_slices(x: Any, wanted: tuple[bool, ...], axis: int, room: int, fill_
     return asked if any(wanted) else asked[0]
 
 
+def _traced_slices(x: Any, wanted: tuple[bool, ...], axis: int, room: int, fill_value: Any) -> Any:
+    others = [d for d in range(len(x.shape)) if d != axis]
+    moved = bind("transpose", x, perm=(axis, *others))
+    found = _Distinct(bind("reshape", moved, shape=(x.shape[axis], _count(x) // max(x.shape[axis], 1))), False, room)
+    values = bind("reshape", found.values(fill_value), shape=(room, *(x.shape[d] for d in others)))
+    back = bind("transpose", values, perm=tuple(d + 1 if d < axis else 0 if d == axis else d for d in range(len(x.shape))))
+    more = (found.index(), found.inverse(), found.counts())
+    return (back, *(result for result, asked in zip(more, wanted) if asked)) if any(wanted) else back
+
+
 def _fitted(found: np.ndarray, fill: np.ndarray, axis: int, room: int) -> np.ndarray:
     missing = max(room - found.shape[axis], 0)
     return np.concatenate([np.take(found, range(min(room, found.shape[axis])), axis), np.repeat(fill, missing, axis)], axis)
 
 
 class _Distinct:
-    """The distinct elements of a row, with room for some."""
+    """The distinct elements of a row, or rows of a matrix, with room for some."""
 
     def __init__(self, x: Any, equal_nan: bool, room: int):
         self.n, self.room = x.shape[0], room
-        self.ordered, self.order = sort_rows([x], 0, order=True)
+        if len(x.shape) == 1:
+            self.ordered, self.order = sort_rows([x], 0, order=True)
+        else:
+            keys = [x[:, k] for k in range(x.shape[1])]
+            (self.order,) = sort_rows(keys, 0, keys=len(keys), values=False, order=True)
+            self.ordered = bind("take", x, self.order, axis=0)
         self.first = self._firsts(equal_nan)  # of each in order: whether it is another one than that before it
         self.places, self.there = _places(self.first, room)
 
@@ -188,16 +205,18 @@ class _Distinct:
         differ = a != b
         if kind_of(self.ordered.dtype) == "f" and equal_nan:
             differ = differ & ~((a != a) & (b != b))
+        differ = differ if len(differ.shape) == 1 else any_of(differ, 1)
         return concatenate([np.ones(1, bool), differ])
 
     def _at(self, row: Any, places: Any) -> Any:
-        return bind("take", row, places, axis=0) if self.n else np.zeros(self.room, row.dtype)
+        return bind("take", row, places, axis=0) if self.n else np.zeros((self.room, *row.shape[1:]), row.dtype)
 
     def values(self, fill_value: Any) -> Any:
         found = self._at(self.ordered, self.places)
         if fill_value is None:
             return found
-        return where(self.there, found, _filler(fill_value, found))
+        there = bind("reshape", self.there, shape=(self.room, *(1,) * (len(found.shape) - 1)))
+        return where(there, found, _filler(fill_value, found))
 
     def index(self) -> Any:
         return self._at(self.order, self.places)

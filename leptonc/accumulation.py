@@ -20,6 +20,8 @@ def preferring(name: str, preferred: Any, *operands: Any) -> tuple[Any, ...]:
         return operands
     given, wanted = dtype_of(operands[0].dtype), dtype_of(numpy_dtype(preferred))
     kinds = {"f": "f", "i": "if", "u": "iuf"}.get(given.kind, "")
+    if wanted == given:
+        return operands
     if wanted.kind not in kinds or wanted.bits < given.bits:
         raise op_error(name, f"preferred_element_type={wanted} must be a dtype of the operands' kind and no narrower than {given}",
                        {f"x{n}": x for n, x in enumerate(operands)}, kind=DtypeError)

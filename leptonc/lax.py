@@ -39,6 +39,7 @@ from leptonc.numpy.elementwise import as_float
 from leptonc.numpy.elementwise import clip as _clip
 from leptonc.numpy.sorting import sort_operands as _sort
 from leptonc.numpy.sorting import top_k as _top_k
+from leptonc.precision import reduce_precision
 from leptonc.promotion import numpy_dtype, result_dtype
 from leptonc.public import members, publish
 from leptonc.scan import scan
@@ -65,19 +66,21 @@ def conv_general_dilated(lhs: Any, rhs: Any, window_strides: Sequence[int], padd
     ``dimension_numbers`` are three strings, such as ("NHWC", "HWIO", "NHWC"), or three lists of axes (ConvDimensionNumbers, which
     JAX's own fits as well); None is the default. ``window_strides``, the dilations and ``padding`` go by the order of the spatial
     axes in rhs. ``padding`` is "SAME", "VALID", "SAME_LOWER" or (low, high) pairs, which may be negative. ``lhs_dilation`` puts
-    gaps between lhs's elements: a transposed convolution. batch_group_count must be 1. ``preferred_element_type``: a dtype to
-    add up in, and of the result. Raises ShapeError, DtypeError or ArgumentError.
+    gaps between lhs's elements: a transposed convolution. Of ``batch_group_count`` equal parts of lhs's batch each gives as many
+    of the result features. ``preferred_element_type``: a dtype to add up in, and of the result. Raises
+    ShapeError, DtypeError or ArgumentError.
     """
     name = "conv_general_dilated"
-    x, w = preferring(name, preferred_element_type, *promote(array(name, "lhs", lhs), array(name, "rhs", rhs)))
+    x, w = _wide_enough(name, array(name, "lhs", lhs), array(name, "rhs", rhs), preferred_element_type)
     operands = {"lhs": x, "rhs": w}
     rank = len(x.shape) - 2
     if rank < 1 or len(w.shape) != rank + 2:
         raise op_error(name, "lhs and rhs must have batch, feature and equally many spatial axes", operands)
-    if integer(name, "batch_group_count", batch_group_count, operands) != 1:
-        raise op_error(name, "batch_group_count other than 1 is not supported", operands, kind=ArgumentError)
+    batches = integer(name, "batch_group_count", batch_group_count, operands, least=1)
     ins, weights, outs = _conv_specs(dimension_numbers, rank, operands)
     x, w = _permuted(x, (ins[0], *ins[2:], ins[1])), _permuted(w, (*weights[2:], weights[1], weights[0]))
+    if batches > 1:
+        x, feature_group_count = _batches_as_features(x, batches, feature_group_count, operands), batches
     strides, gaps, dilation = (_per_window_axis(name, what, value, rank, operands) for what, value in (
         ("window_strides", window_strides), ("lhs_dilation", lhs_dilation), ("rhs_dilation", rhs_dilation)))
     if isinstance(padding, str) and padding.upper() != "VALID" and any(d != 1 for d in gaps):
@@ -89,7 +92,25 @@ def conv_general_dilated(lhs: Any, rhs: Any, window_strides: Sequence[int], padd
     else:
         y = windows.conv(x, w, stride=strides, padding=pads, dilation=dilation, groups=feature_group_count)
     order = (outs[0], *outs[2:], outs[1])
+    y = y if preferred_element_type is None else cast(y, preferred_element_type)
     return _permuted(y, tuple(order.index(d) for d in range(rank + 2)))
+
+
+def _wide_enough(name: str, x: Any, y: Any, preferred: Any) -> tuple[Any, Any]:
+    """Operands of a product in one dtype, which holds sums of the preferred one."""
+    a, b = preferring(name, preferred, *promote(x, y))
+    return a, b
+
+
+def _batches_as_features(x: Any, count: int, groups: int, operands: dict[str, object]) -> Any:
+    """x [n, spatial..., c] as [n / count, spatial..., count * c]."""
+    if x.shape[0] % count or groups != 1:
+        raise op_error("conv_general_dilated", f"batch_group_count={count} must divide lhs's batch of {x.shape[0]}, and goes "
+                       "with no feature groups", operands)
+    parts = bind("reshape", x, shape=(count, x.shape[0] // count, *x.shape[1:]))
+    rank = len(x.shape)
+    moved = bind("transpose", parts, perm=(*range(1, rank), 0, rank))
+    return bind("reshape", moved, shape=(x.shape[0] // count, *x.shape[1:-1], count * x.shape[-1]))
 
 
 def _permuted(x: Any, perm: tuple[int, ...]) -> Any:
@@ -130,10 +151,10 @@ def _letters(specs: tuple[str, str, str], rank: int, operands: dict[str, object]
 def dot_general(lhs: Any, rhs: Any, dimension_numbers: Any, *, preferred_element_type: Any = None) -> Any:
     """``dimension_numbers`` = ((lhs contracted, rhs contracted), (lhs batch, rhs batch)). ``preferred_element_type``: a dtype to
     add up in, and of the result, such as f32 for products of bf16, or i32 for those of i8; else the operands' (of floats of 16
-    bits, sums in f32 rounded once). Raises ShapeError for axes that are out of bounds or named twice, DtypeError for a narrower
-    dtype or one of another kind."""
-    a, b = promote(array("dot_general", "lhs", lhs), array("dot_general", "rhs", rhs))
-    a, b = preferring("dot_general", preferred_element_type, a, b)
+    bits, sums in f32 rounded once). Of bools a sum is whether any product is True. Raises ShapeError for axes that are out of
+    bounds or named twice, DtypeError for a narrower dtype or one of another kind."""
+    name = "dot_general"
+    a, b = _wide_enough(name, array(name, "lhs", lhs), array(name, "rhs", rhs), preferred_element_type)
     operands = {"lhs": a, "rhs": b}
     contract, batch = (tuple(integers("dot_general", "dimension_numbers", axes, operands, least=0)
                              for axes in _pair("dot_general", pair, operands))
@@ -143,7 +164,10 @@ def dot_general(lhs: Any, rhs: Any, dimension_numbers: Any, *, preferred_element
         if len(set(used)) != len(used) or any(d >= len(x.shape) for d in used):
             raise op_error("dot_general", f"axes {used} of {'lhs' if n == 0 else 'rhs'} are out of bounds, or one is named twice",
                            operands)
-    return bind("dot_general", a, b, contract=contract, batch=batch)
+    counted = tuple(cast(x, np.int64) for x in (a, b)) if a.dtype.kind == "b" else (a, b)
+    y = bind("dot_general", *counted, contract=contract, batch=batch)
+    y = cast(y, np.bool_) if a.dtype.kind == "b" else y
+    return y if preferred_element_type is None else cast(y, preferred_element_type)
 
 
 def _pair(name: str, value: Any, operands: dict[str, object]) -> tuple[Any, Any]:
@@ -223,8 +247,8 @@ def slice(operand: Any, start_indices: Sequence[int], limit_indices: Sequence[in
     return bind("slice", x, start=tuple(a if n else 0 for a, n in zip(starts, sizes)), size=sizes, step=steps)
 
 
-def pad(operand: Any, padding_value: float, padding_config: Sequence[tuple[int, int, int]]) -> Any:
-    """(low, high, interior) for every axis; negative low and high crop."""
+def pad(operand: Any, padding_value: Any, padding_config: Sequence[tuple[int, int, int]]) -> Any:
+    """(low, high, interior) for every axis; negative low and high crop. ``padding_value`` is a number, which may be traced."""
     x = array("pad", "operand", operand)
     named = {"x": x}
     config = [integers("pad", "padding_config", entry, named, count=3)
@@ -234,8 +258,19 @@ def pad(operand: Any, padding_value: float, padding_config: Sequence[tuple[int, 
     low, high, interior = (tuple(entry[n] for entry in config) for n in range(3))
     sizes = [max(n + max(n - 1, 0) * max(i, 0) + a + b, 0) for n, a, b, i in zip(x.shape, low, high, interior)]
     shape_of("pad", sizes, x.dtype.itemsize)
+    if isinstance(padding_value, Tracer):
+        return _padded_by(x, padding_value, {"low": low, "high": high, "interior": interior})
     value = cast(number("pad", "padding_value", padding_value, named), x.dtype).item()
     return bind("pad", x, low=low, high=high, interior=interior, value=value)
+
+
+def _padded_by(x: Any, value: Any, edges: dict[str, Any]) -> Any:
+    """x padded with a traced number."""
+    if value.shape:
+        raise op_error("pad", "padding_value must be one number", {"x": x, "padding_value": value})
+    inside = bind("pad", np.ones(x.shape, bool), **edges, value=False)
+    wide = bind("pad", x, **edges, value=False if x.dtype.kind == "b" else 0)
+    return bind("select", inside, wide, _broadcast(cast(value, x.dtype), wide.shape))
 
 
 def broadcast_in_dim(operand: Any, shape: Sequence[int], broadcast_dimensions: Sequence[int]) -> Any:
@@ -333,8 +368,9 @@ __all__ = [
     "approx_max_k", "approx_min_k", "associative_scan", "axis_index", "axis_size", "broadcast_in_dim", "broadcasted_iota", "clamp",
     "cond", "conv_general_dilated", "cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum", "dot_general", "dynamic_slice",
     "dynamic_update_slice", "erf", "erf_inv", "fori_loop", "gather", "iota", "map", "pad", "pmax", "pmean", "pmin", "psum",
-    "reduce", "reduce_window", "rsqrt", "scan", "scatter", "scatter_add", "scatter_apply", "scatter_max", "scatter_min",
-    "scatter_mul", "scatter_sub", "select", "slice", "sort", "sort_key_val", "stop_gradient", "switch", "top_k", "while_loop",
+    "reduce", "reduce_precision", "reduce_window", "rsqrt", "scan", "scatter", "scatter_add", "scatter_apply", "scatter_max",
+    "scatter_min", "scatter_mul", "scatter_sub", "select", "slice", "sort", "sort_key_val", "stop_gradient", "switch", "top_k",
+    "while_loop",
 ]
 
 publish(globals(), [name for name in __all__ if name not in _ELEMENTARY], later={

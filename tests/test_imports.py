@@ -37,7 +37,7 @@ LEAVES = {"bfloat16", "errors", "frames", "public", "substitutes", "config", "cp
           "lazy", "exclusive", "programs"}
 PARTS = {"ir", "validation", "ops", "passes", "codegen", "runtime", "driver", "tree", "cli", "profile", "bench", "keras", "plot"}
 PEERS = {"torch", "onnx", "onnxruntime", "jax", "tensorflow", "matplotlib"}
-FRONT = {"numpy", "lax", "elementary", "folding", "gathering", "segments", "updates", "scan",
+FRONT = {"numpy", "lax", "elementary", "folding", "gathering", "precision", "segments", "updates", "scan",
          "whiles", "branches", "mapping", "nn", "optim", "random"}
 
 

@@ -10,7 +10,6 @@ import pytest
 import leptonc
 from leptonc import lax
 from leptonc import numpy as lnp
-from leptonc.errors import LeptonError
 
 
 def dilated(x, gaps):
@@ -136,11 +135,6 @@ def test_paddings_in_words(word, stride, pads):
     x, w = rng.standard_normal((1, 2, 6, 5)), rng.standard_normal((3, 2, 3, 2))
     got = lax.conv_general_dilated(x, w, (stride, stride), word)
     np.testing.assert_allclose(got, definition(x, w, (stride, stride), pads, (1, 1), (1, 1), 1), rtol=1e-10)
-
-
-def test_batch_groups_are_an_error():
-    with pytest.raises(LeptonError, match="batch_group_count other than 1"):
-        lax.conv_general_dilated(np.ones((2, 1, 4, 4)), np.ones((2, 1, 3, 3)), (1, 1), "VALID", batch_group_count=2)
 
 
 @pytest.mark.parametrize(("gaps", "pads", "dilation", "groups"), [

@@ -81,8 +81,8 @@ APART = {"nn.initializers", "optim.global_norm", "lax.ConvDimensionNumbers", "ln
 COMPOSED = set("""
 BatchNorm Conv ConvTranspose Dropout Embedding GRU GroupNorm KVCache LSTM LayerNorm Linear MLP Module MultiHeadAttention
 Parameter RMSNorm Sequential SimpleRNN State StateIndex alpha_dropout combine ctc_loss dot_product_attention dropout
-gaussian_dropout gru gru_cell inference_mode load lp_pool lstm lstm_cell partition save simple_rnn simple_rnn_cell sinusoidal_positions
-spatial_dropout static
+gaussian_dropout gru gru_cell inference_mode load lp_pool lstm lstm_cell partition save simple_rnn simple_rnn_cell
+sinusoidal_positions spatial_dropout static
 """.split())
 DRAWN_NUMBERS = set("""
 PRNGKey ball beta categorical cauchy chisquare choice dirichlet double_sided_maxwell f gamma generalized_normal geometric gumbel

@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from math import ceil, lcm, prod
 
 from leptonc.codegen.loops.access import Access
-from leptonc.codegen.loops.linear import LinearStage, access_axes
-from leptonc.codegen.loops.neighbours import together
 from leptonc.codegen.loops.linear import LinearStage
+from leptonc.codegen.loops.neighbours import together
 from leptonc.codegen.loops.reduction import constant_part
 from leptonc.ir.kernel import Apply, Axis, Load, Reduce
 from leptonc.ir.scalar import SCALARS

@@ -1,0 +1,93 @@
+"""Which harnesses are run, and how a result is judged."""
+
+from __future__ import annotations
+
+import functools
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+import leptonc
+from leptonc.errors import LeptonError
+from tests.peers.harnesses.primitives import HELD, NotThereError, call
+
+# Relative to the greatest element: sums are added up in another order, and special functions are other polynomials;
+# errors of singular vectors and eigenvectors grow where values are near each other.
+TOLERANCE = {"float64": 1e-11, "float32": 2e-5, "float16": 2e-3, "bfloat16": 1.6e-2}
+WIDE = {"svd": 10, "eigh": 10, "erf_inv": 20, "lgamma": 5, "digamma": 5, "igamma": 10, "igammac": 10}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``kind``: "agrees", "differs", "missing" (leptonc refused, or has it not), "dtype" (complex numbers, typed keys)."""
+
+    name: str
+    kind: str
+    reason: str = ""
+
+
+@functools.cache
+def harnesses() -> tuple[Any, ...]:
+    """Those that JAX itself runs on a CPU."""
+    jax.config.update("jax_enable_x64", True)
+    from jax._src.internal_test_util import test_harnesses
+
+    return tuple(h for h in test_harnesses.all_harnesses if h.filter("cpu"))
+
+
+def outcome(harness: Any) -> Outcome:
+    rng = np.random.RandomState(zlib.crc32(harness.fullname.encode()))
+    args = harness.dyn_args_maker(rng)
+    traced = jax.make_jaxpr(harness.dyn_fun)(*args)
+    if (found := unheld(traced.jaxpr)) is not None:
+        return Outcome(harness.fullname, "dtype", found)
+    expected = [np.asarray(x) for x in jax.tree.leaves(jax.jit(harness.dyn_fun)(*args))]
+    flat = [np.asarray(x, v.aval.dtype) for x, v in zip(jax.tree.leaves(args), traced.jaxpr.invars, strict=True)]
+    try:
+        got = leptonc.jit(lambda *xs: call(traced, *xs))(*flat)
+    except NotThereError as error:
+        return Outcome(harness.fullname, "missing", str(error))
+    except LeptonError as error:
+        return Outcome(harness.fullname, "missing", str(error).splitlines()[0])
+    if harness.group_name in ("eigh", "svd"):
+        got, expected = ([_signless(np.asarray(x)) for x in xs] for xs in (got, expected))
+    reason = next((why for a, b in zip(got, expected, strict=True) if (why := _differs(harness, np.asarray(a), b))), "")
+    return Outcome(harness.fullname, "differs" if reason else "agrees", reason)
+
+
+def unheld(jaxpr: Any) -> str | None:
+    """A dtype of a value in it that leptonc has not."""
+    for v in [*jaxpr.invars, *jaxpr.constvars, *(v for e in jaxpr.eqns for v in e.outvars)]:
+        dtype = getattr(v.aval, "dtype", None)
+        if isinstance(dtype, np.dtype) and dtype not in HELD:
+            return "complex" if dtype.kind == "c" else str(dtype)
+    inner = [q for e in jaxpr.eqns for p in e.params.values() for q in (p if isinstance(p, list | tuple) else [p])]
+    graphs = [getattr(q, "jaxpr", q) for q in inner if hasattr(q, "jaxpr") or hasattr(q, "eqns")]
+    return next((found for g in graphs if hasattr(g, "eqns") and (found := unheld(g)) is not None), None)
+
+
+def _differs(harness: Any, a: np.ndarray, b: np.ndarray) -> str:
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return f"{a.dtype}{list(a.shape)}, not {b.dtype}{list(b.shape)}"
+    if not a.size:
+        return ""
+    if a.dtype.name not in TOLERANCE:
+        return "" if (a == b).all() else f"{(a != b).sum()} of {a.size} differ, such as {a[a != b].flat[0]} for {b[a != b].flat[0]}"
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    rtol = TOLERANCE[a.dtype.name] * WIDE.get(harness.group_name, 1)
+    finite = np.abs(y[np.isfinite(y)])
+    atol = rtol * min(float(finite.max(initial=0)), 1e3)
+    wrong = ~np.isclose(x, y, rtol=rtol, atol=atol, equal_nan=True)
+    if not wrong.any():
+        return ""
+    worst = np.flatnonzero(wrong)[0]
+    return f"{wrong.sum()} of {a.size} differ, such as {x.flat[worst]!r} for {y.flat[worst]!r}"
+
+
+def _signless(x: np.ndarray) -> np.ndarray:
+    """Of vectors that are unique but for signs the magnitudes of their elements (of values, which are not negative or come in
+    order, they say nothing new)."""
+    return np.abs(x) if x.ndim > 1 else x

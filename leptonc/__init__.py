@@ -49,4 +49,4 @@ __all__ = [
     "TracerError", "IRError", "TreeError", "DonationError", "CompileError", "UnboundAxisError",
 ]
 
-_publish(globals(), __all__, later=_submodules(__name__, "keras", "plot", "callbacks", "profile"))
+_publish(globals(), __all__, later=_submodules(__name__, "keras", "plot", "callbacks", "profile", "data"))

@@ -1,4 +1,4 @@
-"""The command line: ``leptonc dump``, ``leptonc check``, ``leptonc profile``, ``leptonc bench``, ``leptonc info``."""
+"""The command line: ``leptonc dump``, ``check``, ``profile``, ``bench``, ``data`` and ``info``."""
 
 from __future__ import annotations
 
@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     add_check(commands, _trace)
     _add_profile(commands)
     _add_bench(commands)
+    _add_data(commands)
     info = commands.add_parser("info", help="what this machine and installation look like to leptonc")
     info.set_defaults(run=_info)
     return parser
@@ -99,7 +100,7 @@ def _put(text: str, output: Path | None) -> None:
 
 def _write(path: Path, text: str) -> None:
     try:
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from None
 
@@ -301,6 +302,36 @@ def _profile_cases(options: argparse.Namespace) -> int:
         print(f"{name}\n{found.text(schedule=True)}\n")
         if options.trace is not None:
             _write(options.trace, found.trace_text())
+    return 0
+
+
+# data
+
+
+def _add_data(commands: Any) -> None:
+    data = commands.add_parser("data", help="look at data before training on it (needs leptonc[data])")
+    tasks = data.add_subparsers(dest="task", required=True)
+    report = tasks.add_parser("report", help="what is wrong with a folder of pictures, or with a table")
+    report.add_argument("source", metavar="FOLDER", help="a folder of pictures, or a .csv or .parquet file")
+    report.add_argument("--validation", metavar="FOLDER", help="the same of validation, of which nothing should be in FOLDER")
+    report.add_argument("--label", metavar="COLUMN", help="of a table: the column of labels")
+    report.add_argument("--html", type=Path, metavar="FILE", help="write a page with thumbnails there")
+    report.add_argument("--json", type=Path, metavar="FILE", help="write all that was found there")
+    report.add_argument("--seed", type=int, default=0, help="of the folds by which labels are checked (default 0)")
+    report.set_defaults(run=_data)
+
+
+def _data(options: argparse.Namespace) -> int:
+    from leptonc.data.reporting import report
+
+    try:
+        found = report(options.source, validation=options.validation, label=options.label, seed=options.seed)
+    except ImportError as error:
+        raise UsageError(str(error)) from None
+    print(found)
+    for path, text in ((options.html, found.to_html), (options.json, found.to_json)):
+        if path is not None:
+            _write(path, text())
     return 0
 
 

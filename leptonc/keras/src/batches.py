@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from keras.src import tree
+from keras.src.trainers.data_adapters import is_grain_dataset
 from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 from keras.src.trainers.epoch_iterator import EpochIterator
 
@@ -29,8 +32,12 @@ class Batches(EpochIterator):
 
     clock = staticmethod(time.perf_counter)
 
-    def __init__(self, *args: Any, reuse: bool = False, lender: Lender | None = None, **kwargs: Any):
-        super().__init__(*args, **kwargs)
+    def __init__(self, x: Any, *args: Any, reuse: bool = False, lender: Lender | None = None, **kwargs: Any):
+        self._given = _in_epochs(x)
+        if is_grain_dataset(x):
+            kwargs["shuffle"] = False  # it does so itself, or not: fit's default is no reason for a warning
+        super().__init__(self._given, *args, **kwargs)
+        self._count()
         self._check()
         self.waited = 0.0
         self._reuse, self._lender = reuse, lender
@@ -45,6 +52,16 @@ class Batches(EpochIterator):
         self._resumed: Any = None
         self._dropping = 0
         self._after: Any = None
+
+    def _count(self) -> None:
+        """How many batches an epoch has, where Keras has no way to ask."""
+        if self.data_adapter.num_batches is None:
+            self._num_batches: int | None = getattr(self._given, "batches", None)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Data whose order depends on the epoch has the one of this; where epochs go on in one walk over it, of the first."""
+        if hasattr(self._given, "epoch") and self.steps_per_epoch is None:
+            self._given.epoch = epoch
 
     def _check(self) -> None:
         """Raises ValueError for data that no batch can be made of."""
@@ -66,6 +83,7 @@ class Batches(EpochIterator):
         if self._rows is not None:
             self._rows.close()
         super().reset()
+        self._count()
         self._ahead = True
 
     def end(self) -> None:
@@ -152,6 +170,11 @@ class Batches(EpochIterator):
             finally:
                 self.waited += self.clock() - start
             yield batch
+
+
+def _in_epochs(x: Any) -> Any:
+    """grain's datasets by the epoch. Who has one has imported grain, which others need not wait for."""
+    return importlib.import_module("leptonc.keras.src.indexed").in_epochs(x) if "grain" in sys.modules else x
 
 
 def _copied(batch: Any) -> Any:

@@ -241,6 +241,7 @@ class LeptoncTrainer(base_trainer.Trainer):
 
     def _train_epoch(self, epoch: int, batches: Batches, callbacks: Any, validation: dict[str, Any] | None) -> Logs:
         self.reset_metrics()
+        batches.begin_epoch(epoch)
         callbacks.on_epoch_begin(epoch)
         logs = self._walk(batches, self._bound_train_step(), callbacks.on_train_batch_begin, callbacks.on_train_batch_end,
                           lambda: self.stop_training)

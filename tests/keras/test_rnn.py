@@ -90,3 +90,13 @@ def test_keras_layers_compiled_as_eager(layer):
     eager = made(X, mask=MASK)
     np.testing.assert_allclose(leptonc.jit(lambda x: made(x, mask=MASK))(X), eager, rtol=1e-5, atol=1e-6)
     assert eager.shape == (3, 5, 8)
+
+
+@pytest.mark.parametrize("layer, carries", [("SimpleRNN", 1), ("GRU", 1), ("LSTM", 2)])
+def test_an_output_that_is_a_state_is_carried_once(layer, carries):
+    from leptonc.keras import layers
+
+    made = getattr(layers, layer)(4)
+    made.build(X.shape)
+    loop = next(n for n in leptonc.jit(made).trace(X).graph.nodes if n.op == "scan")
+    assert loop.attributes["carries"] == carries

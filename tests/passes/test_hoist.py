@@ -70,6 +70,31 @@ def test_sums_of_what_is_known_anyway_leave():
     assert "sum" in outside and not loops
 
 
+def test_sums_leave_that_are_placed_and_added_up():
+    """As the gradient of biases that are the rows of one array: a pad of each one's sum, added to the other's."""
+    def f(c, xs):
+        def step(s, x):
+            rows = lnp.pad(-lnp.sum(x, 0)[None], ((0, 1), (0, 0))) + lnp.pad(lnp.sum(x * x, 0)[None], ((1, 0), (0, 0)))
+            return s + rows, x * x
+
+        return lax.scan(step, c, xs)
+
+    _, outside, loops = hoisted(f, f32(2, 4), f32(5, 3, 4))
+    assert outside.count("sum") == 2 and not {"sum", "pad", "reshape"} & set(loops[0])
+
+
+def test_what_else_reads_keeps_a_sum_in_the_loop():
+    def f(c, xs):
+        def step(s, x):
+            rows = lnp.pad(lnp.sum(x, 0), (1, 0))
+            return s + rows, lnp.sin(rows)
+
+        return lax.scan(step, c, xs)
+
+    _, _, loops = hoisted(f, f32(5), f32(5, 3, 4))
+    assert {"sum", "pad"} <= set(loops[0])
+
+
 def test_nothing_leaves_a_loop_of_no_trips():
     """What is the same in all trips is the same in none, where it may be an error or a nan for nothing."""
     found = leptonc.jit(lambda w, c, xs: lax.scan(lambda c, x: (c + x * lnp.log(w), c), c, xs))(f32(3), f32(3), f32(0, 3))

@@ -43,8 +43,10 @@ def rnn(step_function: Callable[..., Any], inputs: Any, initial_states: Any, go_
 def _looped(step: Step, inputs: Any, masks: Any, states: Any, backwards: bool, zeros: bool, everything: bool,
             ) -> tuple[Any, Any, Any]:
     """By ``scan``, which carries the last output where it is wanted and is no state."""
-    carried = not everything or (masks is not None and not zeros)
-    before = _zero_output(step, inputs, states) if carried else None
+    before, place = None, None
+    if not everything or (masks is not None and not zeros):
+        before, place = _first_output(step, inputs, states)
+        before = before if place is None or masks is not None else None
 
     def trip(carry: Any, at: Any) -> tuple[Any, Any]:
         (states, before), (x, mask) = carry, at
@@ -52,21 +54,28 @@ def _looped(step: Step, inputs: Any, masks: Any, states: Any, backwards: bool, z
         if mask is not None:
             old = tree.map_structure(lnp.zeros_like, output) if zeros else before
             output, new = _chosen(mask, output, old), _chosen(mask, new, states)
-        return (new, output if carried else None), output if everything else None
+        return (new, None if before is None else output), output if everything else None
 
     (states, last), outputs = scan(trip, (states, before), (inputs, masks), reverse=backwards)
     if not everything:
+        last = tree.flatten(states)[place] if last is None else last
         return last, tree.map_structure(lambda x: lnp.expand_dims(x, 0), last), states
     if backwards:
         outputs = tree.map_structure(lambda x: lnp.flip(x, 0), outputs)
     return tree.map_structure(lambda x: x[-1], outputs), outputs, states
 
 
-def _zero_output(step: Step, inputs: Any, states: Any) -> Any:
-    """Zeros of the shapes and dtypes of an output."""
-    found = leptonc.eval_shape(without_effects(lambda inputs, states: step(tree.map_structure(lambda x: x[0], inputs), states)[0]),
-                               inputs, states)
-    return tree.map_structure(lambda x: lnp.zeros(x.shape, x.dtype), found)
+def _first_output(step: Step, inputs: Any, states: Any) -> tuple[Any, int | None]:
+    """Zeros like an output, and which of the states it is, if it is one."""
+    places: list[int | None] = []
+
+    def outputs(inputs: Any, states: Any) -> Any:
+        output, new = step(tree.map_structure(lambda x: x[0], inputs), states)
+        places.append(next((n for n, x in enumerate(tree.flatten(new)) if x is output), None))
+        return output
+
+    found = leptonc.eval_shape(without_effects(outputs), inputs, states)
+    return tree.map_structure(lambda x: lnp.zeros(x.shape, x.dtype), found), places[-1]
 
 
 def _written_out(step: Step, inputs: Any, masks: Any, states: Any, backwards: bool, zeros: bool, everything: bool,

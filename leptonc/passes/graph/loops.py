@@ -21,6 +21,8 @@ from leptonc.passes.graph.dce import Dce
 
 FREE = frozenset({"constant", "broadcast", "iota", "reshape"})  # cost nothing where they are used
 HEAVY = frozenset({"dot_general", "conv"})
+SUMMED = frozenset({"dot_general", "sum"})  # whose sum over all trips is one of them
+MOVES = frozenset({"add", "neg", "reshape"})  # of sums over all trips as of each, and a pad with zeros
 MOST_BYTES = 1 << 30  # of what all trips of a loop keep for outside of it, together
 FEW_BYTES = 1 << 20  # of what all trips make: a cache has room for it
 WIDE = 16  # points along which a product is computed in vectors
@@ -164,9 +166,9 @@ class _Scan:
         for products in (True, False):
             for i, (first, out, n) in list(self.carries.items()):
                 term = self._term(i, out, counts)
-                if term is None or (term.op == "dot_general") != products or any(k in self.consts for k in term.operands):
+                if term is None or (term.has_products != products) or any(k in self.consts for k in term.factors):
                     continue
-                fresh = [k for k in dict.fromkeys(term.operands) if k not in known and not self._is_kept(k)]
+                fresh = [k for k in dict.fromkeys(term.factors) if k not in known and not self._is_kept(k)]
                 cost = sum(self.body.types[k].nbytes for k in fresh)
                 if (fresh and not products) or cost > SAVING * self.body.types[out].nbytes or self.length * cost > MOST_BYTES:
                     continue
@@ -185,14 +187,25 @@ class _Scan:
             counts[i] += 1
         return counts
 
-    def _term(self, carry: int, out: int, counts: dict[int, int]) -> Node | None:
-        """What makes what is added to a carry at each trip, if that is all that becomes of either."""
+    def _term(self, carry: int, out: int, counts: dict[int, int]) -> _Term | None:
+        """What is added to a carry at each trip, if that is all that becomes of either."""
         add = self.body.producer.get(out)
         if out in self.xs or add is None or add.op != "add" or carry not in add.operands or counts[carry] != 1 or counts[out] != 1:
             return None
-        term = add.operands[1 - add.operands.index(carry)]
-        maker = self.body.producer.get(term)
-        return maker if term not in self.xs and maker is not None and maker.op in ("dot_general", "sum") else None
+        return self._linear(add.operands[1 - add.operands.index(carry)], counts)
+
+    def _linear(self, i: int, counts: dict[int, int]) -> _Term | None:
+        """A value as sums and products, moved and added up by what nothing else reads."""
+        maker = self.body.producer.get(i)
+        if i in self.xs or maker is None:
+            return None
+        if maker.op in SUMMED:
+            return _Term(maker)
+        if counts[i] != 1 or not (maker.op in MOVES or (maker.op == "pad" and not maker.attributes["value"])):
+            return None
+        parts = [self._linear(k, counts) for k in maker.operands]
+        found = tuple(part for part in parts if part is not None)
+        return _Term(maker, found) if len(found) == len(parts) else None
 
     def _is_kept(self, i: int) -> bool:
         return i in self.ys.values()
@@ -221,23 +234,49 @@ class _Scan:
 
 
 @dataclass(frozen=True)
+class _Term:
+    """What a node makes: a sum or a product, or what is made of others, ``parts``, by moving or adding them."""
+
+    node: Node
+    parts: tuple[_Term, ...] = ()
+
+    @property
+    def leaves(self) -> tuple[Node, ...]:
+        return tuple(node for part in self.parts for node in part.leaves) if self.parts else (self.node,)
+
+    @property
+    def factors(self) -> tuple[int, ...]:
+        return tuple(i for node in self.leaves for i in node.operands)
+
+    @property
+    def has_products(self) -> bool:
+        return any(node.op == "dot_general" for node in self.leaves)
+
+    def total(self, builder: Builder, stacked: dict[int, Value]) -> Value:
+        """The sum over all trips, of the factors of all trips."""
+        given = [part.total(builder, stacked) for part in self.parts] or [stacked[i] for i in self.node.operands]
+        with builder.at(self.node.loc):
+            return builder.emit(self.node.op, given, self.node.attributes if self.parts else self._over_trips())
+
+    def _over_trips(self) -> dict[str, Any]:
+        attrs = self.node.attributes
+        if self.node.op == "sum":
+            return {**attrs, "axes": (0, *(a + 1 for a in attrs["axes"]))}
+        contract, batched = (tuple(tuple(a + 1 for a in side) for side in attrs[what]) for what in ("contract", "batch"))
+        return {**attrs, "contract": tuple((0, *side) for side in contract), "batch": batched}
+
+
+@dataclass(frozen=True)
 class _Behind:
-    """A sum over all trips of what a node makes."""
+    """A sum over all trips."""
 
     first: Value
-    term: Node
+    term: _Term
     result: int
 
     def emit(self, scan: _Scan, stacked: dict[int, Value]) -> None:
-        builder, attrs = scan.builder, self.term.attributes
-        operands = [stacked[i] for i in self.term.operands]
-        with builder.at(self.term.loc):
-            if self.term.op == "sum":
-                total = builder.emit("sum", operands, {**attrs, "axes": (0, *(a + 1 for a in attrs["axes"]))})
-            else:
-                contract, batched = (tuple(tuple(a + 1 for a in side) for side in attrs[what]) for what in ("contract", "batch"))
-                total = builder.emit("dot_general", operands, {
-                    **attrs, "contract": tuple((0, *side) for side in contract), "batch": batched})
+        total = self.term.total(scan.builder, stacked)
+        with scan.builder.at(self.term.node.loc):
             scan.results[self.result] = self.first + total
 
 

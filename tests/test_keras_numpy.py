@@ -95,3 +95,20 @@ def test_i0_of_large_and_small_numbers():
     assert knp.i0(np.arange(3)).dtype == "float32"
     np.testing.assert_allclose(grad(lambda x: knp.i0(x).sum())(x[:5]), [0, 5e-4, -0.25789431, 3.9533702, 4.2454972e7], rtol=1e-4,
                                atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "uint8", "uint16", "bool"])
+@pytest.mark.parametrize("name", ["sum", "nansum", "prod", "nanprod", "trace"])
+def test_small_integers_add_up_in_32_bits(name, dtype):
+    x = np.full((9, 9), 3 if "prod" in name else 100).astype(dtype)
+    x = x[:1] if "prod" in name else x
+    found = getattr(knp, name)(x)
+    assert found.dtype == ("uint32" if dtype[0] == "u" else "int32")
+    assert found == getattr(np, name)(x.astype("int64"))
+
+
+def test_bfloat16_has_floats_rules():
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    x = np.array([1, np.nan, 2], bfloat16)
+    assert knp.nansum(x) == 3 and knp.nansum(x).dtype == bfloat16
+    assert knp.correlate(x[:1], np.ones(1, "int8")).dtype == bfloat16

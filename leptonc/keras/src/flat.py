@@ -19,6 +19,7 @@ from leptonc.keras.src.ops.core import (
     shape,
     stop_gradient,
 )
+from leptonc.keras.src.ops.signatures import leave_out_annotations
 from leptonc.keras.src.rnn import bidirectional_gru, bidirectional_lstm, cudnn_ok, gru, lstm, rnn
 from leptonc.keras.src.scopes import name_scope
 from leptonc.keras.src.variable import Variable
@@ -30,3 +31,6 @@ __all__ = [
     "name_scope", "nn", "numpy", "ops", "random", "random_seed_dtype", "rnn", "scatter", "shape", "stop_gradient",
     "tensorboard", "vectorized_map",
 ]
+
+for _module in (core, image, linalg, math, nn, numpy):
+    leave_out_annotations(_module)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -21,13 +22,14 @@ __all__ = [
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et al. 2017
 
 
-def _of_floats(name: str, function: Callable[..., Any]) -> Callable[[Any], Any]:
-    """A function of one tensor, which becomes floats."""
+def _of_floats(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of a tensor, which becomes floats, and options; its result is of their dtype."""
 
-    def call(x: Any) -> Any:
-        return function(as_float(x))
+    @functools.wraps(function)
+    def call(x: Any, *options: Any, **named: Any) -> Any:
+        x = as_float(x)
+        return convert_to_tensor(function(x, *options, **named), x.dtype)  # NumPy's operators widen bfloat16
 
-    call.__name__ = call.__qualname__ = name
     return call
 
 
@@ -49,8 +51,8 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
     return nn.elu(as_float(x), alpha)
 
 
+@_of_floats
 def celu(x: Any, alpha: float = 1.0) -> Any:
-    x = as_float(x)
     return lnp.where(x > 0, x, alpha * lnp.expm1(lnp.where(x > 0, 0.0, x) / alpha))
 
 
@@ -58,32 +60,32 @@ def gelu(x: Any, approximate: bool = True) -> Any:
     return nn.gelu(as_float(x), bool(approximate))
 
 
+@_of_floats
 def squareplus(x: Any, b: float = 4) -> Any:
-    x = as_float(x)
     return (x + lnp.sqrt(x * x + b)) / 2
 
 
+@_of_floats
 def glu(x: Any, axis: int = -1) -> Any:
     """The first half along ``axis``, gated by the second. Raises ValueError for an odd extent."""
-    x = as_float(x)
     if x.shape[axis] % 2:
         raise ValueError(f"glu halves an axis, got {x.shape[axis]} elements on axis {axis} of x with shape {tuple(x.shape)}")
     first, second = lnp.split(x, 2, axis)
     return first * nn.sigmoid(second)
 
 
+@_of_floats
 def soft_shrink(x: Any, threshold: float = 0.5) -> Any:
-    x = as_float(x)
     return x - lnp.clip(x, -threshold, threshold)
 
 
+@_of_floats
 def hard_shrink(x: Any, threshold: float = 0.5) -> Any:
-    x = as_float(x)
     return lnp.where(lnp.abs(x) <= threshold, 0.0, x)
 
 
+@_of_floats
 def threshold(x: Any, threshold: float, default_value: float) -> Any:
-    x = as_float(x)
     return lnp.where(x > threshold, x, default_value)
 
 
@@ -108,18 +110,64 @@ def _along(function: Callable[..., Any], x: Any, axis: int | None) -> Any:
     return function(x, axis) if axis is not None else lnp.reshape(function(lnp.ravel(x)), x.shape)
 
 
-silu = _of_floats("silu", nn.silu)
-softplus = _of_floats("softplus", nn.softplus)
-tanh = _of_floats("tanh", lnp.tanh)
-log_sigmoid = _of_floats("log_sigmoid", lambda x: -nn.softplus(-x))
-softsign = _of_floats("softsign", lambda x: x / (1 + lnp.abs(x)))
-tanh_shrink = _of_floats("tanh_shrink", lambda x: x - lnp.tanh(x))
-selu = _of_floats("selu", lambda x: SELU_SCALE * nn.elu(x, SELU_ALPHA))
-hard_tanh = _of_floats("hard_tanh", lambda x: lnp.clip(x, -1.0, 1.0))
-hard_sigmoid = _of_floats("hard_sigmoid", lambda x: relu6(x + 3) / 6)
-hard_silu = _of_floats("hard_silu", lambda x: x * (relu6(x + 3) / 6))
-sparse_sigmoid = _of_floats("sparse_sigmoid", lambda x: lnp.clip(0.5 * (x + 1), 0.0, 1.0))
-sparse_plus = _of_floats("sparse_plus", lambda x: lnp.where(x >= 1, x, lnp.square(nn.relu(lnp.minimum(x, 1.0) + 1)) / 4))
+@_of_floats
+def silu(x: Any) -> Any:
+    return nn.silu(x)
+
+
+@_of_floats
+def softplus(x: Any) -> Any:
+    return nn.softplus(x)
+
+
+@_of_floats
+def tanh(x: Any) -> Any:
+    return lnp.tanh(x)
+
+
+@_of_floats
+def log_sigmoid(x: Any) -> Any:
+    return -nn.softplus(-x)
+
+
+@_of_floats
+def softsign(x: Any) -> Any:
+    return x / (1 + lnp.abs(x))
+
+
+@_of_floats
+def tanh_shrink(x: Any) -> Any:
+    return x - lnp.tanh(x)
+
+
+@_of_floats
+def selu(x: Any) -> Any:
+    return SELU_SCALE * nn.elu(x, SELU_ALPHA)
+
+
+@_of_floats
+def hard_tanh(x: Any) -> Any:
+    return lnp.clip(x, -1.0, 1.0)
+
+
+@_of_floats
+def hard_sigmoid(x: Any) -> Any:
+    return relu6(x + 3) / 6
+
+
+@_of_floats
+def hard_silu(x: Any) -> Any:
+    return x * (relu6(x + 3) / 6)
+
+
+@_of_floats
+def sparse_sigmoid(x: Any) -> Any:
+    return lnp.clip(0.5 * (x + 1), 0.0, 1.0)
+
+
+@_of_floats
+def sparse_plus(x: Any) -> Any:
+    return lnp.where(x >= 1, x, lnp.square(nn.relu(lnp.minimum(x, 1.0) + 1)) / 4)
 
 
 def sparsemax(x: Any, axis: int = -1) -> Any:

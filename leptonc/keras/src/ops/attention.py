@@ -1,18 +1,16 @@
-"""Attention."""
+"""Attention: leptonc's, which over long sequences goes block by block and never holds the whole matrix of scores."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from leptonc import nn
 from leptonc import numpy as lnp
-from leptonc.keras.src.ops.tensors import convert_to_tensor, promoted
+from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor, promoted
 
 __all__ = ["dot_product_attention"]
 
-MASKED = -0.7 * float(np.finfo(np.float32).max)  # finite: a query with nothing to attend to gets equal shares, not NaN
+IMPLEMENTATIONS = {None: None, True: "blockwise", False: "plain"}
 
 
 def dot_product_attention(query: Any, key: Any, value: Any, bias: Any = None, mask: Any = None, scale: float | None = None,
@@ -20,30 +18,21 @@ def dot_product_attention(query: Any, key: Any, value: Any, bias: Any = None, ma
                           attn_logits_soft_cap: float | None = None) -> Any:
     """softmax(query key^T scale + bias) value of query [b, t, n, h] with key and value [b, s, k, h], n a multiple of k.
 
-    Raises ValueError for other ranks and for ``flash_attention``.
+    ``flash_attention``: block by block always, or never; by itself from 1,024 keys on. Raises ValueError for other ranks and for
+    ``attn_logits_soft_cap``.
     """
-    if flash_attention:
-        raise ValueError("flash_attention=True is not supported by the leptonc backend")
-    query, key, value = promoted(query, key, value)
+    if attn_logits_soft_cap is not None:
+        raise ValueError("attn_logits_soft_cap is not supported by the leptonc backend")
+    query, key, value = map(as_float, promoted(query, key, value))
     if any(len(x.shape) != 4 for x in (query, key, value)):
         raise ValueError("`dot_product_attention` only supports 4D inputs. Received: "
                          f"query.shape={query.shape}, key.shape={key.shape}, value.shape={value.shape}.")
-    key, value = (_of_all_heads(x, query.shape[2]) for x in (key, value))
-    scores = lnp.einsum("btnh,bsnh->bnts", query, key) * (query.shape[-1] ** -0.5 if scale is None else scale)
-    if bias is not None:
-        scores = scores + convert_to_tensor(bias, scores.dtype)
-    shares = nn.softmax(_masked(scores, mask, is_causal), -1)
-    return lnp.einsum("bnts,bsnh->btnh", shares, value)
+    return nn.dot_product_attention(
+        query, key, value, None if bias is None else _of_rank_4(convert_to_tensor(bias, query.dtype)),
+        None if mask is None else _of_rank_4(convert_to_tensor(mask, "bool")), scale=scale, is_causal=bool(is_causal),
+        implementation=IMPLEMENTATIONS[flash_attention])
 
 
-def _of_all_heads(x: Any, heads: int) -> Any:
-    """Each head repeated for its group of query heads."""
-    return x if x.shape[2] == heads else lnp.repeat(x, heads // x.shape[2], 2)
-
-
-def _masked(scores: Any, mask: Any, is_causal: bool) -> Any:
-    seen = None if mask is None else convert_to_tensor(mask, "bool")
-    if is_causal:
-        past = np.tri(*scores.shape[-2:]) > 0
-        seen = past if seen is None else lnp.logical_and(seen, past)
-    return scores if seen is None else lnp.where(seen, scores, MASKED)
+def _of_rank_4(x: Any) -> Any:
+    """With axes of extent 1 before those it has, as if it were stretched."""
+    return lnp.reshape(x, (*(1 for _ in range(4 - len(x.shape))), *x.shape))

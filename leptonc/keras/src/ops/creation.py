@@ -11,7 +11,7 @@ from keras.src.backend.config import floatx
 
 from leptonc import numpy as lnp
 from leptonc.keras.src.ops.elementwise import known
-from leptonc.keras.src.ops.tensors import convert_to_tensor, dtype_name, kind_of, operand, promoted
+from leptonc.keras.src.ops.tensors import convert_to_tensor, dtype_name, operand, promoted, weak_or_dtype
 
 
 def extents(shape: Any) -> tuple[int, ...]:
@@ -63,7 +63,7 @@ def copy(x: Any) -> Any:
 def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Any:
     """Numbers in a row; the bounds must be known."""
     bounds = [operand(bound) for bound in (start, stop, step) if bound is not None]
-    kind = dtype_name(dtype or result_type(*map(kind_of, bounds)))
+    kind = dtype_name(dtype or result_type(*map(weak_or_dtype, bounds)))
     first, last = (0, start) if stop is None else (start, stop)
     given = (first, last, 1 if step is None else step)  # Python's floats stay f64, or 0.1 to 1.1 by 0.1 has 11 elements
     numbers = [bound if isinstance(bound, int | float) else known(bound, "arange").item() for bound in given]

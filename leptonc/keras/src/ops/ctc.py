@@ -8,12 +8,11 @@ import numpy as np
 
 from leptonc import nn
 from leptonc import numpy as lnp
-from leptonc.keras.src.missing import missing
 from leptonc.keras.src.ops.classes import one_hot
 from leptonc.keras.src.ops.control import scan
-from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor
+from leptonc.keras.src.ops.tensors import convert_to_tensor, in_float32
 
-__all__ = ["ctc_decode", "ctc_loss"]
+__all__ = ["ctc_loss"]
 
 NEVER = -1e5  # the logarithm of no chance at all; finite, for the gradient's sake
 
@@ -21,7 +20,7 @@ NEVER = -1e5  # the logarithm of no chance at all; finite, for the gradient's sa
 def ctc_loss(target: Any, output: Any, target_length: Any, output_length: Any, mask_index: int = 0) -> Any:
     """-log of the chance that output [b, t, classes] of logits spells target [b, n], by the forward recursion over the states
     blank, label, blank ... blank."""
-    labels, scores = convert_to_tensor(target, "int32"), nn.log_softmax(as_float(output), -1)
+    labels, scores = convert_to_tensor(target, "int32"), nn.log_softmax(in_float32(output), -1)
     label_counts, steps = convert_to_tensor(target_length, "int32"), convert_to_tensor(output_length, "int32")
     batch, longest = labels.shape
     blanks = lnp.full((batch, longest), mask_index, "int32")
@@ -47,6 +46,3 @@ def _ended(alpha: Any, label_counts: Any) -> Any:
     last = lnp.expand_dims(2 * label_counts, 1)
     at_end = lnp.logical_and(place <= last, place >= last - 1)
     return -nn.logsumexp(lnp.where(at_end, alpha, 2 * NEVER), 1)
-
-
-ctc_decode = missing("ctc_decode", "beam search")

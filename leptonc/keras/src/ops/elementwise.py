@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from leptonc import numpy as lnp
+from leptonc.bfloat16 import kind_of
 from leptonc.elementary import bitcast_convert_type
 from leptonc.keras.src.missing import missing
 from leptonc.keras.src.ops.control import while_loop
@@ -138,7 +139,7 @@ def clip(x: Any, x_min: Any, x_max: Any) -> Any:
 def round(x: Any, decimals: int = 0) -> Any:
     """Halves to even, in x's dtype."""
     x = convert_to_tensor(x)
-    if x.dtype.kind != "f" and decimals >= 0:
+    if kind_of(x.dtype) != "f" and decimals >= 0:
         return x
     return lnp.astype(lnp.round(x, decimals), x.dtype)
 
@@ -153,7 +154,7 @@ def divide_no_nan(x1: Any, x2: Any) -> Any:
 def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     """NaN and infinities replaced: by 0, the dtype's greatest and lowest numbers unless told otherwise."""
     x = convert_to_tensor(x)
-    if x.dtype.kind != "f":
+    if kind_of(x.dtype) != "f":
         return x
     limits = np.finfo(x.dtype)
     high, low = float(limits.max) if posinf is None else posinf, float(limits.min) if neginf is None else neginf
@@ -294,7 +295,7 @@ def heaviside(x1: Any, x2: Any) -> Any:
 def signbit(x: Any) -> Any:
     """Whether the sign bit is set, as in -0.0; NaN counts as positive."""
     x = convert_to_tensor(x)
-    if x.dtype.kind != "f":
+    if kind_of(x.dtype) != "f":
         return lnp.less(x, 0)
     return lnp.logical_or(lnp.less(x, 0), lnp.logical_and(lnp.equal(x, 0), lnp.less(lnp.reciprocal(x), 0)))
 

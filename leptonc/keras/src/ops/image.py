@@ -12,6 +12,7 @@ from keras.src.random.seed_generator import draw_seed
 
 from leptonc import nn, random
 from leptonc import numpy as lnp
+from leptonc.bfloat16 import kind_of
 from leptonc.keras.src.missing import MissingOpError
 from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor
 from leptonc.trace import Tracer
@@ -63,7 +64,7 @@ def rgb_to_grayscale(images: Any, data_format: str | None = None) -> Any:
 
 def _planes(images: Any, axis: int) -> list[Any]:
     images = _images(images)
-    if images.dtype.kind != "f":
+    if kind_of(images.dtype) != "f":
         raise ValueError(f"Invalid images dtype: expected float dtype. Received: images.dtype={standardize_dtype(images.dtype)}")
     if images.shape[axis] != 3:
         raise ValueError(f"Input images must have 3 channels, but received images with {images.shape[axis]} channels.")
@@ -81,7 +82,7 @@ def rgb_to_hsv(images: Any, data_format: str | None = None) -> Any:
     hue = lnp.where(lnp.equal(value, red), sixth * (green - blue), hue)
     hue = lnp.where(coloured, lnp.where(lnp.less(hue, 0), hue + 1, hue), 0)
     saturation = lnp.where(bright, spread / lnp.where(bright, value, 1), 0)
-    return lnp.stack([hue, saturation, value], axis)
+    return convert_to_tensor(lnp.stack([hue, saturation, value], axis), red.dtype)  # NumPy's operators widen bfloat16
 
 
 def hsv_to_rgb(images: Any, data_format: str | None = None) -> Any:
@@ -89,7 +90,8 @@ def hsv_to_rgb(images: Any, data_format: str | None = None) -> Any:
     hue, saturation, value = _planes(images, axis)
     turn = lnp.remainder(hue, 1) * 6
     shares = [lnp.absolute(turn - 3) - 1, 2 - lnp.absolute(turn - 2), 2 - lnp.absolute(turn - 4)]
-    return lnp.stack([value * (1 - saturation + saturation * lnp.clip(share, 0, 1)) for share in shares], axis)
+    planes = [value * (1 - saturation + saturation * lnp.clip(share, 0, 1)) for share in shares]
+    return convert_to_tensor(lnp.stack(planes, axis), hue.dtype)
 
 
 # Resampling: each axis is multiplied by weights [extent before, extent after].
@@ -268,7 +270,7 @@ def _interpolated(images: Any, y: Any, x: Any, order: int, mode: str, fill: Any)
 
 def _as_before(x: Any, dtype: np.dtype) -> Any:
     """Rounded if the dtype is of ints, halves away from 0."""
-    if dtype.kind == "f" or x.dtype == dtype:
+    if kind_of(dtype) == "f" or x.dtype == dtype:
         return lnp.astype(x, dtype)
     return lnp.astype(lnp.sign(x) * lnp.floor(lnp.absolute(x) + 0.5), dtype)
 

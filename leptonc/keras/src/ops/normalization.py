@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from leptonc import lax
 from leptonc import numpy as lnp
 from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor
@@ -12,12 +14,16 @@ __all__ = ["batch_normalization", "moments", "psnr"]
 
 
 def moments(x: Any, axes: Any, keepdims: bool = False, synchronized: bool = False) -> tuple[Any, Any]:
-    """Mean and variance. Raises NotImplementedError for ``synchronized``: there is one process."""
+    """Mean and variance; of float16 in 32 bits. Raises NotImplementedError for ``synchronized``: there is one process."""
     if synchronized:
         raise NotImplementedError("moments: synchronized=True is not supported by the leptonc backend")
     x = as_float(x)
     axes = tuple(axes) if isinstance(axes, list | tuple) else axes
-    return lnp.mean(x, axes, keepdims=keepdims), lnp.var(x, axes, keepdims=keepdims)
+    if x.dtype != np.float16:
+        return lnp.mean(x, axes, keepdims=keepdims), lnp.var(x, axes, keepdims=keepdims)
+    mean, variance = moments(lnp.astype(x, np.float32), axes, keepdims)
+    most = float(np.finfo(np.float16).max)  # what Keras wants where the variance is greater
+    return lnp.astype(mean, np.float16), lnp.astype(lnp.minimum(variance, most), np.float16)
 
 
 def batch_normalization(x: Any, mean: Any, variance: Any, axis: int, offset: Any = None, scale: Any = None,

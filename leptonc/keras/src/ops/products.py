@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from leptonc import numpy as lnp
+from leptonc.bfloat16 import kind_of
 from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor, promoted
 from leptonc.numpy import linalg
 
@@ -99,7 +100,8 @@ def correlate(x1: Any, x2: Any, mode: str = "valid") -> Any:
     """Sums of products of x1 with x2 at every shift: where they overlap in full ("valid"), at all, or as many as the longer has."""
     if mode not in ("valid", "same", "full"):
         raise ValueError(f"`mode` must be 'valid', 'same' or 'full'. Received: mode={mode}")
-    a, b = promoted(convert_to_tensor(x1), convert_to_tensor(x2), also="float32")
+    a, b = promoted(convert_to_tensor(x1), convert_to_tensor(x2))
+    a, b = (x if kind_of(x.dtype) == "f" else convert_to_tensor(x, "float64" if x.dtype == np.int64 else "float32") for x in (a, b))
     if a.shape[0] < b.shape[0]:
         return lnp.flip(_correlated(b, a, mode), 0)
     return _correlated(a, b, mode)

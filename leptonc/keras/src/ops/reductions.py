@@ -11,6 +11,7 @@ import numpy as np
 
 from leptonc import lax
 from leptonc import numpy as lnp
+from leptonc.bfloat16 import kind_of
 from leptonc.keras.src.ops.elementwise import known, numeric
 from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor, promoted
 
@@ -22,19 +23,22 @@ def axes_of(axis: Any) -> Any:
     return tuple(int(a) for a in axis) if isinstance(axis, list | tuple) else axis if axis is None else int(axis)
 
 
-def _summable(x: Any) -> tuple[Any, Any]:
+SUMS = {"bool": "int32", "int8": "int32", "int16": "int32", "uint8": "uint32", "uint16": "uint32"}
+
+
+def summable(x: Any) -> tuple[Any, Any]:
     """A tensor, and the dtype in which Keras adds its elements up."""
     x = numeric(x)
-    return x, np.dtype("uint32") if x.dtype == np.uint8 else x.dtype
+    return x, np.dtype(SUMS.get(x.dtype.name, x.dtype))
 
 
 def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    x, dtype = _summable(x)
+    x, dtype = summable(x)
     return lnp.sum(x, axes_of(axis), dtype=dtype, keepdims=keepdims)
 
 
 def prod(x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Any:
-    x, natural = _summable(x)
+    x, natural = summable(x)
     return lnp.prod(x, axes_of(axis), dtype=convert_to_tensor(0, dtype or natural).dtype, keepdims=keepdims)
 
 
@@ -128,7 +132,7 @@ def cumprod(x: Any, axis: Any = None, dtype: Any = None) -> Any:
 def _without_nan(reduction: Reduction, instead: float) -> Reduction:
     def call(x: Any, axis: Any = None, **kwargs: Any) -> Any:
         x = convert_to_tensor(x)
-        return reduction(lnp.where(lnp.isnan(x), instead, x) if x.dtype.kind == "f" else x, axis, **kwargs)
+        return reduction(lnp.where(lnp.isnan(x), instead, x) if kind_of(x.dtype) == "f" else x, axis, **kwargs)
 
     return call
 
@@ -155,7 +159,7 @@ def _all_nan(x: Any, axis: Any, keepdims: bool) -> Any:
 
 def _nan_extreme(x: Any, axis: Any, keepdims: bool, reduction: Reduction, instead: float) -> Any:
     found = _without_nan(reduction, instead)(x, axis, keepdims=keepdims)
-    return lnp.where(_all_nan(x, axis, keepdims), math.nan, found) if found.dtype.kind == "f" else found
+    return lnp.where(_all_nan(x, axis, keepdims), math.nan, found) if kind_of(found.dtype) == "f" else found
 
 
 def nanmax(x: Any, axis: Any = None, keepdims: bool = False) -> Any:

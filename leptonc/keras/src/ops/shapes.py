@@ -9,7 +9,7 @@ import numpy as np
 from leptonc import numpy as lnp
 from leptonc.keras.src.ops.creation import extents
 from leptonc.keras.src.ops.elementwise import known
-from leptonc.keras.src.ops.reductions import axes_of
+from leptonc.keras.src.ops.reductions import axes_of, summable
 from leptonc.keras.src.ops.tensors import convert_to_tensor, promoted
 
 
@@ -213,9 +213,8 @@ def diagflat(x: Any, k: int = 0) -> Any:
 
 
 def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-    from_diagonal = diagonal(x, offset, axis1, axis2)
-    dtype = {"bool": "int32", "uint8": "uint32"}.get(from_diagonal.dtype.name, from_diagonal.dtype)
-    return lnp.sum(from_diagonal, -1, dtype=dtype)
+    x, dtype = summable(diagonal(x, offset, axis1, axis2))
+    return lnp.sum(x, -1, dtype=dtype)
 
 
 def diff(a: Any, n: int = 1, axis: int = -1) -> Any:

@@ -14,11 +14,13 @@ from keras.src.backend.common.dtypes import result_type
 from keras.src.backend.config import floatx
 
 from leptonc import numpy as lnp
+from leptonc.bfloat16 import kind_of
 from leptonc.keras.src.missing import MissingOpError
 from leptonc.promotion import SUPPORTED as PROMOTED
 from leptonc.trace import Tracer
 
 SUPPORTED = (*sorted(dtype.name for dtype in PROMOTED), "bfloat16")
+NO_NUMBERS = "OSUMm"  # objects, bytes, text, dates: of layers that look up words
 NARROWED = {"int64": "int32", "float64": "float32", "uint64": "uint32"}
 
 
@@ -31,7 +33,7 @@ def dtype_name(dtype: Any) -> str:
 
 
 def is_tensor(x: Any) -> bool:
-    return isinstance(x, Tracer | np.ndarray | np.generic)
+    return isinstance(x, Tracer) or (isinstance(x, np.ndarray | np.generic) and x.dtype.kind not in NO_NUMBERS)
 
 
 def convert_to_tensor(x: Any, dtype: Any = None, sparse: bool | None = None, ragged: bool | None = None) -> Any:
@@ -55,7 +57,7 @@ def convert_to_tensor(x: Any, dtype: Any = None, sparse: bool | None = None, rag
 
 def _converted(x: np.ndarray, wanted: str | None) -> Any:
     name = x.dtype.name
-    if x.dtype.kind in "OSUMm":
+    if x.dtype.kind in NO_NUMBERS:
         raise ValueError(f"an array of dtype {x.dtype} can't be a tensor; fix: an array of numbers")
     wanted = wanted or dtype_name(NARROWED.get(name, name))
     if name == wanted and x.dtype.isnative:
@@ -75,7 +77,7 @@ def _stacked(x: Any, wanted: str | None) -> Any:
 
 def _of_python(x: Any, wanted: str | None) -> Any:
     array = np.asarray(x)
-    if array.dtype.kind in "OSUMm":
+    if array.dtype.kind in NO_NUMBERS:
         raise ValueError(f"{x!r:.60} can't be a tensor; fix: numbers, or nested lists of one length each")
     if wanted is None and array.dtype.kind == "f" and not hasattr(x, "dtype"):
         wanted = floatx() if floatx() in SUPPORTED else "float32"
@@ -87,7 +89,7 @@ def operand(x: Any) -> Any:
     return x if isinstance(x, int | float) and not isinstance(x, np.generic) else convert_to_tensor(x)
 
 
-def kind_of(x: Any) -> Any:
+def weak_or_dtype(x: Any) -> Any:
     """What promotion goes by: the type of a Python number, which is weak, or a dtype's name."""
     if isinstance(x, bool | int | float) and not isinstance(x, np.generic):
         return type(x)
@@ -97,7 +99,7 @@ def kind_of(x: Any) -> Any:
 def promoted(*xs: Any, also: Any = None) -> tuple[Any, ...]:
     """The operands as tensors of the dtype that Keras gives their result; ``also``: a dtype that takes part."""
     found = [operand(x) for x in xs]
-    kinds = [kind_of(x) for x in found] + ([also] if also is not None else [])
+    kinds = [weak_or_dtype(x) for x in found] + ([also] if also is not None else [])
     common = dtype_name(result_type(*kinds))
     return tuple(convert_to_tensor(x, common) for x in found)
 
@@ -105,4 +107,9 @@ def promoted(*xs: Any, also: Any = None) -> tuple[Any, ...]:
 def as_float(x: Any) -> Any:
     """A tensor of a float dtype: what functions such as exp work on."""
     x = convert_to_tensor(x)
-    return x if x.dtype.kind == "f" else convert_to_tensor(x, dtype_name(result_type(x.dtype.name, float)))
+    return x if kind_of(x.dtype) == "f" else convert_to_tensor(x, dtype_name(result_type(x.dtype.name, float)))
+
+
+def in_float32(x: Any) -> Any:
+    """A tensor of 32 bits, or of 64 if it has them: for sums of many logarithms."""
+    return convert_to_tensor(x, dtype_name(result_type(convert_to_tensor(x).dtype.name, "float32")))

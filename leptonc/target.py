@@ -18,7 +18,8 @@ class Target:
     ``vector_bytes`` is the width of a vector register; ``rows`` x ``vectors`` the register tile of a contraction
     (accumulators), chosen so that accumulators, the vectors of B and a broadcast fit the register file.
     Cache sizes are bytes per core. ``compress``: there is an instruction that moves the chosen lanes of a register together.
-    ``halves``: instructions convert f16; ``bf16``: they convert to bf16, and add up products of pairs of them.
+    ``halves``: instructions convert f16; ``bf16``: they convert to bf16, and add up products of pairs of them; ``vnni``: of pairs
+    of i16, in i32.
     ``permute``: one that picks, for each of 16 lanes of 32 bits, any lane of two registers.
     """
 
@@ -34,6 +35,7 @@ class Target:
     fma: bool = True
     halves: bool = True
     bf16: bool = False
+    vnni: bool = False
     compress: bool = False
     permute: bool = False
     registers: int = 16
@@ -49,7 +51,7 @@ SSE = Target("sse", "x86-64", "+sse4.2", _ELF_X86, 16, 4, 2, fma=False, halves=F
 AVX2 = Target("avx2", "haswell", "+avx2,+fma", _ELF_X86, 32, 6, 2)
 AVX512 = Target("avx512", "skylake-avx512", "+avx512f,+avx512bw,+avx512dq,+avx512vl,+fma,-prefer-256-bit", _ELF_X86,
                 64, 14, 2, l2_bytes=1024 * 1024, compress=True, permute=True, registers=32)
-AVX512_BF16 = replace(AVX512, name="avx512_bf16", features=AVX512.features + ",+avx512bf16", bf16=True)
+AVX512_BF16 = replace(AVX512, name="avx512_bf16", features=AVX512.features + ",+avx512bf16,+avx512vnni", bf16=True, vnni=True)
 
 PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR)  # a file may be opened again when there is room
 
@@ -82,7 +84,8 @@ def _measured() -> Target:
     except OSError as error:
         raise CompileError(f"nothing is known of this machine's CPU: {error}") from None
     wide = {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= flags
-    target = AVX512_BF16 if wide and "avx512_bf16" in flags else AVX512 if wide else AVX2 if {"avx2", "fma"} <= flags else SSE
+    pairs = wide and {"avx512_bf16", "avx512_vnni"} <= flags
+    target = AVX512_BF16 if pairs else AVX512 if wide else AVX2 if {"avx2", "fma"} <= flags else SSE
     l1, l2 = sizes.get(1, target.l1_bytes), sizes.get(2, target.l2_bytes)
     return replace(target, l1_bytes=min(max(l1, L1_RANGE[0]), L1_RANGE[1]), l2_bytes=min(max(l2, L2_RANGE[0]), L2_RANGE[1]))
 

@@ -18,14 +18,15 @@ from leptonc.codegen.step.verify import verify_step
 from leptonc.ir.interpret import run_program
 from leptonc.ir.kernel import Kernel
 from leptonc.ir.kernelbuilder import KernelBuilder
-from leptonc.ir.types import TensorType, bf16, f16, f32, i8, i32
+from leptonc.ir.types import TensorType, bf16, f16, f32, i8, i16, i32, u8
 from leptonc.target import AVX2, AVX512, AVX512_BF16, TARGETS, host_target
 from tests.codegen.test_kernels import program_of
 
 RUNNING = list(TARGETS.values())[:list(TARGETS).index(host_target().name) + 1]
 SHAPES = [(37, 61, 19), (3, 200, 70), (130, 48, 301)]
 OPERANDS = {"bf16": ((bf16,), (bf16,)), "f16": ((f16,), (f16,)), "mixed": ((bf16,), (f32,)), "rounded": ((bf16,), (f32, bf16)),
-            "both rounded": ((f32, bf16), (f32, bf16)), "i8": ((i8,), (i8,))}
+            "both rounded": ((f32, bf16), (f32, bf16)), "i8": ((i8,), (i8,)),
+            "u8 i8": ((u8,), (i8,)), "i16": ((i16,), (i16,))}
 
 
 def product(m, n, k, turned="", operands=((bf16,), (bf16,)), out=None) -> Kernel:
@@ -34,7 +35,7 @@ def product(m, n, k, turned="", operands=((bf16,), (bf16,)), out=None) -> Kernel
     def type_of(name, dtype, *extents):
         return TensorType(extents[::-1] if name in turned else extents, dtype)
 
-    total = i32 if operands[0][0] == i8 else f32
+    total = i32 if operands[0][0].is_int else f32
     build = KernelBuilder("product")
     left = build.input(type_of("a", operands[0][0], m, k))
     right = build.input(type_of("b", operands[1][0], k, n))
@@ -60,7 +61,14 @@ def plan_of(kernel, target):
 
 def arrays_of(kernel, rng):
     types = [p.type for p in kernel.inputs]
-    return [(rng.standard_normal(t.shape) * (20 if t.dtype == i8 else 1)).astype(t.dtype.numpy) for t in types]
+    return [rng.integers(*ends(t.dtype), t.shape, endpoint=True).astype(t.dtype.numpy) if t.dtype.is_int
+            else rng.standard_normal(t.shape).astype(t.dtype.numpy) for t in types]
+
+
+def ends(dtype):
+    """All there are: sums of i16 wrap around."""
+    info = np.iinfo(dtype.numpy)
+    return int(info.min), int(info.max)
 
 
 def agrees(kernel, arrays, got):
@@ -108,9 +116,9 @@ def test_steps_as_they_are_scheduled(turned, target, operands, rng):
         agrees(kernel, arrays, run_step(step, list(arrays), threads, order)[0])
 
 
-def test_pairs_are_multiplied_where_the_machine_does_and_both_are_bf16():
-    for operands, pairs in ((OPERANDS["bf16"], True), (OPERANDS["both rounded"], True), (OPERANDS["rounded"], True),
-                            (OPERANDS["mixed"], False), (OPERANDS["f16"], False)):
+def test_pairs_are_multiplied_where_the_machine_does_and_both_are_narrow():
+    for name, operands in OPERANDS.items():
+        pairs = name not in ("mixed", "f16")
         kernel = product(64, 64, 65, "", operands)
         assert plan_of(kernel, AVX512_BF16).pairs is pairs
         assert not plan_of(kernel, AVX512).pairs

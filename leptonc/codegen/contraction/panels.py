@@ -14,7 +14,7 @@ from leptonc.codegen.llvm.emitter import Emitter, emit_const, llvm_type, memory_
 from leptonc.codegen.llvm.scalars import emit_casts, emit_scalar
 from leptonc.codegen.loops.addresses import transposed
 from leptonc.ir.kernel import Axis
-from leptonc.ir.types import DType, bf16, u16, u32
+from leptonc.ir.types import DType, u16, u32
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Panels:
     @property
     def numbers(self) -> DType:
         """What is multiplied: the elements, or both halves of each."""
-        return bf16 if self.plan.pairs else self.plan.dtype
+        return self.plan.paired if self.plan.pairs else self.plan.dtype
 
     @property
     def nbytes(self) -> int:
@@ -162,7 +162,7 @@ def _line(e: Emitter, panels: Panels, source: str, at: str) -> str:
     if not panels.plan.pairs:
         return _read(e, panels, source, at, lanes)
     pairs = _read(e, panels, source, at, 2 * lanes)
-    return e.let(f"bitcast {llvm_type(bf16, 2 * lanes)} {pairs} to {llvm_type(u32, lanes)}", "words")
+    return e.let(f"bitcast {llvm_type(panels.numbers, 2 * lanes)} {pairs} to {llvm_type(u32, lanes)}", "words")
 
 
 def _copy_row(e: Emitter, panels: Panels, source: str, target: str, at: str, to: str, count: str, single: bool = False) -> None:
@@ -205,11 +205,12 @@ def _elements(e: Emitter, panels: Panels, source: str, at: str, lanes: int, sing
 
 
 def _read(e: Emitter, panels: Panels, source: str, at: str, lanes: int) -> str:
-    """Numbers of the operand, converted to those of the panel; of pairs, to bf16."""
+    """Numbers of the operand, converted to those of the panel."""
     side = panels.side
     place = e.let(f"getelementptr {memory_type(side.dtype)}, ptr {source}, i64 {at}", "at")
     x = e.let(f"load {memory_type(side.dtype, lanes)}, ptr {place}, align {side.dtype.itemsize}", "x")
-    return emit_casts(e, x, side.dtype, side.casts[:-1] if panels.plan.pairs else side.casts, lanes)
+    casts = (*side.casts[:-1], panels.numbers) if panels.plan.pairs else side.casts
+    return emit_casts(e, x, side.dtype, casts, lanes)
 
 
 def _write(e: Emitter, panels: Panels, target: str, at: str, x: str, lanes: int) -> None:

@@ -4,8 +4,9 @@
 operand, so matmul, batched matmul and convolution with both its gradients are one case. B is the operand whose
 elements fill vectors (along the column axis); elements of A are broadcast.
 
-Where the machine multiplies pairs of bf16 and adds both products to an f32 (``Target.bf16``), the last reduce axis is taken in
-pairs: a *word* of 32 bits holds the elements of an operand at two of its points, and all else is as if words were elements.
+Where the machine multiplies pairs of bf16 and adds both products to an f32 (``Target.bf16``), or pairs of i16 in i32
+(``Target.vnni``; i8 and u8 become i16 as they are packed), the last reduce axis is taken in pairs: a *word* of 32 bits holds the
+elements of an operand at two of its points, and all else is as if words were elements.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from leptonc.codegen.loops.access import Access
 from leptonc.codegen.loops.linear import LinearStage
 from leptonc.ir.kernel import Axis
 from leptonc.ir.structure import product_sum
-from leptonc.ir.types import DType, bf16, f32, u32
+from leptonc.ir.types import DType, bf16, f32, i8, i16, i32, u8, u32
 from leptonc.target import Target
 
 MIN_WORK = 4096  # multiply-adds below which a plain loop nest is as good
@@ -47,6 +48,8 @@ PACK_REUSE_NEAR = 48  # the same where the tiles find its columns in L2 as they 
 COPIES = 2  # of each element of A, at most, in panels that are made to convert it once
 NEAR_SHARE = 4  # columns that fill at most one in so many parts of L2
 
+PAIRED = {f32: (bf16,), i32: (i16, i8, u8)}  # what sums of a dtype may be of, where pairs are multiplied
+
 
 @dataclass(frozen=True)
 class Side:
@@ -65,9 +68,9 @@ class Side:
     gap: int = 0
 
     @property
-    def is_bf16(self) -> bool:
-        """Whether numbers of bf16 are multiplied, as f32."""
-        return self.casts[-1:] == (f32,) and (self.dtype, *self.casts)[-2] == bf16
+    def given(self) -> DType:
+        """The numbers that are multiplied, before they are cast to the dtype of the sum."""
+        return (self.dtype, *self.casts)[-2] if self.casts else self.dtype
 
 
 @dataclass(frozen=True)
@@ -201,6 +204,11 @@ class Contraction:
         """Results lie next to each other along the rows: the epilogue runs in vectors along them."""
         return all(t.stride(self.row.name) == 1 and t.stride(self.col.name) != 1 for t in self.stage.targets)
 
+    @property
+    def paired(self) -> DType:
+        """The numbers that pairs are of."""
+        return bf16 if self.dtype.is_float else i16
+
     def stored(self, side: Side) -> DType:
         """The elements that an operand is read in: its own, or its panels'."""
         if not side.pack:
@@ -284,8 +292,9 @@ def _tiled(stage: LinearStage, reduce: int, a: Side, b: Side, row: Axis, col: Ax
 
 def _multiplies_pairs(plan: Contraction, target: Target) -> bool:
     """Whether there is an instruction for it."""
-    return (target.bf16 and plan.dtype == f32 and plan.a.is_bf16 and plan.b.is_bf16 and bool(plan.fold)
-            and plan.fold[-1].extent > 1)
+    there = {f32: target.bf16, i32: target.vnni}.get(plan.dtype, False)
+    fits = all(side.given in PAIRED[plan.dtype] for side in (plan.a, plan.b)) if there else False
+    return fits and bool(plan.fold) and plan.fold[-1].extent > 1
 
 
 def _paired(plan: Contraction, target: Target) -> Contraction:
@@ -296,7 +305,7 @@ def _paired(plan: Contraction, target: Target) -> Contraction:
     odd = last.extent % 2 == 1
     plan = replace(plan, a=a, b=replace(b, pack=True), fold=(*plan.fold[:-1], replace(last, extent=ceil(last.extent / 2))),
                    pairs=True, odd=odd)
-    packed = gaps[0] != 1 or a.dtype != bf16 or (odd and len(plan.fold) == 1)
+    packed = gaps[0] != 1 or a.dtype != plan.paired or (odd and len(plan.fold) == 1)
     return replace(plan, a=replace(a, pack=packed or (_rows_collide(plan, target) and not plan.stage.outer)))
 
 

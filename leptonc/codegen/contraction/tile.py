@@ -183,10 +183,12 @@ def _load_b(e: Emitter, tile: Tile, base: str, v: int) -> str:
 
 
 def _multiply_pairs(e: Emitter, plan: Contraction, x: str, y: str, acc: str) -> str:
-    """Both products of pairs are exact in f32, and added one after the other."""
-    vector, words, pairs = llvm_type(f32, plan.lanes), llvm_type(u32, plan.lanes), f"<{2 * plan.lanes} x bfloat>"
+    """Both products of pairs of bf16 are exact in f32, and added one after the other."""
+    vector, words = llvm_type(plan.dtype, plan.lanes), llvm_type(u32, plan.lanes)
+    pairs = f"<{2 * plan.lanes} x {'bfloat' if plan.dtype.is_float else 'i16'}>"
     x, y = (e.let(f"bitcast {words} {register} to {pairs}", "pairs") for register in (x, y))
-    return e.call(f"{vector} @llvm.x86.avx512bf16.dpbf16ps.{32 * plan.lanes}({vector}, {pairs}, {pairs})",
+    name = "avx512bf16.dpbf16ps" if plan.dtype.is_float else "avx512.vpdpwssd"
+    return e.call(f"{vector} @llvm.x86.{name}.{32 * plan.lanes}({vector}, {pairs}, {pairs})",
                   f"{vector} {acc}, {pairs} {x}, {pairs} {y}", "acc")
 
 

@@ -254,7 +254,7 @@ class _Item:
         points = {**{a.name: self.points[a.name] for a in panels.outer}, **{a.name: range(a.extent) for a in fold},
                   panels.axis.name: range(tile.start, min(tile.stop, panels.axis.extent))}
         read = self._read(panels.side.buffer, access, (*panels.outer, *fold, panels.axis), points)
-        for dtype in panels.side.casts:
+        for dtype in (*panels.side.casts, panels.numbers):
             read = NUMPY.cast(read, dtype)
         packed = np.zeros((*(a.extent for a in fold), panels.width), panels.numbers.numpy)
         packed[..., :len(points[panels.axis.name])] = read.reshape((*packed.shape[:-1], -1))

@@ -73,3 +73,15 @@ def test_others_are_left_alone(rng, w, x, groups):
 
     _, program = lowered(f, args, disable=frozenset({"write-out-taps"}))
     assert WriteOutTaps()(program) == program
+
+
+def test_a_number_is_no_image(rng):
+    """A product of one number with an image is summed over other axes than it has: there are none."""
+    c, x = F(1.5), rng.standard_normal((2, 9, 11, 5)).astype(F)
+
+    def f(c, x):
+        return lnp.tensordot(lnp.broadcast_to(c, (3, 2, 9, 11)), x, 3)
+
+    graph, program = lowered(f, (c, x))
+    for got, wanted in zip(run_program(program, [c, x]), evaluate(graph, [np.asarray(c), x]), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)

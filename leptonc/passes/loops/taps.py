@@ -58,6 +58,8 @@ class WriteOutTaps:
         if alone & moved[0] and alone & moved[1]:
             return []  # a product of matrices
         taps = [a for a in stage.map_axes if a.name in alone]
+        if not all(load.index for load in found.factors):
+            return []  # a number is a factor
         inside = all(load.index[-1].coeff(a.name) == 1 for load in found.factors for a in stage.map_axes[-1:])
         wide = bool(stage.map_axes) and stage.map_axes[-1] not in taps and stage.map_axes[-1].extent >= self.channels
         return taps if inside and wide and 1 < prod(a.extent for a in taps) <= self.most else []

@@ -41,6 +41,7 @@ from leptonc.passes.graph.sink_relu import SinkRelu
 from leptonc.passes.graph.sums import FactorSums
 from leptonc.passes.graph.widen import Widen
 from leptonc.passes.loops.casts import TakeCasts
+from leptonc.passes.loops.derived import DropDerived
 from leptonc.passes.loops.frozen import split_frozen
 from leptonc.passes.loops.fuse import Fuse
 from leptonc.passes.loops.halo import Halo
@@ -89,6 +90,7 @@ PROGRAM_PASSES: tuple[Pass, ...] = (
     SplitReductions(),
     Halo(gaps=False),
     Fuse(),
+    DropDerived(),
     SplitPhases(),
     Halo(),
     TileWindows(),

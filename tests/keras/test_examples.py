@@ -71,3 +71,55 @@ def test_transfer(capsys):
     found = keras_transfer.main(["--epochs", "3"])
     assert min(found.values()) > 0.5
     assert "frozen base: 5,125 parameters trained" in capsys.readouterr().out
+
+
+def test_programs_are_told_apart_by_their_words():
+    keras_text_classifier = pytest.importorskip("keras_text_classifier")
+    training, validation = keras_text_classifier.data(0.1)
+    assert {len(x) % 32 for x in (*training, *validation)} == {0} and (training[0] == keras_text_classifier.PADDING).any()
+    assert keras_text_classifier.main(["--epochs", "4", "--share", "0.1"]) > 0.4
+
+
+def test_text_is_written_on(capsys):
+    keras_text_generator = pytest.importorskip("keras_text_generator")
+    found, _ = keras_text_generator.main(["--epochs", "1", "--batches", "100", "--characters", "40000"])
+    assert found < 16
+    written = capsys.readouterr().out.partition("The following ")[2]
+    assert len(written) > 200 and written.count("e") > 3
+
+
+def test_a_series_is_forecast():
+    keras_forecast = pytest.importorskip("keras_forecast")
+    error, still = keras_forecast.main(["--epochs", "3", "--length", "2000"])
+    assert error < still / 4
+
+
+def test_digits_from_four_numbers(tmp_path):
+    keras_vae = pytest.importorskip("keras_vae")
+    before, after = keras_vae.main(["--epochs", "8", "--out", str(tmp_path)])
+    assert after < 30 < before
+    assert (tmp_path / "keras_vae.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_digits_are_drawn_against_a_critic(tmp_path):
+    keras_dcgan = pytest.importorskip("keras_dcgan")
+    before, after = keras_dcgan.main(["--epochs", "12", "--out", str(tmp_path)])
+    assert after < 0.75 * before
+    assert (tmp_path / "keras_dcgan.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_transformer_reads():
+    keras_transformer = pytest.importorskip("keras_transformer")
+    found, _ = keras_transformer.main(["--epochs", "1", "--batches", "40", "--characters", "40000", "--depth", "1"])
+    assert found < 20
+
+
+def test_shapes_are_found():
+    keras_segmentation = pytest.importorskip("keras_segmentation")
+    assert keras_segmentation.main(["--epochs", "2", "--batches", "20", "--levels", "2"]) > 0.3
+
+
+def test_likeness_is_learned():
+    keras_metric_learning = pytest.importorskip("keras_metric_learning")
+    found = keras_metric_learning.main(["--epochs", "6"])
+    assert all(model > pixels + 0.05 for pixels, model in found.values())

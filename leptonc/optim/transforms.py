@@ -88,7 +88,7 @@ def scale_by_adam(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, eps_roo
         count = state.count + np.int32(1)
         mu = tree.map(lambda g, m: b1 * m + (1 - b1) * g, grads, state.mu)
         nu = tree.map(lambda g, v: b2 * v + (1 - b2) * (g * g), grads, state.nu)
-        correction = functools.cache(lambda decay, dtype, ahead=0: bias_correction(decay, count + np.int32(ahead), dtype))
+        correction = functools.cache(lambda decay, dtype, ahead=0: bias_correction(decay, count + np.int32(ahead) if ahead else count, dtype))
 
         def direction(g: Any, m: Any, v: Any) -> Any:
             first = m * correction(b1, m.dtype)

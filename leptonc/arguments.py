@@ -104,13 +104,13 @@ def axes(name: str, x: Any, value: Any, rank: int | None = None) -> tuple[int, .
 
 
 def number(name: str, what: str, value: Any, operands: Mapping[str, object] = _NOTHING, *, least: float | None = None,
-           most: float | None = None, below: float | None = None) -> Any:
-    """A known number within bounds, as it came; NaN is within none."""
+           most: float | None = None, below: float | None = None, kinds: str = "biuf") -> Any:
+    """A known number within bounds, as it came; NaN is within none. ``kinds``: of dtypes that are taken."""
     if isinstance(value, Tracer):
         value.__float__()  # raises
     known: Any = value
     is_one_number = isinstance(known, (*PYTHON_SCALARS, np.generic, np.ndarray)) and not np.shape(known)
-    if not is_one_number or kind_of(np.asarray(known).dtype) not in "biuf":
+    if not is_one_number or kind_of(np.asarray(known).dtype) not in kinds:
         raise _wrong(name, what, value, "a number", operands)
     bounds = ((least, operator.ge, "at least"), (most, operator.le, "at most"), (below, operator.lt, "less than"))
     for bound, holds, words in bounds:
@@ -119,13 +119,18 @@ def number(name: str, what: str, value: Any, operands: Mapping[str, object] = _N
     return value
 
 
-def scalar(name: str, what: str, value: Any, least: float | None = None) -> Any:
+def kinds_in(dtype: np.dtype) -> str:
+    """The kinds of numbers that an array of a dtype takes in: complex ones only if it is complex."""
+    return "biufc" if dtype.kind == "c" else "biuf"
+
+
+def scalar(name: str, what: str, value: Any, least: float | None = None, kinds: str = "biuf") -> Any:
     """A number, known or traced, as it came; one that is known is at least ``least``."""
     if isinstance(value, Tracer):
         if value.shape:
             raise _wrong(name, what, value, "one number", _NOTHING, ShapeError)
         return value
-    return number(name, what, value, least=least)
+    return number(name, what, value, least=least, kinds=kinds)
 
 
 def vector(name: str, what: str, value: Any) -> Any:

@@ -18,7 +18,7 @@ from leptonc.eager import EagerArray
 from leptonc.errors import DtypeError, LeptonError, describe, op_error
 from leptonc.operators import ArrayMethods, install
 from leptonc.promotion import PYTHON_SCALARS, SUPPORTED, asarray
-from leptonc.trace import Tracer, align, bind, cast, is_weak, promote, result_dtype
+from leptonc.trace import Tracer, align, bind, broadcast, cast, current_trace, is_weak, promote, result_dtype
 
 
 def _fail(name: str, reason: str, operands: dict[str, Any], fix: str | None = None) -> LeptonError:
@@ -67,7 +67,7 @@ def subtract(x: Any, y: Any) -> Any:
 @named_operands
 def divide(x: Any, y: Any) -> Any:
     """x / y in floats; ints and bools divide as f64."""
-    if kind_of(result_dtype((x, y))) == "f":
+    if kind_of(result_dtype((x, y))) in "fc":
         return _apply("divide", "div", x, y)
     return _apply("divide", "div", cast(x, np.float64), cast(y, np.float64))
 
@@ -105,9 +105,32 @@ def power(x: Any, y: Any) -> Any:
             return multiply(x, x)  # NumPy squares here too; exact, and so is its derivative
         if type(y) is float and y == 0.5:
             return bind("sqrt", cast(x, result_dtype((x, y))))  # as NumPy, whose powers of -0.0 and -inf are its roots
+        if type(y) is int and abs(y) <= MOST_PRODUCTS and result_dtype((x, y)).kind == "c":
+            return _product_of(x, y)
         if result_dtype((x, y)).kind in "iu" and np.less(y, 0).any():
             raise _fail("power", "an int to a negative power is no int", {"x": x, "y": y}, "cast x to a float")
     return _as_numbers("power", "pow", x, y)
+
+
+MOST_PRODUCTS = 100  # of a complex number to a known whole power, as NumPy: a power by logarithms would not be exact
+
+
+def _product_of(x: Any, y: int) -> Any:
+    """A complex x ** y by squaring."""
+    x = cast(x, result_dtype((x, y)))
+    power, found = x, None
+    for n in range(abs(y).bit_length()):
+        if abs(y) >> n & 1:
+            found = power if found is None else multiply(found, power)
+        power = multiply(power, power) if abs(y) >> (n + 1) else power
+    if found is None:
+        return _ones_like(x)
+    return found if y > 0 else divide(1, found)
+
+
+def _ones_like(x: Any) -> Any:
+    trace, one = current_trace(x), np.asarray(1, x.dtype)
+    return broadcast(one if trace is None else trace.lift(one), x.shape)
 
 
 def _bools(x: Any, y: Any) -> bool:
@@ -115,7 +138,7 @@ def _bools(x: Any, y: Any) -> bool:
 
 
 def _only_bits(name: str, x: Any, y: Any) -> None:
-    if kind_of(result_dtype((x, y))) == "f":
+    if kind_of(result_dtype((x, y))) in "fc":
         raise _fail(name, "takes ints and bools only", {"x": x, "y": y})
 
 
@@ -233,8 +256,10 @@ def positive(x: Any) -> Any:
 
 @named_operands
 def absolute(x: Any) -> Any:
-    """abs(x)."""
+    """abs(x); of complex numbers their moduli, which are real."""
     (operand,) = promote(x)
+    if operand.dtype.kind == "c":
+        return bind("complex_abs", operand)
     return operand if operand.dtype.kind in "bu" else bind("abs", operand)
 
 
@@ -242,7 +267,7 @@ def absolute(x: Any) -> Any:
 def invert(x: Any) -> Any:
     """~x of ints or bools."""
     (operand,) = promote(x)
-    if kind_of(operand.dtype) == "f":
+    if kind_of(operand.dtype) in "fc":
         raise _fail("invert", "takes ints and bools only", {"x": x})
     return bind("not", operand)
 

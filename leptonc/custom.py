@@ -123,7 +123,7 @@ class _Call:
     @property
     def floats(self) -> list[int]:
         """The positions of leaves that have tangents and cotangents."""
-        return [n for n, t in enumerate(self.types) if t.dtype.is_float]
+        return [n for n, t in enumerate(self.types) if t.dtype.is_inexact]
 
     def arguments(self, leaves: Sequence[Any]) -> list[Any]:
         """All arguments of the function, from its leaves."""
@@ -142,7 +142,7 @@ class _Call:
     def tangents(self, given: Sequence[Any]) -> tuple[Any, ...]:
         """Tangents of the float leaves as arguments, zeros for integers."""
         found = iter(given)
-        whole = [next(found) if t.dtype.is_float else np.zeros(t.shape, t.dtype.numpy) for t in self.types]
+        whole = [next(found) if t.dtype.is_inexact else np.zeros(t.shape, t.dtype.numpy) for t in self.types]
         arguments: tuple[Any, ...] = tree.unflatten(self.treedef, whole)
         return arguments
 
@@ -216,7 +216,7 @@ class custom_vjp(_CustomFunction):
         count = out_tree.num_leaves
         _check_same(f"{self.name}: fwd's output", primal, out_tree, forward.graph.output_types[:count])
         residuals = forward.graph.output_types[count:]
-        seeds = [t for t in primal.graph.output_types if t.dtype.is_float]
+        seeds = [t for t in primal.graph.output_types if t.dtype.is_inexact]
 
         def backward(*leaves: Tracer) -> list[Any]:
             saved = tree.unflatten(residual_tree, leaves[:len(residuals)])
@@ -248,7 +248,7 @@ def _check_same(what: str, primal: ClosedGraph, out_tree: tree.TreeDef, types: S
 def _spread(primal: ClosedGraph, floats: Sequence[Any]) -> Any:
     """Cotangents of the float outputs in the output's structure, zeros for integers."""
     given = iter(floats)
-    return tree.unflatten(primal.out_tree, [next(given) if t.dtype.is_float else np.zeros(t.shape, t.dtype.numpy)
+    return tree.unflatten(primal.out_tree, [next(given) if t.dtype.is_inexact else np.zeros(t.shape, t.dtype.numpy)
                                             for t in primal.graph.output_types])
 
 
@@ -260,7 +260,7 @@ def _argument_cotangents(call: _Call, found: Any) -> list[Any]:
         raise TreeError(f"{call.name}: bwd must return a tuple with a cotangent for each of the {len(arguments)} arguments (None "
                         f"for a zero), returned {got}")
     leaves = [leaf for part, child in zip(found, arguments) for leaf in _leaves_or_none(call, part, child)]
-    return [_fitting(call, leaf, path, t) for leaf, path, t in zip(leaves, call.paths, call.types) if t.dtype.is_float]
+    return [_fitting(call, leaf, path, t) for leaf, path, t in zip(leaves, call.paths, call.types) if t.dtype.is_inexact]
 
 
 def _leaves_or_none(call: _Call, part: Any, structure: tree.TreeDef) -> list[Any]:
@@ -356,11 +356,11 @@ def _checked_pair(name: str, primal: ClosedGraph, out: Any) -> tuple[list[Any], 
         if reason:
             raise TreeError(f"{name}: jvp's {what} is not of the function's structure: {reason}")
         found.append([_of_type(name, what, leaf, t) for leaf, t in zip(leaves, primal.graph.output_types)])
-    return found[0], [t for t, type_ in zip(found[1], primal.graph.output_types) if type_.dtype.is_float]
+    return found[0], [t for t, type_ in zip(found[1], primal.graph.output_types) if type_.dtype.is_inexact]
 
 
 def _of_type(name: str, what: str, leaf: Any, wanted: TensorType) -> Any:
-    if what == "tangent" and not wanted.dtype.is_float:
+    if what == "tangent" and not wanted.dtype.is_inexact:
         return leaf
     got = leaf_type(leaf, what, name)
     if got.shape != wanted.shape or (got.dtype != wanted.dtype and not is_weak(leaf)):

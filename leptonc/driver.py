@@ -36,6 +36,7 @@ from leptonc.passes.graph.fold import Fold
 from leptonc.passes.graph.frozen import split_graph
 from leptonc.passes.graph.inline import InlineCalls
 from leptonc.passes.graph.loops import HoistFromLoops
+from leptonc.passes.graph.parts import SplitComplex
 from leptonc.passes.graph.route import RouteGradients
 from leptonc.passes.graph.sink_relu import SinkRelu
 from leptonc.passes.graph.sums import FactorSums
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
 
 GRAPH_PASSES: tuple[Pass, ...] = (
     InlineCalls(),
+    SplitComplex(),
     Canonicalize(drop_stop_gradient=True),
     Cse(),
     Dce(),
@@ -171,8 +173,8 @@ def lower(graph: Graph, donated: dict[int, int] | None = None, options: Options 
 
     ``donated`` maps an output's position to that of the input whose memory it takes.
     """
-    # A pass that was switched off may have left calls, ops that are defined by others, or on floats of 16 bits.
-    program = _lowered(Expand()(Widen()(InlineCalls()(graph))), donated or {}, options=options)
+    # A pass that was switched off may have left calls, complex numbers, ops that are defined by others, or on floats of 16 bits.
+    program = _lowered(Expand()(Widen()(SplitComplex()(InlineCalls()(graph)))), donated or {}, options=options)
     skipped = len(_manager(GRAPH_PASSES, options).selected)
     done: Program = _manager(PROGRAM_PASSES, options, skipped)(program)
     return done

@@ -43,7 +43,7 @@ def eager_call() -> Iterator[bool]:
 
 
 @public_methods
-class EagerArray(ArrayMethods, np.ndarray):  # type: ignore[misc]  # its methods take what traced values' take
+class EagerArray(ArrayMethods, np.ndarray):  # type: ignore[misc, override]  # its methods take what traced values' take
     """A NumPy array that does what a traced value does, and has its elements. Made by leptonc only.
 
     ``weak`` says that it stands for a Python scalar, as on a traced value; ``given`` that it depends on arguments of the function
@@ -74,6 +74,9 @@ class EagerArray(ArrayMethods, np.ndarray):  # type: ignore[misc]  # its methods
 
     def __float__(self) -> float:
         return float(self._element("float()"))
+
+    def __complex__(self) -> complex:
+        return complex(self._element("complex()"))
 
     def __int__(self) -> int:
         return int(self._element("int()"))

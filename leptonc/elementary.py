@@ -16,7 +16,7 @@ from leptonc.bfloat16 import kind_of
 from leptonc.errors import DtypeError, op_error
 from leptonc.ir.scalar import bits_dtype
 from leptonc.ir.types import dtype_of
-from leptonc.numpy import division, elementwise, floatbits, manipulation, reductions
+from leptonc.numpy import complexes, division, elementwise, floatbits, manipulation, reductions
 from leptonc.numpy.arranging import broadcast_shapes, unstack
 from leptonc.numpy.creation import astype, full, full_like, stack
 from leptonc.numpy.elementwise import (
@@ -53,6 +53,7 @@ pow, bitwise_not, shift_left = arithmetic.power, arithmetic.invert, arithmetic.l
 eq, ne, lt = arithmetic.equal, arithmetic.not_equal, arithmetic.less
 le, gt, ge = arithmetic.less_equal, arithmetic.greater, arithmetic.greater_equal
 max, min, is_finite = elementwise.maximum, elementwise.minimum, elementwise.isfinite
+complex, real, imag, conj = complexes.complex_, complexes.real, complexes.imag, complexes.conj
 div, rem = division.truncated_quotient, division.fmod
 concatenate, rev, round = manipulation.concatenate, manipulation.flip, elementwise.rint
 shift_right_arithmetic, convert_element_type = arithmetic.right_shift, astype
@@ -133,13 +134,14 @@ def split(operand: Any, sizes: Any, axis: int = 0) -> list[Any]:
 
 __all__ = [
     "abs", "acos", "acosh", "add", "argmax", "argmin", "asin", "asinh", "atan", "atan2", "atanh", "bessel_i0e", "bessel_i1e",
-    "bitcast_convert_type", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "broadcast", "broadcast_shapes", "cbrt",
-    "ceil", "clz", "concatenate", "convert_element_type", "cos", "cosh", "digamma", "div", "eq", "erfc", "exp", "exp2",
-    "expand_dims", "expm1", "floor", "full", "full_like", "ge", "gt", "integer_pow", "is_finite", "le", "lgamma", "log", "log1p",
-    "logistic", "lt", "max", "min", "mul", "ne", "neg", "nextafter", "population_count", "pow", "reciprocal", "reduce_and",
-    "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum", "rem", "reshape", "rev", "round", "select_n",
-    "shift_left", "shift_right_arithmetic", "shift_right_logical", "sign", "sin", "sinh", "split", "sqrt", "square", "squeeze",
-    "stack", "sub", "tan", "tanh", "tile", "transpose", "unstack", "zeta",
+    "bitcast_convert_type", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "broadcast", "broadcast_shapes",
+    "cbrt", "ceil", "clz", "complex", "concatenate", "conj", "convert_element_type", "cos", "cosh", "digamma", "div", "eq",
+    "erfc", "exp", "exp2", "expand_dims", "expm1", "floor", "full", "full_like", "ge", "gt", "imag", "integer_pow",
+    "is_finite", "le", "lgamma", "log", "log1p", "logistic", "lt", "max", "min", "mul", "ne", "neg", "nextafter",
+    "population_count", "pow", "real", "reciprocal", "reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_prod",
+    "reduce_sum", "rem", "reshape", "rev", "round", "select_n", "shift_left", "shift_right_arithmetic", "shift_right_logical",
+    "sign", "sin", "sinh", "split", "sqrt", "square", "squeeze", "stack", "sub", "tan", "tanh", "tile", "transpose",
+    "unstack", "zeta",
 ]
 
 publish(globals(), __all__)

@@ -22,6 +22,7 @@ from leptonc.ir.kernel import reduction_identity
 from leptonc.ir.types import dtype_of, type_of_array
 from leptonc.nn import windows
 from leptonc.numpy.cumulative import lax_cumulative
+from leptonc.promotion import attribute_of
 from leptonc.trace import bind, broadcast, cast, current_trace, trace_to_graph
 from leptonc.vmap import vmap
 
@@ -162,7 +163,7 @@ def _padded(x: Any, start: Any, pads: Sequence[tuple[int, int]], spread: Sequenc
     low, high = (tuple(pair[n] for pair in pads) for n in range(2))
     edges: dict[str, Any] = {"low": low, "high": high, "interior": tuple(gap - 1 for gap in spread)}
     if isinstance(start, np.ndarray):
-        return bind("pad", x, **edges, value=cast(start, x.dtype).item())
+        return bind("pad", x, **edges, value=attribute_of(cast(start, x.dtype)))
     ones = np.ones(x.shape, bool)
     inside = bind("pad", ones, **edges, value=False)
     wide = bind("pad", x, **edges, value=False if kind_of(x.dtype) == "b" else 0)

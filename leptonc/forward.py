@@ -52,7 +52,7 @@ def _check_sequences(name: str, primals: Any, tangents: Any) -> None:
 def float_inputs(primal: Primal) -> tuple[int, ...]:
     """The positions among a traced function's leaves that have tangents."""
     types = primal.closed.graph.input_types[:primal.treedef.num_leaves]
-    return tuple(i for i, t in enumerate(types) if t.dtype.is_float)
+    return tuple(i for i, t in enumerate(types) if t.dtype.is_inexact)
 
 
 def _tangent_leaves(transform: str, name: str, primal: Primal, tangents: tuple[Any, ...]) -> list[Any]:
@@ -61,7 +61,7 @@ def _tangent_leaves(transform: str, name: str, primal: Primal, tangents: tuple[A
     types = primal.closed.graph.input_types
     found = []
     for leaf, path, expected in zip(leaves, primal.treedef.paths("tangents"), types):
-        if expected.dtype.is_float:
+        if expected.dtype.is_inexact:
             found.append(tangent_of(f"{transform} of {name}", path, leaf, expected))
     return found
 
@@ -79,7 +79,7 @@ def tangent_of(where: str, path: str, leaf: Any, expected: TensorType) -> Any:
 def output_tangents(primal: Primal, tangents: Sequence[Any]) -> Any:
     """The tangents of a function's output as a tree, zeros for its integers. Those of an aux are left out."""
     given, types = iter(tangents), primal.closed.graph.output_types
-    leaves = [next(given) if t.dtype.is_float else np.zeros(t.shape, t.dtype.numpy)
+    leaves = [next(given) if t.dtype.is_inexact else np.zeros(t.shape, t.dtype.numpy)
               for t in types[:primal.out_tree.num_leaves]]
     return tree.unflatten(primal.out_tree, leaves)
 
@@ -120,7 +120,7 @@ def linear_transpose(f: Callable[..., Any], *primals: Any) -> Callable[[Any], tu
     types = [leaf_type(leaf if isinstance(leaf, ShapeDtypeStruct | Tracer) else as_leaf(leaf, path, name), path, name)
              for leaf, path in zip(leaves, names)]
     for path, type_ in zip(names, types):
-        if not type_.dtype.is_float:
+        if not type_.dtype.is_inexact:
             raise op_error("linear_transpose", f"{name} is transposed by {path}, which is not float", {path: str(type_)},
                            None, DtypeError)
     closed = trace_to_graph(lambda *tracers: f(*tree.unflatten(treedef, tracers)), types, name, names)

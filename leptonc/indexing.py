@@ -147,7 +147,7 @@ def _item(x: Any, item: Any) -> Any:
         if not array.ndim:
             raise fail("a mask of 0 axes", x)
         return array
-    if kind_of(array.dtype) == "f":
+    if kind_of(array.dtype) in "fc":
         raise fail(f"an index must be ints or bools, got {item!r}", x, kind=DtypeError)
     # A 0-d array is an int to NumPy as well.
     return int(array) if array.ndim == 0 else array.astype(np.int64)
@@ -157,7 +157,7 @@ def _traced_item(x: Any, item: Any) -> Any:
     if item.dtype.kind == "b":
         raise fail("a traced bool mask gives a shape that depends on data", x,
                     "use leptonc.numpy.where(mask, x, other)", TracerError)
-    if kind_of(item.dtype) == "f":
+    if kind_of(item.dtype) in "fc":
         raise fail(f"an index must be ints, got {item.origin}", x, kind=DtypeError)
     return cast(item, np.int64)
 

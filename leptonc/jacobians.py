@@ -21,32 +21,35 @@ from leptonc.transforms import Primal, check_options, positions, trace_selected,
 Argnums = int | Sequence[int]
 
 
-def jacfwd(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
+def jacfwd(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False) -> Callable[..., Any]:
     """A function returning the Jacobian of ``f`` with respect to ``argnums`` by forward mode, a column at a time: for more outputs
     than inputs.
 
     For each array of the output it has, in the output's structure, what the arguments have at that place (a tuple of such for a
     sequence of ``argnums``): an array of the output's shape followed by the argument's. With ``has_aux``, f returns ``(output,
-    aux)`` and the result is ``(jacobian, aux)``. Raises DtypeError if an argument or the output is not float.
+    aux)`` and the result is ``(jacobian, aux)``. ``holomorphic``: arguments and outputs are complex, and so are the derivatives.
+    Raises DtypeError if an argument is not float, or the output no float or complex number.
     """
-    return _jacobian("jacfwd", f, argnums, has_aux, _columns)
+    return _jacobian("jacfwd", f, argnums, has_aux, holomorphic, _columns)
 
 
-def jacrev(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
+def jacrev(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False) -> Callable[..., Any]:
     """As ``jacfwd``, by reverse mode, a row at a time: for more inputs than outputs."""
-    return _jacobian("jacrev", f, argnums, has_aux, _rows)
+    return _jacobian("jacrev", f, argnums, has_aux, holomorphic, _rows)
 
 
-def hessian(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
+def hessian(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False) -> Callable[..., Any]:
     """A function returning the second derivatives of ``f`` with respect to ``argnums``: the Jacobian, by forward mode, of that by
     reverse mode, whose structures are nested in that order."""
-    check_options("hessian", f, argnums, has_aux)
-    return jacfwd(jacrev(f, argnums, has_aux), argnums, has_aux)
+    check_options("hessian", f, argnums, has_aux, holomorphic)
+    return jacfwd(jacrev(f, argnums, has_aux, holomorphic), argnums, has_aux, holomorphic)
 
 
-def _jacobian(transform: str, f: Callable[..., Any], argnums: Argnums, has_aux: bool,
+def _jacobian(transform: str, f: Callable[..., Any], argnums: Argnums, has_aux: bool, holomorphic: bool,
               blocks_of: Callable[[Primal, tuple[TensorType, ...]], tuple[Sequence[Any], list[list[Any]]]]) -> Callable[..., Any]:
-    check_options(transform, f, argnums, has_aux)
+    check_options(transform, f, argnums, has_aux, holomorphic)
+    taken = "c" if holomorphic else "f" if transform == "jacfwd" else "fc"
+    given = "c" if holomorphic else "fc" if transform == "jacfwd" else "f"
     name = function_name(f)
     finish = functools.partial(with_aux, transform, name) if has_aux else lambda out: out
 
@@ -55,10 +58,10 @@ def _jacobian(transform: str, f: Callable[..., Any], argnums: Argnums, has_aux: 
     def jacobian(*args: Any, **kwargs: Any) -> Any:
         numbers = positions(f, argnums, len(args), transform)
         chosen = tuple(dict.fromkeys(numbers))
-        primal = trace_selected(transform, f, chosen, args, kwargs, finish)
+        primal = trace_selected(transform, f, chosen, args, kwargs, finish, taken)
         out_tree = primal.closed.out_tree.children[0] if has_aux else primal.closed.out_tree
         types = primal.closed.graph.output_types[:out_tree.num_leaves]
-        _check_float_outputs(transform, name, types, out_tree)
+        _check_outputs(transform, name, types, out_tree, given)
         outputs, blocks = blocks_of(primal, types)
         found = tree.unflatten(out_tree, [_arguments(primal, row, chosen, numbers, is_one(argnums)) for row in blocks])
         return (found, tree.unflatten(primal.closed.out_tree, outputs)[1]) if has_aux else found
@@ -66,11 +69,14 @@ def _jacobian(transform: str, f: Callable[..., Any], argnums: Argnums, has_aux: 
     return jacobian
 
 
-def _check_float_outputs(transform: str, name: str, types: Sequence[TensorType], out_tree: tree.TreeDef) -> None:
+def _check_outputs(transform: str, name: str, types: Sequence[TensorType], out_tree: tree.TreeDef, kinds: str) -> None:
     for type_, path in zip(types, out_tree.paths("the output")):
-        if not type_.dtype.is_float:
+        if not type_.dtype.is_inexact:
             raise op_error(transform, f"{path} of {name} is not float", {path: str(type_)}, "return it as aux (has_aux=True)",
                            DtypeError)
+        if type_.dtype.kind not in kinds:
+            wanted, fix = ("complex", "leave holomorphic out") if kinds == "c" else ("real", "say holomorphic=True, or use jacfwd")
+            raise op_error(transform, f"{path} of {name} is not {wanted}", {path: str(type_)}, fix, DtypeError)
 
 
 def _arguments(primal: Primal, row: Sequence[Any], chosen: Sequence[int], numbers: Sequence[int], one: bool) -> Any:
@@ -96,7 +102,7 @@ def _rows(primal: Primal, outputs: tuple[TensorType, ...]) -> tuple[Sequence[Any
     graph, count = primal.closed.graph, primal.treedef.num_leaves
     parts = linear_reverse(graph, tuple(range(count)))
     results = call_graph(parts.known, primal.inputs)
-    unseen = [t for t in graph.output_types[len(outputs):] if t.dtype.is_float]  # an aux's
+    unseen = [t for t in graph.output_types[len(outputs):] if t.dtype.is_inexact]  # an aux's
     rows = _mapped(parts, _fixed(parts, primal, results), outputs, unseen)  # of each input [directions, *its shape]
     split = [[bind("reshape", part, shape=(*t.shape, *row.shape[1:])) for part, t in zip(_parts(row, outputs), outputs)]
              for row in rows]

@@ -12,7 +12,7 @@ import numpy as np
 
 from leptonc import elementary
 from leptonc.accumulation import preferring
-from leptonc.arguments import array, choice, integer, integers, items, number
+from leptonc.arguments import array, choice, integer, integers, items, kinds_in, number
 from leptonc.arguments import shape as shape_of
 from leptonc.bfloat16 import kind_of
 from leptonc.branches import cond, switch
@@ -40,7 +40,7 @@ from leptonc.numpy.elementwise import clip as _clip
 from leptonc.numpy.sorting import sort_operands as _sort
 from leptonc.numpy.sorting import top_k as _top_k
 from leptonc.precision import reduce_precision
-from leptonc.promotion import numpy_dtype, result_dtype
+from leptonc.promotion import attribute_of, numpy_dtype, result_dtype
 from leptonc.public import members, publish
 from leptonc.scan import scan
 from leptonc.trace import Tracer, align, bind, cast, promote
@@ -229,7 +229,7 @@ def dynamic_update_slice(operand: Any, update: Any, start_indices: Sequence[Any]
     """operand with a window replaced; starts are clamped so that it lies inside. Raises DtypeError for floats into ints."""
     x = array("dynamic_update_slice", "operand", operand)
     new = update if type(update) in (bool, int, float) else array("dynamic_update_slice", "update", update)
-    if "biuf".index(kind_of(result_dtype((x, new)))) > "biuf".index(kind_of(x.dtype)):
+    if "biufc".index(kind_of(result_dtype((x, new)))) > "biufc".index(kind_of(x.dtype)):
         raise op_error("dynamic_update_slice", "operand cannot hold update", {"x": x, "update": new}, "cast one", DtypeError)
     return bind("dynamic_update_slice", x, cast(new, x.dtype), *_starts("dynamic_update_slice", x, start_indices))
 
@@ -260,7 +260,7 @@ def pad(operand: Any, padding_value: Any, padding_config: Sequence[tuple[int, in
     shape_of("pad", sizes, x.dtype.itemsize)
     if isinstance(padding_value, Tracer):
         return _padded_by(x, padding_value, {"low": low, "high": high, "interior": interior})
-    value = cast(number("pad", "padding_value", padding_value, named), x.dtype).item()
+    value = attribute_of(cast(number("pad", "padding_value", padding_value, named, kinds=kinds_in(x.dtype)), x.dtype))
     return bind("pad", x, low=low, high=high, interior=interior, value=value)
 
 
@@ -361,9 +361,11 @@ def clamp(min: Any, x: Any, max: Any) -> Any:
     return _clip(x, min, max)
 
 
+_FOURIER = ("FftType", "fft")
 _ELEMENTARY = tuple(elementary.__all__)  # not among this module's globals, where they would hide built-in functions
 __all__ = [
     *_ELEMENTARY,
+    *_FOURIER,
     "ConvDimensionNumbers", "GatherDimensionNumbers", "GatherScatterMode", "ScatterDimensionNumbers", "all_gather",
     "approx_max_k", "approx_min_k", "associative_scan", "axis_index", "axis_size", "broadcast_in_dim", "broadcasted_iota", "clamp",
     "cond", "conv_general_dilated", "cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum", "dot_general", "dynamic_slice",
@@ -373,5 +375,6 @@ __all__ = [
     "while_loop",
 ]
 
-publish(globals(), [name for name in __all__ if name not in _ELEMENTARY], later={
-    **members("leptonc.elementary", *_ELEMENTARY), "linalg": partial(import_module, "leptonc.numpy.linalg.factorizations")})
+publish(globals(), [name for name in __all__ if name not in (*_ELEMENTARY, *_FOURIER)], later={
+    **members("leptonc.elementary", *_ELEMENTARY), **members("leptonc.fourier", *_FOURIER),
+    "linalg": partial(import_module, "leptonc.numpy.linalg.factorizations")})

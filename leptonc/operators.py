@@ -101,6 +101,22 @@ class ArrayMethods:
         return installed("matrix_transpose")(self)
 
     @property
+    def real(self) -> Any:
+        """The real parts; of reals itself."""
+        return installed("real")(self)
+
+    @property
+    def imag(self) -> Any:
+        """The imaginary parts; of reals zeros."""
+        return installed("imag")(self)
+
+    def conj(self) -> Any:
+        """The conjugates; of reals itself."""
+        return installed("conj")(self)
+
+    conjugate = conj
+
+    @property
     def device(self) -> str:
         """"cpu", the only one."""
         return "cpu"

@@ -1,6 +1,6 @@
 """Concrete values as arrays, and NumPy's (NEP 50) promotion among the dtypes leptonc has (of bfloat16, JAX's).
 
-A Python bool, int or float is weak: beside an array it takes the array's dtype unless its kind is higher
+A Python bool, int, float or complex is weak: beside an array it takes the array's dtype unless its kind is higher
 (``f32 * 2.0`` is f32, ``i32 * 2.0`` is f64, ``bool + 1`` is i64). A traced Python scalar is as weak as the scalar.
 """
 
@@ -17,15 +17,15 @@ from leptonc.errors import DtypeError, LeptonError, describe
 from leptonc.ir.types import DTYPES, DType, bf16, dtype_of
 
 SUPPORTED = frozenset(t.numpy for t in DTYPES.values() if t != bf16)  # bfloat16 beside them, of which NumPy may never have heard
-PYTHON_SCALARS = (bool, int, float)
-_SCALAR_OF_KIND: dict[str, Any] = {"b": False, "u": 0, "i": 0, "f": 0.0}
+PYTHON_SCALARS = (bool, int, float, complex)
+_SCALAR_OF_KIND: dict[str, Any] = {"b": False, "u": 0, "i": 0, "f": 0.0, "c": 0j}
 
 
 def asarray(x: Any, what: str = "value", dtype: Any = None) -> np.ndarray:
     """``x`` as an ndarray of a supported dtype and native byte order; Python floats are f64, ints i64, as NumPy has it.
 
-    Not a copy where none is needed. Raises DtypeError naming ``what`` for anything without a supported dtype: complex,
-    object, strings, ints beyond 64 bits, ragged lists; and for a Python number that ``dtype`` cannot hold.
+    Not a copy where none is needed. Raises DtypeError naming ``what`` for anything without a supported dtype: dates,
+    objects, strings, ints beyond 64 bits, ragged lists; and for a Python number that ``dtype`` cannot hold.
     """
     if type(x) is np.ndarray and dtype is None and x.dtype in SUPPORTED:
         return x
@@ -70,6 +70,12 @@ def numpy_dtype(dtype: Any, what: str = "") -> np.dtype:
     return dtype_of(found).numpy  # the one object that NumPy uses itself
 
 
+def attribute_of(x: Any) -> Any:
+    """One known number as an attribute of an op: a complex one as its two parts."""
+    found = np.asarray(x).item()
+    return (found.real, found.imag) if isinstance(found, complex) else found
+
+
 def is_supported(dtype: np.dtype) -> bool:
     """Whether leptonc has code for a NumPy dtype of native byte order."""
     return dtype in SUPPORTED or is_bfloat16(dtype)
@@ -90,7 +96,7 @@ def result_dtype(operands: Iterable[Any]) -> np.dtype:
 
 def _beside_bfloat16(given: list[Any]) -> np.dtype:
     """NumPy knows nothing of it, so as JAX: ints, bools and Python numbers take it on, other floats meet it in f32 or their own."""
-    floats = {x for x in given if isinstance(x, np.dtype) and x.kind == "f"}
+    floats = {x for x in given if isinstance(x, np.dtype) and x.kind in "fc"} | {x for x in given if isinstance(x, complex)}
     return np.result_type(np.float32, *floats) if floats else bfloat16()
 
 

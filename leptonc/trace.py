@@ -108,7 +108,7 @@ class Trace:
 
 def _is_uniform(array: np.ndarray) -> bool:
     """Whether all elements have the bits of the first (so that NaN counts, and -0.0 is not 0.0)."""
-    bits = np.ascontiguousarray(array).reshape(-1).view(f"u{array.dtype.itemsize}")
+    bits = np.ascontiguousarray(array).reshape(-1).view(f"u{min(array.dtype.itemsize, 8)}").reshape(array.size, -1)
     return bool((bits[:_FORMULA_SIZE] == bits[0]).all() and (bits == bits[0]).all())
 
 
@@ -169,7 +169,8 @@ def cast(x: Any, dtype: Any) -> Any:
     Python int out of ``dtype``'s range."""
     target = dtype_of(numpy_dtype(dtype))
     if not isinstance(x, Tracer):
-        rounds = target.is_int and kind_of(getattr(x, "dtype", np.dtype(type(x) if is_weak(x) else int))) == "f"
+        kind = kind_of(getattr(x, "dtype", np.dtype(type(x) if is_weak(x) else int)))
+        rounds = (target.is_int and kind == "f") or (kind == "c" and not target.is_complex)
         return known(get_op("cast").eager(asarray(x, "operand"), dtype=target) if rounds else asarray(x, "operand", dtype), (x,))
     if x.type.dtype == target:
         return Tracer(x.trace, x.value, x.loc, False, x.label) if x.weak else x

@@ -173,26 +173,29 @@ def primal_of(f: Callable[..., Any], name: str, parts: Any, names: Sequence[str]
     return Primal(closed, tuple(leaves), treedef)
 
 
-def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0,
-                   has_aux: bool = False) -> Callable[..., Any]:
+def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False,
+                   holomorphic: bool = False) -> Callable[..., Any]:
     """A function returning ``(f(...), gradient)``, the gradient shaped as the arguments ``argnums`` (a tuple of such
     for a sequence); with ``has_aux``, f returns ``(value, aux)`` and the result is ``((value, aux), gradient)``.
 
-    Raises ShapeError if the value is not a scalar, DtypeError if it or an argument to differentiate is not float.
+    Of a complex argument z = x + i y the gradient is df/dx - i df/dy, as JAX's. ``holomorphic``: f is complex and so are the
+    arguments, and the gradient is df/dz. Raises ShapeError if the value is not a scalar, DtypeError if it is not real (with
+    ``holomorphic`` not complex), or if an argument to differentiate is no float or complex number.
     """
 
-    check_options("value_and_grad", f, argnums, has_aux)
+    check_options("value_and_grad", f, argnums, has_aux, holomorphic)
 
     @public
     @functools.wraps(f)
     def with_grad(*args: Any, **kwargs: Any) -> Any:
         numbers = positions(f, argnums, len(args))
         chosen = tuple(dict.fromkeys(numbers))  # an argument named twice is differentiated once
-        primal = trace_selected("grad", f, chosen, args, kwargs, functools.partial(_check_value, function_name(f), has_aux))
+        finish = functools.partial(_check_value, function_name(f), has_aux, holomorphic)
+        primal = trace_selected("grad", f, chosen, args, kwargs, finish, "c" if holomorphic else "fc")
         count = primal.treedef.num_leaves
         one = np.ones((), primal.closed.graph.output_types[0].dtype.numpy)
         # Aux outputs are behind a stop_gradient, so that a zero cotangent cannot turn into 0 * inf there.
-        seeds = [np.zeros(t.shape, t.dtype.numpy) for t in primal.closed.graph.output_types[1:] if t.dtype.is_float]
+        seeds = [np.zeros(t.shape, t.dtype.numpy) for t in primal.closed.graph.output_types[1:] if t.dtype.is_inexact]
         outputs, cotangents = primal.pullback(tuple(range(count)), [one, *seeds])
         gradients = dict(zip(chosen, tree.unflatten(primal.treedef, cotangents)))
         gradient = tuple(gradients[n] for n in numbers) if not is_one(argnums) else gradients[numbers[0]]
@@ -201,13 +204,14 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0,
     return with_grad
 
 
-def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
+def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False,
+         holomorphic: bool = False) -> Callable[..., Any]:
     """A function returning the gradient of scalar ``f`` with respect to ``argnums``, or ``(gradient, aux)``.
 
-    Errors are those of ``value_and_grad``.
+    Options and errors are those of ``value_and_grad``.
     """
-    check_options("grad", f, argnums, has_aux)
-    both = value_and_grad(f, argnums, has_aux)
+    check_options("grad", f, argnums, has_aux, holomorphic)
+    both = value_and_grad(f, argnums, has_aux, holomorphic)
 
     @public
     @functools.wraps(f)
@@ -218,10 +222,11 @@ def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool 
     return gradient_of
 
 
-def check_options(name: str, f: Any, argnums: Any, has_aux: Any) -> None:
+def check_options(name: str, f: Any, argnums: Any, has_aux: Any, holomorphic: Any = False) -> None:
     function(name, "f", f)
     integers(name, "argnums", argnums)
     flag(name, "has_aux", has_aux)
+    flag(name, "holomorphic", holomorphic)
 
 
 def positions(f: Callable[..., Any], argnums: int | Sequence[int], count: int, transform: str = "grad") -> tuple[int, ...]:
@@ -235,13 +240,13 @@ def positions(f: Callable[..., Any], argnums: int | Sequence[int], count: int, t
 
 
 def trace_selected(transform: str, f: Callable[..., Any], numbers: tuple[int, ...], args: tuple[Any, ...], kwargs: dict[str, Any],
-                   finish: Callable[[Any], Any]) -> Primal:
-    """``finish(f(*args, **kwargs))`` traced over the leaves of the arguments ``numbers``, which must be floats."""
+                   finish: Callable[[Any], Any], kinds: str = "fc") -> Primal:
+    """``finish(f(*args, **kwargs))`` traced over the leaves of the arguments ``numbers``, which must be of these kinds."""
     name = function_name(f)
     parts = tuple(args[n] for n in numbers)
     roots = position_names(f, len(args))
     names = [path for n, part in zip(numbers, parts) for path in tree.structure(part).paths(roots[n])]
-    _check_float_inputs(transform, name, tree.leaves(parts), names)
+    _check_inputs(transform, name, tree.leaves(parts), names, kinds)
 
     @functools.wraps(f)
     def selected(chosen: tuple[Any, ...]) -> Any:
@@ -253,27 +258,31 @@ def trace_selected(transform: str, f: Callable[..., Any], numbers: tuple[int, ..
     return primal_of(selected, name, parts, names, finish)
 
 
-def _check_float_inputs(transform: str, name: str, leaves: Sequence[Any], names: Sequence[str]) -> None:
+def _check_inputs(transform: str, name: str, leaves: Sequence[Any], names: Sequence[str], kinds: str) -> None:
     for leaf, path in zip(leaves, names):
         kind = leaf_type(leaf, path, name)
-        if not kind.dtype.is_float:
+        if not kind.dtype.is_inexact:
             raise op_error(transform, f"{name} is differentiated by {path}, which is not float", {path: str(kind)},
                            "cast it, choose other argnums, or use vjp, which passes integers by", DtypeError)
+        if kind.dtype.kind not in kinds:
+            wanted, fix = ("complex", "cast it, or leave holomorphic out") if kinds == "c" else ("real", "say holomorphic=True")
+            raise op_error(transform, f"{name} is differentiated by {path}, which is not {wanted}", {path: str(kind)}, fix,
+                           DtypeError)
 
 
-def _check_value(name: str, has_aux: bool, out: Any) -> Any:
+def _check_value(name: str, has_aux: bool, holomorphic: bool, out: Any) -> Any:
     """The value, or (value, aux behind a stop_gradient), as what is differentiated."""
     if not has_aux:
-        return _scalar(name, out)
+        return _scalar(name, out, holomorphic)
     value, aux = with_aux("grad", name, out)
-    return _scalar(name, value), aux
+    return _scalar(name, value, holomorphic), aux
 
 
 def stopped(leaf: Any) -> Any:
-    return bind("stop_gradient", leaf) if isinstance(leaf, Tracer) and kind_of(leaf.dtype) == "f" else leaf
+    return bind("stop_gradient", leaf) if isinstance(leaf, Tracer) and kind_of(leaf.dtype) in "fc" else leaf
 
 
-def _scalar(name: str, value: Any) -> Any:
+def _scalar(name: str, value: Any, holomorphic: bool) -> Any:
     if isinstance(value, tuple | list | dict) or value is None:
         raise op_error("grad", f"{name} returned a {type(value).__name__}, not one scalar", {},
                        "return (value, aux) and give has_aux=True", ShapeError)
@@ -281,8 +290,11 @@ def _scalar(name: str, value: Any) -> Any:
     if found.shape:
         raise op_error("grad", f"{name} must return a scalar, returned {found}", {},
                        "reduce it with .sum() or .mean(), or use vjp")
-    if not found.dtype.is_float:
-        raise op_error("grad", f"{name} must return a float, returned {found}", {}, kind=DtypeError)
+    if holomorphic and not found.dtype.is_complex:
+        raise op_error("grad", f"{name} must return a complex number, returned {found}", {}, "leave holomorphic out", DtypeError)
+    if not holomorphic and not found.dtype.is_float:
+        fix = "take its real part, or say holomorphic=True for its complex derivative" if found.dtype.is_complex else None
+        raise op_error("grad", f"{name} must return a float, returned {found}", {}, fix, DtypeError)
     return value
 
 
@@ -297,7 +309,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[An
     flag("vjp", "has_aux", has_aux)
     primal = of_arguments(f, primals, "vjp", has_aux)
     graph, out_tree = primal.closed.graph, primal.out_tree
-    wrt = tuple(i for i in range(primal.treedef.num_leaves) if graph.input_types[i].dtype.is_float)
+    wrt = tuple(i for i in range(primal.treedef.num_leaves) if graph.input_types[i].dtype.is_inexact)
 
     parts = linear_reverse(graph, wrt)
     results = call_graph(parts.known, primal.inputs)
@@ -308,7 +320,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[An
     def pull(cotangent: Any) -> tuple[Any, ...]:
         seeds = cotangent_leaves(name, out_tree, graph.output_types, cotangent)
         unseen = graph.output_types[out_tree.num_leaves:]
-        seeds += [np.zeros(t.shape, t.dtype.numpy) for t in unseen if t.dtype.is_float]
+        seeds += [np.zeros(t.shape, t.dtype.numpy) for t in unseen if t.dtype.is_inexact]
         found = dict(zip(wrt, call_graph(parts.linear, (*fixed, *seeds))))
         types = graph.input_types[:primal.treedef.num_leaves]
         whole = [found[i] if i in found else np.zeros(t.shape, t.dtype.numpy) for i, t in enumerate(types)]
@@ -343,7 +355,7 @@ def cotangent_leaves(name: str, out_tree: tree.TreeDef, types: Sequence[TensorTy
     leaves = tree.flatten_up_to(out_tree, cotangent, "cotangent")
     seeds = []
     for leaf, path, expected in zip(leaves, out_tree.paths("cotangent"), types):
-        if not expected.dtype.is_float:
+        if not expected.dtype.is_inexact:
             continue
         got = leaf_type(leaf, path, f"vjp of {name}")
         if got.shape != expected.shape:

@@ -15,13 +15,13 @@ import numpy as np
 
 from leptonc.arguments import flag
 from leptonc.arithmetic import add, bitwise_and, bitwise_or, divide, greater_equal, less, multiply, negative, power
-from leptonc.errors import ArgumentError, MissingNameError, near_names
+from leptonc.errors import ArgumentError, DtypeError, MissingNameError, near_names, op_error
 from leptonc.gathering import applied, reading, writing
 from leptonc.indexing import Index, Window, fail, getitem, is_traced, parse, placement, reshape, window_shape, wrap
 from leptonc.numpy.along import fill_of
 from leptonc.operators import install
 from leptonc.public import public_methods
-from leptonc.trace import Tracer, bind, broadcast, broadcast_shapes, cast, current_trace
+from leptonc.trace import Tracer, bind, broadcast, broadcast_shapes, cast, current_trace, is_weak
 
 _UNINDEXED = object()
 
@@ -143,6 +143,8 @@ class IndexedUpdate:
 
 
 def _values(x: Any, values: Any) -> Any:
+    if x.dtype.kind != "c" and getattr(values, "dtype", np.dtype(type(values) if is_weak(values) else bool)).kind == "c":
+        raise op_error("at", "complex values do not fit into reals", {"x": x, "values": values}, "take their .real", DtypeError)
     return cast(values, x.dtype)
 
 

@@ -39,7 +39,7 @@ LEAVES = {"bfloat16", "errors", "frames", "public", "substitutes", "config", "cp
 PARTS = {"ir", "validation", "ops", "passes", "codegen", "runtime", "driver", "tree", "cli", "profile", "bench", "keras", "plot",
          "data"}
 PEERS = {"torch", "onnx", "onnxruntime", "jax", "tensorflow", "matplotlib"}
-FRONT = {"numpy", "lax", "elementary", "folding", "gathering", "precision", "segments", "updates", "scan",
+FRONT = {"numpy", "lax", "elementary", "folding", "fourier", "gathering", "precision", "segments", "updates", "scan",
          "whiles", "branches", "mapping", "nn", "optim", "random"}
 
 

@@ -168,10 +168,9 @@ def test_argument_errors_name_the_argument():
 
     with pytest.raises(DtypeError, match=r"step: params\['act'\] is 'relu' of type str, not an array; fix: make the"):
         leptonc.jit(step)({"act": "relu"}, X)
-    with pytest.raises(DtypeError, match=r"step: x: dtype complex128 is not supported"):
-        leptonc.jit(step)({}, np.zeros(2, complex))
-    with pytest.raises(DtypeError, match="step: x 2j"):
-        leptonc.jit(step)({}, 2j)
+    with pytest.raises(DtypeError, match=r"step: x: dtype datetime64.* is not supported"):
+        leptonc.jit(step)({}, np.zeros(2, "M8[s]"))
+    assert leptonc.jit(step)({}, 2j) == 2j
     with leptonc.disable_jit(), pytest.raises(DtypeError, match=r"step: params\['act'\] is 'relu'"):
         leptonc.jit(step)({"act": "relu"}, X)
     with pytest.raises(DtypeError, match="x 1180591620717411303424"):

@@ -22,10 +22,10 @@ from leptonc.errors import LeptonError, MissingNameError
 from leptonc.public import _PUBLISHED, publish
 from leptonc.substitutes import SUBSTITUTES
 
-MODULES = (leptonc, lnp, lax, nn, optim, random, tree, lnp.linalg)
+MODULES = (leptonc, lnp, lax, nn, optim, random, tree, lnp.linalg, lnp.fft)
 BESIDE_ALL = {  # what modules have that `from module import *` leaves out
     "leptonc": {"__version__", "callbacks", "keras", "plot", "profile"},
-    "leptonc.numpy": {"bfloat16", "linalg"},
+    "leptonc.numpy": {"bfloat16", "fft", "linalg"},
     "leptonc.lax": {"linalg"},
 }
 EXTRAS = {"bfloat16", "callbacks", "keras", "plot"}  # which need a package that may not be there

@@ -127,8 +127,7 @@ def test_comparison_with_an_int_out_of_range():
     ("f", "args", "message"),
     [
         (lambda x: x + 300, (np.zeros(2, np.uint8),), "operand 300 .*out of bounds for uint8"),
-        (lambda x: x + 1j, (np.zeros(2),), "dtype complex128 is not supported; fix"),
-        (lambda x: x + np.zeros(2, "c8"), (np.zeros(2),), r"complex64\[2\]: dtype complex64 is not supported"),
+        (lambda x: x + np.zeros(2, "M8[s]"), (np.zeros(2),), r"datetime64.*: dtype datetime64.* is not supported; fix"),
         (lambda x: x.astype("S3"), (np.zeros(2),), r"dtype \|S3 is not supported"),
         (lambda x: x, (np.zeros(2, np.longdouble),), "x: dtype .* is not supported"),
         (lambda x: x, ("text",), r"x is 'text' of type str, not an array; fix: make the argument static"),

@@ -230,8 +230,8 @@ def test_shape_dtype_struct():
     assert struct != leptonc.ShapeDtypeStruct((2, 3), np.float64)
     assert leptonc.tree.leaves([struct]) == [struct]
     assert repr(struct) == "ShapeDtypeStruct(shape=(2, 3), dtype=float32)"
-    with pytest.raises(DtypeError, match="ShapeDtypeStruct: dtype complex64 is not supported"):
-        leptonc.ShapeDtypeStruct((2,), np.complex64)
+    with pytest.raises(DtypeError, match=r"ShapeDtypeStruct: dtype datetime64.* is not supported"):
+        leptonc.ShapeDtypeStruct((2,), "M8[s]")
     with pytest.raises(ShapeError, match="at least 0"):
         leptonc.ShapeDtypeStruct((-1,), np.float32)
 

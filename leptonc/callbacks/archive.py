@@ -27,7 +27,7 @@ SUM = 32
 ALIGNED = 64
 ARRAY = "array:"  # the key of an array's entry
 DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
-          "float16", "bfloat16", "float32", "float64")
+          "float16", "bfloat16", "float32", "float64", "complex64", "complex128")
 
 
 class CheckpointError(LeptonError, ValueError):

@@ -8,9 +8,9 @@ from leptonc.ir.types import TensorType
 
 
 def copy_kernel(type: TensorType) -> Kernel:
-    """Element by element, flat."""
+    """Element by element, flat; of complex numbers part by part."""
     k = KernelBuilder("copy")
-    flat = type.with_shape((type.size,))
+    flat = type.in_reals.with_shape((type.in_reals.size,))
     source, target = k.input(flat), k.output(flat)
     axes = k.axes(flat.shape)
     stage = k.stage(axes)

@@ -38,7 +38,7 @@ from leptonc.ir.kernel import (
 )
 from leptonc.ir.scalar import NUMPY
 from leptonc.ir.sorting import Sort
-from leptonc.ir.types import DType, dtype_of
+from leptonc.ir.types import DType, dtype_of, in_reals, out_of_reals
 
 AT_ONCE = 1 << 21  # points of a stage that are held in memory at once, where outer axes let us choose
 IN_CACHE = 1 << 16  # points whose numbers fit a cache
@@ -88,7 +88,7 @@ def _fresh(param: Param, shape: tuple[int, ...]) -> np.ndarray:
 
 def run_program(program: Program, arrays: Sequence[np.ndarray], perturb: Perturb | None = None) -> list[np.ndarray]:
     """The outputs of a Program. Donation and arena offsets are ignored: every buffer has memory of its own."""
-    env: dict[int, np.ndarray] = dict(zip(program.inputs, arrays, strict=True))
+    env: dict[int, np.ndarray] = dict(zip(program.inputs, map(in_reals, arrays), strict=True))
     for number, buffer in enumerate(program.buffers):
         if buffer.literal is not None:
             env[number] = buffer.literal.array
@@ -97,7 +97,7 @@ def run_program(program: Program, arrays: Sequence[np.ndarray], perturb: Perturb
         results = run_kernel(call.kernel, [env[n] for p, n in zip(params, call.args) if p.role != "out"], perturb)
         written = [n for p, n in zip(params, call.args) if p.role != "in"]
         env.update(zip(written, results, strict=True))
-    return [env[n].reshape(program.buffers[n].type.shape) for n in program.outputs]
+    return [out_of_reals(env[n], program.buffers[n].type) for n in program.outputs]
 
 
 def execute(kernel: Kernel, env: dict[str, np.ndarray], perturb: Perturb | None = None, pieces: int = 1,

@@ -17,6 +17,7 @@ from leptonc.errors import IRError, LeptonError, op_error
 from leptonc.ir.batching import BatchAxis
 from leptonc.ir.differentiation import Differentiation
 from leptonc.ir.kernel import Kernel
+from leptonc.ir.pair import Pair
 from leptonc.ir.types import TensorType, type_of_array
 from leptonc.ir.value import Value
 
@@ -38,6 +39,9 @@ class Op:
     results: int = 1  # 0: as many as ``infer`` says
     regional: bool = False  # its meaning is in its regions, which every rule gets as ``regions``
     stores: bool = False  # it makes, moves or converts elements: floats of 16 bits are as good as any
+    componentwise: bool = False  # it does to complex numbers what it does to their parts; so does what ``stores``
+    views: bool = False  # its result is its operand's memory under another type: it needs no kernel
+    tabulated: bool = False  # it has no operands, and what its eager rule gives becomes a constant of the Program
     operand_names: tuple[str, ...] = ("x", "y", "z")
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType | tuple[TensorType, ...]:
@@ -90,6 +94,19 @@ class Op:
         """The op in other ops: a Value, or a tuple of them."""
         raise IRError(f"op {self.name} has no expansion")
 
+    def in_parts(self, *operands: Any, **attrs: Any) -> Any:
+        """The op on complex numbers, in ops on reals: complex operands are Pairs of their parts, and so are complex results.
+
+        Not asked for where no operand and no result is complex. Without a rule, an op that expands is taken as its expansion.
+        """
+        if not self.has_parts:
+            raise op_error(self.name, "does not take complex numbers", {}, "take their parts: .real, .imag", LeptonError)
+        return Pair(*(self(*(x[n] if isinstance(x, Pair) else x for x in operands), **self.part_attrs(n, attrs)) for n in range(2)))
+
+    def part_attrs(self, number: int, attrs: dict[str, Any]) -> dict[str, Any]:
+        """The attributes of a componentwise op for the real (0) or the imaginary (1) part."""
+        return attrs
+
     def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
         """The op for many examples at once: a Value, or a tuple of them, with the batch axis in front of each.
 
@@ -118,6 +135,11 @@ class Op:
     @property
     def lowers(self) -> bool:
         return type(self).lower is not Op.lower
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether it says what it does to complex numbers' parts."""
+        return self.stores or self.componentwise or type(self).in_parts is not Op.in_parts
 
     @property
     def differentiable(self) -> bool:

@@ -35,17 +35,17 @@ def dependents(graph: Graph, values: Iterable[int]) -> set[int]:
 
 def varied_values(graph: Graph, values: Iterable[int]) -> set[int]:
     """The float values that depend on some of ``values`` through floats alone, and not through stop_gradient."""
-    varied = {i for i in values if graph.types[i].dtype.is_float}
+    varied = {i for i in values if graph.types[i].dtype.is_inexact}
     for node in graph.nodes:
         if node.op != "stop_gradient" and not varied.isdisjoint(node.operands):
-            varied.update(i for i, t in zip(node.results, node.types) if t.dtype.is_float)
+            varied.update(i for i, t in zip(node.results, node.types) if t.dtype.is_inexact)
     return varied
 
 
 def reaching_values(graph: Graph) -> set[int]:
     """The float values on which some float output depends through floats alone, and not through stop_gradient."""
-    found = {i for i in graph.outputs if graph.types[i].dtype.is_float}
+    found = {i for i in graph.outputs if graph.types[i].dtype.is_inexact}
     for node in reversed(graph.nodes):
         if node.op != "stop_gradient" and not found.isdisjoint(node.results):
-            found.update(i for i in node.operands if graph.types[i].dtype.is_float)
+            found.update(i for i in node.operands if graph.types[i].dtype.is_inexact)
     return found

@@ -221,12 +221,13 @@ class _Reader:
         if self.kind == "string":
             return self._packed(type_)
         numbers = self.many(self.number, ">")
-        if len(numbers) != type_.size:
+        reals = type_.in_reals  # complex numbers are written as both parts
+        if len(numbers) != reals.size:
             self.fail(f"{len(numbers)} elements for {type_}")
-        strange = [number for number in numbers if not is_element(number, type_.dtype)]
+        strange = [number for number in numbers if not is_element(number, reals.dtype)]
         if strange:
             self.fail(f"{strange[0]!r} is no element of {type_}")
-        return Literal(type_, np.array(numbers, type_.dtype.numpy).tobytes())
+        return Literal(type_, np.array(numbers, reals.dtype.numpy).tobytes())
 
     def _packed(self, type_: TensorType) -> Literal:
         try:

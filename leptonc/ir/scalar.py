@@ -33,6 +33,8 @@ def _saturating_cast(x: np.ndarray, dtype: DType) -> np.ndarray:
     x = np.asarray(x)
     if dtype_of(x.dtype).is_narrow and not dtype.is_narrow:
         x = x.astype(np.float32)  # exact
+    if x.dtype.kind == "c" and not dtype.is_complex:
+        x = x != 0 if dtype.is_bool else x.real
     if not (x.dtype.kind == "f" and dtype.is_int):
         return x.astype(dtype.numpy)
     info = np.iinfo(dtype.numpy)

@@ -38,7 +38,7 @@ from leptonc.ir.kernel import (
 )
 from leptonc.ir.printing import text_of
 from leptonc.ir.sorting import Sort
-from leptonc.ir.types import DType
+from leptonc.ir.types import DType, in_reals
 
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.+]*\Z")
 ONE_LINE = 4  # inputs on the graph's first line; more of them get a line each
@@ -84,11 +84,11 @@ def literal_text(literal: Literal) -> str:
 
 
 def _listed(literal: Literal) -> str | None:
-    """The elements as numbers; None for a NaN with other bits than the usual one."""
-    numbers = literal.array.ravel()
+    """The elements as numbers, of complex ones both parts; None for a NaN with other bits than the usual one."""
+    numbers, dtype = in_reals(literal.array).ravel(), literal.type.dtype.real
     texts = [_element_text(x) for x in numbers]
     with np.errstate(over="ignore"):
-        back = np.array([_element(text, literal.type.dtype) for text in texts], literal.type.dtype.numpy)
+        back = np.array([_element(text, dtype) for text in texts], dtype.numpy)
     return ", ".join(texts) if back.tobytes() == literal.data else None
 
 

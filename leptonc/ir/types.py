@@ -16,8 +16,8 @@ from leptonc.lazy import cached_property
 
 @dataclass(frozen=True, eq=False)
 class DType:
-    """An element type. ``kind`` is NumPy's letter: b(ool), u(nsigned), i(nteger), f(loat). There is one object of each, so that
-    they are compared and hashed, which happens for each instruction in every pass, as what they are."""
+    """An element type. ``kind`` is NumPy's letter: b(ool), u(nsigned), i(nteger), f(loat), c(omplex). There is one object of each,
+    so that they are compared and hashed, which happens for each instruction in every pass, as what they are."""
 
     name: str
     kind: str
@@ -43,13 +43,32 @@ class DType:
         return self.kind == "f"
 
     @property
+    def is_complex(self) -> bool:
+        return self.kind == "c"
+
+    @property
+    def is_inexact(self) -> bool:
+        """Whether it is a float or complex: what has derivatives."""
+        return self.kind in "fc"
+
+    @property
+    def real(self) -> DType:
+        """The float type of a complex number's two parts; of any other type itself."""
+        return {"c64": f32, "c128": f64}[self.name] if self.kind == "c" else self
+
+    @property
+    def complex(self) -> DType:
+        """The complex type with two parts of this float type; a complex type itself."""
+        return {"f32": c64, "f64": c128}.get(self.name, self)
+
+    @property
     def is_narrow(self) -> bool:
         """Whether it is a float of 16 bits: one that is stored, and computed with as f32."""
         return self.kind == "f" and self.bits == 16
 
     @property
     def greatest(self) -> float:
-        """The greatest finite number of a float type."""
+        """The greatest finite number of a float type, or of a part of a complex one."""
         return GREATEST if self.name == "bf16" else float(np.finfo(self.numpy).max)
 
     @property
@@ -79,15 +98,19 @@ f16 = DType("f16", "f", 16)
 bf16 = DType("bf16", "f", 16)
 f32 = DType("f32", "f", 32)
 f64 = DType("f64", "f", 64)
+c64 = DType("c64", "c", 64)
+c128 = DType("c128", "c", 128)
 
-DTYPES = {t.name: t for t in (bool_, u8, u16, u32, u64, i8, i16, i32, i64, f16, bf16, f32, f64)}
+DTYPES = {t.name: t for t in (bool_, u8, u16, u32, u64, i8, i16, i32, i64, f16, bf16, f32, f64, c64, c128)}
+REALS = {name: t for name, t in DTYPES.items() if not t.is_complex}
+"""What kernels compute with, and load and store."""
 _BY_NUMPY = {t.numpy: t for t in DTYPES.values() if t != bf16}
 
 
 def dtype_of(dtype: object) -> DType:
     """The DType for a DType, its name, or anything ``np.dtype`` takes.
 
-    Raises LeptonError for a dtype that leptonc has no code for (complex, object ...).
+    Raises LeptonError for a dtype that leptonc has no code for (datetime, object ...).
     """
     if isinstance(dtype, DType):
         return dtype
@@ -128,10 +151,28 @@ class TensorType:
     def with_dtype(self, dtype: DType) -> TensorType:
         return TensorType(self.shape, dtype)
 
+    @property
+    def in_reals(self) -> TensorType:
+        """How an array of complex numbers lies in memory: as reals, the two parts of each along a last axis; others as they are."""
+        return TensorType((*self.shape, 2), self.dtype.real) if self.dtype.is_complex else self
+
     def __str__(self) -> str:
         return f"{self.dtype.name}[{','.join(map(str, self.shape))}]"
 
     __repr__ = __str__
+
+
+def in_reals(array: np.ndarray) -> np.ndarray:
+    """Complex numbers as reals, the parts of each along a last axis; another array as it is."""
+    if array.dtype.kind != "c":
+        return array
+    return np.ascontiguousarray(array).reshape(-1).view(array.real.dtype).reshape(*array.shape, 2)
+
+
+def out_of_reals(array: np.ndarray, type: TensorType) -> np.ndarray:
+    """The elements of a buffer as an array of its type."""
+    whole = np.ascontiguousarray(array).reshape(-1)
+    return (whole.view(type.dtype.numpy) if type.dtype.is_complex else whole).reshape(type.shape)
 
 
 MOST_BYTES = 1 << 47  # of a tensor: what a process can address

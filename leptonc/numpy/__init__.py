@@ -61,6 +61,7 @@ from leptonc.numpy.arranging import (
     unstack,
     vsplit,
 )
+from leptonc.numpy.complexes import angle, conj, conjugate, imag, iscomplex, isreal, real, real_if_close
 from leptonc.numpy.creation import (
     arange,
     array,
@@ -230,14 +231,8 @@ from leptonc.numpy.sets import (
 from leptonc.numpy.sorting import argpartition, argsort, lexsort, partition, sort
 from leptonc.numpy.standard import (
     __array_namespace_info__,
-    conj,
-    conjugate,
     copy,
     from_dlpack,
-    imag,
-    iscomplex,
-    isreal,
-    real,
 )
 from leptonc.numpy.standard import (
     namespace as _namespace,
@@ -301,7 +296,7 @@ s_, index_exp = _np.s_, _np.index_exp
 single, double, float_, int_, uint = _np.float32, _np.float64, _np.float64, _np.int64, _np.uint64
 generic, number, integer, signedinteger, unsignedinteger = (_np.generic, _np.number, _np.integer, _np.signedinteger,
                                                             _np.unsignedinteger)
-inexact, floating, dtype = _np.inexact, _np.floating, _np.dtype
+inexact, floating, complexfloating, dtype = _np.inexact, _np.floating, _np.complexfloating, _np.dtype
 mod = remainder
 true_divide = divide
 pow = power
@@ -314,6 +309,7 @@ __array_api_version__ = "2024.12"
 uint8, uint16, uint32, uint64 = _np.uint8, _np.uint16, _np.uint32, _np.uint64
 int8, int16, int32, int64 = _np.int8, _np.int16, _np.int32, _np.int64
 float16, float32, float64 = _np.float16, _np.float32, _np.float64
+complex64, complex128, csingle, cdouble, complex_ = _np.complex64, _np.complex128, _np.complex64, _np.complex128, _np.complex128
 
 __all__ = [
     "asarray", "array", "astype", "arange", "empty", "eye", "full", "full_like", "linspace", "ones", "ones_like", "stack",
@@ -353,14 +349,15 @@ __all__ = [
     "__array_api_version__", "__array_namespace_info__", "bool", "conj", "conjugate", "copy", "empty_like", "from_dlpack", "imag",
     "iscomplex", "isreal", "real",
     "e", "inf", "nan", "newaxis", "pi", "ndarray", "bool_", "uint8", "uint16", "uint32", "uint64",
-    "int8", "int16", "int32", "int64", "float16", "float32", "float64",
+    "int8", "int16", "int32", "int64", "float16", "float32", "float64", "complex64", "complex128",
+    "angle", "cdouble", "complex_", "complexfloating", "csingle", "real_if_close",
 ]
 
-_publish(globals(), __all__, later={"bfloat16": lambda: _bfloat16().type, **_submodules(__name__, "linalg")})
+_publish(globals(), __all__, later={"bfloat16": lambda: _bfloat16().type, **_submodules(__name__, "fft", "linalg")})
 _install({
     "matmul": matmul, "matrix_transpose": matrix_transpose, "transpose": transpose, "reshape": reshape,
     "sum": sum, "prod": prod, "mean": mean, "var": var, "std": std, "max": max, "min": min,
     "argmax": argmax, "argmin": argmin, "all": all, "any": any, "cumsum": cumsum, "cumprod": cumprod, "squeeze": squeeze,
     "swapaxes": swapaxes, "repeat": repeat, "take": take, "clip": clip, "round": round, "dot": dot,
-    "asarray": asarray, "namespace": _namespace, "getitem": _indexing.getitem,
+    "real": real, "imag": imag, "conj": conj, "asarray": asarray, "namespace": _namespace, "getitem": _indexing.getitem,
 })

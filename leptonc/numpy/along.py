@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array, flag, number
+from leptonc.arguments import array, flag, kinds_in, number
 from leptonc.arguments import axis as axis_of
 from leptonc.arithmetic import add, less
 from leptonc.bfloat16 import kind_of
 from leptonc.errors import ArgumentError, DtypeError, op_error
+from leptonc.promotion import attribute_of
 from leptonc.trace import bind, broadcast, cast
 
 MODES = {"fill": "drop", "drop": "drop", "clip": "clip", "promise_in_bounds": "clip"}
@@ -33,10 +34,10 @@ def mode_of(name: str, mode: Any, default: str) -> str:
 def fill_of(name: str, dtype: np.dtype, value: Any) -> Any:
     """What is read out of range: NaN, the least signed int, the greatest unsigned one, True, if nothing else is asked for."""
     if value is not None:
-        return cast(number(name, "fill_value", value), dtype).item()
+        return attribute_of(cast(number(name, "fill_value", value, kinds=kinds_in(dtype)), dtype))
     kind = kind_of(dtype)
-    if kind in "fb":
-        return float("nan") if kind == "f" else True
+    if kind in "fcb":
+        return True if kind == "b" else float("nan")
     return int(np.iinfo(dtype).min if kind == "i" else np.iinfo(dtype).max)
 
 

@@ -12,6 +12,7 @@ from leptonc.arguments import axis as axis_of
 from leptonc.arithmetic import add, divide, less, less_equal, multiply, not_equal, subtract
 from leptonc.errors import ArgumentError, op_error
 from leptonc.numpy.arranging import pairs_along
+from leptonc.numpy.complexes import complex_, conj, imag, real
 from leptonc.numpy.creation import asarray, zeros
 from leptonc.numpy.elementwise import as_float, clip, where
 from leptonc.numpy.linear import dot
@@ -167,8 +168,8 @@ def convolve(a: Any, v: Any, mode: str = "full") -> Any:
 
 
 def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
-    """Sums of a[n + k] v[n] for every lag k, in the modes of ``convolve``."""
-    return _lags("correlate", a, v, mode, turned=False)
+    """Sums of a[n + k] v[n], of v's conjugates, for every lag k, in the modes of ``convolve``."""
+    return _lags("correlate", a, conj(v), mode, turned=False)
 
 
 def ptp(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
@@ -201,7 +202,7 @@ def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: in
     rows = as_float(rows)
     off = subtract(rows, mean(rows, 1, keepdims=True))
     count = max(rows.shape[1] - ddof, 0)  # too few samples: 0 / 0
-    found = divide(dot(off, off.T), float(count))
+    found = divide(dot(off, conj(off.T)), float(count))
     return found[0, 0] if found.shape == (1, 1) else found
 
 
@@ -220,8 +221,11 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Any:
     if not found.shape:
         return divide(found, found)
     count = found.shape[0]
-    spread = found.reshape((-1,))[:: count + 1] ** 0.5
-    return clip(divide(divide(found, reshape(spread, (-1, 1))), spread), -1.0, 1.0)
+    spread = real(found).reshape((-1,))[:: count + 1] ** 0.5
+    quotients = divide(divide(found, reshape(spread, (-1, 1))), spread)
+    if quotients.dtype.kind == "c":
+        return complex_(clip(real(quotients), -1.0, 1.0), clip(imag(quotients), -1.0, 1.0))
+    return clip(quotients, -1.0, 1.0)
 
 
 def polyval(p: Any, x: Any, *, unroll: int = 16) -> Any:

@@ -87,9 +87,9 @@ def issubdtype(arg1: Any, arg2: Any) -> bool:
 
 
 def finfo(dtype: Any) -> Any:
-    """The limits of a float dtype, or of an array's: NumPy's finfo, of bfloat16 that of ml_dtypes."""
+    """The limits of a float dtype, of the parts of a complex one, or of an array's: NumPy's, of bfloat16 that of ml_dtypes."""
     found = dtype.dtype if isinstance(dtype, Tracer | np.ndarray) else numpy_dtype(dtype, "finfo")
-    if kind_of(found) != "f":
+    if kind_of(found) not in "fc":
         raise op_error("finfo", f"takes float dtypes, got {found}", {}, kind=DtypeError)
     return _limits_of_bfloat16(found) if is_bfloat16(found) else np.finfo(found)
 

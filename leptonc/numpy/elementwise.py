@@ -35,14 +35,14 @@ from leptonc.trace import (
     cast,
     current_trace,
     promote,
+    result_dtype,
 )
-from leptonc.trace import result_dtype as _result_dtype
 
 
 def as_float(x: Any) -> Any:
-    """x as a float array: ints and bools become f64, as in NumPy."""
+    """x as an array of floats or complex numbers: ints and bools become f64, as in NumPy."""
     (operand,) = promote(x)
-    return operand if kind_of(operand.dtype) == "f" else cast(operand, np.float64)
+    return operand if kind_of(operand.dtype) in "fc" else cast(operand, np.float64)
 
 
 def float_function(name: str, op: str, doc: str) -> Callable[[Any], Any]:
@@ -96,10 +96,15 @@ def sign(x: Any) -> Any:
     return bind("sign", operand)
 
 
+def _in_parts(function: Callable[[Any], Any], x: Any) -> Any:
+    """A function of floats of both parts of complex numbers."""
+    return bind("complex", function(bind("real", x)), function(bind("imag", x)))
+
+
 def _rounding(name: str, op: str, doc: str) -> Callable[[Any], Any]:
     def function(x: Any) -> Any:
         (operand,) = promote(x)
-        return bind(op, operand) if kind_of(operand.dtype) == "f" else operand
+        return bind(op, operand) if kind_of(operand.dtype) in "fc" else operand
 
     function.__name__ = name
     function.__doc__ = doc
@@ -109,7 +114,15 @@ def _rounding(name: str, op: str, doc: str) -> Callable[[Any], Any]:
 floor = _rounding("floor", "floor", "The next whole number at or below; ints are themselves.")
 ceil = _rounding("ceil", "ceil", "The next whole number at or above; ints are themselves.")
 trunc = _rounding("trunc", "trunc", "The whole part; ints are themselves.")
-rint = float_function("rint", "round", "The nearest whole number as a float, halves to even.")
+_rint = float_function("rint", "round", "")
+
+
+@named_operands
+def rint(x: Any) -> Any:
+    """The nearest whole number as a float, halves to even; of complex numbers that of both parts."""
+    return _in_parts(_rint, x) if result_dtype((x,)).kind == "c" else _rint(x)
+
+
 _round = _rounding("round", "round", "")
 
 
@@ -117,14 +130,14 @@ def round(x: Any, decimals: int = 0) -> Any:
     """Halves to even; ints are themselves without ``decimals``, floats with them."""
     integer("round", "decimals", decimals, {"x": x}, least=-300, most=300)
     if decimals == 0:
-        return _round(x)
+        return rint(x) if result_dtype((x,)).kind == "c" else _round(x)
     scale = 10.0**decimals
     return divide(rint(multiply(x, scale)), scale)
 
 
 def _extreme(name: str, op: str, on_bools: str, doc: str) -> Callable[[Any, Any], Any]:
     def function(x: Any, y: Any) -> Any:
-        return bind(on_bools if _result_dtype((x, y)).kind == "b" else op, *align(name, x, y))
+        return bind(on_bools if result_dtype((x, y)).kind == "b" else op, *align(name, x, y))
 
     function.__name__ = name
     function.__doc__ = doc
@@ -161,19 +174,22 @@ def where(condition: Any, x: Any, y: Any) -> Any:
 def isnan(x: Any) -> Any:
     """Whether each element is NaN."""
     (operand,) = promote(x)
-    return bind("isnan", operand) if kind_of(operand.dtype) == "f" else not_equal(operand, operand)
+    return bind("isnan", operand) if kind_of(operand.dtype) in "fc" else not_equal(operand, operand)
 
 
 @named_operands
 def isinf(x: Any) -> Any:
-    """Whether each element is an infinity."""
+    """Whether each element is an infinity, or has one as a part."""
     return equal(absolute(as_float(x)), np.inf)
 
 
 @named_operands
 def isfinite(x: Any) -> Any:
     """Whether each element is neither NaN nor an infinity."""
-    return less(absolute(as_float(x)), np.inf)
+    operand = as_float(x)
+    if operand.dtype.kind == "c":
+        return bitwise_and(*(less(absolute(bind(part, operand)), np.inf) for part in ("real", "imag")))
+    return less(absolute(operand), np.inf)
 
 
 @named_operands
@@ -243,6 +259,8 @@ def nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: float | None
     (operand,) = promote(x)
     flag("nan_to_num", "copy", copy)
     number("nan_to_num", "nan", nan, {"x": x})
+    if operand.dtype.kind == "c":
+        return _in_parts(lambda part: nan_to_num(part, copy, nan, posinf, neginf), operand)
     if kind_of(operand.dtype) != "f":
         return operand
     greatest = dtype_of(operand.dtype).greatest

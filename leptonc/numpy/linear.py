@@ -12,6 +12,7 @@ from leptonc.arguments import axes as axes_of
 from leptonc.arguments import integer
 from leptonc.arguments import items as items_of
 from leptonc.errors import ArgumentError, DtypeError, op_error
+from leptonc.numpy.complexes import conj
 from leptonc.trace import align, bind, broadcast, is_weak, promote
 
 Pairs = tuple[tuple[int, ...], tuple[int, ...]]
@@ -85,9 +86,10 @@ def dot(x: Any, y: Any, *, preferred_element_type: Any = None) -> Any:
 
 
 def vdot(x: Any, y: Any) -> Any:
-    """The sum of the products of all elements."""
+    """The sum of the products of all elements, of x's conjugates."""
     a, b = _operands("vdot", x, y)
-    return tensordot(bind("reshape", a, shape=(int(np.prod(a.shape)),)), bind("reshape", b, shape=(int(np.prod(b.shape)),)), 1)
+    left, right = (bind("reshape", v, shape=(int(np.prod(v.shape)),)) for v in (conj(a), b))
+    return tensordot(left, right, 1)
 
 
 def outer(x: Any, y: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array, choice, integer, integers, is_one, number
+from leptonc.arguments import array, choice, integer, integers, is_one, kinds_in, number
 from leptonc.arguments import arrays as arrays_of
 from leptonc.arguments import axes as axes_of
 from leptonc.arguments import axis as axis_of
@@ -19,6 +19,7 @@ from leptonc.errors import DtypeError, op_error
 from leptonc.numpy.along import fill_of, from_start
 from leptonc.numpy.creation import asarray
 from leptonc.numpy.elementwise import maximum
+from leptonc.promotion import attribute_of
 from leptonc.trace import Tracer, bind, broadcast, broadcast_shapes, cast, promote
 
 
@@ -176,7 +177,8 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0
     choice("pad", "mode", mode, ("constant",), {"x": operand})
     low, high = pad_widths(operand, pad_width)
     shape_of("pad", [n + a + b for n, a, b in zip(operand.shape, low, high)], operand.dtype.itemsize)
-    value = cast(number("pad", "constant_values", constant_values, {"x": operand}), operand.dtype).item()
+    value = attribute_of(cast(number("pad", "constant_values", constant_values, {"x": operand}, kinds=kinds_in(operand.dtype)),
+                              operand.dtype))
     return bind("pad", operand, low=low, high=high, interior=(0,) * len(operand.shape), value=value)
 
 

@@ -21,7 +21,7 @@ Axis = int | tuple[int, ...] | None
 def _without(name: str, x: Any, instead: Any) -> tuple[Any, Any]:
     """x with something for its NaNs, and where these are; None for what has none."""
     (operand,) = promote(array(name, "x", x))
-    if kind_of(operand.dtype) != "f":
+    if kind_of(operand.dtype) not in "fc":
         return operand, None
     gone = isnan(operand)
     return where(gone, cast(instead, operand.dtype), operand), gone

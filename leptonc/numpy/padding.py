@@ -102,7 +102,7 @@ def _ramp(x: Any, axis: int, count: int, end: Any, behind: bool) -> Any:
     steps = np.arange(count, dtype=wide).reshape([-1 if d == axis else 1 for d in range(len(x.shape))])
     last = cast(edge, wide)
     line = add(asarray(end, wide), multiply(divide(subtract(last, asarray(end, wide)), max(count, 1)), steps))
-    line = line if x.dtype.kind == "f" or x.dtype == wide else _floor(line)
+    line = line if x.dtype.kind in "fc" or x.dtype == wide else _floor(line)
     return cast(flip(line, axis) if behind else line, x.dtype)
 
 

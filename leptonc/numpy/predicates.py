@@ -30,7 +30,7 @@ from leptonc.trace import Tracer, align
 def isclose(x: Any, y: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Any:
     """Whether |x - y| <= atol + rtol |y|; equal infinities are close, NaN only to NaN with ``equal_nan``."""
     a, b = align("isclose", x, y)
-    if kind_of(a.dtype) != "f":
+    if kind_of(a.dtype) not in "fc":
         a, b = as_float(a), as_float(b)
     finite = bitwise_and(isfinite(a), isfinite(b))
     gap = absolute(subtract(where(finite, a, 0), where(finite, b, 0)))
@@ -50,7 +50,7 @@ def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
     if x.shape != y.shape:
         return np.bool_(False)
     same = equal(x, y)
-    if equal_nan and "f" in (kind_of(x.dtype), kind_of(y.dtype)):
+    if equal_nan and {"f", "c"} & {kind_of(x.dtype), kind_of(y.dtype)}:
         same = bitwise_or(same, bitwise_and(not_equal(x, x), not_equal(y, y)))
     return _all(same)
 

@@ -9,6 +9,7 @@ import numpy as np
 from leptonc.arguments import array
 from leptonc.arguments import axis as axis_of
 from leptonc.errors import DtypeError, ShapeError, op_error
+from leptonc.numpy.complexes import conj
 from leptonc.numpy.linear import matmul, tensordot
 from leptonc.trace import align, bind, broadcast, is_weak, promote
 
@@ -21,7 +22,8 @@ def _operands(name: str, x: Any, y: Any) -> tuple[Any, Any]:
 
 
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
-    """Sums of products along an axis, which both have; the other axes broadcast. Raises ShapeError or DtypeError."""
+    """Sums of products along an axis, which both have, of x1's conjugates; the other axes broadcast. Raises ShapeError or
+    DtypeError."""
     a, b = _operands("vecdot", x1, x2)
     operands = {"x1": a, "x2": b}
     if not a.shape or not b.shape:
@@ -29,7 +31,7 @@ def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     a, b = (_axis_last("vecdot", x, axis) for x in (a, b))
     if a.shape[-1] != b.shape[-1]:
         raise op_error("vecdot", f"the axes have {a.shape[-1]} and {b.shape[-1]} elements", operands, kind=ShapeError)
-    a, b = align("vecdot", a, b)
+    a, b = align("vecdot", conj(a), b)
     lead = tuple(range(len(a.shape) - 1))
     return bind("dot_general", a, b, contract=((len(lead),), (len(lead),)), batch=(lead, lead))
 
@@ -115,8 +117,8 @@ def matvec(x1: Any, x2: Any, /) -> Any:
 
 
 def vecmat(x1: Any, x2: Any, /) -> Any:
-    """The vectors x1 [..., m] times x2 [..., m, n]. Raises ShapeError or DtypeError."""
+    """The conjugates of the vectors x1 [..., m] times x2 [..., m, n]. Raises ShapeError or DtypeError."""
     a, b = _operands("vecmat", x1, x2)
     if not a.shape:
         raise op_error("vecmat", "x1 needs an axis", {"x1": a, "x2": b}, kind=ShapeError)
-    return matmul(bind("reshape", a, shape=(*a.shape[:-1], 1, a.shape[-1])), b)[..., 0, :]
+    return matmul(bind("reshape", conj(a), shape=(*a.shape[:-1], 1, a.shape[-1])), b)[..., 0, :]

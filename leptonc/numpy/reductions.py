@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array, flag, number, scalar
+from leptonc.arguments import array, flag, kinds_in, number, scalar
 from leptonc.arguments import axes as axes_of
 from leptonc.arguments import axis as axis_of
 from leptonc.arithmetic import add, divide, multiply, subtract
@@ -59,7 +59,10 @@ def only(name: str, x: Any, mask: Any, instead: Any) -> Any:
 
 def _begun(name: str, reduced: Any, initial: Any, join: Callable[[Any, Any], Any]) -> Any:
     """A result joined with what a reduction is to begin with."""
-    return reduced if initial is None else cast(join(reduced, cast(scalar(name, "initial", initial), reduced.dtype)), reduced.dtype)
+    if initial is None:
+        return reduced
+    start = cast(scalar(name, "initial", initial, kinds=kinds_in(reduced.dtype)), reduced.dtype)
+    return cast(join(reduced, start), reduced.dtype)
 
 
 def sum(x: Any, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Any:
@@ -132,6 +135,19 @@ def counted(x: Any, axes: tuple[int, ...], keepdims: bool, mask: Any) -> Any:
     return sum(only("count", _full_like(x, 1), mask, 0), axes, keepdims=keepdims)
 
 
+def real_part(x: Any) -> Any:
+    """Of reals themselves."""
+    return bind("real", x) if x.dtype.kind == "c" else x
+
+
+def squared_modulus(x: Any) -> Any:
+    """|x| ** 2, which is real."""
+    if x.dtype.kind != "c":
+        return multiply(x, x)
+    re, im = bind("real", x), bind("imag", x)
+    return add(multiply(re, re), multiply(im, im))
+
+
 def _full_like(x: Any, number: Any) -> Any:
     trace, one = current_trace(x), np.asarray(number, x.dtype)
     return broadcast(one if trace is None else trace.lift(one), x.shape)
@@ -150,7 +166,7 @@ def mean(x: Any, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False
 def var(x: Any, axis: Axis = None, *, ddof: float = 0, correction: float | None = None, keepdims: bool = False,
         where: Any = None) -> Any:
     """The variance over ``axis``, in two passes, of the elements where ``where`` holds; ``ddof`` (or ``correction``) is taken off
-    the count."""
+    the count. Of complex numbers it is real."""
     ddof = ddof if correction is None else correction
     operand = as_float(array("var", "x", x))
     if is_narrow(operand.dtype):
@@ -158,8 +174,8 @@ def var(x: Any, axis: Axis = None, *, ddof: float = 0, correction: float | None 
     axes = sorted_axes("var", operand, axis)
     number("var", "ddof", ddof)
     off = subtract(operand, mean(operand, axes, keepdims=True, where=where))
-    left = counted(operand, axes, keepdims, where) - ddof
-    return divide(sum(multiply(off, off), axes, keepdims=keepdims, where=where), left)
+    left = counted(real_part(operand), axes, keepdims, where) - ddof
+    return divide(sum(squared_modulus(off), axes, keepdims=keepdims, where=where), left)
 
 
 def std(x: Any, axis: Axis = None, *, ddof: float = 0, correction: float | None = None, keepdims: bool = False,

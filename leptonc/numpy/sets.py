@@ -203,7 +203,7 @@ class _Distinct:
             return np.zeros(0, bool)
         a, b = self.ordered[1:], self.ordered[:-1]
         differ = a != b
-        if kind_of(self.ordered.dtype) == "f" and equal_nan:
+        if kind_of(self.ordered.dtype) in "fc" and equal_nan:
             differ = differ & ~((a != a) & (b != b))
         differ = differ if len(differ.shape) == 1 else any_of(differ, 1)
         return concatenate([np.ones(1, bool), differ])

@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array, on_cpu
+from leptonc.arguments import flag, on_cpu
 from leptonc.errors import ArgumentError, op_error
 from leptonc.ir.types import MOST_DIMENSIONS
-from leptonc.numpy.creation import asarray, full_like
+from leptonc.numpy.creation import asarray
 from leptonc.numpy.dtypes import isdtype
 from leptonc.trace import Tracer
 
 VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12")
-DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64")
+DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64",
+          "complex64", "complex128")
 
 
 class NamespaceInfo:
@@ -32,9 +33,10 @@ class NamespaceInfo:
         return ["cpu"]
 
     def default_dtypes(self, *, device: Any = None) -> dict[str, np.dtype]:
-        """f64 and i64, as NumPy; there are no complex dtypes."""
+        """f64, c128 and i64, as NumPy."""
         on_cpu("default_dtypes", device)
-        return {"real floating": np.dtype(np.float64), "integral": np.dtype(np.int64), "indexing": np.dtype(np.int64)}
+        return {"real floating": np.dtype(np.float64), "complex floating": np.dtype(np.complex128),
+                "integral": np.dtype(np.int64), "indexing": np.dtype(np.int64)}
 
     def dtypes(self, *, device: Any = None, kind: Any = None) -> dict[str, np.dtype]:
         """Those of the array API that there are, of a kind or of several."""
@@ -58,36 +60,14 @@ def namespace(api_version: str | None = None) -> Any:
 def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Any:
     """The array that an object of another library holds, by DLPack, without a copy where that is possible."""
     on_cpu("from_dlpack", device)
+    copied = copy is not None and flag("from_dlpack", "copy", copy)
     if isinstance(x, Tracer):
         return x
     try:
         found = np.from_dlpack(x)
     except AttributeError:
         raise op_error("from_dlpack", "takes objects with a method __dlpack__", {"x": repr(x)[:40]}, kind=ArgumentError) from None
-    return asarray(found, copy=True if copy else None)
-
-
-def real(x: Any) -> Any:
-    """x itself: there are no complex numbers."""
-    return array("real", "x", x)
-
-
-conj = conjugate = real
-
-
-def imag(x: Any) -> Any:
-    """Zeros: there are no complex numbers."""
-    return full_like(array("imag", "x", x), 0)
-
-
-def isreal(x: Any) -> Any:
-    """True everywhere: there are no complex numbers."""
-    return full_like(array("isreal", "x", x), True, np.bool_)
-
-
-def iscomplex(x: Any) -> Any:
-    """False everywhere: there are no complex numbers."""
-    return full_like(array("iscomplex", "x", x), False, np.bool_)
+    return asarray(found, copy=True if copied else None)
 
 
 def copy(x: Any) -> Any:

@@ -17,7 +17,7 @@ from leptonc.numpy.elementwise import where
 from leptonc.numpy.manipulation import broadcast_to, moveaxis, ravel, take
 from leptonc.numpy.positions import along
 from leptonc.numpy.reductions import sum as _sum
-from leptonc.promotion import numpy_dtype
+from leptonc.promotion import attribute_of, numpy_dtype
 from leptonc.trace import bind, cast, known
 
 
@@ -115,7 +115,7 @@ def _on_diagonal(v: Any, k: int) -> Any:
     shape_of("diag", (size, size), v.dtype.itemsize)
     low = max(-k, 0) * size + max(k, 0)
     high = size * size - low - count - (count - 1) * size
-    zero = cast(0, v.dtype).item()
+    zero = attribute_of(cast(0, v.dtype))
     return bind("reshape", bind("pad", v, low=(low,), high=(high,), interior=(size,), value=zero), shape=(size, size))
 
 

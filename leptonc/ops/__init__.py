@@ -8,9 +8,11 @@ from leptonc.ops import (
     bits,
     calls,
     collective,
+    complexes,
     contraction,
     conv,
     elementwise,
+    fourier,
     indexing,
     linalg,
     pool,
@@ -27,8 +29,10 @@ from leptonc.ops import (
     whiles,
 )
 
-__all__ = ["arcs", "barrier", "binary", "bits", "calls", "collective", "contraction", "conv", "elementwise", "indexing", "linalg",
-           "pool", "reduce", "routed", "scan", "scatter", "softmax", "sorting", "special", "structural", "switch", "threefry",
-           "whiles"]
+__all__ = [
+    "arcs", "barrier", "binary", "bits", "calls", "collective", "complexes", "contraction", "conv", "elementwise", "fourier",
+    "indexing", "linalg", "pool", "reduce", "routed", "scan", "scatter", "softmax", "sorting", "special", "structural",
+    "switch", "threefry", "whiles",
+]
 
 seal()

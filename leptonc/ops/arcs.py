@@ -11,9 +11,10 @@ import numpy as np
 from leptonc.ir.op import Sample, get_op, register
 from leptonc.ir.types import f64
 from leptonc.ir.value import Value
+from leptonc.ops import pairs
 from leptonc.ops.binary import Binary
 from leptonc.ops.doubles import Doubles, signed
-from leptonc.ops.elementwise import FLOATS, Smooth, compare, numeric_samples, select, zeros
+from leptonc.ops.elementwise import FLOATS, INEXACT, Smooth, compare, numeric_samples, select, zeros
 
 LARGE = 2.0**28  # x^2 + 1 is x^2 in f64 from here on
 
@@ -23,10 +24,14 @@ def _cosine(s: Any, x: Any) -> Any:
     return s.sqrt(s.mul(s.sub(1, x), s.add(1, x)))
 
 
+def _reciprocal_root(x: Value) -> Value:
+    out: Value = get_op("rsqrt")(x)
+    return out
+
+
 def _rsqrt_of_rest(x: Value) -> Value:
     """1 / sqrt(1 - x^2)."""
-    out: Value = get_op("rsqrt")((1 - x) * (1 + x))
-    return out
+    return _reciprocal_root((1 - x) * (1 + x))
 
 
 def _inside(x: np.ndarray) -> np.ndarray:
@@ -37,7 +42,7 @@ def _inside(x: np.ndarray) -> np.ndarray:
 class asin(Doubles):
     """In [-pi/2, pi/2]; NaN beyond [-1, 1]."""
 
-    name = "asin"
+    name, kinds, of_complex, of_pairs = "asin", INEXACT, np.arcsin, staticmethod(pairs.asin)
 
     def formula(self, s: Any, x: Any) -> Any:
         return s.atan2(x, _cosine(s, x))
@@ -53,7 +58,7 @@ class asin(Doubles):
 class acos(Doubles):
     """In [0, pi]; NaN beyond [-1, 1]."""
 
-    name = "acos"
+    name, kinds, of_complex, of_pairs = "acos", INEXACT, np.arccos, staticmethod(pairs.acos)
 
     def formula(self, s: Any, x: Any) -> Any:
         return s.atan2(_cosine(s, x), x)
@@ -69,7 +74,7 @@ class acos(Doubles):
 class atan(Smooth):
     """In [-pi/2, pi/2]."""
 
-    name = "atan"
+    name, kinds, of_complex, of_pairs = "atan", INEXACT, np.arctan, staticmethod(pairs.atan)
 
     def body(self, s: Any, x: Any) -> Any:
         return s.atan2(x, s.const(1.0, s.dtype(x)))
@@ -80,7 +85,7 @@ class atan(Smooth):
 
 @register
 class asinh(Doubles):
-    name = "asinh"
+    name, kinds, of_complex, of_pairs = "asinh", INEXACT, np.arcsinh, staticmethod(pairs.asinh)
 
     def formula(self, s: Any, x: Any) -> Any:
         a = s.abs(x)
@@ -91,6 +96,8 @@ class asinh(Doubles):
 
     def slope(self, x: Value, y: Value) -> Value:
         """1 / sqrt(1 + x^2), whose square may overflow."""
+        if x.dtype.is_complex:
+            return _reciprocal_root(1 + x * x)
         out: Value = 1 / get_op("hypot")(x, x.builder.full(x.type, 1))
         return out
 
@@ -99,7 +106,7 @@ class asinh(Doubles):
 class acosh(Doubles):
     """NaN below 1."""
 
-    name = "acosh"
+    name, kinds, of_complex, of_pairs = "acosh", INEXACT, np.arccosh, staticmethod(pairs.acosh)
 
     def formula(self, s: Any, x: Any) -> Any:
         above = s.sub(s.min(x, LARGE), 1)
@@ -119,7 +126,7 @@ class acosh(Doubles):
 class atanh(Doubles):
     """inf at 1; NaN beyond [-1, 1]."""
 
-    name = "atanh"
+    name, kinds, of_complex, of_pairs = "atanh", INEXACT, np.arctanh, staticmethod(pairs.atanh)
 
     def formula(self, s: Any, x: Any) -> Any:
         a = s.abs(x)
@@ -156,7 +163,7 @@ class cbrt(Doubles):
 class exp2(Smooth):
     """2 ** x; whole for whole x."""
 
-    name = "exp2"
+    name, kinds, of_complex, of_pairs = "exp2", INEXACT, np.exp2, staticmethod(pairs.exp2)
 
     def body(self, s: Any, x: Any) -> Any:
         return s.pow(s.const(2.0, s.dtype(x)), x)

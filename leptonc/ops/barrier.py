@@ -46,6 +46,9 @@ class barrier_token(Op):
         stage.store(out, [], stage.or_(stage.eq(first, zero), stage.ne(first, zero)))
         return k.build()
 
+    def in_parts(self, *operands: Any, **attrs: Any) -> Any:
+        return self(operands[0].re)
+
     def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
         return axis.broadcast(self(operands[0]))
 

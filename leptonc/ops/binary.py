@@ -11,7 +11,20 @@ from leptonc.errors import DtypeError, op_error
 from leptonc.ir.op import Op, Sample, get_op, register, register_op
 from leptonc.ir.types import TensorType
 from leptonc.ir.value import Value
-from leptonc.ops.elementwise import BITS, FLOATS, INT_NAMES, NUMBERS, Elementwise, compare, numeric_samples, select, zeros
+from leptonc.ops import pairs
+from leptonc.ops.elementwise import (
+    BITS,
+    FIELD,
+    FLOATS,
+    INEXACT,
+    INT_NAMES,
+    NUMBERS,
+    Elementwise,
+    compare,
+    numeric_samples,
+    select,
+    zeros,
+)
 
 
 class Binary(Elementwise):
@@ -23,7 +36,7 @@ class Binary(Elementwise):
 
 @register
 class add(Binary):
-    name = "add"
+    name, kinds, of_pairs = "add", FIELD, staticmethod(pairs.add)
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
         return g, g
@@ -31,7 +44,7 @@ class add(Binary):
 
 @register
 class sub(Binary):
-    name = "sub"
+    name, kinds, of_pairs = "sub", FIELD, staticmethod(pairs.subtract)
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
         return g, -g
@@ -39,7 +52,7 @@ class sub(Binary):
 
 @register
 class mul(Binary):
-    name = "mul"
+    name, kinds, of_pairs = "mul", FIELD, staticmethod(pairs.multiply)
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
         a, b = operands
@@ -48,7 +61,7 @@ class mul(Binary):
 
 @register
 class div(Binary):
-    name, kinds = "div", FLOATS
+    name, kinds, of_pairs = "div", INEXACT, staticmethod(pairs.divide)
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
         b = operands[1]
@@ -97,7 +110,7 @@ class mod(Binary):
 class pow_(Binary):
     """x ** y. Integers: wrap around; a negative exponent gives 0, or ±1 for a base of ±1."""
 
-    name = "pow"
+    name, kinds, of_pairs = "pow", FIELD, staticmethod(pairs.power)
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
         """d/dx = y x^(y-1), 0 where x = y = 0; d/dy = log(x) x^y, at x = 0 what it tends to for y > 0; NaN for x < 0."""
@@ -238,7 +251,17 @@ def _family(base: type[Binary], names: str) -> dict[str, Op]:
 
 _family(Bitwise, "and or xor")
 _family(Shift, "shl shr")
-_family(Comparison, "eq ne lt le gt ge")
+_family(Comparison, "lt le gt ge")
+
+
+@register
+class eq(Comparison):
+    name, kinds, of_pairs = "eq", "buifc", staticmethod(pairs.equal)
+
+
+@register
+class ne(Comparison):
+    name, kinds, of_pairs = "ne", "buifc", staticmethod(pairs.not_equal)
 
 
 @register

@@ -78,7 +78,7 @@ def without_rules(graph: Graph) -> Graph:
 
 
 def _is_float(x: Value) -> bool:
-    return x.dtype.is_float
+    return x.dtype.is_inexact
 
 
 def _or_zero(g: Value | None, like: Value | TensorType, builder: Any) -> Value:

@@ -14,6 +14,7 @@ from leptonc.ir.kernelbuilder import KernelBuilder
 from leptonc.ir.op import Op, Sample, get_op, register
 from leptonc.ir.types import TensorType, dtype_of
 from leptonc.ir.value import Value
+from leptonc.ops.pairs import bilinear
 
 Dims = tuple[tuple[int, ...], tuple[int, ...]]
 
@@ -64,6 +65,9 @@ class dot_general(Op):
         contract, batch = attrs["contract"], attrs["batch"]
         return (_cotangent(g, a, b, contract, batch, first=True),
                 _cotangent(g, b, a, contract[::-1], batch[::-1], first=False))
+
+    def in_parts(self, *operands: Any, **attrs: Any) -> Any:
+        return bilinear(self, *operands, **attrs)
 
     def lower(self, *types: TensorType, **attrs: Any) -> Kernel:
         a, b = types

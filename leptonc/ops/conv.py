@@ -21,6 +21,7 @@ from leptonc.ir.kernelbuilder import KernelBuilder
 from leptonc.ir.op import Op, Sample, get_op, register
 from leptonc.ir.types import TensorType, dtype_of
 from leptonc.ir.value import Value
+from leptonc.ops.pairs import bilinear
 
 Shape = tuple[int, ...]
 
@@ -147,6 +148,9 @@ class Convolution(Op):
         joined = _examples_into(operands[first], result.rank + places[0], outer[0])
         product = self(*(joined if n == first else x for n, x in enumerate(operands)), **attrs)
         return _examples_out_of(product, result.rank + places[1], outer[1], axis.size)
+
+    def in_parts(self, *operands: Any, **attrs: Any) -> Any:
+        return bilinear(self, *operands, **attrs)
 
     def _check_dtypes(self, operands: dict[str, object], a: TensorType, b: TensorType) -> None:
         if a.dtype != b.dtype or a.dtype.is_bool:

@@ -3,6 +3,7 @@ follow from that one body."""
 
 from __future__ import annotations
 
+import functools
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from math import log as log_of
@@ -15,18 +16,26 @@ from leptonc.ir.batching import BatchAxis
 from leptonc.ir.kernel import Kernel
 from leptonc.ir.kernelbuilder import KernelBuilder
 from leptonc.ir.op import Op, Sample, get_op, register, register_op
+from leptonc.ir.pair import Pair, parts_of
 from leptonc.ir.scalar import NUMPY
-from leptonc.ir.types import DTYPES, DType, TensorType, bf16, bool_, dtype_of
+from leptonc.ir.types import DTYPES, REALS, DType, TensorType, bf16, bool_, dtype_of
 from leptonc.ir.value import Value
+from leptonc.ops import pairs
 
 FLOATS, NUMBERS, BITS, ANY = "f", "uif", "bui", "buif"
+INEXACT, FIELD = "fc", "uifc"  # those with complex numbers
 
 
 class Elementwise(Op):
-    """Operands of one shape and dtype; ``kinds`` are the dtype kinds taken, ``boolean`` makes the result bool."""
+    """Operands of one shape and dtype; ``kinds`` are the dtype kinds taken, ``boolean`` makes the result bool.
+
+    ``of_pairs``: of complex numbers, in ops on their parts; ``of_complex``: NumPy's function of them, where the body is for reals.
+    """
 
     kinds = ANY
     boolean = False
+    of_pairs: Callable[..., Any] | None = None
+    of_complex: Callable[..., Any] | None = None
 
     def body(self, s: Any, *xs: Any) -> Any:
         """One element of the result, from one element of each operand."""
@@ -47,6 +56,9 @@ class Elementwise(Op):
     def eager(self, *arrays: np.ndarray, **attrs: Any) -> np.ndarray:
         types = [TensorType(a.shape, dtype_of(a.dtype)) for a in map(np.asarray, arrays)]
         self.infer(*types, **attrs)
+        if self.of_complex is not None and types[0].dtype.is_complex:
+            with np.errstate(all="ignore"):
+                return np.asarray(self.of_complex(*map(np.asarray, arrays)))
         return np.asarray(self.body(NUMPY, *map(np.asarray, arrays), **attrs))
 
     def lower(self, *types: TensorType, **attrs: Any) -> Kernel:
@@ -57,6 +69,9 @@ class Elementwise(Op):
         stage = k.stage(axes)
         stage.store(out, axes, self.body(stage, *(stage.load(p, axes) for p in params), **attrs))
         return k.build()
+
+    def in_parts(self, *operands: Any, **attrs: Any) -> Any:
+        return super().in_parts(*operands, **attrs) if self.of_pairs is None else self.of_pairs(*map(parts_of, operands))
 
     def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
         images = axis.as_images(batched, operands)
@@ -83,7 +98,7 @@ def check_same(name: str, names: Sequence[str], types: Sequence[TensorType]) -> 
 
 
 def _kind_names(kinds: str) -> str:
-    names = {"f": "floats", "i": "integers", "u": "unsigned integers", "b": "bools"}
+    names = {"f": "floats", "i": "integers", "u": "unsigned integers", "b": "bools", "c": "complex numbers"}
     return ", ".join(names[k] for k in kinds)
 
 
@@ -138,7 +153,7 @@ def zeros(x: Value) -> Value:
 
 @register
 class neg(Elementwise):
-    name, kinds = "neg", NUMBERS
+    name, kinds, of_pairs = "neg", FIELD, staticmethod(pairs.negative)
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
         return (-g,)
@@ -177,7 +192,25 @@ def _stepwise(op: str) -> Op:
     return register_op(type(op, (Stepwise,), {"name": op})())
 
 
-sign, floor, ceil, round_, trunc = (_stepwise(op) for op in ("sign", "floor", "ceil", "round", "trunc"))
+floor, ceil, round_, trunc = (_stepwise(op) for op in ("floor", "ceil", "round", "trunc"))
+
+
+@register
+class sign(Stepwise):
+    """-1, 0 or 1; of complex numbers z / |z|, which has a derivative."""
+
+    name, kinds, of_pairs = "sign", FIELD, staticmethod(pairs.sign)
+
+    def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        """Of the part of a change that turns z: (g - y Re(g y)) / |z| with y's conjugate where g's direction asks for it."""
+        if not y.dtype.is_complex:
+            return (None,)
+        size, conj, like = get_op("complex_abs")(operands[0]), get_op("conj"), get_op("cast")
+        along = get_op("real")(g * y)
+        none = compare("eq", size, 0)
+        scale = select(none, zeros(size), 1 / select(none, size.builder.full(size.type, 1), size))
+        across = g - conj(y) * like(along, dtype=y.dtype)
+        return (across * like(scale, dtype=y.dtype),)
 
 
 class Smooth(Elementwise):
@@ -195,7 +228,7 @@ class Smooth(Elementwise):
 
 @register
 class exp(Smooth):
-    name = "exp"
+    name, kinds, of_pairs = "exp", INEXACT, staticmethod(pairs.exp)
 
     def slope(self, x: Value, y: Value) -> Value:
         return y
@@ -203,7 +236,7 @@ class exp(Smooth):
 
 @register
 class expm1(Smooth):
-    name = "expm1"
+    name, kinds, of_pairs = "expm1", INEXACT, staticmethod(pairs.expm1)
 
     def slope(self, x: Value, y: Value) -> Value:
         return y + 1
@@ -211,7 +244,7 @@ class expm1(Smooth):
 
 @register
 class log(Smooth):
-    name = "log"
+    name, kinds, of_pairs = "log", INEXACT, staticmethod(pairs.log)
 
     def slope(self, x: Value, y: Value) -> Value:
         return 1 / x
@@ -234,17 +267,19 @@ class LogTo(Smooth):
 
 @register
 class log2(LogTo):
-    name = "log2"
+    name, kinds, of_complex = "log2", INEXACT, np.log2
+    of_pairs = staticmethod(functools.partial(pairs.log_to, 2))
 
 
 @register
 class log10(LogTo):
-    name, base = "log10", 10
+    name, base, kinds, of_complex = "log10", 10, INEXACT, np.log10
+    of_pairs = staticmethod(functools.partial(pairs.log_to, 10))
 
 
 @register
 class log1p(Smooth):
-    name = "log1p"
+    name, kinds, of_pairs = "log1p", INEXACT, staticmethod(pairs.log1p)
 
     def slope(self, x: Value, y: Value) -> Value:
         return 1 / (x + 1)
@@ -257,7 +292,7 @@ class log1p(Smooth):
 class sqrt(Smooth):
     """sqrt'(0) = inf."""
 
-    name = "sqrt"
+    name, kinds, of_pairs = "sqrt", INEXACT, staticmethod(pairs.sqrt)
 
     def slope(self, x: Value, y: Value) -> Value:
         return 0.5 / y
@@ -268,7 +303,7 @@ class sqrt(Smooth):
 
 @register
 class rsqrt(Smooth):
-    name = "rsqrt"
+    name, kinds, of_pairs = "rsqrt", INEXACT, staticmethod(pairs.rsqrt)
 
     def slope(self, x: Value, y: Value) -> Value:
         return -0.5 * y / x
@@ -279,7 +314,7 @@ class rsqrt(Smooth):
 
 @register
 class tanh(Smooth):
-    name = "tanh"
+    name, kinds, of_pairs = "tanh", INEXACT, staticmethod(pairs.tanh)
 
     def slope(self, x: Value, y: Value) -> Value:
         return 1 - y * y
@@ -287,7 +322,7 @@ class tanh(Smooth):
 
 @register
 class sinh(Smooth):
-    name = "sinh"
+    name, kinds, of_pairs = "sinh", INEXACT, staticmethod(pairs.sinh)
 
     def slope(self, x: Value, y: Value) -> Value:
         out: Value = get_op("cosh")(x)
@@ -296,7 +331,7 @@ class sinh(Smooth):
 
 @register
 class cosh(Smooth):
-    name = "cosh"
+    name, kinds, of_pairs = "cosh", INEXACT, staticmethod(pairs.cosh)
 
     def slope(self, x: Value, y: Value) -> Value:
         out: Value = get_op("sinh")(x)
@@ -307,7 +342,7 @@ class cosh(Smooth):
 class sigmoid(Smooth):
     """1 / (1 + exp(-x)): no overflow that matters at either end."""
 
-    name = "sigmoid"
+    name, kinds, of_pairs = "sigmoid", INEXACT, staticmethod(pairs.sigmoid)
 
     def body(self, s: Any, x: Any) -> Any:
         return s.div(1, s.add(1, s.exp(s.neg(x))))
@@ -357,7 +392,7 @@ class erf_inv(Smooth):
 
 @register
 class sin(Smooth):
-    name = "sin"
+    name, kinds, of_pairs = "sin", INEXACT, staticmethod(pairs.sin)
 
     def slope(self, x: Value, y: Value) -> Value:
         out: Value = get_op("cos")(x)
@@ -366,7 +401,7 @@ class sin(Smooth):
 
 @register
 class cos(Smooth):
-    name = "cos"
+    name, kinds, of_pairs = "cos", INEXACT, staticmethod(pairs.cos)
 
     def slope(self, x: Value, y: Value) -> Value:
         out: Value = -get_op("sin")(x)
@@ -375,7 +410,7 @@ class cos(Smooth):
 
 @register
 class tan(Smooth):
-    name = "tan"
+    name, kinds, of_pairs = "tan", INEXACT, staticmethod(pairs.tan)
 
     def slope(self, x: Value, y: Value) -> Value:
         return 1 + y * y
@@ -406,14 +441,14 @@ class not_(Elementwise):
 
 @register
 class isnan(Elementwise):
-    name, kinds, boolean = "isnan", FLOATS, True
+    name, kinds, boolean, of_pairs = "isnan", INEXACT, True, staticmethod(pairs.isnan)
 
 
 @register
 class cast(Elementwise):
-    """Another element type. Floats out of an integer type's range saturate, NaN becomes 0."""
+    """Another element type. Floats out of an integer type's range saturate, NaN becomes 0; of a complex number its real part."""
 
-    name, stores = "cast", True
+    name, stores, kinds = "cast", True, ANY + "c"
 
     def body(self, s: Any, x: Any, dtype: DType) -> Any:
         return s.cast(x, dtype)
@@ -424,7 +459,17 @@ class cast(Elementwise):
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
         source = operands[0].dtype
-        return (self(g, dtype=source) if source.is_float and g.dtype.is_float else None,)
+        return (self(g, dtype=source) if source.is_inexact and g.dtype.is_inexact else None,)
+
+    def in_parts(self, *operands: Any, **attrs: Any) -> Any:
+        x, dtype = operands[0], attrs["dtype"]
+        if dtype.is_bool:
+            return pairs.not_equal(x, Pair(zeros(x.re), zeros(x.im)))
+        if not dtype.is_complex:
+            return self(x.re, dtype=dtype)
+        if not isinstance(x, Pair):
+            return parts_of(self(x, dtype=dtype.real))
+        return Pair(*(self(part, dtype=dtype.real) for part in x))
 
     def samples(self) -> Sequence[Sample]:
         def numbers(rng: np.random.Generator) -> list[np.ndarray]:
@@ -433,7 +478,7 @@ class cast(Elementwise):
         def ints(rng: np.random.Generator) -> list[np.ndarray]:
             return [rng.integers(-300, 300, (4, 9))]
 
-        targets = [t for t in DTYPES.values() if t != bf16]  # whose NumPy dtype may not be installed
+        targets = [t for t in REALS.values() if t != bf16]  # whose NumPy dtype may not be installed
         out = [Sample(numbers, {"dtype": t}, False, f"float to {t}") for t in targets]
         out += [Sample(ints, {"dtype": t}, False, f"i64 to {t}") for t in targets]
         out += [Sample(lambda rng: [rng.random(9) < 0.5], {"dtype": t}, False, f"bool to {t}") for t in targets]
@@ -445,7 +490,7 @@ class cast(Elementwise):
 class stop_gradient(Elementwise):
     """The identity, with no gradient."""
 
-    name, stores = "stop_gradient", True
+    name, stores, kinds = "stop_gradient", True, ANY + "c"
 
     def body(self, s: Any, x: Any) -> Any:
         return x

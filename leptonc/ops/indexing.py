@@ -291,7 +291,7 @@ def _wrapped(stage: StageBuilder, index: Scalar, n: int) -> Scalar:
 class scatter_add(Op):
     """x with ``updates`` (shaped as ``take``'s result) added at ``indices``; what is out of range is dropped."""
 
-    name, operand_names = "scatter_add", ("x", "indices", "updates")
+    name, operand_names, componentwise = "scatter_add", ("x", "indices", "updates"), True
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         x, indices, updates = types

@@ -15,6 +15,7 @@ from leptonc.ir.kernelbuilder import KernelBuilder
 from leptonc.ir.op import Op, Sample, get_op, register
 from leptonc.ir.types import TensorType, bool_, dtype_of, i64
 from leptonc.ir.value import Value
+from leptonc.ops import pairs
 
 
 def spread(g: Value, like: Value, axes: tuple[int, ...]) -> Value:
@@ -88,10 +89,11 @@ class Reduction(Op):
 @register
 class sum_(Reduction):
     name = kind = "sum"
+    kinds, componentwise = "uifc", True
 
     def fold(self, x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
         """Floats in f64: NumPy adds up rows one by one unless the axis is the last."""
-        return np.asarray(np.sum(x, axes, dtype=np.float64 if x.dtype.kind == "f" else x.dtype))
+        return np.asarray(np.sum(x, axes, dtype={"f": np.float64, "c": np.complex128}.get(x.dtype.kind, x.dtype)))
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
         return (spread(g, operands[0], attrs["axes"]),)
@@ -100,9 +102,13 @@ class sum_(Reduction):
 @register
 class prod_(Reduction):
     name = kind = "prod"
+    kinds = "uifc"
 
     def fold(self, x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
         return np.asarray(np.prod(x, axes, dtype=x.dtype))
+
+    def in_parts(self, *operands: Any, **attrs: Any) -> Any:
+        return pairs.product_over(operands[0], attrs["axes"])
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
         """g times the product of all other elements: no quotient, so zeros need no care, at any order of derivative."""
@@ -199,6 +205,8 @@ class ArgExtreme(Op):
         x, axis = types[0], attrs["axis"]
         if not 0 <= axis < x.rank:
             raise op_error(self.name, f"axis {axis} is outside x", {"x": x})
+        if x.dtype.is_complex:
+            raise op_error(self.name, "complex numbers have no order", {"x": x}, kind=DtypeError)
         if not x.shape[axis]:
             raise op_error(self.name, "an extreme of no elements is undefined", {"x": x})
         return TensorType((*x.shape[:axis], *x.shape[axis + 1:]), i64)
@@ -249,7 +257,7 @@ class cumsum(Op):
     log2(n) shifted additions (Hillis and Steele 1986), whose rounding error is that of pairwise summation.
     """
 
-    name = "cumsum"
+    name, componentwise = "cumsum", True
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         x = types[0]

@@ -57,7 +57,7 @@ def moving_carries(graph: Graph, moving: Sequence[bool], first: int, count: int)
 
 def floats(graph: Graph) -> list[int]:
     """Positions of the float outputs."""
-    return [n for n, t in enumerate(graph.output_types) if t.dtype.is_float]
+    return [n for n, t in enumerate(graph.output_types) if t.dtype.is_inexact]
 
 
 def chosen(items: Sequence[Any], flags: Sequence[bool]) -> list[Any]:

@@ -25,6 +25,7 @@ from leptonc.ir.kernelbuilder import KernelBuilder, Scalar, StageBuilder
 from leptonc.ir.op import Op, Sample, get_op, register
 from leptonc.ir.types import TensorType, dtype_of, i64
 from leptonc.ir.value import Value
+from leptonc.ops.structural import number_of, part_of
 
 Shape = tuple[int, ...]
 PLACING = ("window_dims", "inserted", "index_dims", "batch_dims", "index_batch_dims")
@@ -222,7 +223,7 @@ class gather(Op):
         if not out.size:
             return np.empty(out.shape, x.dtype)
         number, inside = _elements(Layout.of(attrs), _type(x), indices, out, attrs["mode"])
-        return np.where(inside, x.reshape(-1)[number], np.asarray(attrs["fill"]).astype(x.dtype))
+        return np.where(inside, x.reshape(-1)[number], np.asarray(number_of(attrs["fill"])).astype(x.dtype))
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
         x, indices = operands
@@ -245,6 +246,9 @@ class gather(Op):
         fill = np.asarray(attrs["fill"]).astype(x.type.dtype.numpy).item()
         stage.store(out, axes, value if inside is None else stage.select(inside, value, stage.const(fill, x.type.dtype)))
         return k.build()
+
+    def part_attrs(self, number: int, attrs: dict[str, Any]) -> dict[str, Any]:
+        return {**attrs, "fill": part_of(attrs["fill"], number)}
 
     def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
         layout, sizes, rest = Layout.of(attrs), attrs["sizes"], {"mode": attrs["mode"], "fill": attrs["fill"]}
@@ -386,7 +390,7 @@ class scatter(Scatter):
 
 @register
 class scatter_sum(Scatter):
-    name, by = "scatter_sum", "add"
+    name, by, componentwise = "scatter_sum", "add", True
 
     def join(self, x: np.ndarray, at: np.ndarray, values: np.ndarray) -> None:
         np.add.at(x, at, values)

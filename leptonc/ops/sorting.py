@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.errors import op_error
+from leptonc.errors import DtypeError, op_error
 from leptonc.ir.batching import BatchAxis
 from leptonc.ir.differentiation import Differentiation
 from leptonc.ir.kernel import Kernel, Param
@@ -46,6 +46,8 @@ class sort(Op):
             raise op_error("sort", "operands have one shape", named)
         if not 0 <= axis < types[0].rank or not 0 <= attrs["count"] <= types[0].shape[axis]:
             raise op_error("sort", f"axis {axis} is no axis of {attrs['count']} elements or more", named)
+        if any(t.dtype.is_complex for t in types):
+            raise op_error("sort", "complex numbers have no order", named, "sort by .real and .imag", DtypeError)
         if not (attrs["values"] or attrs["order"]):
             raise op_error("sort", "it is to give the elements, their order, or both", named)
 

@@ -335,13 +335,24 @@ class slice_(Op):
         return [with_attrs(x, start=a, size=n, step=s) for x, a, n, s in cases]
 
 
+def number_of(value: Any) -> Any:
+    """What an attribute says: a number, or the two parts of one."""
+    return complex(*value) if isinstance(value, tuple) else value
+
+
+def part_of(value: Any, number: int) -> Any:
+    """The real (0) or imaginary (1) part of what an attribute says."""
+    return value[number] if isinstance(value, tuple) else value if number == 0 else 0
+
+
 def zeros_like(x: Value) -> Value:
     return x.builder.full(x.type, 0)
 
 
 @register
 class pad(Op):
-    """lax.pad: ``interior`` gaps between elements, then ``low``/``high`` added (negative: cropped) at the edges."""
+    """lax.pad: ``interior`` gaps between elements, then ``low``/``high`` added (negative: cropped) at the edges. ``value``: a
+    number, of complex ones their two parts, or a real one."""
 
     name = "pad"
     stores = True
@@ -358,7 +369,7 @@ class pad(Op):
     def eager(self, *arrays: np.ndarray, **attrs: Any) -> np.ndarray:
         x = np.asarray(arrays[0])
         type_ = self.infer(TensorType(x.shape, dtype_of(x.dtype)), **attrs)
-        out = np.full(type_.shape, attrs["value"], x.dtype)
+        out = np.full(type_.shape, number_of(attrs["value"]), x.dtype)
         spots, kept = [], []
         for n, low, gap, extent in zip(x.shape, attrs["low"], attrs["interior"], type_.shape):
             at = low + np.arange(n) * (gap + 1)
@@ -388,6 +399,9 @@ class pad(Op):
 
         value = types[0].dtype.numpy.type(attrs["value"]).item()
         return copying_kernel("pad", types[0], self.infer(types[0], **attrs), place, value)
+
+    def part_attrs(self, number: int, attrs: dict[str, Any]) -> dict[str, Any]:
+        return {**attrs, "value": part_of(attrs["value"], number)}
 
     def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
         edges = {key: (0, *attrs[key]) for key in ("low", "high", "interior")}

@@ -33,6 +33,8 @@ def bernoulli(key: Any, p: Any = 0.5, shape: Sequence[int] | None = None, mode: 
     """True with probability p, each element drawn on its own; ``shape`` is that of p if left out. ``mode`` "high" spends two draws
     on small probabilities, which "low" rounds to whole epsilons."""
     chance = p if is_weak(p) else array("bernoulli", "p", p)
+    if isinstance(chance, complex) or kind_of(getattr(chance, "dtype", np.dtype(bool))) == "c":
+        raise op_error("bernoulli", "p must be real", {"p": chance}, kind=DtypeError)
     if not isinstance(chance, Tracer) and not (np.greater_equal(chance, 0) & np.less_equal(chance, 1)).all():
         raise op_error("bernoulli", "p must be from 0 to 1", {"p": chance}, kind=ArgumentError)
     extents = shape_of("bernoulli", getattr(chance, "shape", ()) if shape is None else shape)

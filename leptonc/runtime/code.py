@@ -18,7 +18,8 @@ DIGEST_BYTES = 32
 MAX_BYTES = 1 << 47  # of an address space
 BFLOAT16 = "bfloat16"
 DTYPES = frozenset((BFLOAT16, *(np.dtype(name).str for name in (
-    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"))))
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64", "complex64",
+    "complex128"))))
 
 
 @dataclass(frozen=True)

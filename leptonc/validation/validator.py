@@ -22,6 +22,7 @@ from leptonc.validation.execution import Runner, cost, wide_arrays
 from leptonc.validation.inputs import Kind, generate, kinds_for
 from leptonc.validation.placed import GARBAGE
 from leptonc.validation.report import report
+from leptonc.validation.rounding import types_of
 
 BUDGET = 2_000_000_000  # instructions over points, of one run of a program: some ten seconds
 FEW, ONE = 30_000_000, 500_000_000  # above them, two kinds of inputs are tried, or one, not all
@@ -99,6 +100,9 @@ class Validator:
         start = time.perf_counter()
         if _reads_bits(before) or (isinstance(after, Graph | Program) and _reads_bits(after)):
             self.tell(Result(claim.step, (), 0.0, "it works on the bits of f32 or f16 numbers, which are others in f64"))
+            return
+        if any(t.dtype.is_complex for t in types_of(before)):
+            self.tell(Result(claim.step, (), 0.0, "it has complex numbers, of which no inputs are drawn"))
             return
         size = _size(before)
         if size > self.budget:

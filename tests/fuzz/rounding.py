@@ -50,6 +50,8 @@ BACKWARD = frozenset({"cholesky", "eigh", "lu", "lu_adjugate", "lu_det", "lu_slo
                       "triangular_solve"})
 """What they give is right for operands that are off by roundoff of their norm (Wilkinson 1963): so these are what is disturbed."""
 BITS = frozenset({"from_bits", "to_bits"})  # of numbers in their own dtype
+COMPLEX = frozenset({"complex_abs", "fft", "rfft", "irfft", "dft", "pass_roots", "line_roots", "grid_roots", "chirp",
+                     "chirp_spectrum", "as_reals", "from_reals", "part", "joined", "real", "imag", "complex", "conj"})  # not drawn
 EXTREMES = {"reduce_max": 1, "reduce_min": -1}
 MOVES = frozenset({"all_gather", "pmax", "pmin",
                    "reshape", "broadcast", "transpose", "slice", "pad", "neg", "concatenate", "take", "select", "gather", "scatter",

@@ -70,8 +70,11 @@ def _changed(made: Program) -> set[str]:
     return watch.changed
 
 
+NOT_DRAWN_PASSES = {"split-complex"}  # complex numbers are compared with NumPy by test_complex.py
+
+
 def test_every_pass_is_reached(reached):
-    assert [label for label in coverage.labels() if not reached[0][label]] == []
+    assert [label for label in coverage.labels() if not reached[0][label] and label not in NOT_DRAWN_PASSES] == []
 
 
 APART = {"nn.initializers", "optim.global_norm", "lax.ConvDimensionNumbers", "lnp.newaxis", "lnp.ndarray", "lnp.inf",

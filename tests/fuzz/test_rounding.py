@@ -25,7 +25,7 @@ def test_every_op_is_known_to_round_or_not():
     """A new op has to be told: as it is, one that rounds would be taken for exact."""
     routed = {"conv_input_grad_routed", "conv_weight_grad_routed", *rounding.OF_PASSES}  # of passes, not of traces
     kinds = {"mod", "floordiv"}.union(rounding.DIRECT, rounding.SUMS, rounding.CONVOLUTIONS, rounding.INEXACT, rounding.ALONG,
-                                      rounding.EXACT, rounding.BACKWARD, rounding.BITS,
+                                      rounding.EXACT, rounding.BACKWARD, rounding.BITS, rounding.COMPLEX,
                                       rounding.WRITTEN_OUT)
     own = {name for name, op in all_ops().items() if type(op).__module__.startswith("leptonc.")}
     assert own - routed == kinds & own

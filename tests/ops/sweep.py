@@ -26,8 +26,7 @@ class Case:
     dtype: str  # of float operands
 
     def arrays(self, rng: np.random.Generator) -> list[np.ndarray]:
-        return [np.asarray(a).astype(self.dtype) if np.asarray(a).dtype.kind == "f" else np.asarray(a)
-                for a in self.sample.make(rng)]
+        return [_as(self.dtype, np.asarray(a)) for a in self.sample.make(rng)]
 
     def types(self, arrays: Sequence[np.ndarray]) -> list[Any]:
         return [type_of_array(a) for a in arrays]
@@ -49,6 +48,11 @@ class Case:
         return zlib.crc32(str(self).encode())
 
 
+def _as(dtype: str, array: np.ndarray) -> np.ndarray:
+    """Floats in a dtype, complex numbers in that of which it is a part."""
+    return array.astype({"f": np.dtype(dtype), "c": np.result_type(dtype, np.complex64)}.get(array.dtype.kind, array.dtype))
+
+
 def cases(differentiable: bool = False) -> list[Case]:
     found = []
     for op in all_ops().values():
@@ -56,17 +60,20 @@ def cases(differentiable: bool = False) -> list[Case]:
             if differentiable and sample.differentiable:
                 found.append(Case(op, sample, "float64"))
             elif not differentiable:
-                floats = any(np.asarray(a).dtype.kind == "f" for a in sample.make(np.random.default_rng(0)))
+                floats = any(np.asarray(a).dtype.kind in "fc" for a in sample.make(np.random.default_rng(0)))
                 found += [Case(op, sample, d) for d in (("float32", "float64") if floats else ("float64",))]
     return found
 
 
 def tolerance(x: np.ndarray) -> float:
-    return 2e-5 if x.dtype == np.float32 else 1e-11
+    return 2e-5 if x.dtype in (np.float32, np.complex64) else 1e-11
 
 
 # Which of 0.0 and -0.0 is the greatest depends on the order of a reduction, in NumPy too, where it is the machine's vectors'
 EITHER_ZERO = frozenset({"reduce_max", "reduce_min", "max_pool"})
+
+# Sums in an order of their own, some of products with 0 or -1
+FREE_SIGNS = frozenset({"dft", "rfft"})
 
 # A matrix of zeros and ones is often singular, or has an eigenvalue twice, and then its factors are not the only ones
 NOT_UNIQUE = frozenset({"qr", "eigh", "svd"})
@@ -88,6 +95,10 @@ def assert_close(got: Any, wanted: Any, what: str = "", signs: bool = False) -> 
     if is_bfloat16(wanted.dtype):  # of which NumPy does not see that NaN and NaN are equal here
         got, wanted = got.astype(np.float32), wanted.astype(np.float32)
         np.testing.assert_array_equal(got, wanted, err_msg=what)
+        return
+    if wanted.dtype.kind == "c":
+        for part in ("real", "imag"):
+            assert_close(getattr(got, part), getattr(wanted, part), f"{part} {what}", signs)
         return
     if wanted.dtype.kind != "f":
         np.testing.assert_array_equal(got, wanted, err_msg=what)

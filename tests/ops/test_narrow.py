@@ -41,7 +41,10 @@ def _samples(op):
     return [*special, *islice(others, SAMPLES - len(special))]
 
 
-@pytest.mark.parametrize("op", all_ops().values(), ids=lambda op: op.name)
+PARTS = ("complex", "from_reals", "dft", "rfft")  # of complex numbers are f32 or f64
+
+
+@pytest.mark.parametrize("op", [op for op in all_ops().values() if op.name not in PARTS], ids=lambda op: op.name)
 def test_ops_are_those_on_f32_rounded(op, narrow):
     for sample in _samples(op):
         case = Case(op, sample, narrow)

@@ -71,6 +71,9 @@ STAYS = [
     ("pad(x) by nothing => x", lambda x: emit(x, "pad", low=(-1,), high=(1,), interior=(0,), value=0), ["f64[12]"]),
     ("pad(x) by nothing => x", lambda x: emit(x, "pad", low=(0,), high=(0,), interior=(1,), value=0), ["f64[12]"]),
     ("concatenate(x) => x", lambda x, y: x.builder.emit("concatenate", (x, y), {"axis": 0}), ["f64[12]", "f64[0]"]),
+    ("part(joined(x, y)) => x or y", lambda x: emit(x, "part", number=1), ["f64[12,2]"]),
+    ("joined(part(x) 0, part(x) 1) => x",
+     lambda x: emit(emit(x, "part", number=1), "joined", emit(x, "part", number=0)), ["f64[12,2]"]),
     (REDUCE, lambda x: emit(x, "sum", axes=(1,)), ["f64[12,1]"]),  # 0 + -0.0 is 0.0
     (REDUCE, lambda x: emit(x, "sum", axes=()), ["f32[12]"]),
     (REDUCE, lambda x: emit(x, "reduce_max", axes=(0, 1)), ["f64[1,12]"]),

@@ -43,6 +43,9 @@ APPLIES = [
     ("slice(x) of all of x => x", lambda x: emit(x, "slice", start=(0,), size=(12,), step=(1,)), ["f64[12]"]),
     ("pad(x) by nothing => x", lambda x: emit(x, "pad", low=(0,), high=(0,), interior=(0,), value=0), ["f64[12]"]),
     ("concatenate(x) => x", lambda x: emit(x, "concatenate", axis=0), ["f64[12]"]),
+    ("part(joined(x, y)) => x or y", lambda x, y: emit(emit(x, "joined", y), "part", number=1), ["f64[12]", "f64[12]"]),
+    ("joined(part(x) 0, part(x) 1) => x",
+     lambda x: emit(emit(x, "part", number=0), "joined", emit(x, "part", number=1)), ["f64[12,2]"]),
     ("reduce(x) over axes of extent 1 => reshape(x)", lambda x: emit(x, "reduce_max", axes=(1,)), ["f64[12,1]"]),
     ("reduce(x) over axes of extent 1 => reshape(x)", lambda x: emit(x, "prod", axes=()), ["f64[12]"]),
 ]

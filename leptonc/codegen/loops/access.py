@@ -21,13 +21,15 @@ class Check:
 
 @dataclass(frozen=True)
 class Access:
-    """Element offset = ``offset + sum(strides[axis] * axis) + sum(stride * value) + sum(stride * (index / div))``."""
+    """Element offset = ``offset + sum(strides[axis] * axis) + sum(stride * value) + sum(stride * (index / div))``, in a buffer of
+    ``size`` elements."""
 
     offset: int
     strides: tuple[tuple[str, int], ...]
     values: tuple[tuple[int, int], ...]
     divided: tuple[tuple[Index, int], ...]
     checks: tuple[Check, ...]
+    size: int
 
     def stride(self, axis: str) -> int:
         return dict(self.strides).get(axis, 0)
@@ -36,6 +38,13 @@ class Access:
     def is_affine(self) -> bool:
         """Always in range, and linear in the axes alone."""
         return not (self.values or self.divided or self.checks)
+
+    def is_of_pairs(self, axis: str, backwards: bool = False) -> bool:
+        """Whether neighbours along an axis are one part each of pairs that follow each other, forwards or ``backwards``: complex
+        numbers."""
+        if not self.is_affine or self.stride(axis) != (-2 if backwards else 2):
+            return False
+        return not self.size % 2 and not any(s % 2 for _, s in self.strides)
 
     def depends_on(self, axis: str) -> bool:
         """Whether the axis moves the address or decides whether it is in range (dynamic values aside)."""
@@ -71,7 +80,8 @@ def linearise(access: Load | Store, buffer: Param, extents: Mapping[str, int]) -
             strides[axis] = strides.get(axis, 0) + step * coeff
         for value, coeff in index.values:
             values[value] = values.get(value, 0) + step * coeff
-    return Access(offset, tuple((a, s) for a, s in strides.items() if s), tuple(values.items()), tuple(divided), tuple(checks))
+    return Access(offset, tuple((a, s) for a, s in strides.items() if s), tuple(values.items()), tuple(divided), tuple(checks),
+                  buffer.type.size)
 
 
 def _check(index: Index, extent: int, extents: Mapping[str, int]) -> list[Check]:

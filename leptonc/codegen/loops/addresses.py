@@ -210,6 +210,10 @@ def load(addresses: Addresses, key: tuple[str, int], pointer: str, dtype: DType,
          values: dict[int, Reg]) -> Reg:
     """Load one element, or one per lane where the access varies along the vector axis."""
     space = addresses.space
+    if space.lanes > 1 and space.vector and not dtype.is_bool:
+        for backwards in (False, True):
+            if addresses.accesses[key].is_of_pairs(space.vector, backwards):
+                return _load_of_pairs(addresses, key, pointer, dtype, backwards)
     e, where = space.e, place(addresses, key, values)
     if where.lanes > 1 or where.condition_lanes > 1:
         wide = _masked_load if where.contiguous else _gather
@@ -220,6 +224,39 @@ def load(addresses: Addresses, key: tuple[str, int], pointer: str, dtype: DType,
         address = e.let(f"select i1 {where.condition}, ptr {address}, ptr {_pad_global(e, dtype, pad, lanes)}", "from")
     loaded = e.let(f"load {memory_type(dtype, lanes)}, ptr {address}, align {dtype.itemsize}", "x")
     return from_memory(e, loaded, dtype, lanes)
+
+
+def _load_of_pairs(addresses: Addresses, key: tuple[str, int], pointer: str, dtype: DType, backwards: bool) -> Reg:
+    """One part of as many pairs as there are lanes: two vectors, and of them every other element."""
+    space = addresses.space
+    e, lanes, part = space.e, space.lanes, addresses.accesses[key].offset % 2
+    type_ = memory_type(dtype, lanes)
+    first = e.add(addresses.offsets[key], str(-part - (2 * (lanes - 1) if backwards else 0)))
+    both = [e.let(f"load {type_}, ptr {element(e, pointer, e.add(first, str(n * lanes)), dtype)}, align {dtype.itemsize}", "pairs")
+            for n in range(2)]
+    mask = ", ".join(f"i32 {2 * k + part}" for k in (range(lanes - 1, -1, -1) if backwards else range(lanes)))
+    return Reg(e.let(f"shufflevector {type_} {both[0]}, {type_} {both[1]}, <{lanes} x i32> <{mask}>", "x"), dtype, lanes)
+
+
+def interleaved(e: Emitter, rows: list[str], type_: str, lanes: int) -> list[str]:
+    """The first elements of as many vectors as a power of two, then the second ones ..., in vectors again: rounds that interleave
+    row i with row i + n / 2."""
+    n = len(rows)
+    pairs = [k for pair in zip(range(lanes), range(lanes, 2 * lanes)) for k in pair]
+    masks = [f"<{lanes} x i32> <" + ", ".join(f"i32 {k}" for k in half) + ">" for half in (pairs[:lanes], pairs[lanes:])]
+    for _ in range(n.bit_length() - 1):
+        rows = [e.let(f"shufflevector {type_} {rows[i]}, {type_} {rows[i + n // 2]}, {mask}", "mixed")
+                for i in range(n // 2) for mask in masks]
+    return rows
+
+
+def store_interleaved(addresses: Addresses, number: int, pointer: str, values: list[Reg]) -> None:
+    """Stores that together fill the elements from the first of them, store ``number``, on: the vectors in one piece."""
+    e, lanes, dtype = addresses.space.e, addresses.space.lanes, values[0].dtype
+    type_ = memory_type(dtype, lanes)
+    for n, row in enumerate(interleaved(e, [widen(e, v, lanes) for v in values], type_, lanes)):
+        address = element(e, pointer, e.add(addresses.offsets["store", number], str(n * lanes)), dtype)
+        e.line(f"store {type_} {row}, ptr {address}, align {dtype.itemsize}")
 
 
 def element(e: Emitter, pointer: str, offset: str, dtype: DType) -> str:

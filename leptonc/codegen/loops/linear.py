@@ -168,5 +168,26 @@ def merged(stage: LinearStage, outer: Axis, inner: Axis) -> LinearStage:
     )
 
 
+MOST_INTERLEAVED = 16
+
+
+def interleaved_stores(stage: LinearStage, vector: str) -> tuple[tuple[int, ...], ...]:
+    """Groups of as many plain stores as a power of two that are that far apart along an axis, and side by side otherwise."""
+    kin: dict[tuple[str, int, tuple[tuple[str, int], ...]], dict[int, int]] = {}
+    for n, (store, access) in enumerate(zip(stage.stores, stage.targets)):
+        step = access.stride(vector)
+        if access.is_affine and not store.accumulate and 2 <= step <= MOST_INTERLEAVED and not step & (step - 1) \
+                and not stage.insts[store.value].dtype.is_bool:
+            kin.setdefault((store.buffer, step, tuple(sorted(access.strides))), {})[access.offset] = n
+    found: list[tuple[int, ...]] = []
+    for (_, step, _), places in kin.items():
+        while places:
+            first = min(places)
+            group = [places.pop(first + k, None) for k in range(step)]
+            if None not in group:
+                found.append(tuple(n for n in group if n is not None))
+    return tuple(found)
+
+
 def _without(access: Access, axis: str) -> Access:
     return replace(access, strides=tuple(t for t in access.strides if t[0] != axis))

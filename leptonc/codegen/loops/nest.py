@@ -14,8 +14,8 @@ from math import prod
 
 from leptonc.codegen.llvm.emitter import Emitter, emit_const, llvm_type
 from leptonc.codegen.llvm.scalars import emit_scalar
-from leptonc.codegen.loops.addresses import Addresses, Reg, Space, index_value, load, store, widen
-from leptonc.codegen.loops.linear import LinearStage
+from leptonc.codegen.loops.addresses import Addresses, Reg, Space, index_value, load, store, store_interleaved, widen
+from leptonc.codegen.loops.linear import LinearStage, interleaved_stores
 from leptonc.codegen.loops.neighbours import fold_points, folded_insts, moved
 from leptonc.codegen.loops.reduction import SATURATING, Accumulator, accumulator_of, fold_lanes, saturated
 from leptonc.codegen.loops.schedule import Nest
@@ -214,9 +214,22 @@ class NestEmitter:
     def _epilogue(self) -> None:
         if self.stage.reduces:
             self._ready(epilogue=True)
+        for group in self._interleaved if self.space.lanes > 1 else ():
+            values = [self.values[self.stage.stores[n].value] for n in group]
+            store_interleaved(self.addresses, group[0], self.pointers[self.stage.stores[group[0]].buffer], values)
+        together = {n for group in self._interleaved for n in group} if self.space.lanes > 1 else set()
         for n, target in enumerate(self.stage.stores):
+            if n in together:
+                continue
             store(self.addresses, ("store", n), self.pointers[target.buffer], self.values[target.value],
                   target.by if target.accumulate else "set", self.values)
+
+    @cached_property
+    def _interleaved(self) -> tuple[tuple[int, ...], ...]:
+        """Stores that fill every element along the vector axis together, each one of so many, in order: parts of complex numbers,
+        results of a butterfly."""
+        vector = self.nest.vector
+        return () if vector is None or vector.reduce else interleaved_stores(self.stage, vector.name)
 
     @contextmanager
     def at(self, points: Sequence[tuple[Axis, str]], lanes: int = 1) -> Iterator[None]:

@@ -273,6 +273,8 @@ def _access_cost(stage: LinearStage, access: Access, axis: str, lanes: int) -> f
     if any(i.coeff(axis) for i, _ in access.divided):
         return 6.0
     stride = access.stride(axis)
+    if access.is_of_pairs(axis):
+        return 2.0 / lanes
     if any(axis in stage.axes_of[value] for value, _ in access.values):
         return 2.0  # lanes apart; of a value that all lanes have, the row there is read like any other
     masked = 2.0 if access.check_depends_on(axis) else 1.0

@@ -49,7 +49,7 @@ from leptonc.ir.interpret import COMBINE, fold
 from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, Reduce, Store
 from leptonc.ir.scalar import NUMPY
 from leptonc.ir.sorting import Sort
-from leptonc.ir.types import DType
+from leptonc.ir.types import DType, in_reals, out_of_reals
 from leptonc.memory import ALIGN, aligned
 
 GARBAGE = 0xCC
@@ -87,7 +87,7 @@ def run_step(step: Step, arrays: Sequence[np.ndarray], threads: int = 1, order: 
                 ready.discard(n)
             if event == "barrier":
                 waiting.add(n)
-    return [memory.view(number).reshape(step.program.buffers[number].type.shape).copy() for number in step.program.outputs]
+    return [out_of_reals(memory.view(number).copy(), step.program.buffers[number].type) for number in step.program.outputs]
 
 
 class _RoundRobin:
@@ -120,13 +120,13 @@ class _Memory:
         given = dict(zip(program.inputs, arrays, strict=True))
         given |= {n: b.literal.array for n, b in enumerate(program.buffers) if b.literal is not None}
         for number, array in given.items():
-            self.view(number)[:] = np.asarray(array, program.buffers[number].type.dtype.numpy).reshape(-1)
+            self.view(number)[:] = in_reals(np.asarray(array, program.buffers[number].type.dtype.numpy)).reshape(-1)
 
     def view(self, number: int) -> np.ndarray:
-        """A buffer's elements, flat."""
+        """A buffer's elements, flat; of complex ones their parts."""
         type_, memory = self.step.program.buffers[number].type, self.step.memory[number]
         start = self.base[memory.block] + memory.start
-        return self.bytes[start:start + type_.nbytes].view(type_.dtype.numpy)
+        return self.bytes[start:start + type_.nbytes].view(type_.dtype.real.numpy)
 
     def panels(self, nbytes: int) -> np.ndarray:
         start = self.base["arena"] + self.step.panels_at

@@ -84,6 +84,8 @@ def _buffer_fault(buffer: Buffer) -> str | None:
         return "a constant has a value, and nothing else has"
     if buffer.literal is not None and (buffer.literal.type != buffer.type or len(buffer.literal.data) != buffer.type.nbytes):
         return f"a {buffer.type} with the value of a {buffer.literal.type}"
+    if buffer.type.dtype.is_complex and buffer.kind not in ("input", "output"):
+        return "only inputs and outputs are complex"
     if buffer.offset is not None and buffer.kind != "temp":
         return "only a temporary has a place in the arena"
     if buffer.frozen and buffer.kind != "input":
@@ -142,7 +144,8 @@ def _binding_fault(program: Program, call: Call, known: set[int]) -> str | None:
         if not 0 <= number < len(program.buffers):
             return f"there is no buffer b{number}"
         buffer = program.buffers[number]
-        if (buffer.type.size, buffer.type.dtype) != (param.type.size, param.type.dtype):
+        held = buffer.type.in_reals
+        if (held.size, held.dtype) != (param.type.size, param.type.dtype):
             return f"wants {param.type} for {param.name}, b{number} is {buffer.type}"
         if param.role == "in" and number not in known:
             return f"reads b{number}, which nothing has written"

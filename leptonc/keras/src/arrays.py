@@ -10,7 +10,8 @@ from keras.src import tree
 from leptonc.keras.src.ops.tensors import SUPPORTED
 
 NARROWER = {"float64": "float32", "int64": "int32", "uint64": "uint32"}
-READY = frozenset(np.dtype(name) for name in SUPPORTED if name not in NARROWER and name != "bfloat16")
+READY = frozenset(np.dtype(name) for name in SUPPORTED if name not in NARROWER and name != "bfloat16"
+                  and not name.startswith("complex"))
 
 
 def as_batch(data: Any) -> Any:
@@ -30,7 +31,7 @@ def as_array(x: Any) -> np.ndarray:
     name = array.dtype.name
     wanted = NARROWER.get(name)
     if wanted is None:
-        if name not in SUPPORTED:
+        if name not in SUPPORTED or array.dtype.kind == "c":
             raise ValueError(f"data of dtype {array.dtype} can't be trained on; fix: an array of numbers")
         return array
     if array.dtype.kind in "iu" and name in NARROWER and array.size:

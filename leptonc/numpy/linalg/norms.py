@@ -13,6 +13,7 @@ from leptonc.numpy.elementwise import as_float
 from leptonc.numpy.linalg.operands import matrices, reshaped
 from leptonc.numpy.linalg.solving import inv
 from leptonc.numpy.linalg.spectral import svdvals
+from leptonc.numpy.reductions import squared_modulus
 
 _ORDERS = "None, 'fro', 'nuc', inf, -inf, 1, -1, 2, -2 for matrices, any number or None for vectors"
 
@@ -31,14 +32,14 @@ def _vector_norm(name: str, x: Any, ord: Any, axis: tuple[int, ...], keepdims: b
     if isinstance(ord, str) or isinstance(ord, complex):
         raise op_error(name, f"ord={ord!r} is no order of a vector's norm: {_ORDERS}", {"x": x}, kind=ArgumentError)
     if ord is None or ord == 2:
-        return lnp.sqrt(lnp.sum(x * x, axis=axis, keepdims=keepdims))
+        return lnp.sqrt(lnp.sum(squared_modulus(x), axis=axis, keepdims=keepdims))
     size = lnp.absolute(x)
     if ord == np.inf:
         return lnp.max(size, axis=axis, keepdims=keepdims)
     if ord == -np.inf:
         return lnp.min(size, axis=axis, keepdims=keepdims)
     if ord == 0:
-        return lnp.sum(lnp.astype(x != 0, x.dtype), axis=axis, keepdims=keepdims, dtype=x.dtype)
+        return lnp.sum(lnp.astype(x != 0, size.dtype), axis=axis, keepdims=keepdims, dtype=size.dtype)
     if ord == 1:
         return lnp.sum(size, axis=axis, keepdims=keepdims)
     return lnp.power(lnp.sum(lnp.power(size, float(ord)), axis=axis, keepdims=keepdims), 1 / float(ord))
@@ -57,7 +58,7 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
 
 def _matrix_norm(name: str, x: Any, ord: Any, axis: tuple[int, int], keepdims: bool) -> Any:
     if ord is None or (isinstance(ord, str) and ord in ("fro", "f")):
-        return lnp.sqrt(lnp.sum(x * x, axis=axis, keepdims=keepdims))
+        return lnp.sqrt(lnp.sum(squared_modulus(x), axis=axis, keepdims=keepdims))
     if (ord == "nuc" if isinstance(ord, str) else abs(ord) == 2):
         return _of_singular_values(x, ord, axis, keepdims)
     if isinstance(ord, str) or abs(ord) not in (1, np.inf):
@@ -129,7 +130,7 @@ def matrix_rank(x: Any, rtol: Any = None, *, tol: Any = None) -> Any:
     values = svdvals(a)
     if tol is None:
         share = max(a.shape[-2:]) * np.finfo(a.dtype).eps if rtol is None else rtol
-        limit = values[..., :1] * lnp.astype(_column(share), a.dtype)
+        limit = values[..., :1] * lnp.astype(_column(share), values.dtype)
     else:
         limit = _column(tol)
     return lnp.sum(lnp.astype(values > limit, np.int64), axis=-1)

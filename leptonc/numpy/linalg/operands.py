@@ -46,6 +46,21 @@ def reshaped(x: Any, shape: tuple[int, ...]) -> Any:
     return x if tuple(x.shape) == shape else bind("reshape", x, shape=shape)
 
 
+def in_reals(x: Any) -> Any:
+    """Complex matrices A + i B [..., m, n] as the real ones [[A, -B], [B, A]], whose products, inverses and singular values (twice
+    each) are theirs."""
+    re, im = bind("real", x), bind("imag", x)
+    rank = len(x.shape)
+    upper, lower = (bind("concatenate", *pair, axis=rank - 1) for pair in ((re, bind("neg", im)), (im, re)))
+    return bind("concatenate", upper, lower, axis=rank - 2)
+
+
+def out_of_reals(x: Any) -> Any:
+    """The complex matrices that real ones stand for."""
+    m, n = x.shape[-2] // 2, x.shape[-1] // 2
+    return bind("complex", cropped(x, (0, 0), (m, n)), cropped(x, (m, 0), (m, n)))
+
+
 def cropped(x: Any, start: tuple[int, int], size: tuple[int, int]) -> Any:
     """A part of each matrix."""
     rank = len(x.shape)

@@ -11,7 +11,7 @@ from leptonc.arguments import choice, flag
 from leptonc.eager import plain
 from leptonc.errors import LeptonError, ShapeError, op_error
 from leptonc.numpy.linalg import factorizations
-from leptonc.numpy.linalg.operands import in_one_dtype, matrices, reshaped, transposed
+from leptonc.numpy.linalg.operands import in_one_dtype, in_reals, matrices, out_of_reals, reshaped, transposed
 from leptonc.trace import Tracer, bind
 
 
@@ -84,7 +84,10 @@ def svd(x: Any, /, full_matrices: bool = True, compute_uv: bool = True, hermitia
 
 def svdvals(x: Any, /) -> Any:
     """The singular values [..., min(m, n)] of x [..., m, n], descending. Raises ShapeError or DtypeError."""
-    return factorizations.svd(matrices("svdvals", x), full_matrices=False)[1]
+    a = matrices("svdvals", x)
+    if a.dtype.kind == "c":
+        return factorizations.svd(in_reals(a), full_matrices=False)[1][..., ::2]
+    return factorizations.svd(a, full_matrices=False)[1]
 
 
 def pinv(x: Any, rtol: Any = None, hermitian: bool = False, *, rcond: Any = None) -> Any:
@@ -100,9 +103,9 @@ def pinv(x: Any, rtol: Any = None, hermitian: bool = False, *, rcond: Any = None
         return lnp.zeros((*a.shape[:-2], n, m), a.dtype)
     share = rtol if rcond is None else rcond
     share = 10.0 * max(m, n) * np.finfo(a.dtype).eps if share is None else share
-    limit = lnp.astype(lnp.asarray(share), a.dtype)
+    limit = lnp.astype(lnp.asarray(share), np.finfo(a.dtype).dtype)
     limit = reshaped(limit, (*limit.shape, 1))
-    return _pinv(a, limit)
+    return out_of_reals(_pinv(in_reals(a), limit)) if a.dtype.kind == "c" else _pinv(a, limit)
 
 
 def _pinv(a: Any, limit: Any) -> Any:

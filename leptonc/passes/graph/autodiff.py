@@ -40,7 +40,7 @@ def forward(graph: Graph, wrt: Sequence[int]) -> Graph:
     per float output. Raises LeptonError for a position that is no float input, and for an op without a derivative.
     """
     for position in wrt:
-        if not (0 <= position < len(graph.inputs) and graph.input_types[position].dtype.is_float):
+        if not (0 <= position < len(graph.inputs) and graph.input_types[position].dtype.is_inexact):
             raise LeptonError(f"forward: {graph.name} has no float input at {position}")
     return _forward(graph, wrt, RULES)
 
@@ -64,7 +64,7 @@ def linear_forward(graph: Graph, wrt: Sequence[int], rules: bool = True) -> Line
 
 def linear_reverse(graph: Graph, wrt: Sequence[int]) -> Linearized:
     """``differentiate`` in two graphs: what needs no cotangents, and what is linear in them."""
-    floats = sum(t.dtype.is_float for t in graph.output_types)
+    floats = sum(t.dtype.is_inexact for t in graph.output_types)
     return linearized(differentiate(graph, wrt), floats, len(graph.outputs))
 
 

@@ -16,7 +16,8 @@ from leptonc.passes.graph.rewriter import Rewriter
 class Fold:
     """``max_elements``: larger results stay computed at run time: data costs memory and compile time.
 
-    A broadcast stays what it is unless its result is tiny: it costs nothing where it is used.
+    A broadcast stays what it is unless its result is tiny: it costs nothing where it is used. So does a view of complex numbers:
+    what is inside of the program knows reals alone. Tables become constants when kernels are made.
     """
 
     max_elements: int = 1024
@@ -32,7 +33,9 @@ class Fold:
             known = [a for a in arrays if a is not None]
             limit = self.max_broadcast if node.op in ("broadcast", "iota") else self.max_elements
             small = all(t.size <= limit for t in node.types)
-            if node.op == "constant" or node.regions or len(known) != len(arrays) or not small:
+            op = get_op(node.op)
+            kept = node.op == "constant" or op.views or op.tabulated or node.regions
+            if kept or len(known) != len(arrays) or not small:
                 r.env.update(zip(node.results, r.builder.copy_node(node, operands), strict=True))
                 continue
             out = get_op(node.op).run(*known, **node.attributes)

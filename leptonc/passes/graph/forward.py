@@ -33,7 +33,7 @@ class Forward:
 
     def outputs(self) -> list[Value]:
         """The outputs, then a tangent for each float one."""
-        floats = [i for i in self.graph.outputs if self.graph.types[i].dtype.is_float]
+        floats = [i for i in self.graph.outputs if self.graph.types[i].dtype.is_inexact]
         return [*(self.env[i] for i in self.graph.outputs), *(self._tangent(i) for i in floats)]
 
     def _tangent(self, i: int) -> Value:
@@ -56,7 +56,7 @@ class Forward:
         vjp = Builder(node.op, lambda: node.loc)
         operands = [vjp.input(self.graph.types[i]) for i in node.operands]
         made = [vjp.input(t) for t in node.types]
-        seeds = [vjp.input(t) if t.dtype.is_float else None for t in node.types]
+        seeds = [vjp.input(t) if t.dtype.is_inexact else None for t in node.types]
         found = operand_cotangents(node, seeds, made, operands)
         wanted = [(c, t) for c, t in zip(found, tangents, strict=True) if c is not None and t is not None]
         pullback = vjp.finish([c for c, _ in wanted])

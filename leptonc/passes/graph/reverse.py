@@ -133,13 +133,13 @@ def _begin(graph: Graph) -> tuple[Builder, dict[int, Value], list[Value]]:
     builder = Builder(graph.name)
     names = graph.input_names or ("",) * len(graph.inputs)
     env = {i: builder.input(t, n) for i, t, n in zip(graph.inputs, graph.input_types, names, strict=True)}
-    seeds = [builder.input(t, "") for t in graph.output_types if t.dtype.is_float]
+    seeds = [builder.input(t, "") for t in graph.output_types if t.dtype.is_inexact]
     return builder, env, seeds
 
 
 def _seeded(graph: Graph, seeds: Sequence[Value]) -> dict[int, Sum]:
     sums: dict[int, Sum] = {}
-    floats = [i for i in graph.outputs if graph.types[i].dtype.is_float]
+    floats = [i for i in graph.outputs if graph.types[i].dtype.is_inexact]
     for output, seed in zip(floats, seeds, strict=True):
         sums.setdefault(output, Sum()).add(seed)
     return sums
@@ -190,4 +190,4 @@ def _differentiable(node: Node, operands: Sequence[Value]) -> Op:
 def _input_cotangent(builder: Builder, graph: Graph, position: int, sums: dict[int, Sum]) -> Value:
     type_ = graph.input_types[position]
     total = sums.get(graph.inputs[position])
-    return builder.full(type_, 0) if total is None or not type_.dtype.is_float else total.total()
+    return builder.full(type_, 0) if total is None or not type_.dtype.is_inexact else total.total()

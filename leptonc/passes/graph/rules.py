@@ -195,6 +195,21 @@ def concatenate_one(r: Rewriting, x: list[Value], attrs: Attrs) -> Value | None:
     return x[0] if len(x) == 1 else None
 
 
+@rule("part(joined(x, y)) => x or y", "part")
+def part_of_joined(r: Rewriting, x: list[Value], attrs: Attrs) -> Value | None:
+    inner = r.made_by(x[0], "joined")
+    return None if inner is None else r.operand(inner, attrs["number"])
+
+
+@rule("joined(part(x) 0, part(x) 1) => x", "joined")
+def joined_parts(r: Rewriting, x: list[Value], attrs: Attrs) -> Value | None:
+    makers = [r.made_by(v, "part") for v in x]
+    if any(m is None or m.attributes["number"] != n for n, m in enumerate(makers)):
+        return None
+    first, second = (r.operand(m) for m in makers if m is not None)
+    return first if first.id == second.id else None
+
+
 REDUCTIONS = ("prod", "reduce_max", "reduce_min", "any", "all")
 
 

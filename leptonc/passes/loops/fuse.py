@@ -206,7 +206,7 @@ class _Fusion:
         whole, consumer = made.stage, task.stage
         assert whole is not None and consumer is not None
         producer = part_of(whole, buffer)
-        if made.kernel.buffer(buffer).init is not None or self._is_output(buffer):
+        if made.kernel.buffer(buffer).init is not None or self._is_output(buffer) or len(producer.stores) > 1:
             return False
         if not stores_at_axes(producer, producer.stores[0]) or not self._worth(made, producer, task, buffer, free):
             return False

@@ -1,4 +1,4 @@
-"""Graph -> Program: one Kernel per node, values become buffers, reshapes become second names of a buffer."""
+"""Graph -> Program: one Kernel per node, values become buffers, reshapes and views become second names of a buffer."""
 
 from __future__ import annotations
 
@@ -53,11 +53,14 @@ class _Lowering:
 
     def node(self, node: Node) -> None:
         op = get_op(node.op)
-        if node.op == "reshape":
+        if node.op == "reshape" or op.views:
             self.buffer_of[node.results[0]] = self.buffer_of[node.operands[0]]
             return
         if node.op == "constant" and not op_splats(node):
             self.buffer_of[node.results[0]] = self.constant(node.attributes["value"])
+            return
+        if op.tabulated:
+            self.buffer_of[node.results[0]] = self.constant(Literal.of(op.eager(**node.attributes)))
             return
         if node.regions:
             self.region(node)

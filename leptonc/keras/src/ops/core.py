@@ -23,7 +23,7 @@ from leptonc.updates import IndexedUpdate
 
 SUPPORTS_SPARSE_TENSORS = False
 SUPPORTS_RAGGED_TENSORS = False
-SUPPORTS_COMPLEX_DTYPES = False
+SUPPORTS_COMPLEX_DTYPES = True
 IS_THREAD_SAFE = False  # callbacks see the state that belongs to their batch
 
 STANDINS = (83, 89)  # extents for None: two runs show which extents of the results depend on it

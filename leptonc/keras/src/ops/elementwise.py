@@ -320,16 +320,11 @@ def allclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan
     return lnp.all(isclose(x1, x2, rtol, atol, equal_nan))
 
 
-# There are no complex dtypes.
-real = conj = conjugate = _of(convert_to_tensor, "real", lambda x: x)
-imag = _of(convert_to_tensor, "imag", lnp.zeros_like)
-isreal = _of(convert_to_tensor, "isreal", lambda x: lnp.ones_like(x, "bool"))
-
-
-def angle(x: Any) -> Any:
-    """0, or pi for negative numbers."""
-    x = as_float(x)
-    return lnp.arctan2(lnp.zeros_like(x), x)
+real = _of(convert_to_tensor, "real", lnp.real)
+conj = conjugate = _of(convert_to_tensor, "conj", lnp.conj)
+imag = _of(convert_to_tensor, "imag", lnp.imag)
+isreal = _of(convert_to_tensor, "isreal", lnp.isreal)
+angle = _of(as_float, "angle", lnp.angle)
 
 
 def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:

@@ -117,7 +117,7 @@ def eig(x: Any) -> tuple[Any, Any]:
     return tuple(matrices.eig(as_float(x)))
 
 
-eig.needs, eig.__wrapped__ = "complex dtype", matrices.eig  # type: ignore[attr-defined]  # docs/keras.md lists it
+eig.needs, eig.__wrapped__ = "eigenvalues of matrices that are not symmetric", matrices.eig  # type: ignore[attr-defined]  # docs/keras.md lists it
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:

@@ -1,4 +1,4 @@
-"""keras.ops: what NumPy has no name for. Fourier transforms and sorting wait for leptonc's."""
+"""keras.ops: what NumPy has no name for."""
 
 from __future__ import annotations
 
@@ -9,6 +9,16 @@ import numpy as np
 from leptonc import elementary, lax, nn, segments
 from leptonc import numpy as lnp
 from leptonc.keras.src.missing import missing
+from leptonc.keras.src.ops.fourier import (  # noqa: F401
+    _get_complex_tensor_from_tuple,
+    fft,
+    fft2,
+    ifft2,
+    irfft,
+    istft,
+    rfft,
+    stft,
+)
 from leptonc.keras.src.ops.linalg import logdet  # noqa: F401
 from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor, promoted
 from leptonc.trace import Tracer
@@ -86,9 +96,6 @@ def extract_sequences(x: Any, sequence_length: int, sequence_stride: int) -> Any
     return lnp.take(x, starts[:, None] + np.arange(sequence_length), axis=-1)
 
 
-fft, fft2, ifft2, rfft, irfft, stft, istft = (missing(name, "Fourier transform") for name in (
-    "fft", "fft2", "ifft2", "rfft", "irfft", "stft", "istft"))
-_get_complex_tensor_from_tuple = missing("view_as_complex", "complex dtype")
 
 
 def rsqrt(x: Any) -> Any:

@@ -21,7 +21,7 @@ from leptonc.trace import Tracer
 
 SUPPORTED = (*sorted(dtype.name for dtype in PROMOTED), "bfloat16")
 NO_NUMBERS = "OSUMm"  # objects, bytes, text, dates: of layers that look up words
-NARROWED = {"int64": "int32", "float64": "float32", "uint64": "uint32"}
+NARROWED = {"int64": "int32", "float64": "float32", "uint64": "uint32", "complex128": "complex64"}
 
 
 def dtype_name(dtype: Any) -> str:
@@ -86,12 +86,12 @@ def _of_python(x: Any, wanted: str | None) -> Any:
 
 def operand(x: Any) -> Any:
     """What an elementwise op takes: a tensor as it is, a Python number left as it is."""
-    return x if isinstance(x, int | float) and not isinstance(x, np.generic) else convert_to_tensor(x)
+    return x if isinstance(x, int | float | complex) and not isinstance(x, np.generic) else convert_to_tensor(x)
 
 
 def weak_or_dtype(x: Any) -> Any:
     """What promotion goes by: the type of a Python number, which is weak, or a dtype's name."""
-    if isinstance(x, bool | int | float) and not isinstance(x, np.generic):
+    if isinstance(x, bool | int | float | complex) and not isinstance(x, np.generic):
         return type(x)
     return x.dtype.name
 
@@ -100,14 +100,17 @@ def promoted(*xs: Any, also: Any = None) -> tuple[Any, ...]:
     """The operands as tensors of the dtype that Keras gives their result; ``also``: a dtype that takes part."""
     found = [operand(x) for x in xs]
     kinds = [weak_or_dtype(x) for x in found] + ([also] if also is not None else [])
-    common = dtype_name(result_type(*kinds))
+    if "complex" in {getattr(k, "__name__", k)[:7] for k in kinds}:  # of which Keras's rules know nothing
+        common = dtype_name(lnp.result_type(*found).name)
+    else:
+        common = dtype_name(result_type(*kinds))
     return tuple(convert_to_tensor(x, common) for x in found)
 
 
 def as_float(x: Any) -> Any:
     """A tensor of a float dtype: what functions such as exp work on."""
     x = convert_to_tensor(x)
-    return x if kind_of(x.dtype) == "f" else convert_to_tensor(x, dtype_name(result_type(x.dtype.name, float)))
+    return x if kind_of(x.dtype) in "fc" else convert_to_tensor(x, dtype_name(result_type(x.dtype.name, float)))
 
 
 def in_float32(x: Any) -> Any:

@@ -347,7 +347,7 @@ def convolutions() -> Iterator[Call]:
         yield from each(what, lambda x, w, v, k=what: conv(x, w, **{k: v}), [s for s in STRIDES if s is not None], image, kernel)
     yield from each("padding", lambda x, w, v: conv(x, w, padding=v), [p for p in PADDINGS if p != -4], image, kernel)
     yield from each("groups", lambda x, w, v: conv(x, w, feature_group_count=v), (0, -1, 3, 1.5, "2", None), image, kernel)
-    yield from each("batch groups", lambda x, w, v: conv(x, w, batch_group_count=v), (0, 2, 1.5, "1", None), image, kernel)
+    yield from each("batch groups", lambda x, w, v: conv(x, w, batch_group_count=v), (0, 7, 1.5, "1", None), image, kernel)
     yield Call("layout", lambda x, w: lax.conv_general_dilated(x, w, (1, 1), "SAME"), (IMAGE, KERNEL))
 
 
@@ -694,7 +694,6 @@ def traced_settings() -> Iterator[Call]:
         "repeat": lambda x, n: lnp.repeat(x, n),
         "split": lambda x, n: lnp.split(x, n),
         "pad": lambda x, n: lnp.pad(x, n),
-        "pad value": lambda x, n: lax.pad(x, n, ((0, 0, 0),) * 2),
         "range": lambda x, n: range(n),
         "slice": lambda x, n: x[:n],
         "keepdims": lambda x, n: lnp.sum(x, keepdims=n > 0),

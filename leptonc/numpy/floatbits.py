@@ -120,6 +120,8 @@ def ldexp(x: Any, y: Any) -> Any:
 def frexp(x: Any) -> Frexp:
     """(mantissa in [1/2, 1) with x's sign, exponent as i32); of 0, infinities and NaN themselves and 0."""
     operand = as_float(x)
+    if operand.dtype.kind == "c":
+        raise op_error("frexp", "complex numbers have no exponent", {"x": operand}, kind=DtypeError)
     if dtype_of(operand.dtype).is_narrow:
         wide = frexp(cast(operand, np.float32))
         return Frexp(cast(wide.mantissa, operand.dtype), wide.exponent)

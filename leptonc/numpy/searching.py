@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array, extent, flag, integer
+from leptonc.arguments import array, extent, flag, integer, items
 from leptonc.bfloat16 import kind_of
 from leptonc.eager import plain
 from leptonc.errors import ArgumentError, DtypeError, ShapeError, TracerError, op_error
@@ -146,6 +146,8 @@ def _numpys_edges(x: Any, rule: str, range: Any, weights: Any) -> Any:
 
 def _range(x: Any, given: Any) -> tuple[Any, Any]:
     if given is not None:
+        if len(items("histogram", "range", given)) != 2:
+            raise op_error("histogram", f"range={given!r:.60} must be (low, high)", {"x": x}, kind=ArgumentError)
         low, high = (as_float(array("histogram", "range", end)) for end in given)
         return (cast(low, x.dtype), cast(high, x.dtype)) if kind_of(x.dtype) == "f" else (low, high)
     if not np.prod(x.shape, dtype=np.int64):

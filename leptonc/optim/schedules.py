@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from leptonc import numpy as lnp
-from leptonc.arguments import choice, flag, integer, number, scalar
+from leptonc.arguments import choice, flag, function, integer, listed, number, scalar
 from leptonc.errors import ArgumentError, describe
 
 Schedule = Callable[[Any], Any]
@@ -136,7 +136,9 @@ def warmup_constant_schedule(init_value: float, peak_value: float, warmup_steps:
 
 def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> Schedule:
     """One schedule after the other, each counting from its own boundary."""
-    if len(boundaries) != len(schedules) - 1:
+    for schedule in listed("join_schedules", "schedules", schedules, least=1):
+        function("join_schedules", "a schedule", schedule)
+    if len(listed("join_schedules", "boundaries", boundaries)) != len(schedules) - 1:
         raise ArgumentError(f"join_schedules: {len(schedules)} schedules need one boundary fewer, got {len(boundaries)}")
     for boundary in boundaries:
         integer("join_schedules", "a boundary", boundary, least=0)
@@ -160,6 +162,10 @@ def warmup_exponential_decay_schedule(init_value: float, peak_value: float, warm
 
 def sgdr_schedule(cosine_kwargs: Sequence[Mapping[str, Any]]) -> Schedule:
     """Warm restarts: a ``warmup_cosine_decay_schedule`` after the other (Loshchilov and Hutter 2017)."""
+    for kwargs in listed("sgdr_schedule", "cosine_kwargs", cosine_kwargs, least=1):
+        if not isinstance(kwargs, Mapping) or "decay_steps" not in kwargs:
+            raise ArgumentError(f"sgdr_schedule: cosine_kwargs has {describe(kwargs)}, wants dicts of arguments of "
+                                "warmup_cosine_decay_schedule")
     parts = [warmup_cosine_decay_schedule(**kwargs) for kwargs in cosine_kwargs]
     ends = np.cumsum([kwargs["decay_steps"] for kwargs in cosine_kwargs])
     return join_schedules(parts, [int(end) for end in ends[:-1]])

@@ -88,12 +88,14 @@ def scale_by_adam(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, eps_roo
         count = state.count + np.int32(1)
         mu = tree.map(lambda g, m: b1 * m + (1 - b1) * g, grads, state.mu)
         nu = tree.map(lambda g, v: b2 * v + (1 - b2) * (g * g), grads, state.nu)
-        correction = functools.cache(lambda decay, dtype, ahead=0: bias_correction(decay, count + np.int32(ahead) if ahead else count, dtype))
+        following = count + np.int32(1) if nesterov else count
+        correction = functools.cache(lambda decay, dtype: bias_correction(decay, count, dtype))
 
         def direction(g: Any, m: Any, v: Any) -> Any:
             first = m * correction(b1, m.dtype)
             if nesterov:
-                first = b1 * (m * correction(b1, m.dtype, 1)) + (1 - b1) * (g * correction(b1, m.dtype))
+                ahead = m * bias_correction(b1, following, m.dtype)
+                first = b1 * ahead + (1 - b1) * (g * correction(b1, m.dtype))
             second = v * correction(b2, v.dtype)
             return first / (lnp.sqrt(second + eps_root if has_root else second) + eps)
 

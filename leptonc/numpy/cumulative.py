@@ -13,7 +13,7 @@ import numpy as np
 from leptonc.arguments import array, flag
 from leptonc.arguments import axis as axis_of
 from leptonc.arithmetic import multiply
-from leptonc.errors import op_error
+from leptonc.errors import DtypeError, op_error
 from leptonc.ir.kernel import reduction_identity
 from leptonc.ir.types import dtype_of
 from leptonc.numpy.elementwise import as_float, logaddexp, maximum, minimum
@@ -81,6 +81,8 @@ def lax_cumulative(name: str, operand: Any, axis: int, reverse: bool) -> Any:
     at, back = axis_of(name, x, axis), flag(name, "reverse", reverse)
     if name == "cumsum":
         return bind("cumsum", x, axis=at, reverse=back)
+    if x.dtype.kind == "c" and name != "cumprod":
+        raise op_error(name, "complex numbers have no order", {"operand": x}, kind=DtypeError)
     join, kind = {"cumprod": (multiply, "prod"), "cummax": (maximum, "max"), "cummin": (minimum, "min"),
                   "cumlogsumexp": (logaddexp, "max")}[name]
     return doubled(x, at, back, join, reduction_identity(kind, dtype_of(x.dtype)))

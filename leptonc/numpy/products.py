@@ -111,14 +111,14 @@ def _minus(u: list[Any], v: list[Any], i: int, j: int) -> Any:
 def matvec(x1: Any, x2: Any, /) -> Any:
     """x1 [..., m, n] times the vectors x2 [..., n]. Raises ShapeError or DtypeError."""
     a, b = _operands("matvec", x1, x2)
-    if not b.shape:
-        raise op_error("matvec", "x2 needs an axis", {"x1": a, "x2": b}, kind=ShapeError)
+    if not b.shape or len(a.shape) < 2:
+        raise op_error("matvec", "x2 needs an axis, and x1 two", {"x1": a, "x2": b}, kind=ShapeError)
     return matmul(a, bind("reshape", b, shape=(*b.shape, 1)))[..., 0]
 
 
 def vecmat(x1: Any, x2: Any, /) -> Any:
     """The conjugates of the vectors x1 [..., m] times x2 [..., m, n]. Raises ShapeError or DtypeError."""
     a, b = _operands("vecmat", x1, x2)
-    if not a.shape:
-        raise op_error("vecmat", "x1 needs an axis", {"x1": a, "x2": b}, kind=ShapeError)
+    if not a.shape or len(b.shape) < 2:
+        raise op_error("vecmat", "x1 needs an axis, and x2 two", {"x1": a, "x2": b}, kind=ShapeError)
     return matmul(bind("reshape", conj(a), shape=(*a.shape[:-1], 1, a.shape[-1])), b)[..., 0, :]

@@ -30,7 +30,7 @@ HALO, MERGE, FUSE = "passes/loops/halo.py", "passes/loops/merge.py", "passes/loo
 PHASES, SPLIT, WINDOW = "passes/loops/phases.py", "passes/loops/split.py", "passes/loops/window.py"
 UNPOOL, ROWS, COARSEN = "passes/loops/unpool.py", "passes/loops/rows.py", "passes/loops/coarsen.py"
 SQUARES, CONV3 = "passes/conv/squares.py", "passes/conv/conv3x3.py"
-WINOGRAD, STAGED, WEIGHTS = "passes/conv/winograd.py", "passes/conv/staged_winograd.py", "passes/conv/weightgrad.py"
+WINOGRAD, STAGED, WEIGHTS = "passes/conv/winograd.py", "passes/conv/staged_winograd.py", "passes/conv/gradientsquares.py"
 RULES, SINK, ROUTE, CSE = "passes/graph/rules.py", "passes/graph/sink_relu.py", "passes/graph/route.py", "passes/graph/cse.py"
 PLAN, ARENA, IN_PLACE, DONATE = ("passes/memory/plan.py", "passes/memory/arena.py", "passes/memory/in_place.py",
                                  "passes/memory/donate.py")
@@ -149,7 +149,7 @@ PASSES = (
           "points += [c.plus(even, -scale * x, g[1]), c.plus(even, scale * x, g[1])]", "winograd", "winograd", "points exchanged"),
     Plant("winograd-flip", CONV3, "at = (TAPS - 1 - y, TAPS - 1 - x) if found.flipped else (y, x)", "at = (y, x)", "winograd",
           "winograd_grad", "a gradient's taps not turned"),
-    Plant("winograd-key", CONV3, "key = (found.w.buffer, found.arrangement, found.flipped,", "key = (found.w.buffer,", "winograd",
+    Plant("winograd-key", CONV3, "key = (found.w.buffer, found.w.casts, found.arrangement, found.flipped,", "key = (found.w.buffer,", "winograd",
           "winograd_both", "weights of forward and backward shared"),
     Plant("winograd-rows", WINOGRAD, "place[self.inner.name] = self.row * (self.plan.down.results // height) + y // height",
           "place[self.inner.name] = self.row * (self.plan.down.results // height)", "winograd", "winograd", "rows of a square"),
@@ -157,8 +157,8 @@ PASSES = (
           "spread-winograd", "spread", "the squares that are cut off"),
     Plant("weights-taps", SQUARES, "c.plus(c.plus(m[5], LOW2, low), HIGH2, high),", "c.plus(c.plus(m[5], HIGH2, low), LOW2, high),",
           "winograd-weight-grad", "weight_grad", "points exchanged"),
-    Plant("weights-number", WEIGHTS, "moved = {a.name: Index.of(a) * size + at for a, size, at",
-          "moved = {a.name: Index.of(a) * size for a, size, at", "winograd-weight-grad", "weight_grad", "one element for a square"),
+    Plant("weights-number", WEIGHTS, "moved = {a.name: self._tiled[a.name] * size + at for a, size, at",
+          "moved = {a.name: self._tiled[a.name] * size for a, size, at", "winograd-weight-grad", "weight_grad", "one element for a square"),
     # memory
     Plant("order-writers", "passes/memory/order.py", "needed = {writers[b] for b in (*task.reads, *task.writes) if b in writers}",
           "needed = {writers[b] for b in task.writes if b in writers}", "order-kernels", "order", "reads before the write"),

@@ -24,11 +24,11 @@ from leptonc.substitutes import SUBSTITUTES
 
 MODULES = (leptonc, lnp, lax, nn, optim, random, tree, lnp.linalg, lnp.fft)
 BESIDE_ALL = {  # what modules have that `from module import *` leaves out
-    "leptonc": {"__version__", "callbacks", "keras", "plot", "profile"},
+    "leptonc": {"__version__", "callbacks", "data", "keras", "plot", "profile"},
     "leptonc.numpy": {"bfloat16", "fft", "linalg"},
     "leptonc.lax": {"linalg"},
 }
-EXTRAS = {"bfloat16", "callbacks", "keras", "plot"}  # which need a package that may not be there
+EXTRAS = {"bfloat16", "callbacks", "data", "keras", "plot"}  # which need a package that may not be there
 NAMED = re.compile(r"\bleptonc(?:\.[A-Za-z_]\w*)+")
 
 

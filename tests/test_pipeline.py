@@ -18,6 +18,7 @@ from leptonc.ir.reader import parse
 from leptonc.ir.text import print_graph, print_program
 from leptonc.passes.conv import staged_winograd
 from leptonc.passes.graph.expand import Expand
+from leptonc.passes.loops.derived import DropDerived
 from leptonc.passes.loops.lower import lower_graph
 from leptonc.passes.loops.rows import JoinRows
 from leptonc.target import TARGETS
@@ -79,6 +80,10 @@ def _depthwise(w, x):
     return lnp.sum(nn.conv(x, w, padding=1, groups=8) ** 2)
 
 
+def _activated(w, v, x):
+    return lnp.mean((nn.gelu(x @ w) @ v) ** 2)
+
+
 def _checkpointed(w, v, x):
     for weight in (w, v):
         x = leptonc.checkpoint(lambda w, x: lnp.tanh(x @ w), policy="dots")(weight, x)
@@ -111,6 +116,7 @@ PROGRAMS = {
     "checkpointed": (_checkpointed, _normal((8, 8), (8, 8)), _normal((4, 8)), {"inline-calls"}),
     "normalized": (_normalized, _normal((3, 3, 4, 8), (3, 3, 8, 8), (8,), (8,)), _normal((5, 32, 32, 4)),
                    {"factor-sums", "join-moments"}),
+    "activated": (_activated, _normal((8, 16), (16, 8)), _normal((32, 8)), {"drop-derived"}),
     "depthwise": (_depthwise, _normal((3, 3, 1, 8)), _normal((4, 8, 8, 8)), {"write-out-taps"}),
     "staged": (_deep, _normal((3, 3, 16, 24), (3, 3, 24, 16)), _normal((2, 7, 7, 16)), {"spread-winograd"}),
 }
@@ -122,6 +128,8 @@ def small_sizes(monkeypatch, request):
     if request.node.callspec.params.get("name") == "staged":
         monkeypatch.setattr(staged_winograd, "GAIN", 0)
         monkeypatch.setattr(staged_winograd, "tiled_work", lambda found, weight: inf)
+    monkeypatch.setattr(driver, "PROGRAM_PASSES", tuple(DropDerived(least=1) if isinstance(p, DropDerived) else p
+                                                        for p in driver.PROGRAM_PASSES))
     passes = tuple(JoinRows(least_bytes=0, tile_bytes=8 * 1024, least_blocks=2) if isinstance(p, JoinRows) else p
                    for p in driver.PROGRAM_PASSES)
     monkeypatch.setattr(driver, "PROGRAM_PASSES", passes)
@@ -171,6 +179,12 @@ def test_floats_of_16_bits_keep_their_meaning():
     assert {"widen", "take-casts"} <= {n for n, change in _every_pass(graph, [x, y], {}) if change}
 
 
+def test_complex_numbers_keep_their_meaning():
+    x, y = (a + 1j * b for a, b in zip(_normal((4, 6), (6, 3)), _normal((4, 6), (6, 3))))
+    graph = leptonc.make_graph(lambda x, y: lnp.abs(x @ y) + lnp.exp(x)[:, :3].real)(x, y)
+    assert "split-complex" in {n for n, change in _every_pass(graph, [x, y], {}) if change}
+
+
 def test_what_leaves_loops_and_calls_keeps_its_meaning():
     def loss(w, xs):
         cell = leptonc.checkpoint(lambda h, x: lnp.tanh(h @ w["h"] + x @ w["x"]))
@@ -187,7 +201,7 @@ def test_what_leaves_loops_and_calls_keeps_its_meaning():
 def test_every_pass_is_reached():
     """No pass is left out above."""
     reached = set[str]().union(*(names for *_, names in PROGRAMS.values())) | {
-        "unpool-in-tiles", "donate", "widen", "take-casts", "hoist-from-loops", "inline-calls"}
+        "unpool-in-tiles", "donate", "widen", "take-casts", "hoist-from-loops", "inline-calls", "split-complex"}
     assert reached == set(driver.pipeline_names())
 
 

@@ -1,9 +1,18 @@
-"""Names that the fuzzer does not draw: they say what the namespace is, or take another library's arrays, and compute nothing."""
+"""Names that the fuzzer does not draw: they say what the namespace is, take another library's arrays, or are compared elsewhere:
+complex numbers by test_complex.py, optimizers by test_optim.py and with optax's."""
 
 from __future__ import annotations
 
 NOT_DRAWN = {
     "lnp": """__array_api_version__ __array_namespace_info__ angle cdouble complex128 complex64 complex_ complexfloating csingle
 from_dlpack real_if_close""",
-    "lax": "FftType GatherScatterMode complex conj fft imag real",  # its modes are drawn by their names
+    "optim": """MultiSteps adabelief adadelta adafactor adagrad adamax adamaxw adaptive_grad_clip amsgrad apply_every
+apply_if_finite centralize clip clip_by_block_rms cosine_onecycle_schedule ema join_schedules
+keep_params_nonnegative lamb lars linear_onecycle_schedule lion masked multi_transform nadam nadamw
+normalize_by_update_norm partition piecewise_interpolate_schedule polynomial_schedule radam rmsprop
+scale_by_adadelta scale_by_adamax scale_by_amsgrad scale_by_belief scale_by_factored_rms scale_by_lion
+scale_by_param_block_norm scale_by_param_block_rms scale_by_radam scale_by_rms scale_by_rss scale_by_sign
+scale_by_stddev scale_by_trust_ratio scale_by_yogi set_to_zero sgdr_schedule sign_sgd skip_not_finite stateless
+warmup_constant_schedule warmup_exponential_decay_schedule yogi zero_nans""",
+    "lax": "FftType GatherScatterMode complex conj fft imag real reduce_precision",  # its modes are drawn by their names
 }

@@ -134,7 +134,8 @@ def test_promotion_beside_other_dtypes(narrow):
         if dtype.name == "bf16":
             continue
         y = np.ones(2, dtype.numpy)
-        jaxs = np.promote_types(y.dtype, np.float32) if dtype.is_float else narrow
+        wins = dtype.is_float or dtype.is_complex
+        jaxs = np.promote_types(y.dtype, np.float32) if wins else narrow
         wanted = jaxs if narrow.name == "bfloat16" else np.result_type(x, y)
         assert lnp.add(x, y).dtype == leptonc.jit(lnp.add)(x, y).dtype == wanted
     for number in (True, 2, 2.5):

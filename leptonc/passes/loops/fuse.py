@@ -134,6 +134,7 @@ class _Fusion:
         self.producer: dict[int, int] = {}
         self.readers: dict[int, list[int]] = {}  # in order: of a thousand readers, those just before a task are found at once
         self.facts: dict[int, _Facts] = {}
+        self._parts: dict[tuple[int, str], tuple[Stage, Stage]] = {}
         self.stale = False
         for n, task in self.tasks.items():
             self._link(n, task)
@@ -205,8 +206,12 @@ class _Fusion:
         made, task = self.tasks[p], self.tasks[n]
         whole, consumer = made.stage, task.stage
         assert whole is not None and consumer is not None
-        producer = part_of(whole, buffer)
-        if made.kernel.buffer(buffer).init is not None or self._is_output(buffer) or len(producer.stores) > 1:
+        if made.kernel.buffer(buffer).init is not None or self._is_output(buffer):
+            return False
+        if free and len(self.readers[buffer_number(buffer)]) < 2:
+            return False
+        producer = self._part(p, whole, buffer)
+        if len(producer.stores) > 1:
             return False
         if not stores_at_axes(producer, producer.stores[0]) or not self._worth(made, producer, task, buffer, free):
             return False
@@ -226,6 +231,14 @@ class _Fusion:
         if not self.readers[buffer_number(buffer)]:
             self._drop_result(p, buffer)
         return True
+
+    def _part(self, p: int, whole: Stage, buffer: str) -> Stage:
+        """What of a task's body makes a buffer: found once, for it is asked for by each reader."""
+        known, part = self._parts.get((p, buffer), (None, whole))
+        if known is not whole:
+            part = part_of(whole, buffer)
+            self._parts[p, buffer] = whole, part
+        return part
 
     def _drop_result(self, p: int, buffer: str) -> None:
         """What nobody reads any more is not stored."""

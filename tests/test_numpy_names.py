@@ -222,3 +222,15 @@ def test_sinc_at_zero():
     u = np.pi * np.array([0.0999, 0.1001])
     wanted = np.pi**2 * (2 * np.sin(u) / u**3 - 2 * np.cos(u) / u**2 - np.sin(u) / u)
     np.testing.assert_allclose([second(0.0), second(0.0999), second(0.1001)], [-np.pi**2 / 3, *wanted], rtol=1e-10)
+
+
+def test_interp_between_infinite_ends(rng):
+    """As NumPy's: at a point its value, and where a line from one end is NaN, that from the other."""
+    both = leptonc.jit(lnp.interp)
+    ends, values = [-np.inf, -2.0, -1.0, 0.0, 1.0, 3.0, np.inf], [-np.inf, -2.0, 0.0, 1.0, np.inf, np.nan]
+    with np.errstate(all="ignore"):
+        for _ in range(200):
+            xp = np.sort(rng.choice(ends, 4, replace=False))
+            fp, x = rng.choice(values, 4), rng.choice([*ends, -1.5, 0.5, 9.0, np.nan], 6)
+            np.testing.assert_allclose(both(x, xp, fp), np.interp(x, xp, fp), atol=1e-12, err_msg=f"{x} {xp} {fp}")
+    assert leptonc.grad(lambda x: lnp.interp(x, np.array([0.0, 1.0, np.inf]), np.array([0.0, 2.0, 2.0])))(3.0) == 0

@@ -223,3 +223,11 @@ def test_sets(wrapped: Any):
 def test_wrong_calls(call: Any, words: str):
     with pytest.raises(leptonc.errors.LeptonError, match=words):
         leptonc.jit(call)(np.arange(4))
+
+
+def test_sets_without_elements_are_filled_with_zeros():
+    """As JAX fills them."""
+    a = np.array([-3.0, -2.0, 5.0])
+    for f in (lambda x: lnp.intersect1d(x, x + 100, size=3), lambda x: lnp.setdiff1d(x, x, size=3),
+              lambda x: lnp.setxor1d(x, x, size=3)):
+        assert not np.any(leptonc.jit(f)(a)) and not np.any(np.asarray(f(a)))

@@ -9,12 +9,12 @@ import numpy as np
 from leptonc.arguments import array, choice, flag, integer, is_one, items, vector
 from leptonc.arguments import axes as axes_of
 from leptonc.arguments import axis as axis_of
-from leptonc.arithmetic import add, divide, less, less_equal, multiply, not_equal, subtract
+from leptonc.arithmetic import add, divide, equal, less, less_equal, multiply, not_equal, subtract
 from leptonc.errors import ArgumentError, op_error
 from leptonc.numpy.arranging import pairs_along
 from leptonc.numpy.complexes import complex_, conj, imag, real
 from leptonc.numpy.creation import asarray, zeros
-from leptonc.numpy.elementwise import as_float, clip, where
+from leptonc.numpy.elementwise import as_float, clip, logical_and, where
 from leptonc.numpy.linear import dot
 from leptonc.numpy.manipulation import broadcast_to, concatenate, flip, moveaxis, ravel, reshape, split, take
 from leptonc.numpy.manipulation import pad as _pad
@@ -132,7 +132,13 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     width = subtract(x1, x0)
     flat = less_equal(width, 0)
     slope = divide(subtract(y1, y0), where(flat, 1, width))
-    found = where(flat, y1 if n > 1 else y0, add(y0, multiply(slope, subtract(at, x0))))
+    found = add(y0, multiply(slope, subtract(at, x0)))
+    lost = not_equal(found, found)  # by an infinite end: from the other one then, as NumPy has it
+    back = add(y1, multiply(where(lost, slope, 0), subtract(at, where(lost, x1, 0))))
+    back = where(logical_and(not_equal(back, back), equal(y0, y1)), y0, back)
+    back = where(equal(at, x0), y0, where(equal(at, x1), y1, back))
+    found = where(lost, back, found)
+    found = where(flat, y1 if n > 1 else y0, found)
     found = where(less(at, places[0]), values[0] if left is None else left, found)
     return where(less_equal(at, places[-1]), found, where(not_equal(at, at), at, values[-1] if right is None else right))
 

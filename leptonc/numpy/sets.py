@@ -291,7 +291,7 @@ def intersect1d(ar1: Any, ar2: Any, assume_unique: bool = False, return_indices:
                 fill_value: Any = None) -> Any:
     """The distinct elements that both have, in ascending order; with ``return_indices`` also where they stand first in each.
 
-    The rest of ``size`` is ``fill_value``, by default the least of the result; places there are those behind the end.
+    The rest of ``size`` is ``fill_value``, by default the least of the result, or 0; places there are those behind the end.
     """
     a, b = _both("intersect1d", ar1, ar2)
     room = _room("intersect1d", size, {"ar1": a, "ar2": b})
@@ -356,7 +356,7 @@ def _at(row: Any, places: Any) -> Any:
 def _chosen(values: Any, places: Any, there: Any, fill_value: Any) -> Any:
     found = _at(values, places)
     if fill_value is None and found.shape[0]:
-        return where(there, found, found[0])
+        return where(there, found, where(there[0], found[0], 0))
     return where(there, found, _filler(fill_value, found))
 
 

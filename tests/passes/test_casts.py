@@ -120,3 +120,12 @@ def test_programs_without_casts_are_the_same_object():
     graph = driver.optimize(leptonc.make_graph(models.loss)(models.init(), *models.batch()))
     program = lower_graph(graph, {})
     assert TakeCasts()(program) is program
+
+
+def test_an_operand_that_is_read_in_two_shapes_keeps_them():
+    """v [1, n] and its transpose are one buffer, seen in two shapes (found by the fuzzer)."""
+    v = np.random.default_rng(1).standard_normal((1, 4)).astype(np.float16)
+    for f in (lambda v: v @ lnp.matrix_transpose(v) + lnp.eye(1, dtype=v.dtype), lambda v: lnp.matrix_transpose(v) @ v):
+        np.testing.assert_allclose(leptonc.jit(f)(v), np.asarray(f(v)), rtol=2e-3)
+    g = leptonc.jit(lambda v: lnp.linalg.cholesky(v @ lnp.matrix_transpose(v) + lnp.eye(1, dtype=v.dtype)))
+    np.testing.assert_allclose(g(v), np.sqrt(v.astype("f4") @ v.T.astype("f4") + 1), rtol=2e-3)

@@ -63,9 +63,16 @@ def _taken(task: Task, casts: dict[str, Task]) -> Task:
     others = {i.buffer for n, i in enumerate(stage.insts) if isinstance(i, Load) and n not in (found.a, found.b)}
     for buffer in dict.fromkeys(load.buffer for load in found.factors):
         made = casts.get(buffer)
-        if made is not None and buffer not in others and task.kernel.buffer(buffer).type == made.kernel.buffer(buffer).type:
+        if made is not None and buffer not in others and _is_seen_alike(task, buffer, made):
             task = _with_cast(task, buffer, made)
     return task
+
+
+def _is_seen_alike(task: Task, buffer: str, made: Task) -> bool:
+    """Whether a product sees a cast's result, and its operand if it reads that as well, in the shapes that the cast does."""
+    shapes = {p.name: p.type for p in task.kernel.params}
+    return shapes[buffer] == made.kernel.buffer(buffer).type and all(
+        shapes.get(p.name, p.type) == p.type for p in made.kernel.params)
 
 
 def _with_cast(task: Task, buffer: str, made: Task) -> Task:

@@ -183,6 +183,8 @@ class _Plan:
         rewritten = tidy(Stage(stage.axes, tuple(insts), stores))
         types = {p.name: p for p in task.kernel.params}
         for param in (*self.task.kernel.params, *self.producer(()).kernel.params):
+            if types.get(param.name, param).type != param.type:
+                return None  # seen in another shape
             types.setdefault(param.name, replace(param, role="in", init=None))
         found = _with_stage(task, rewritten, types)
         return found if self._large(found) <= self._large(task) else None

@@ -80,7 +80,6 @@ def result_of(program: Program, place: Callable[[np.ndarray], np.ndarray] = np.a
         return [np.array(leaf) for leaf in leaves_of(made.call(*made.args))]
 
 
-@dataclass
 class _Numpy:
     """NumPy where it says the same as leptonc.numpy: equal elements keep their order, and quantiles of ints are f64."""
 
@@ -99,6 +98,7 @@ def _in_floats(f: Any) -> Any:
     return found
 
 
+@dataclass
 class Checker:
     """One program with what is expected of it."""
 

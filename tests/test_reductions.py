@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -174,3 +176,17 @@ def test_sums_of_exponentials_over_several_axes(rng):
     np.testing.assert_array_equal(sign, np.sign(total))
     assert everywhere(lambda x: nn.logsumexp(x, None), np.full((2, 2), -np.inf)) == -np.inf
     assert everywhere(lambda x: nn.logsumexp(x, None), np.array([np.inf, 0.0])) == np.inf
+
+
+@pytest.mark.parametrize("ddof", [0, 1, 2, 3, 2.5])
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_variance_of_too_few_elements(count, ddof):
+    """x / 0, as NumPy's, and never a negative one."""
+    x = np.arange(count, dtype=np.float32)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        wanted = np.var(x, ddof=ddof), np.std(x, ddof=ddof)
+        f = leptonc.jit(lambda x: (lnp.var(x, ddof=ddof), lnp.std(x, ddof=ddof)))
+        np.testing.assert_allclose(f(x), wanted, rtol=1e-6)
+        assert {got.dtype for got in f(x)} == {x.dtype}
+        np.testing.assert_allclose([lnp.var(x, ddof=ddof), lnp.std(x, ddof=ddof)], wanted, rtol=1e-6)

@@ -175,6 +175,10 @@ def var(x: Any, axis: Axis = None, *, ddof: float = 0, correction: float | None 
     number("var", "ddof", ddof)
     off = subtract(operand, mean(operand, axes, keepdims=True, where=where))
     left = counted(real_part(operand), axes, keepdims, where) - ddof
+    if where is not None:
+        left = maximum(left, 0)
+    elif left < 0:
+        left = 0.0  # of too few elements x / 0, as NumPy has it
     return divide(sum(squared_modulus(off), axes, keepdims=keepdims, where=where), left)
 
 

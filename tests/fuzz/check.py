@@ -81,13 +81,25 @@ def result_of(program: Program, place: Callable[[np.ndarray], np.ndarray] = np.a
 
 
 class _Numpy:
-    """NumPy where it says the same as leptonc.numpy: equal elements keep their order, and quantiles of ints are f64."""
+    """NumPy where it says the same as leptonc.numpy: equal elements keep their order, quantiles of ints are f64, and what NumPy
+    makes f64 of any float stays as narrow as it was."""
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(np, name)
         if name == "argsort":
             return functools.partial(found, stable=True)
+        if name in ("interp", "vander", "cov", "corrcoef"):
+            return _as_narrow(found)
         return _in_floats(found) if name.endswith(("quantile", "percentile")) else found
+
+
+def _as_narrow(f: Any) -> Any:
+    def found(x: Any, *args: Any, **kwargs: Any) -> Any:
+        out = f(x, *args, **kwargs)
+        kinds = [a.dtype for a in (x, *args) if isinstance(a, np.ndarray)]
+        return out.astype(np.result_type(*kinds)) if all(kind.kind == "f" for kind in kinds) else out
+
+    return found
 
 
 def _in_floats(f: Any) -> Any:

@@ -140,7 +140,7 @@ lnp.average(<x>, <axes>{|, keepdims=True})
 lnp.average(<x>, <axis>, lnp.abs(<x>) + 1{|, True|, keepdims=True})
 {lnp.cov|lnp.corrcoef}(<x>{|, <same>}{|, rowvar=False})
 lnp.cov(<x>, ddof={0|2})
-lnp.interp(<vector>, lnp.sort(<row>), <row>{|, left=-1.0|, right=2.0})
+lnp.interp(<vector>, lnp.cumsum(lnp.ones_like(<row>)), <row>{|, left=-1.0|, right=2.0})
 lnp.trapezoid(<x>{|, <same>|, dx=0.5}, axis=<axis>)
 """, 1.3)
 

@@ -1,13 +1,14 @@
-"""``preferred_element_type``: the dtype that products are added up in, and given."""
+"""``preferred_element_type``: the dtype that products are added up in, and given; and ``precision``, which changes nothing."""
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
-from leptonc.errors import DtypeError, op_error
+from leptonc.errors import ArgumentError, DtypeError, op_error
 from leptonc.ir.types import dtype_of
 from leptonc.promotion import numpy_dtype
-from leptonc.trace import cast
+from leptonc.trace import cast, promote
 
 
 def preferring(name: str, preferred: Any, *operands: Any) -> tuple[Any, ...]:
@@ -26,3 +27,33 @@ def preferring(name: str, preferred: Any, *operands: Any) -> tuple[Any, ...]:
         raise op_error(name, f"preferred_element_type={wanted} must be a dtype of the operands' kind and no narrower than {given}",
                        {f"x{n}": x for n, x in enumerate(operands)}, kind=DtypeError)
     return tuple(cast(x, wanted.numpy) for x in operands)
+
+
+class Precision(Enum):
+    """How exactly products are computed: here always in full, as the operands' dtypes say, whatever is chosen."""
+
+    DEFAULT = 0
+    HIGH = 1
+    HIGHEST = 2
+
+
+PrecisionLike = None | str | Precision | tuple[str, str] | tuple[Precision, Precision]
+_WORDS = {"default", "high", "highest", "bfloat16", "bfloat16_3x", "tensorfloat32", "float32", "fastest"}
+
+
+def checked_precision(name: str, precision: Any) -> None:
+    """Raises ArgumentError for what JAX would not take as a precision, of both operands or of each."""
+    for entry in precision if isinstance(precision, tuple | list) else (precision,):
+        known = entry is None or (isinstance(entry, str) and entry.lower() in _WORDS) or getattr(entry, "name", "") in _NAMES
+        if not known:
+            raise op_error(name, f"precision={entry!r:.40} must be None, leptonc.lax.Precision, or one of "
+                           f"{', '.join(sorted(_WORDS))}", {}, kind=ArgumentError)
+
+
+_NAMES = tuple(Precision.__members__)  # of JAX's own Precision, too
+
+
+def wide_enough(name: str, x: Any, y: Any, preferred: Any) -> tuple[Any, Any]:
+    """Operands of a product in one dtype, which holds sums of the preferred one."""
+    a, b = preferring(name, preferred, *promote(x, y))
+    return a, b

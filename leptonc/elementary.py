@@ -5,22 +5,24 @@ They promote and broadcast as NumPy's do, where JAX's lax takes operands of one 
 
 from __future__ import annotations
 
+from enum import Enum
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from leptonc import arithmetic
+from leptonc import arithmetic, folding
 from leptonc.arguments import array, integer, integers
+from leptonc.arguments import axes as axes_of
 from leptonc.arithmetic import bitwise_and, bitwise_or, bitwise_xor, named_operands
 from leptonc.bfloat16 import kind_of
-from leptonc.errors import DtypeError, op_error
+from leptonc.errors import ArgumentError, DtypeError, op_error
 from leptonc.ir.scalar import bits_dtype
 from leptonc.ir.types import dtype_of
 from leptonc.numpy import complexes, division, elementwise, floatbits, manipulation, reductions
 from leptonc.numpy.arranging import broadcast_shapes, unstack
 from leptonc.numpy.creation import astype, full, full_like, stack
 from leptonc.numpy.elementwise import (
-    as_float,
     ceil,
     cos,
     cosh,
@@ -45,7 +47,7 @@ from leptonc.numpy.reductions import argmax, argmin
 from leptonc.numpy.transcendental import acos, acosh, asin, asinh, atan, atan2, atanh, cbrt, exp2
 from leptonc.promotion import numpy_dtype
 from leptonc.public import publish
-from leptonc.trace import align, bind, cast, promote
+from leptonc.trace import align, cast, promote
 
 # The names of built-in functions among them are for those who import this module: nothing here may use these as built-ins.
 abs, add, sub, mul, neg = (arithmetic.absolute, arithmetic.add, arithmetic.subtract, arithmetic.multiply, arithmetic.negative)
@@ -55,7 +57,7 @@ le, gt, ge = arithmetic.less_equal, arithmetic.greater, arithmetic.greater_equal
 max, min, is_finite = elementwise.maximum, elementwise.minimum, elementwise.isfinite
 complex, real, imag, conj = complexes.complex_, complexes.real, complexes.imag, complexes.conj
 div, rem = division.truncated_quotient, division.fmod
-concatenate, rev, round = manipulation.concatenate, manipulation.flip, elementwise.rint
+concatenate, rev = manipulation.concatenate, manipulation.flip
 shift_right_arithmetic, convert_element_type = arithmetic.right_shift, astype
 reduce_sum, reduce_prod, reduce_max, reduce_min = reductions.sum, reductions.prod, reductions.max, reductions.min
 reduce_and, reduce_or = reductions.all, reductions.any
@@ -78,14 +80,88 @@ def shift_right_logical(x: Any, y: Any) -> Any:
     return cast(arithmetic.right_shift(cast(a, unsigned), cast(b, unsigned)), a.dtype)
 
 
+class RoundingMethod(Enum):
+    """What ``round`` makes of halves."""
+
+    AWAY_FROM_ZERO = 0
+    TO_NEAREST_EVEN = 1
+
+
+def round(x: Any, rounding_method: Any = RoundingMethod.AWAY_FROM_ZERO) -> Any:
+    """The nearest whole number, of two the one away from 0; with ``RoundingMethod.TO_NEAREST_EVEN`` the even one."""
+    operand = array("round", "x", x)
+    if not hasattr(RoundingMethod, getattr(rounding_method, "name", "")):
+        raise op_error("round", f"rounding_method={rounding_method!r} must be one of leptonc.lax.RoundingMethod", {"x": operand},
+                       kind=ArgumentError)
+    if rounding_method.name == "TO_NEAREST_EVEN" or kind_of(operand.dtype) != "f":
+        return elementwise.rint(operand)
+    size = arithmetic.absolute(operand)
+    whole = floor(size)
+    up = arithmetic.add(whole, cast(arithmetic.greater_equal(arithmetic.subtract(size, whole), 0.5), operand.dtype))
+    return floatbits.copysign(elementwise.where(elementwise.isfinite(size), up, size), operand)
+
+
+@named_operands
+def mulhi(x: Any, y: Any) -> Any:
+    """The upper half of the bits of products of ints of one dtype, signed or not."""
+    a, b = align("mulhi", x, y)
+    bits = a.dtype.itemsize * 8
+    if a.dtype.kind not in "iu":
+        raise op_error("mulhi", "takes ints only", {"x": x, "y": y}, kind=DtypeError)
+    if bits < 64:
+        wide = np.dtype(f"{a.dtype.kind}8")
+        return cast(arithmetic.right_shift(arithmetic.multiply(cast(a, wide), cast(b, wide)), bits), a.dtype)
+    low = 0xFFFFFFFF
+    (a0, a1), (b0, b1) = ((arithmetic.bitwise_and(v, low), arithmetic.right_shift(v, 32)) for v in (a, b))
+    # Schoolbook multiplication in digits of 32 bits. Lower digits are never negative: their products are of unsigned ints.
+    first = cast(arithmetic.multiply(cast(a0, np.uint64), cast(b0, np.uint64)), np.uint64)
+    carry = cast(arithmetic.right_shift(first, 32), a.dtype)
+    middle = arithmetic.add(arithmetic.multiply(a1, b0), carry)
+    other = arithmetic.add(arithmetic.multiply(a0, b1), arithmetic.bitwise_and(middle, low))
+    high = arithmetic.add(arithmetic.right_shift(middle, 32), arithmetic.right_shift(other, 32))
+    return arithmetic.add(arithmetic.multiply(a1, b1), high)
+
+
+def reduce_xor(operand: Any, axes: Any) -> Any:
+    """The exclusive or of ints or bools along axes: bits that are set an odd number of times."""
+    x = array("reduce_xor", "operand", operand)
+    if x.dtype.kind not in "biu":
+        raise op_error("reduce_xor", "takes ints and bools", {"operand": x}, kind=DtypeError)
+    return folding.reduce(x, np.zeros((), x.dtype), bitwise_xor, axes_of("reduce_xor", x, axes))
+
+
+def dtype(x: Any) -> np.dtype:
+    """The dtype of an array, a traced value or a Python number."""
+    return np.dtype(array("dtype", "x", x).dtype)
+
+
+def empty(shape: Any, dtype: Any) -> Any:
+    """An array of zeros: what is not written cannot be seen."""
+    return full(shape, 0, dtype)
+
+
+def broadcast_to_rank(x: Any, rank: int) -> Any:
+    """x with axes of extent 1 in front, ``rank`` in all. Raises ShapeError if it has more."""
+    operand = array("broadcast_to_rank", "x", x)
+    wanted = integer("broadcast_to_rank", "rank", rank, {"x": operand}, least=len(operand.shape))
+    return reshape(operand, ((1,) * (wanted - len(operand.shape)) + tuple(operand.shape)))
+
+
+def collapse(operand: Any, start_dimension: int, stop_dimension: int | None = None) -> Any:
+    """The axes from ``start_dimension`` on, and before ``stop_dimension``, as one."""
+    x = array("collapse", "operand", operand)
+    rank = len(x.shape)
+    first, last = (integer("collapse", what, value, {"operand": x}, least=-rank, most=rank) for what, value in (
+        ("start_dimension", start_dimension), ("stop_dimension", rank if stop_dimension is None else stop_dimension)))
+    first, last = first + rank * (first < 0), last + rank * (last < 0)
+    if first >= last:
+        raise op_error("collapse", f"no axis lies between {start_dimension} and {stop_dimension}", {"operand": x})
+    return reshape(x, (*x.shape[:first], prod(x.shape[first:last]), *x.shape[last:]))
+
+
 def integer_pow(x: Any, y: int) -> Any:
     """x ** y for a known int y; of ints not below 0."""
     return arithmetic.power(array("integer_pow", "x", x), integer("integer_pow", "y", y))
-
-
-def zeta(x: int, q: Any) -> Any:
-    """Hurwitz's zeta function, the sum of (q + k) ** -x for q > 0; x is a known int above 1."""
-    return bind("hurwitz", as_float(array("zeta", "q", q)), order=integer("zeta", "x", x, least=2, most=170))
 
 
 def bitcast_convert_type(operand: Any, new_dtype: Any) -> Any:
@@ -141,7 +217,7 @@ __all__ = [
     "population_count", "pow", "real", "reciprocal", "reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_prod",
     "reduce_sum", "rem", "reshape", "rev", "round", "select_n", "shift_left", "shift_right_arithmetic", "shift_right_logical",
     "sign", "sin", "sinh", "split", "sqrt", "square", "squeeze", "stack", "sub", "tan", "tanh", "tile", "transpose",
-    "unstack", "zeta",
+    "unstack", "RoundingMethod", "broadcast_to_rank", "collapse", "dtype", "empty", "mulhi", "reduce_xor",
 ]
 
 publish(globals(), __all__)

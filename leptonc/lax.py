@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from leptonc import elementary
-from leptonc.accumulation import preferring
+from leptonc.accumulation import Precision, PrecisionLike
 from leptonc.arguments import array, choice, integer, integers, items, kinds_in, number
 from leptonc.arguments import shape as shape_of
-from leptonc.bfloat16 import kind_of
 from leptonc.branches import cond, switch
 from leptonc.collectives import all_gather, axis_index, axis_size, pmax, pmean, pmin, psum
-from leptonc.errors import ArgumentError, DtypeError, ShapeError, op_error
+from leptonc.convolving import ConvDimensionNumbers, ConvGeneralDilatedDimensionNumbers, conv_general_dilated
+from leptonc.errors import DtypeError, op_error
 from leptonc.folding import cumlogsumexp, cummax, cummin, cumprod, cumsum, reduce, reduced_windows
 from leptonc.gathering import (
     GatherDimensionNumbers,
@@ -34,147 +34,20 @@ from leptonc.gathering import (
 )
 from leptonc.ir.types import dtype_of
 from leptonc.mapping import associative_scan, map
-from leptonc.nn import pooling, windows
+from leptonc.nn import pooling
 from leptonc.numpy.elementwise import as_float
 from leptonc.numpy.elementwise import clip as _clip
 from leptonc.numpy.sorting import sort_operands as _sort
 from leptonc.numpy.sorting import top_k as _top_k
 from leptonc.precision import reduce_precision
-from leptonc.promotion import attribute_of, numpy_dtype, result_dtype
+from leptonc.products import DotDimensionNumbers, dot_general
+from leptonc.promotion import attribute_of, numpy_dtype
 from leptonc.public import members, publish
 from leptonc.scan import scan
-from leptonc.trace import Tracer, align, bind, cast, promote
+from leptonc.slicing import dynamic_slice, dynamic_update_slice, slice
+from leptonc.trace import Tracer, align, bind, cast
 from leptonc.trace import broadcast as _broadcast
 from leptonc.whiles import fori_loop, while_loop
-
-Specs = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
-
-
-class ConvDimensionNumbers(NamedTuple):
-    """Where the axes of a convolution's operands and result are: batch (of rhs: result features), features, then spatial ones."""
-
-    lhs_spec: Sequence[int]
-    rhs_spec: Sequence[int]
-    out_spec: Sequence[int]
-
-
-def conv_general_dilated(lhs: Any, rhs: Any, window_strides: Sequence[int], padding: Any, lhs_dilation: Sequence[int] | None = None,
-                         rhs_dilation: Sequence[int] | None = None, dimension_numbers: Any = None,
-                         feature_group_count: int = 1, batch_group_count: int = 1, *, preferred_element_type: Any = None) -> Any:
-    """JAX's convolution: of NCHW with OIHW (NCW with OIW, NCDHW with OIDHW) unless ``dimension_numbers`` say otherwise.
-
-    ``dimension_numbers`` are three strings, such as ("NHWC", "HWIO", "NHWC"), or three lists of axes (ConvDimensionNumbers, which
-    JAX's own fits as well); None is the default. ``window_strides``, the dilations and ``padding`` go by the order of the spatial
-    axes in rhs. ``padding`` is "SAME", "VALID", "SAME_LOWER" or (low, high) pairs, which may be negative. ``lhs_dilation`` puts
-    gaps between lhs's elements: a transposed convolution. Of ``batch_group_count`` equal parts of lhs's batch each gives as many
-    of the result features. ``preferred_element_type``: a dtype to add up in, and of the result. Raises
-    ShapeError, DtypeError or ArgumentError.
-    """
-    name = "conv_general_dilated"
-    x, w = _wide_enough(name, array(name, "lhs", lhs), array(name, "rhs", rhs), preferred_element_type)
-    operands = {"lhs": x, "rhs": w}
-    rank = len(x.shape) - 2
-    if rank < 1 or len(w.shape) != rank + 2:
-        raise op_error(name, "lhs and rhs must have batch, feature and equally many spatial axes", operands)
-    batches = integer(name, "batch_group_count", batch_group_count, operands, least=1)
-    ins, weights, outs = _conv_specs(dimension_numbers, rank, operands)
-    x, w = _permuted(x, (ins[0], *ins[2:], ins[1])), _permuted(w, (*weights[2:], weights[1], weights[0]))
-    if batches > 1:
-        x, feature_group_count = _batches_as_features(x, batches, feature_group_count, operands), batches
-    strides, gaps, dilation = (_per_window_axis(name, what, value, rank, operands) for what, value in (
-        ("window_strides", window_strides), ("lhs_dilation", lhs_dilation), ("rhs_dilation", rhs_dilation)))
-    if isinstance(padding, str) and padding.upper() != "VALID" and any(d != 1 for d in gaps):
-        raise op_error(name, f"padding={padding!r} has no meaning beside lhs_dilation", operands,
-                       "give (low, high) pairs", ArgumentError)
-    pads = windows.pads_of(name, padding, x.shape[1:-1], w.shape[:-2], strides, dilation, x)
-    if any(d != 1 for d in gaps):
-        y = windows.spread_conv(x, w, gaps, pads, dilation, feature_group_count, strides)
-    else:
-        y = windows.conv(x, w, stride=strides, padding=pads, dilation=dilation, groups=feature_group_count)
-    order = (outs[0], *outs[2:], outs[1])
-    y = y if preferred_element_type is None else cast(y, preferred_element_type)
-    return _permuted(y, tuple(order.index(d) for d in range(rank + 2)))
-
-
-def _wide_enough(name: str, x: Any, y: Any, preferred: Any) -> tuple[Any, Any]:
-    """Operands of a product in one dtype, which holds sums of the preferred one."""
-    a, b = preferring(name, preferred, *promote(x, y))
-    return a, b
-
-
-def _batches_as_features(x: Any, count: int, groups: int, operands: dict[str, object]) -> Any:
-    """x [n, spatial..., c] as [n / count, spatial..., count * c]."""
-    if x.shape[0] % count or groups != 1:
-        raise op_error("conv_general_dilated", f"batch_group_count={count} must divide lhs's batch of {x.shape[0]}, and goes "
-                       "with no feature groups", operands)
-    parts = bind("reshape", x, shape=(count, x.shape[0] // count, *x.shape[1:]))
-    rank = len(x.shape)
-    moved = bind("transpose", parts, perm=(*range(1, rank), 0, rank))
-    return bind("reshape", moved, shape=(x.shape[0] // count, *x.shape[1:-1], count * x.shape[-1]))
-
-
-def _permuted(x: Any, perm: tuple[int, ...]) -> Any:
-    return x if perm == tuple(range(len(perm))) else bind("transpose", x, perm=perm)
-
-
-def _per_window_axis(name: str, what: str, value: Any, rank: int, operands: dict[str, object]) -> tuple[int, ...]:
-    return (1,) * rank if value is None else integers(name, what, value, operands, count=rank, repeat=True, least=1)
-
-
-def _conv_specs(numbers: Any, rank: int, operands: dict[str, object]) -> Specs:
-    """(batch or result features, features, spatial ...) as axes of lhs, rhs and the result, in rhs's order of the spatial ones."""
-    if numbers is None:
-        plain = tuple(range(rank + 2))
-        return plain, plain, plain
-    given = tuple(numbers) if isinstance(numbers, list | tuple) else ()
-    if len(given) == 3 and all(isinstance(spec, str) for spec in given):
-        return _letters(given, rank, operands)
-    specs = [integers("conv_general_dilated", "dimension_numbers", spec, operands) for spec in given]
-    if len(specs) != 3 or any(sorted(spec) != list(range(rank + 2)) for spec in specs):
-        raise op_error("conv_general_dilated", f"dimension_numbers={numbers!r} must be three strings such as "
-                       f"('NHWC', 'HWIO', 'NHWC'), or three permutations of {rank + 2} axes", operands, kind=ArgumentError)
-    return specs[0], specs[1], specs[2]
-
-
-def _letters(specs: tuple[str, str, str], rank: int, operands: dict[str, object]) -> Specs:
-    lhs, rhs, out = specs
-    spatial = [c for c in rhs if c not in "OI"]
-    wanted = [(lhs, "NC"), (rhs, "OI"), (out, "NC")]
-    fits = all(sorted(spec) == sorted([*ends, *spatial]) and len(set(spec)) == rank + 2 for spec, ends in wanted)
-    if len(spatial) != rank or not fits:
-        raise op_error("conv_general_dilated", f"dimension_numbers={specs!r} must name each axis once: N, C, and the same spatial "
-                       "letters in lhs and the result, O, I and those in rhs", operands, kind=ArgumentError)
-    found = [tuple(spec.index(c) for c in [*ends, *spatial]) for spec, ends in wanted]
-    return found[0], found[1], found[2]
-
-
-def dot_general(lhs: Any, rhs: Any, dimension_numbers: Any, *, preferred_element_type: Any = None) -> Any:
-    """``dimension_numbers`` = ((lhs contracted, rhs contracted), (lhs batch, rhs batch)). ``preferred_element_type``: a dtype to
-    add up in, and of the result, such as f32 for products of bf16, or i32 for those of i8; else the operands' (of floats of 16
-    bits, sums in f32 rounded once). Of bools a sum is whether any product is True. Raises ShapeError for axes that are out of
-    bounds or named twice, DtypeError for a narrower dtype or one of another kind."""
-    name = "dot_general"
-    a, b = _wide_enough(name, array(name, "lhs", lhs), array(name, "rhs", rhs), preferred_element_type)
-    operands = {"lhs": a, "rhs": b}
-    contract, batch = (tuple(integers("dot_general", "dimension_numbers", axes, operands, least=0)
-                             for axes in _pair("dot_general", pair, operands))
-                       for pair in _pair("dot_general", dimension_numbers, operands))
-    for n, x in enumerate((a, b)):
-        used = (*contract[n], *batch[n])
-        if len(set(used)) != len(used) or any(d >= len(x.shape) for d in used):
-            raise op_error("dot_general", f"axes {used} of {'lhs' if n == 0 else 'rhs'} are out of bounds, or one is named twice",
-                           operands)
-    counted = tuple(cast(x, np.int64) for x in (a, b)) if a.dtype.kind == "b" else (a, b)
-    y = bind("dot_general", *counted, contract=contract, batch=batch)
-    y = cast(y, np.bool_) if a.dtype.kind == "b" else y
-    return y if preferred_element_type is None else cast(y, preferred_element_type)
-
-
-def _pair(name: str, value: Any, operands: dict[str, object]) -> tuple[Any, Any]:
-    if not isinstance(value, list | tuple) or len(value) != 2:
-        raise op_error(name, f"dimension_numbers has {value!r:.40} where a pair belongs: ((lhs contracted, rhs contracted), "
-                       "(lhs batch, rhs batch))", operands, kind=ArgumentError)
-    return value[0], value[1]
 
 
 def reduce_window(operand: Any, init_value: Any, computation: Any, window_dimensions: Any = None, window_strides: Any = None,
@@ -203,48 +76,6 @@ def _pooled(operand: Any, kind: str, window: Any, strides: Any, padding: Any) ->
         return mean
     sizes = integers("reduce_window", "window", window, count=len(x.shape) - 2, repeat=True)
     return mean * float(prod(sizes))
-
-
-def _starts(name: str, x: Any, starts: Any) -> list[Any]:
-    """One i64 scalar for each axis of x."""
-    listed = isinstance(starts, list | tuple) or (isinstance(starts, np.ndarray | Tracer) and len(starts.shape) == 1)
-    given = list(starts) if listed else [starts]
-    found = [array(name, f"start_indices[{n}]", s) for n, s in enumerate(given)]
-    if len(found) != len(x.shape) or any(s.shape for s in found):
-        raise op_error(name, f"wants {len(x.shape)} starts that are scalars, got {len(found)}", {"x": x}, kind=ShapeError)
-    for s in found:
-        if s.dtype.kind not in "iu":
-            raise op_error(name, "starts must be ints", {"x": x, "start": s}, kind=DtypeError)
-    return [cast(s, np.int64) for s in found]
-
-
-def dynamic_slice(operand: Any, start_indices: Sequence[Any], slice_sizes: Sequence[int]) -> Any:
-    """A window of fixed size at starts that may be traced; they are clamped so that it lies inside."""
-    x = array("dynamic_slice", "operand", operand)
-    sizes = integers("dynamic_slice", "slice_sizes", slice_sizes, {"x": x}, count=len(x.shape), least=0)
-    return bind("dynamic_slice", x, *_starts("dynamic_slice", x, start_indices), size=sizes)
-
-
-def dynamic_update_slice(operand: Any, update: Any, start_indices: Sequence[Any]) -> Any:
-    """operand with a window replaced; starts are clamped so that it lies inside. Raises DtypeError for floats into ints."""
-    x = array("dynamic_update_slice", "operand", operand)
-    new = update if type(update) in (bool, int, float) else array("dynamic_update_slice", "update", update)
-    if "biufc".index(kind_of(result_dtype((x, new)))) > "biufc".index(kind_of(x.dtype)):
-        raise op_error("dynamic_update_slice", "operand cannot hold update", {"x": x, "update": new}, "cast one", DtypeError)
-    return bind("dynamic_update_slice", x, cast(new, x.dtype), *_starts("dynamic_update_slice", x, start_indices))
-
-
-def slice(operand: Any, start_indices: Sequence[int], limit_indices: Sequence[int], strides: Sequence[int] | None = None) -> Any:
-    """Elements start, start + stride ... below limit of every axis. Raises ShapeError unless 0 <= start <= limit <= extent."""
-    x = array("slice", "operand", operand)
-    rank, named = len(x.shape), {"x": x}
-    starts, limits = (integers("slice", what, value, named, count=rank, least=0) for what, value in (
-        ("start_indices", start_indices), ("limit_indices", limit_indices)))
-    steps = _per_window_axis("slice", "strides", strides, rank, named)
-    if any(not a <= b <= n for a, b, n in zip(starts, limits, x.shape)):
-        raise op_error("slice", f"start {starts} and limit {limits} leave x", named)
-    sizes = tuple(-(-(b - a) // s) for a, b, s in zip(starts, limits, steps))
-    return bind("slice", x, start=tuple(a if n else 0 for a, n in zip(starts, sizes)), size=sizes, step=steps)
 
 
 def pad(operand: Any, padding_value: Any, padding_config: Sequence[tuple[int, int, int]]) -> Any:
@@ -361,20 +192,38 @@ def clamp(min: Any, x: Any, max: Any) -> Any:
     return _clip(x, min, max)
 
 
-_FOURIER = ("FftType", "fft")
+_LATER = {  # by the module that has them
+    "leptonc.fourier": ("FftType", "fft"),
+    "leptonc.convolving": (
+        "conv", "conv_dimension_numbers", "conv_general_dilated_local", "conv_general_dilated_patches", "conv_general_permutations",
+        "conv_general_shape_tuple", "conv_shape_tuple", "conv_transpose", "conv_transpose_shape_tuple", "conv_with_general_padding",
+        "padtype_to_pads", "reduce_window_shape_tuple"),
+    "leptonc.exchanges": ("all_to_all", "ppermute", "pshuffle", "psum_scatter", "pswapaxes"),
+    "leptonc.products": ("batch_matmul", "dot", "ragged_dot"),
+    "leptonc.slicing": (
+        "dynamic_index_in_dim", "dynamic_slice_in_dim", "dynamic_update_index_in_dim", "dynamic_update_slice_in_dim",
+        "index_in_dim", "index_take", "slice_in_dim"),
+    "leptonc.scipy.incomplete": ("betainc", "igamma", "igamma_grad_a", "igammac", "random_gamma_grad"),
+    "leptonc.scipy.zetas": ("polygamma", "zeta"),
+    "leptonc.staging": ("composite", "optimization_barrier", "platform_dependent", "with_sharding_constraint"),
+}
 _ELEMENTARY = tuple(elementary.__all__)  # not among this module's globals, where they would hide built-in functions
 __all__ = [
     *_ELEMENTARY,
-    *_FOURIER,
-    "ConvDimensionNumbers", "GatherDimensionNumbers", "GatherScatterMode", "ScatterDimensionNumbers", "all_gather",
-    "approx_max_k", "approx_min_k", "associative_scan", "axis_index", "axis_size", "broadcast_in_dim", "broadcasted_iota", "clamp",
-    "cond", "conv_general_dilated", "cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum", "dot_general", "dynamic_slice",
+    *(name for names in _LATER.values() for name in names),
+    "ConvDimensionNumbers", "ConvGeneralDilatedDimensionNumbers", "DotDimensionNumbers", "Precision", "PrecisionLike",
+    "GatherDimensionNumbers", "GatherScatterMode", "ScatterDimensionNumbers", "all_gather", "approx_max_k", "approx_min_k",
+    "associative_scan", "axis_index", "axis_size", "broadcast_in_dim", "broadcasted_iota", "clamp", "cond",
+    "conv_general_dilated", "cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum", "dot_general", "dynamic_slice",
     "dynamic_update_slice", "erf", "erf_inv", "fori_loop", "gather", "iota", "map", "pad", "pmax", "pmean", "pmin", "psum",
     "reduce", "reduce_precision", "reduce_window", "rsqrt", "scan", "scatter", "scatter_add", "scatter_apply", "scatter_max",
-    "scatter_min", "scatter_mul", "scatter_sub", "select", "slice", "sort", "sort_key_val", "stop_gradient", "switch", "top_k",
-    "while_loop",
+    "scatter_min", "scatter_mul", "scatter_sub", "select", "slice", "sort", "sort_key_val", "stop_gradient", "switch",
+    "top_k", "while_loop",
 ]
 
-publish(globals(), [name for name in __all__ if name not in (*_ELEMENTARY, *_FOURIER)], later={
-    **members("leptonc.elementary", *_ELEMENTARY), **members("leptonc.fourier", *_FOURIER),
+_NOT_HERE = {*_ELEMENTARY, *(name for names in _LATER.values() for name in names)}
+
+publish(globals(), [name for name in __all__ if name not in _NOT_HERE], later={
+    **members("leptonc.elementary", *_ELEMENTARY),
+    **{name: get for module, names in _LATER.items() for name, get in members(module, *names).items()},
     "linalg": partial(import_module, "leptonc.numpy.linalg.factorizations")})

@@ -24,13 +24,6 @@ SUBSTITUTES: dict[str, dict[str, str]] = {
         "fix": "leptonc.numpy.trunc", "ascontiguousarray": "leptonc.numpy.asarray",
         "row_stack": "leptonc.numpy.vstack", "item": "float(x), outside of the traced function",
     },
-    "leptonc.lax": {
-        "conv": "leptonc.lax.conv_general_dilated or leptonc.nn.conv", "conv_transpose": "leptonc.nn.conv_transpose",
-        "conv_with_general_padding": "leptonc.lax.conv_general_dilated",
-        "batch_matmul": "leptonc.numpy.matmul", "slice_in_dim": "leptonc.lax.slice",
-        "dynamic_slice_in_dim": "leptonc.lax.dynamic_slice", "dynamic_index_in_dim": "leptonc.lax.dynamic_slice",
-        "dynamic_update_slice_in_dim": "leptonc.lax.dynamic_update_slice",
-    },
     "leptonc.nn": {
         **dict.fromkeys(("linear", "Dense", "dense"), "leptonc.nn.Linear, or x @ w + b"),
         **dict.fromkeys(("conv1d", "conv2d", "conv3d"), "leptonc.nn.conv"),

@@ -40,7 +40,8 @@ PARTS = {"ir", "validation", "ops", "passes", "codegen", "runtime", "driver", "t
          "data"}
 PEERS = {"torch", "onnx", "onnxruntime", "jax", "tensorflow", "matplotlib"}
 FRONT = {"numpy", "lax", "elementary", "folding", "fourier", "gathering", "precision", "segments", "updates", "scan",
-         "whiles", "branches", "mapping", "nn", "optim", "random"}
+         "whiles", "branches", "mapping", "nn", "optim", "random", "convolving", "exchanges", "products", "slicing", "staging",
+         "scipy"}
 
 
 def part_of(module: str) -> str:

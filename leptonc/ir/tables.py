@@ -1,5 +1,10 @@
 """Coefficients of special functions, which ops and code generators read."""
 
+from __future__ import annotations
+
+from fractions import Fraction
+from math import comb
+
 # erfc(x) = t exp(-x^2 + P(y)), t = 2 / (2 + x), y = 2t - 1 in [-1, 1]: P interpolated at Chebyshev points
 ERFC_EXPONENT = [
     2.9771581466775388e-08, 7.987485635870447e-10, -2.89362583316688e-07, 1.5975717625830537e-07,
@@ -42,3 +47,14 @@ I1E_FAR = (
     4.2724400167119536e-14, 1.0420276984128972e-14, -3.814403072437366e-15, -1.8803547755108634e-15, 3.3082023109361146e-16,
     2.962628997625507e-16, -3.209525922280163e-17, -4.650305367239895e-17, 4.414348316004607e-18, 7.517296270388092e-18,
 )
+
+
+def bernoulli(count: int) -> list[float]:
+    """B2, B4 ... of them ``count``."""
+    found = [Fraction(1)]
+    for n in range(1, 2 * count + 1):
+        found.append(-sum((comb(n + 1, k) * found[k] for k in range(n)), Fraction(0)) / (n + 1))
+    return [float(found[2 * k]) for k in range(1, count + 1)]
+
+
+BERNOULLI = bernoulli(10)

@@ -8,7 +8,7 @@ from typing import Any
 from leptonc import numpy as lnp
 from leptonc.arguments import array, choice, integer, integers
 from leptonc.errors import ArgumentError, op_error
-from leptonc.nn.windows import Padding, Pairs, conv, input_grad, pads_of, spread_conv
+from leptonc.nn.windows import Padding, Pairs, conv, input_grad, pads_of, spread_conv, transposed_pad
 from leptonc.trace import promote
 
 
@@ -59,12 +59,7 @@ def _jax_pads(x: Any, padding: Padding, windows: Sequence[int], strides: Sequenc
     if not isinstance(padding, str):
         return pads_of("conv_transpose", padding, x.shape[1:-1], windows, ones, ones, x)
     kind = choice("conv_transpose", "padding", padding.upper(), ("SAME", "VALID"), {"x": x})
-    pairs = []
-    for k, s in zip(windows, strides):
-        whole = k + s - 2 + (0 if kind == "SAME" else max(k - s, 0))
-        low = k - 1 if kind == "VALID" or s > k - 1 else -(-whole // 2)
-        pairs.append((low, whole - low))
-    return tuple(pairs)
+    return tuple(transposed_pad(k, s, kind) for k, s in zip(windows, strides))
 
 
 def _pytorch_pads(x: Any, padding: Padding, windows: Sequence[int]) -> Pairs:

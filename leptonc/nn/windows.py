@@ -42,6 +42,18 @@ def pads_of(name: str, padding: Any, spatial: Sequence[int], window: Sequence[in
     return tuple((p[0], p[-1]) for p in entries)
 
 
+def count_of(extent: int, window: int, stride: int, pads: tuple[int, int]) -> int:
+    """How many windows fit into a padded axis."""
+    return max((extent + sum(pads) - window) // stride + 1, 0)
+
+
+def transposed_pad(window: int, stride: int, kind: str) -> tuple[int, int]:
+    """JAX's (low, high) of a transposed convolution that undoes one with padding "SAME" or "VALID"."""
+    whole = window + stride - 2 + (0 if kind == "SAME" else max(window - stride, 0))
+    low = window - 1 if kind == "VALID" or stride > window - 1 else -(-whole // 2)
+    return low, whole - low
+
+
 def conv(x: Any, w: Any, *, stride: int | Sequence[int] = 1, padding: Padding = "VALID",
          dilation: int | Sequence[int] = 1, groups: int = 1) -> Any:
     """Convolution of x [n, spatial..., c] with w [window..., c / groups, o]: [n, spatial'..., o], ONNX's formula.

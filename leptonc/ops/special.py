@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
-from math import comb, factorial, log, nan, pi
+from math import factorial, log, nan, pi
 from typing import Any
 
 import numpy as np
 
 from leptonc.ir.op import Sample, get_op, register
-from leptonc.ir.tables import ERFC_EXPONENT, I0E_FAR, I0E_NEAR, I1E_FAR, I1E_NEAR
+from leptonc.ir.tables import BERNOULLI, ERFC_EXPONENT, I0E_FAR, I0E_NEAR, I1E_FAR, I1E_NEAR
 from leptonc.ir.types import f64
 from leptonc.ir.value import Value
 from leptonc.ops.doubles import Doubles, chebyshev, horner
 from leptonc.ops.elementwise import Smooth, away_from_zero, compare, select
-
-
-def _bernoulli(count: int) -> list[float]:
-    """B2, B4 ... of them ``count``."""
-    found = [Fraction(1)]
-    for n in range(1, 2 * count + 1):
-        found.append(-sum((comb(n + 1, k) * found[k] for k in range(n)), Fraction(0)) / (n + 1))
-    return [float(found[2 * k]) for k in range(1, count + 1)]
-
-
-BERNOULLI = _bernoulli(10)
 
 
 def _zeta_less_one(k: int) -> float:

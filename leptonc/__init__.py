@@ -1,6 +1,6 @@
 """leptonc: a static computation-graph compiler with a JIT that trains neural networks on CPUs."""
 
-from leptonc import ir, lax, nn, numpy, ops, optim, random, segments, tree
+from leptonc import config, ir, lax, nn, numpy, ops, optim, random, segments, tree
 from leptonc.checkpoint import checkpoint, checkpoint_policies, remat
 from leptonc.config import num_threads, set_num_threads
 from leptonc.custom import custom_jvp, custom_vjp
@@ -44,7 +44,7 @@ __all__ = [
     "jit", "freeze", "Frozen", "grad", "value_and_grad", "vjp", "jvp", "linearize", "linear_transpose", "jacfwd", "jacrev",
     "hessian", "vmap", "custom_vjp", "custom_jvp", "checkpoint", "remat", "checkpoint_policies", "named_scope", "make_graph",
     "eval_shape", "ShapeDtypeStruct", "disable_jit", "Array", "explain_recompiles", "num_threads", "set_num_threads",
-    "ir", "lax", "nn", "numpy", "ops", "optim", "random", "segments", "tree",
+    "config", "ir", "lax", "nn", "numpy", "ops", "optim", "random", "segments", "tree",
     "LeptonError", "ArgumentError", "ShapeError", "RangeError", "MissingNameError", "DtypeError",
     "TracerError", "IRError", "TreeError", "DonationError", "CompileError", "UnboundAxisError",
 ]

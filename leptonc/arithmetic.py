@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from leptonc.bfloat16 import kind_of
-from leptonc.eager import EagerArray
 from leptonc.errors import DtypeError, LeptonError, describe, op_error
 from leptonc.operators import ArrayMethods, install
-from leptonc.promotion import PYTHON_SCALARS, SUPPORTED, asarray
-from leptonc.trace import Tracer, align, bind, broadcast, cast, current_trace, is_weak, promote, result_dtype
+from leptonc.promotion import PYTHON_SCALARS, SUPPORTED, asarray, float_of_ints
+from leptonc.trace import Tracer, align, bind, broadcast, cast, current_trace, is_weak, promote, result_dtype, weakened
 
 
 def _fail(name: str, reason: str, operands: dict[str, Any], fix: str | None = None) -> LeptonError:
@@ -66,10 +65,10 @@ def subtract(x: Any, y: Any) -> Any:
 
 @named_operands
 def divide(x: Any, y: Any) -> Any:
-    """x / y in floats; ints and bools divide as f64."""
+    """x / y in floats; ints and bools divide as f64, with JAX's promotion in the default float dtype."""
     if kind_of(result_dtype((x, y))) in "fc":
         return _apply("divide", "div", x, y)
-    return _apply("divide", "div", cast(x, np.float64), cast(y, np.float64))
+    return _apply("divide", "div", cast(x, float_of_ints()), cast(y, float_of_ints()))
 
 
 def _as_numbers(name: str, op: str, x: Any, y: Any) -> Any:
@@ -284,11 +283,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
 
 
 def _weaken(out: Any) -> Any:
-    if isinstance(out, tuple):
-        return tuple(_weaken(x) for x in out)
-    if isinstance(out, EagerArray):
-        out.weak = True
-    return Tracer(out.trace, out.value, out.loc, True) if isinstance(out, Tracer) else out
+    return tuple(map(weakened, out)) if isinstance(out, tuple) else weakened(out)
 
 
 def _as_python(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,7 @@
-"""Settings from the environment, read when asked for rather than at import. A leaf module.
+"""Settings: of dtypes, by assignment or for a while; others from the environment, read when asked for rather than at import.
+
+``leptonc.config.promotion = "jax"`` and ``leptonc.config.default_dtype = "f32"`` hold from then on, in all threads;
+``with leptonc.config.override(promotion="jax"):``, also a decorator, for a block of code or a function. A leaf module.
 
 | variable | meaning | default |
 |---|---|---|
@@ -13,17 +16,133 @@
 
 from __future__ import annotations
 
+import contextvars
+import functools
 import os
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
 
 from leptonc.cpus import available_cpus
-from leptonc.errors import LeptonError
+from leptonc.errors import ArgumentError, LeptonError, describe, near_names
 
 MAX_THREADS = 1024
 MAX_DEBUG = 5
 RECENT_SECONDS = 0.05
 NEVER = (0, 0.0)
+
+PROMOTIONS = ("numpy", "jax")
+FLOATS = {"f16": "float16", "bf16": "bfloat16", "f32": "float32", "f64": "float64"}
+
+
+class DtypeSettings(NamedTuple):
+    """What dtypes a traced function gets depends on, beside its arguments. There is one object of each."""
+
+    promotion: str = "numpy"
+    default_dtype: str = ""  # what was chosen; see default_float
+
+    @property
+    def is_jax(self) -> bool:
+        return self.promotion == "jax"
+
+    @property
+    def default_float(self) -> str:
+        """The name of the float dtype that nobody has chosen: NumPy's f64, JAX's f32, unless told otherwise."""
+        return self.default_dtype or ("float32" if self.is_jax else "float64")
+
+    @property
+    def default_complex(self) -> str:
+        return "complex128" if self.default_float == "float64" else "complex64"
+
+    def __str__(self) -> str:
+        return f"{self.promotion}'s promotion, default dtype {self.default_float}"
+
+
+_one_of_each = functools.cache(DtypeSettings)
+_everywhere = _one_of_each("numpy", "")
+_here: contextvars.ContextVar[DtypeSettings | None] = contextvars.ContextVar("dtypes", default=None)
+
+
+def dtype_settings() -> DtypeSettings:
+    """Those that hold here: the innermost ``override``'s, else what was assigned."""
+    return _here.get() or _everywhere
+
+
+def _changed(settings: DtypeSettings, promotion: Any, default_dtype: Any) -> DtypeSettings:
+    return _one_of_each(settings.promotion if promotion is None else _promotion_named(promotion),
+                        settings.default_dtype if default_dtype is None else _float_named(default_dtype))
+
+
+def _promotion_named(chosen: Any) -> str:
+    if not isinstance(chosen, str) or chosen not in PROMOTIONS:
+        raise ArgumentError(f"config: promotion={describe(chosen)} must be 'numpy' or 'jax'")
+    return chosen
+
+
+def _float_named(chosen: Any) -> str:
+    """The full name of a float dtype, given by a name, as a dtype or as NumPy's type."""
+    name = str(getattr(chosen, "name", None) or getattr(chosen, "__name__", chosen))
+    name = FLOATS.get(name, name)
+    if name not in FLOATS.values():
+        raise ArgumentError(f"config: default_dtype={describe(chosen)} must be one of {', '.join(FLOATS)}")
+    return name
+
+
+@contextmanager
+def override(*, promotion: str | None = None, default_dtype: Any = None) -> Iterator[None]:
+    """Other dtype settings inside, for this thread; a decorator too. What is left out stays as it is.
+
+    ``promotion``: "numpy" or "jax"; ``default_dtype``: a float dtype. Around a call of a jitted function they are part of what it
+    is compiled for; within one, they hold for the part that is inside. Raises ArgumentError for others.
+    """
+    before = _here.get()
+    _here.set(_changed(before or _everywhere, promotion, default_dtype))
+    try:
+        yield
+    finally:
+        _here.set(before)
+
+
+class _Config(ModuleType):
+    """This module, with settings that are checked when they are assigned."""
+
+    @property
+    def promotion(self) -> str:
+        """How dtypes promote, "numpy" or "jax"."""
+        return dtype_settings().promotion
+
+    @promotion.setter
+    def promotion(self, chosen: str) -> None:
+        global _everywhere
+        _everywhere = _changed(_everywhere, chosen, None)
+
+    @property
+    def default_dtype(self) -> str:
+        """The float dtype of what is created without one, and of Python's floats alone. None goes back to that of ``promotion``."""
+        return dtype_settings().default_float
+
+    @default_dtype.setter
+    def default_dtype(self, chosen: Any) -> None:
+        global _everywhere
+        _everywhere = _one_of_each(_everywhere.promotion, "") if chosen is None else _changed(_everywhere, None, chosen)
+
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not hasattr(self, name):
+            raise ArgumentError(f"config has no setting {name}; {near_names(name, __all__)}".removesuffix("; "))
+        super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        return sorted(__all__)
+
+
+__all__ = ["default_dtype", "num_threads", "override", "promotion", "set_num_threads"]  # noqa: F822  two are properties
+
+sys.modules[__name__].__class__ = _Config
 
 _num_threads: int | None = None  # what set_num_threads chose; None follows the environment
 _recent = NEVER  # the last answer, and until when it is good

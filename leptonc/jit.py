@@ -57,6 +57,7 @@ class Jitted:
         self._last_treedef: tree.TreeDef | None = None
         self._last_names: tuple[tree.TreeDef | None, list[str]] = (None, [])
         self._shortcut: Shortcut | None = None  # of the program that ran last
+        self._settings: config.DtypeSettings | None = None  # those it was compiled for
         _jitted[id(self)] = weakref.ref(self, functools.partial(_jitted.pop, id(self)))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -67,7 +68,7 @@ class Jitted:
         """
         try:  # as ``public`` does, which would cost each call some hundred nanoseconds
             plainly = tracing() or jit_disabled()
-            if self._shortcut is not None and not plainly:
+            if self._shortcut is not None and not plainly and self._settings is config.dtype_settings():
                 done, result = self._shortcut((args, kwargs))
                 if done:
                     return result
@@ -79,7 +80,7 @@ class Jitted:
             except LoadingError:  # a signal handler has interrupted the import of code generation
                 return self._call_plainly(args, kwargs, dynamic)
             result = compiled.run([np.asarray(leaf) for leaf in leaves])
-            self._shortcut = compiled.shortcut
+            self._shortcut, self._settings = compiled.shortcut, compiled.interface.signature.settings
             return result
         except Exception as error:
             hide_own_frames(error)
@@ -93,7 +94,7 @@ class Jitted:
     def _find(self, args: Sequence[Any], kwargs: dict[str, Any], dynamic: Any, static: Any) -> tuple[Compiled, list[Any]]:
         leaves, treedef = self._flattened(dynamic)
         leaves = self._concrete(leaves, treedef)
-        key = (treedef, tuple([_key(leaf) for leaf in leaves]), static)
+        key = (treedef, tuple([_key(leaf) for leaf in leaves]), static, config.dtype_settings())
         compiled = self._programs.find(key, lambda: self._compile(leaves, treedef, static, args, kwargs))
         self._last_treedef = treedef
         return compiled, leaves

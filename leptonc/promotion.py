@@ -1,20 +1,24 @@
-"""Concrete values as arrays, and NumPy's (NEP 50) promotion among the dtypes leptonc has (of bfloat16, JAX's).
+"""Concrete values as arrays, and promotion among the dtypes leptonc has: NumPy's (NEP 50; of bfloat16, JAX's), or JAX's.
 
 A Python bool, int, float or complex is weak: beside an array it takes the array's dtype unless its kind is higher
-(``f32 * 2.0`` is f32, ``i32 * 2.0`` is f64, ``bool + 1`` is i64). A traced Python scalar is as weak as the scalar.
+(``f32 * 2.0`` is f32, ``bool + 1`` is i64; ``i32 * 2.0`` is f64, with JAX's promotion the default float dtype). A traced Python
+scalar is as weak as the scalar, and with JAX's promotion so is what is made of a weak number of a higher kind than the array.
 """
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from leptonc import config
 from leptonc.bfloat16 import bfloat16, is_bfloat16, kind_of
 from leptonc.errors import DtypeError, LeptonError, describe
 from leptonc.ir.types import DTYPES, DType, bf16, dtype_of
+from leptonc.lattice import WEAK, join
 
 SUPPORTED = frozenset(t.numpy for t in DTYPES.values() if t != bf16)  # bfloat16 beside them, of which NumPy may never have heard
 PYTHON_SCALARS = (bool, int, float, complex)
@@ -22,13 +26,16 @@ _SCALAR_OF_KIND: dict[str, Any] = {"b": False, "u": 0, "i": 0, "f": 0.0, "c": 0j
 
 
 def asarray(x: Any, what: str = "value", dtype: Any = None) -> np.ndarray:
-    """``x`` as an ndarray of a supported dtype and native byte order; Python floats are f64, ints i64, as NumPy has it.
+    """``x`` as an ndarray of a supported dtype and native byte order; Python floats are f64, ints i64, as NumPy has it,
+    unless there is another default dtype.
 
     Not a copy where none is needed. Raises DtypeError naming ``what`` for anything without a supported dtype: dates,
     objects, strings, ints beyond 64 bits, ragged lists; and for a Python number that ``dtype`` cannot hold.
     """
     if type(x) is np.ndarray and dtype is None and x.dtype in SUPPORTED:
         return x
+    if dtype is None and type(x) in (float, complex, list, tuple):
+        dtype = _default_of(x)
     if _is_masked(x):
         raise DtypeError(f"{what} is a masked array, and leptonc has no masks; fix: x.filled(value), and the mask as an "
                          "array of its own")
@@ -42,6 +49,23 @@ def asarray(x: Any, what: str = "value", dtype: Any = None) -> np.ndarray:
         raise DtypeError(f"{what} {describe(x)} is no array of a supported dtype: {str(error).splitlines()[0]}") from None
     native = numpy_dtype(array.dtype, what if isinstance(x, np.ndarray) else f"{what} {describe(x)}")
     return array.astype(native if target is None else target, copy=False)
+
+
+def _default_of(x: Any) -> np.dtype | None:
+    """The default dtype for floats or complex numbers of Python's, one or a list of them; None for anything else, which knows its
+    own, and where NumPy's own rule is as good."""
+    if config.dtype_settings().default_float == "float64":
+        return None
+    kinds = set(_kinds_in(x))
+    if not kinds <= {bool, int, float, complex} or not kinds & {float, complex}:
+        return None
+    return default_complex() if complex in kinds else default_float()
+
+
+def _kinds_in(x: Any) -> Iterable[type]:
+    if not isinstance(x, list | tuple):
+        return (type(x),)
+    return itertools.chain.from_iterable(map(_kinds_in, x))
 
 
 def _is_masked(x: Any) -> bool:
@@ -86,12 +110,50 @@ def is_weak(x: Any) -> bool:
     return type(x) in PYTHON_SCALARS or getattr(x, "weak", False) is True
 
 
+def default_float() -> np.dtype:
+    """The float dtype of what is created without one, and of Python's floats alone."""
+    return numpy_dtype(config.dtype_settings().default_float)
+
+
+def default_complex() -> np.dtype:
+    """The complex dtype beside it."""
+    return np.dtype(config.dtype_settings().default_complex)
+
+
+def float_of_ints() -> np.dtype:
+    """What functions of floats make of ints and bools: f64 as in NumPy; with JAX's promotion the default float dtype."""
+    return default_float() if config.dtype_settings().is_jax else np.dtype(np.float64)
+
+
 def result_dtype(operands: Iterable[Any]) -> np.dtype:
-    """The dtype NumPy computes in for these arrays, tracers and Python scalars. Raises DtypeError if unsupported."""
+    """The dtype to compute in for these arrays, tracers and Python scalars. Raises DtypeError if unsupported."""
+    return promoted(operands)[0]
+
+
+def promoted(operands: Iterable[Any]) -> tuple[np.dtype, bool]:
+    """The dtype to compute in, and whether JAX's promotion has it weak. Raises DtypeError if unsupported."""
     given = [_promotable(x) for x in operands]
+    settings = config.dtype_settings()
+    if settings.is_jax:
+        return _by_lattice(given)
+    if settings.default_dtype and not any(isinstance(x, np.dtype) for x in given):
+        return _of_numbers(given), False
     if any(isinstance(x, np.dtype) and is_bfloat16(x) for x in given):
-        return _beside_bfloat16(given)
-    return numpy_dtype(np.result_type(*given), "promotion")
+        return _beside_bfloat16(given), False
+    return numpy_dtype(np.result_type(*given), "promotion"), False
+
+
+def _by_lattice(given: list[Any]) -> tuple[np.dtype, bool]:
+    node = join(dtype_of(x).name if isinstance(x, np.dtype) else type(x).__name__ for x in given)
+    if node not in WEAK:
+        return DTYPES[node].numpy, False
+    return {"int": np.dtype(np.int64), "float": default_float(), "complex": default_complex()}[node], True
+
+
+def _of_numbers(given: list[Any]) -> np.dtype:
+    """Python's numbers alone."""
+    found = np.result_type(*given)
+    return {"f": default_float, "c": default_complex}.get(found.kind, lambda: found)()
 
 
 def _beside_bfloat16(given: list[Any]) -> np.dtype:

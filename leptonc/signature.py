@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from leptonc import tree
 from leptonc.arguments import integers
+from leptonc.config import DtypeSettings, dtype_settings
 from leptonc.eager import EagerArray
 from leptonc.errors import ArgumentError, DtypeError, LeptonError, TracerError, describe, near_names, op_error
 from leptonc.frames import Loc
@@ -68,13 +69,15 @@ def as_leaf(leaf: Any, name: str, function: str) -> np.ndarray:
         raise leaked(leaf)
     # np.asarray would make an array of anything, lists of its items included; only scalars and arrays are meant.
     if isinstance(leaf, np.ndarray | np.generic | bool | int | float | complex):
-        return asarray(leaf, f"{function}: {name}")
+        return asarray(leaf, f"{function}: {name}", NUMBERS.get(type(leaf)))
     if is_array_like(leaf):
         return asarray(_converted(leaf, name, function), f"{function}: {name}")
     reason = f"{name} is {leaf!r:.60} of type {type(leaf).__name__}, not an array"
     raise op_error(function, reason, {}, "make the argument static (static_argnames)", DtypeError)
 
 
+# Arguments that are Python's keep all their digits until they meet something, whatever the default dtype.
+NUMBERS = {float: np.float64, complex: np.complex128}
 ARRAY_PROTOCOLS = ("__array__", "__array_interface__", "__array_struct__", "__dlpack__")
 
 
@@ -233,10 +236,13 @@ class Signature:
     names: tuple[str, ...]
     roots: tuple[str, ...]
     line: Loc | None = None
+    settings: DtypeSettings = field(default_factory=dtype_settings)
 
     def differences(self, other: Signature) -> list[str]:
         """``x: f32[8,4] -> f32[16,4]`` for everything that changed from this one to ``other``."""
         found = _static_differences(dict(self.static), dict(other.static))
+        if self.settings != other.settings:
+            found.append(f"{self.settings} -> {other.settings}")
         if self.treedef != other.treedef:
             return found + [_structure_difference(self, other)]
         return found + [f"{name}: {key_text(a)} -> {key_text(b)}"

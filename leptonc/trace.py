@@ -17,20 +17,22 @@ import numpy as np
 
 from leptonc import tree
 from leptonc.bfloat16 import kind_of
-from leptonc.eager import as_eager, is_given, jit_disabled
+from leptonc.config import dtype_settings
+from leptonc.eager import EagerArray, as_eager, is_given, jit_disabled
 from leptonc.errors import DtypeError, TracerError, describe, op_error
 from leptonc.frames import Loc, is_own_code, users_line
 from leptonc.ir.builder import Builder
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.graph import Graph
 from leptonc.ir.op import get_op
-from leptonc.ir.types import TensorType, dtype_of, type_of_array
+from leptonc.ir.types import DType, TensorType, dtype_of, type_of_array
 from leptonc.ir.value import Value
-from leptonc.promotion import asarray, is_weak, numpy_dtype, result_dtype
+from leptonc.promotion import asarray, is_weak, numpy_dtype, promoted, result_dtype
 from leptonc.tracer import Tracer
 
 Result = TypeVar("Result")
 
+_CHOOSING = {"cast", "sum", "prod", "reduce_max", "reduce_min", "cumsum"}  # ops whose results JAX's promotion never has weak
 _FORMULA_SIZE = 16  # smaller constants are cheaper as data than as a node
 
 # The traces of this thread, the innermost last. Each runs in a context of its own, which ends with it however it ends: a list would
@@ -96,8 +98,8 @@ class Trace:
         out = self.builder.emit(op_name, [self.operand(x) for x in args], attrs, regions)
         loc = self.builder.nodes[-1].loc
         if isinstance(out, tuple):
-            return tuple(self.tracer(value, loc) for value in out)
-        return self.tracer(out, loc)
+            return tuple(self.tracer(value, loc, _stays_weak(op_name, value.type, args)) for value in out)
+        return self.tracer(out, loc, _stays_weak(op_name, out.type, args))
 
     def inline(self, graph: Graph, args: Sequence[Any]) -> tuple[Tracer, ...]:
         first = len(self.builder.nodes)
@@ -143,7 +145,12 @@ def bind(op_name: str, *args: Any, regions: tuple[Graph, ...] = (), **attrs: Any
     op, arrays = get_op(op_name), [asarray(x, "operand") for x in args]
     op.infer(*map(type_of_array, arrays), **attrs)  # eager mode gives the errors that tracing gives
     out = op.run(*arrays, **attrs)
-    return tuple(known(np.asarray(x), args) for x in out) if isinstance(out, tuple) else known(np.asarray(out), args)
+    return tuple(_result(op_name, x, args) for x in out) if isinstance(out, tuple) else _result(op_name, out, args)
+
+
+def _result(op_name: str, out: Any, args: Sequence[Any]) -> np.ndarray:
+    found = known(np.asarray(out), args)
+    return weakened(found) if _stays_weak(op_name, found, args) else found
 
 
 def known(array: np.ndarray, made_of: Sequence[Any] = ()) -> np.ndarray:
@@ -178,9 +185,30 @@ def cast(x: Any, dtype: Any) -> Any:
 
 
 def promote(*args: Any) -> tuple[Any, ...]:
-    """``args`` as arrays or tracers of their common NumPy dtype; shapes stay. Raises DtypeError if unsupported."""
-    dtype = result_dtype(args)
-    return tuple(cast(x, dtype) for x in args)
+    """``args`` as arrays or tracers of their common dtype; shapes stay. Raises DtypeError if unsupported."""
+    dtype, weak = promoted(args)
+    found = tuple(cast(x, dtype) for x in args)
+    return tuple(map(weakened, found)) if weak else found
+
+
+def weakened(x: Any) -> Any:
+    """A traced value, or one known while tracing, as weak as a Python scalar."""
+    if isinstance(x, EagerArray):
+        x.weak = True
+    return Tracer(x.trace, x.value, x.loc, True) if isinstance(x, Tracer) else x
+
+
+def _stays_weak(op_name: str, result: Any, args: Sequence[Any]) -> bool:
+    """Whether JAX's promotion has a result as weak as the operands of its dtype: conditions and places do not count, and what
+    chooses a dtype, as reductions do, has chosen."""
+    if not dtype_settings().is_jax or op_name in _CHOOSING:
+        return False
+    flags = [is_weak(x) for x in args if is_weak(x) or getattr(x, "dtype", None) == _numpys(result.dtype)]
+    return bool(flags) and all(flags)
+
+
+def _numpys(dtype: Any) -> np.dtype:
+    return dtype.numpy if isinstance(dtype, DType) else dtype
 
 
 def broadcast_shapes(op_name: str, *args: Any) -> tuple[int, ...]:
@@ -283,5 +311,5 @@ __all__ = [
     "ClosedGraph", "Trace", "Tracer",
     "align", "asarray", "bind", "broadcast", "broadcast_shapes", "call_graph", "cast", "current_trace",
     "definition_line", "function_name", "is_weak", "known", "leaked", "promote", "result_dtype",
-    "trace_to_graph", "tracing",
+    "trace_to_graph", "tracing", "weakened",
 ]

@@ -11,6 +11,7 @@ from leptonc.arguments import array, flag, known_array, number
 from leptonc.arithmetic import equal, invert, multiply, named_operands
 from leptonc.errors import DtypeError, op_error
 from leptonc.ir.types import dtype_of
+from leptonc.promotion import float_of_ints
 from leptonc.trace import align, bind, broadcast, cast, current_trace, promote
 
 
@@ -44,7 +45,7 @@ def angle(z: Any, deg: bool = False) -> Any:
     """The angles of complex numbers in [-pi, pi], or in degrees; of reals 0, or pi where their sign is set."""
     (operand,) = promote(array("angle", "z", z))
     if operand.dtype.kind in "biu":
-        operand = cast(operand, np.float64)
+        operand = cast(operand, float_of_ints())
     found = bind("atan2", imag(operand), real(operand))
     return multiply(found, 180 / pi) if flag("angle", "deg", deg) else found
 
@@ -76,8 +77,9 @@ def complex_(x: Any, y: Any) -> Any:
 
 
 def as_complex(x: Any) -> Any:
-    """x as complex numbers: f64, ints and bools as c128, other floats as c64."""
+    """x as complex numbers: f64 as c128, other floats as c64, ints and bools as ``float_of_ints`` says."""
     (operand,) = promote(x)
     if operand.dtype.kind == "c":
         return operand
-    return cast(operand, np.complex128 if operand.dtype.kind in "biu" or operand.dtype == np.float64 else np.complex64)
+    reals = float_of_ints() if operand.dtype.kind in "biu" else operand.dtype
+    return cast(operand, np.complex128 if reals == np.float64 else np.complex64)

@@ -14,7 +14,7 @@ from leptonc.errors import ArgumentError, op_error
 from leptonc.ir.types import dtype_of
 from leptonc.memory import copied
 from leptonc.memory import zeros as all_zero
-from leptonc.promotion import PYTHON_SCALARS, numpy_dtype
+from leptonc.promotion import PYTHON_SCALARS, default_float, numpy_dtype
 from leptonc.promotion import asarray as _concrete
 from leptonc.trace import Tracer, bind, broadcast, cast, current_trace, known, promote
 from leptonc.tree import leaves
@@ -64,19 +64,24 @@ def stack(arrays: Any, axis: int = 0) -> Any:
 
 
 def zeros(shape: Any, dtype: Any = None, *, device: Any = None) -> Any:
-    """f64 unless told otherwise, as NumPy. Raises ShapeError for extents that are negative or too large."""
+    """Of the default float dtype unless told otherwise. Raises ShapeError for extents that are negative or too large."""
     return _filled("zeros", shape, 0, dtype, device)
 
 
 def ones(shape: Any, dtype: Any = None, *, device: Any = None) -> Any:
-    """f64 unless told otherwise, as NumPy. Raises ShapeError for extents that are negative or too large."""
+    """Of the default float dtype unless told otherwise. Raises ShapeError for extents that are negative or too large."""
     return _filled("ones", shape, 1, dtype, device)
 
 
 def _filled(name: str, shape: Any, value: int, dtype: Any, device: Any) -> Any:
     on_cpu(name, device)
-    kind = numpy_dtype(np.float64 if dtype is None else dtype, name)
+    kind = numpy_dtype(default_float() if dtype is None else dtype, name)
     return full(shape_of(name, shape, kind.itemsize), value, kind)
+
+
+def by_default(values: np.ndarray, dtype: Any = None) -> Any:
+    """Numbers that NumPy has made, in ``dtype``; without one f64 is the default float dtype."""
+    return asarray(values, default_float() if dtype is None and values.dtype == np.float64 else dtype)
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None, *, device: Any = None) -> Any:
@@ -132,7 +137,7 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, *, de
     if by == 0 or not np.isfinite([first, last, by]).all():
         raise op_error("arange", "wants finite bounds and a step other than 0", bounds, kind=ArgumentError)
     shape_of("arange", max(int((last - first) / by), 0))
-    return asarray(np.arange(first, last, by), dtype)
+    return by_default(np.arange(first, last, by), dtype)
 
 
 def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: Any = None, *, device: Any = None) -> Any:
@@ -141,13 +146,13 @@ def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dt
     first, last = number("linspace", "start", start), number("linspace", "stop", stop)
     (count,) = shape_of("linspace", integer("linspace", "num", num, least=0), what="num")
     with np.errstate(invalid="ignore"):  # of infinite bounds, as compiled code has it
-        return asarray(np.linspace(first, last, count, flag("linspace", "endpoint", endpoint)), dtype)
+        return by_default(np.linspace(first, last, count, flag("linspace", "endpoint", endpoint)), dtype)
 
 
 def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = None, *, device: Any = None) -> Any:
     """Ones on the k-th diagonal."""
     on_cpu("eye", device)
-    kind = numpy_dtype(np.float64 if dtype is None else dtype, "eye")
+    kind = numpy_dtype(default_float() if dtype is None else dtype, "eye")
     rows, columns = shape_of("eye", (n, n if m is None else m), kind.itemsize)
     at = integer("eye", "k", k, least=-(2**62), most=2**62)
     return known(np.eye(rows, columns, min(max(at, -rows), columns), kind))

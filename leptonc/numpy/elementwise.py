@@ -25,6 +25,7 @@ from leptonc.arithmetic import (
 from leptonc.bfloat16 import kind_of
 from leptonc.errors import DtypeError, op_error
 from leptonc.ir.types import dtype_of
+from leptonc.promotion import float_of_ints
 from leptonc.trace import (
     Tracer,
     align,
@@ -40,9 +41,10 @@ from leptonc.trace import (
 
 
 def as_float(x: Any) -> Any:
-    """x as an array of floats or complex numbers: ints and bools become f64, as in NumPy."""
+    """x as an array of floats or complex numbers: ints and bools become f64, as in NumPy, or what
+    ``float_of_ints`` says."""
     (operand,) = promote(x)
-    return operand if kind_of(operand.dtype) in "fc" else cast(operand, np.float64)
+    return operand if kind_of(operand.dtype) in "fc" else cast(operand, float_of_ints())
 
 
 def float_function(name: str, op: str, doc: str) -> Callable[[Any], Any]:

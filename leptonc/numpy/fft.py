@@ -26,6 +26,8 @@ from leptonc.numpy.arranging import roll as _roll
 from leptonc.numpy.complexes import as_complex as _as_complex
 from leptonc.numpy.complexes import conj as _conj
 from leptonc.numpy.creation import asarray as _asarray
+from leptonc.promotion import default_float as _default_float
+from leptonc.promotion import float_of_ints as _float_of_ints
 from leptonc.promotion import numpy_dtype as _numpy_dtype
 from leptonc.public import publish as _publish
 from leptonc.trace import bind as _bind
@@ -71,7 +73,7 @@ def _real(name: str, a: _Any) -> _Any:
         raise _op_error(name, "takes reals", {"a": x}, "use fft", _DtypeError)
     if x.dtype in (_np.float32, _np.float64):
         return x
-    return _cast(x, _np.float64 if x.dtype.kind in "biu" else _np.float32)
+    return _cast(x, _float_of_ints() if x.dtype.kind in "biu" else _np.float32)
 
 
 def _along(name: str, x: _Any, at: int, n: _Any, norm: _Any, inverse: bool) -> _Any:
@@ -203,7 +205,7 @@ def irfft2(a: _Any, s: _Any = None, axes: _Any = (-2, -1), norm: str | None = No
 def _frequencies(name: str, n: _Any, d: _Any, count: int, first: int, dtype: _Any, device: _Any) -> _Any:
     _on_cpu(name, device)
     step = _number(name, "d", d)
-    kind = _np.dtype(_np.float64) if dtype is None else _numpy_dtype(dtype, name)
+    kind = _default_float() if dtype is None else _numpy_dtype(dtype, name)
     k = _np.arange(count)
     return _asarray(_np.asarray(_np.where(k < first, k, k - n) / (n * step), kind))
 

@@ -10,8 +10,8 @@ import numpy as np
 from leptonc.arguments import array, choice, flag, function, integer, number
 from leptonc.arguments import shape as shape_of
 from leptonc.errors import DtypeError, ShapeError, op_error
-from leptonc.numpy.creation import asarray
-from leptonc.promotion import numpy_dtype
+from leptonc.numpy.creation import by_default
+from leptonc.promotion import default_float, numpy_dtype
 from leptonc.trace import bind, broadcast, known
 
 
@@ -47,10 +47,10 @@ def ix_(*args: Any) -> tuple[Any, ...]:
     return tuple(bind("reshape", v, shape=tuple(v.shape[0] if d == n else 1 for d in range(rank))) for n, v in enumerate(vectors))
 
 
-def fromfunction(f: Callable[..., Any], shape: Any, *, dtype: Any = np.float64, **kwargs: Any) -> Any:
+def fromfunction(f: Callable[..., Any], shape: Any, *, dtype: Any = None, **kwargs: Any) -> Any:
     """``f`` of the coordinates of every element at once."""
     extents = shape_of("fromfunction", shape)
-    kind = numpy_dtype(dtype, "fromfunction")
+    kind = numpy_dtype(default_float() if dtype is None else dtype, "fromfunction")
     return function("fromfunction", "function", f)(*(known(x) for x in np.indices(extents, kind)), **kwargs)
 
 
@@ -58,7 +58,7 @@ def logspace(start: float, stop: float, num: int = 50, endpoint: bool = True, ba
     """Powers of ``base`` with evenly spaced exponents; the bounds must be known while tracing."""
     first, last, by = (number("logspace", what, v) for what, v in (("start", start), ("stop", stop), ("base", base)))
     (count,) = shape_of("logspace", integer("logspace", "num", num, least=0), what="num")
-    return asarray(np.logspace(first, last, count, flag("logspace", "endpoint", endpoint), by), dtype)
+    return by_default(np.logspace(first, last, count, flag("logspace", "endpoint", endpoint), by), dtype)
 
 
 def geomspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Any:
@@ -67,12 +67,12 @@ def geomspace(start: float, stop: float, num: int = 50, endpoint: bool = True, d
     if first == 0 or last == 0 or (first < 0) != (last < 0):
         raise op_error("geomspace", "bounds must be of one sign and not 0", {"start": first, "stop": last}, kind=DtypeError)
     (count,) = shape_of("geomspace", integer("geomspace", "num", num, least=0), what="num")
-    return asarray(np.geomspace(first, last, count, flag("geomspace", "endpoint", endpoint)), dtype)
+    return by_default(np.geomspace(first, last, count, flag("geomspace", "endpoint", endpoint)), dtype)
 
 
 def _window(name: str, make: Callable[[int], np.ndarray], doc: str) -> Callable[[int], Any]:
     def window(M: int) -> Any:
-        return known(make(*shape_of(name, integer(name, "M", M, least=0), what="M")))
+        return by_default(make(*shape_of(name, integer(name, "M", M, least=0), what="M")))
 
     window.__name__ = window.__qualname__ = name
     window.__doc__ = doc
@@ -88,4 +88,4 @@ hanning = _window("hanning", np.hanning, "Hann's window of M points, a raised co
 def kaiser(M: int, beta: float) -> Any:
     """Kaiser's window of M points, a Bessel function."""
     (count,) = shape_of("kaiser", integer("kaiser", "M", M, least=0), what="M")
-    return known(np.kaiser(count, number("kaiser", "beta", beta)))
+    return by_default(np.kaiser(count, number("kaiser", "beta", beta)))

@@ -12,6 +12,7 @@ from leptonc.errors import ArgumentError, op_error
 from leptonc.ir.types import MOST_DIMENSIONS
 from leptonc.numpy.creation import asarray
 from leptonc.numpy.dtypes import isdtype
+from leptonc.promotion import default_complex, default_float
 from leptonc.trace import Tracer
 
 VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12")
@@ -33,9 +34,9 @@ class NamespaceInfo:
         return ["cpu"]
 
     def default_dtypes(self, *, device: Any = None) -> dict[str, np.dtype]:
-        """f64, c128 and i64, as NumPy."""
+        """f64, c128 and i64, as NumPy, unless there is another default float dtype."""
         on_cpu("default_dtypes", device)
-        return {"real floating": np.dtype(np.float64), "complex floating": np.dtype(np.complex128),
+        return {"real floating": default_float(), "complex floating": default_complex(),
                 "integral": np.dtype(np.int64), "indexing": np.dtype(np.int64)}
 
     def dtypes(self, *, device: Any = None, kind: Any = None) -> dict[str, np.dtype]:

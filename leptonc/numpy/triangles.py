@@ -17,13 +17,13 @@ from leptonc.numpy.elementwise import where
 from leptonc.numpy.manipulation import broadcast_to, moveaxis, ravel, take
 from leptonc.numpy.positions import along
 from leptonc.numpy.reductions import sum as _sum
-from leptonc.promotion import attribute_of, numpy_dtype
+from leptonc.promotion import attribute_of, default_float, numpy_dtype
 from leptonc.trace import bind, cast, known
 
 
-def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = np.float64) -> Any:
+def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
     """Ones at and below the k-th diagonal."""
-    kind = numpy_dtype(dtype, "tri")
+    kind = numpy_dtype(default_float() if dtype is None else dtype, "tri")
     rows, columns = shape_of("tri", (N, N if M is None else M), kind.itemsize)
     return known(np.tri(rows, columns, _diagonal("tri", k), kind))
 
@@ -137,7 +137,7 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False, *, inplace: bool = False
     return where(hit, take(values, remainder(order, max(values.shape[0], 1))), operand)
 
 
-def identity(n: int, dtype: Any = np.float64) -> Any:
+def identity(n: int, dtype: Any = None) -> Any:
     """Ones on the diagonal of a square matrix."""
     return eye(n, dtype=dtype)
 

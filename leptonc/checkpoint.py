@@ -17,15 +17,17 @@ from leptonc.trace import Tracer, bind, function_name, trace_to_graph, tracing
 
 
 class checkpoint_policies:
-    """What a checkpointed function saves: everything, nothing but its arguments, or the results of products of matrices and of
-    convolutions. The short names are those of the policies' texts, which ``policy`` takes too."""
+    """What a checkpointed function saves: everything, nothing but its arguments, the results of products of matrices and of
+    convolutions, or of products of matrices that have no batch axes, as those with weights. The short names are those of the
+    policies' texts, which ``policy`` takes too."""
 
     everything_saveable = everything = "everything"
     nothing_saveable = nothing = "nothing"
     dots_saveable = checkpoint_dots = dots = "dots"
+    dots_with_no_batch_dims_saveable = checkpoint_dots_with_no_batch_dims = "dots_with_no_batch_dims"
 
 
-POLICIES = ("everything", "nothing", "dots")
+POLICIES = ("everything", "nothing", "dots", "dots_with_no_batch_dims")
 
 
 def checkpoint(fun: Callable[..., Any] | None = None, *, prevent_cse: bool = True, policy: str | None = None,

@@ -6,7 +6,20 @@ import numpy as np
 import pytest
 
 import leptonc
-from leptonc import checkpoint, checkpoint_policies, disable_jit, grad, hessian, jit, jvp, named_scope, nn, remat, value_and_grad
+from leptonc import (
+    checkpoint,
+    checkpoint_policies,
+    disable_jit,
+    grad,
+    hessian,
+    jit,
+    jvp,
+    lax,
+    named_scope,
+    nn,
+    remat,
+    value_and_grad,
+)
 from leptonc import numpy as lnp
 from leptonc.errors import ArgumentError
 from leptonc.ir import parse
@@ -117,6 +130,32 @@ def test_inside_and_around_other_transformations(rng):
             np.testing.assert_allclose(run(checkpoint(grad(f), policy=policy))(x), grad(f)(x), rtol=1e-12)
             np.testing.assert_allclose(run(grad(inner))(x), grad(lambda x: lnp.sum((lnp.sin(x) * x) ** 2))(x), rtol=1e-12)
             np.testing.assert_allclose(run(leptonc.vmap(grad(g)))(np.stack([x, t]))[1], grad(f)(t), rtol=1e-12)
+
+
+@pytest.mark.parametrize("policy, saved", [(None, 1), ("dots", 2), ("dots_with_no_batch_dims", 2), ("everything", 3)])
+def test_what_a_loop_saves_of_a_checkpoint(rng, policy, saved):
+    """Of each trip its carry, and what the policy says; its gradient is that of the trips written out."""
+    w, xs, h = rng.standard_normal((8, 8)), rng.standard_normal((5, 8)), rng.standard_normal(8)
+    cell = checkpoint(lambda h, x: lnp.tanh(lnp.sin(w @ lnp.sin(h) + x)), policy=policy)
+
+    def run(h, unroll=1):
+        return lnp.sum(lax.scan(lambda h, x: (cell(h, x), None), h, xs, unroll=unroll)[0])
+
+    forward = next(n for n in jit(grad(run)).trace(h).lower().graph.nodes if n.op == "scan")
+    assert sum(t.shape == (5, 8) for t in forward.types) == saved
+    np.testing.assert_allclose(grad(run)(h), grad(lambda h: run(h, True))(h), rtol=1e-12)
+    np.testing.assert_allclose(jit(hessian(run))(h), hessian(lambda h: run(h, True))(h), rtol=1e-10)
+    push = leptonc.linear_transpose(lambda t: checkpoint(lambda t: w @ w @ t, policy=policy)(t), h)
+    np.testing.assert_allclose(push(h)[0], w.T @ w.T @ h, rtol=1e-12)
+
+
+def test_products_with_batch_axes_are_no_products_with_weights(rng):
+    ws, x = rng.standard_normal((3, 4, 4)), rng.standard_normal((3, 4, 4))
+    for given, by, counts in ((ws, x, [2, 3]), (ws[0], x[0], [2, 2])):
+        for policy, count in zip(("dots", "dots_with_no_batch_dims"), counts):
+            f = checkpoint(lambda x, given=given: lnp.sin(given @ x), policy=policy)
+            text = jit(value_and_grad(lambda x, f=f: lnp.sum(f(x)))).trace(by).lower().as_text("optimized")
+            assert text.count("= dot_general") == count
 
 
 def test_closures_static_arguments_and_trees(rng):

@@ -6,7 +6,22 @@ import numpy as np
 import pytest
 
 import leptonc
-from leptonc import custom_jvp, custom_vjp, disable_jit, grad, hessian, jacfwd, jit, jvp, linearize, nn, value_and_grad, vjp, vmap
+from leptonc import (
+    custom_jvp,
+    custom_vjp,
+    disable_jit,
+    grad,
+    hessian,
+    jacfwd,
+    jit,
+    jvp,
+    lax,
+    linearize,
+    nn,
+    value_and_grad,
+    vjp,
+    vmap,
+)
 from leptonc import numpy as lnp
 from leptonc.errors import ArgumentError, DtypeError, LeptonError, ShapeError, TreeError
 from leptonc.ir import parse, verify
@@ -179,6 +194,45 @@ def test_inside_vmap_checkpoint_and_each_other():
     both.defvjp(lambda x: vjp(sine, x), lambda pull, g: pull(g))
     with pytest.raises(DtypeError, match="no array"):  # a function is no residual
         grad(total(both))(X)
+
+
+def looped(trip, unroll):
+    return lambda x: lax.scan(lambda c, row: (trip(c, row), None), x, np.stack([X, Y, X * Y]), unroll=unroll)[0]
+
+
+@pytest.mark.parametrize("trip", [
+    lambda c, row: times(lnp.sin(c), row) + c,
+    lambda c, row: lax.cond(row[0] > 0, lambda c: times(c, row), lambda c: lnp.sin(times(c, c)), c),
+    lambda c, row: lnp.sum(lax.map(lambda r: times(c, r), lnp.stack([row, c])), 0),
+    lambda c, row: leptonc.checkpoint(lambda c: times(lnp.sin(times(c, row)), c))(c),
+    lambda c, row: sine(lax.scan(lambda c, r: (times(c, c) + r, None), c, lnp.stack([row, row]))[0]),
+], ids=["plain", "cond", "map", "checkpoint", "scan"])
+def test_custom_vjp_in_loops_is_that_of_the_trips_written_out(trip):
+    loop, batch = looped(trip, 1), np.stack([X, Y, 2 * X])
+
+    def gradients(f):
+        first = grad(total(f))
+        return first(X), vmap(first)(batch), grad(total(vmap(f)))(batch), grad(lambda x: lnp.sum(first(x) * Y))(X)
+
+    with disable_jit():
+        wanted, eager = gradients(looped(trip, True)), gradients(loop)
+    for got, one, other in zip(jit(lambda: gradients(loop))(), eager, wanted):
+        np.testing.assert_allclose(got, other, rtol=1e-12)
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+    for refused in (lambda: jvp(loop, (X,), (Y,)), lambda: linearize(loop, X), lambda: jit(jacfwd(loop))(X)):
+        with pytest.raises(LeptonError, match=r"custom_vjp of times: forward mode .*use reverse mode"):
+            refused()
+
+
+def test_custom_vjp_of_integers_in_loops():
+    @custom_vjp
+    def at(x, i):
+        return x[i] * 2, i + 1
+
+    at.defvjp(lambda x, i: (at(x, i), i), lambda i, g: (lnp.zeros(3).at[i].add(5 * g[0]), None))
+    p, q, r = 2 * X
+    for run in everywhere(grad(lambda x: lax.scan(lambda c, i: (c * at(x, i)[0] + at(x, i)[1], None), 1.0, np.arange(3))[0])):
+        np.testing.assert_allclose(run(X), [5 * q * r, 5 * (p + 1) * r, 5 * ((p + 1) * q + 2)], rtol=1e-12)
 
 
 def test_optimized_graphs_have_no_calls_and_their_texts_parse():

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from leptonc.errors import IRError, LeptonError, op_error
+from leptonc.frames import Loc
 from leptonc.ir.batching import BatchAxis
 from leptonc.ir.builder import rebuild
 from leptonc.ir.differentiation import Differentiation
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.graph import Graph, Node
 from leptonc.ir.op import Op, get_op, register
-from leptonc.ir.parts import part
+from leptonc.ir.parts import dependents, part
 from leptonc.ir.types import TensorType
 from leptonc.ir.value import Value
 
@@ -128,8 +129,13 @@ class custom_vjp_call(CustomCall):
     name, region_count = "custom_vjp_call", 3
 
     def jvp(self, autodiff: Differentiation, tangents: tuple[Value | None, ...], /, *operands: Value, **attrs: Any) -> Any:
-        raise op_error(self.title(attrs), "forward mode (jvp, linearize, jacfwd) knows no rule for it", {},
-                       "use reverse mode (grad, vjp, jacrev), or define the rule by custom_jvp, which serves both", LeptonError)
+        """For reverse mode of loops and branches, which transposes what it gets: tangents by what pulls them back."""
+        results, (_, residuals) = self.forward_pass(autodiff, tuple(t is not None for t in tangents), *operands, **attrs)
+        args, builder = attrs["args"], operands[0].builder
+        moved = [_or_zero(t, x, builder) for t, x in zip(tangents[:args], operands) if _is_float(x)]
+        found = iter(_emit(get_op("custom_vjp_tangents"), (*operands[args:], *residuals, *moved),
+                           {"name": self.title(attrs), "tangents": len(moved)}, (self.whole(attrs)[2],)))
+        return results, [next(found) if _is_float(y) else None for y in results]
 
     def forward_pass(self, autodiff: Differentiation, varied: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
         self.refuse_closed_over(varied, attrs, operands)
@@ -144,6 +150,63 @@ class custom_vjp_call(CustomCall):
         seeds = [_or_zero(x, y, builder) for x, y in zip(g, results) if _is_float(y)]
         found = iter(builder.inline(self.whole(attrs)[2], (*operands[attrs["args"]:], *residuals, *seeds)))
         return [next(found) if n < attrs["args"] and _is_float(x) else None for n, x in enumerate(operands)]
+
+
+def _no_tangents(attrs: dict[str, Any], loc: Loc | None = None) -> LeptonError:
+    """What is said where tangents of a ``custom_vjp`` are to be computed."""
+    return op_error(attrs["name"], "forward mode (jvp, linearize, jacfwd) knows no rule for it", {},
+                    "use reverse mode (grad, vjp, jacrev), or define the rule by custom_jvp, which serves both", LeptonError, loc)
+
+
+@register
+class custom_vjp_tangents(Op):
+    """Tangents of the float results of a function of which only ``bwd``, the region, is known: it takes the other operands and
+    cotangents of the results, and gives those of the last ``tangents`` operands. To be transposed; what computes it is refused."""
+
+    name = "custom_vjp_tangents"
+    results, regional, stores = 0, True, True
+
+    def infer(self, *types: TensorType, **attrs: Any) -> tuple[TensorType, ...]:
+        bwd: Graph = attrs["regions"][0]
+        known = len(types) - attrs["tangents"]
+        if (bwd.input_types[:known], bwd.output_types) != (types[:known], types[known:]):
+            raise op_error(self.name, f"the region takes {', '.join(map(str, bwd.input_types))} and gives "
+                           f"{', '.join(map(str, bwd.output_types))}", {f"x{n}": t for n, t in enumerate(types)})
+        return bwd.input_types[known:]
+
+    def eager(self, *arrays: np.ndarray, **attrs: Any) -> Any:
+        raise _no_tangents(attrs)
+
+    def jvp(self, autodiff: Differentiation, tangents: tuple[Value | None, ...], /, *operands: Value, **attrs: Any) -> Any:
+        known = len(operands) - attrs["tangents"]
+        self._refuse_others([t is not None for t in tangents[:known]], attrs)
+        results = _emit(self, operands, _own(attrs), attrs["regions"])
+        moved = [_or_zero(t, x, x.builder) for t, x in zip(tangents[known:], operands[known:])]
+        return results, _emit(self, (*operands[:known], *moved), _own(attrs), attrs["regions"])
+
+    def forward_pass(self, autodiff: Differentiation, varied: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        self._refuse_others(varied[:len(varied) - attrs["tangents"]], attrs)
+        return _emit(self, operands, _own(attrs), attrs["regions"]), None
+
+    def backward_pass(self, autodiff: Differentiation, saved: Any, g: tuple[Value | None, ...], /, *operands: Value,
+                      **attrs: Any) -> list[Value | None]:
+        bwd, known = attrs["regions"][0], len(operands) - attrs["tangents"]
+        seeds = [_or_zero(x, t, operands[0].builder) for x, t in zip(g, bwd.input_types[known:])]
+        return [*[None] * known, *_inlined(bwd, (*operands[:known], *seeds))]
+
+    def _refuse_others(self, moving: Sequence[bool], attrs: dict[str, Any]) -> None:
+        """Raises LeptonError where forward mode is differentiated once more."""
+        if any(moving):
+            raise _no_tangents(attrs)
+
+
+def refuse_unknown_tangents(graph: Graph) -> None:
+    """Raises LeptonError if forward mode has met a function with a ``bwd`` alone."""
+    for node in graph.nodes:
+        if node.op == custom_vjp_tangents.name:
+            raise _no_tangents(node.attributes, node.loc)
+        for region in node.regions:
+            refuse_unknown_tangents(region)
 
 
 @register
@@ -183,6 +246,19 @@ class custom_jvp_call(CustomCall):
         return [next(found) if n < attrs["args"] and _is_float(x) else None for n, x in enumerate(operands)]
 
 
+def _saves(policy: str, node: Node) -> bool:
+    """Whether a policy says to save the results of a node."""
+    if policy == "dots_with_no_batch_dims":
+        return node.op == "dot_general" and node.attributes["batch"] == ((), ())
+    return policy == "dots" and node.op in PRODUCTS
+
+
+def _saved(whole: Graph, count: int, policy: str) -> tuple[int, ...]:
+    """What a policy saves of a graph in forward mode: of the values that are made of its first ``count`` inputs alone."""
+    moving = dependents(whole, whole.inputs[count:])
+    return tuple(dict.fromkeys(i for n in whole.nodes if _saves(policy, n) for i in n.results if i not in moving))
+
+
 @register
 class checkpoint_call(Call):
     """A function of which reverse mode saves what ``policy`` says, and computes the rest anew. The last ``cotangents`` operands of
@@ -191,14 +267,17 @@ class checkpoint_call(Call):
     name = "checkpoint_call"
 
     def jvp(self, autodiff: Differentiation, tangents: tuple[Value | None, ...], /, *operands: Value, **attrs: Any) -> Any:
-        function = attrs["regions"][0]
+        """A call for the results, and what of it is saved if it is to be cut from the tangents, and one for the tangents."""
+        function, own = attrs["regions"][0], _own(attrs)
         wrt = [n for n, t in enumerate(tangents) if t is not None]
-        whole = autodiff.forward(function, wrt)
-        pushed = part(whole, whole.inputs, whole.outputs[len(function.outputs):])
-        results = _emit(self, operands, _own(attrs), (function,))  # on its own, for linearize: it depends on no tangents
+        whole, count = autodiff.forward(function, wrt), len(function.outputs)
+        kept = _saved(whole, len(operands), own["policy"]) if autodiff.apart else ()
+        known = part(whole, whole.inputs[:len(operands)], (*whole.outputs[:count], *kept))
+        pushed = part(whole, (*whole.inputs, *kept), whole.outputs[count:])
+        out = _emit(self, operands, own, (known,))
         given = [t for t in tangents if t is not None]
-        found = iter(self._on_what_it_reads(pushed, (*operands, *given), attrs))
-        return results, [next(found) if _is_float(y) else None for y in results]
+        found = iter(self._on_what_it_reads(pushed, (*operands, *given, *out[count:]), own))
+        return out[:count], [next(found) if _is_float(y) else None for y in out[:count]]
 
     def _on_what_it_reads(self, graph: Graph, operands: Sequence[Value], attrs: dict[str, Any]) -> tuple[Value, ...]:
         """A call of ``graph``. What is linear in some operands does not depend on them once it is pushed forward, and must not
@@ -209,14 +288,14 @@ class checkpoint_call(Call):
         inner = part(graph, [graph.inputs[n] for n in kept], graph.outputs)
         if not kept:
             return operands[0].builder.inline(inner, ())
-        return _emit(self, [operands[n] for n in kept], _own(attrs) | {"cotangents": waited}, (inner,))
+        return _emit(self, [operands[n] for n in kept], attrs | {"cotangents": waited}, (inner,))
 
     def forward_pass(self, autodiff: Differentiation, varied: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
         function, policy = attrs["regions"][0], attrs["policy"]
         wrt = [n for n, flag in enumerate(varied) if flag and _is_float(operands[n])]
 
-        def saves(node: Node) -> bool:
-            return policy == "dots" and node.op in PRODUCTS
+        def saves(node: Node) -> bool:  # a part that is linear comes after what is saved: what is left in it is not
+            return not autodiff.linear and _saves(policy, node)
 
         parts = autodiff.split(function, wrt, saves)
         out = _emit(self, operands, _own(attrs), (parts.forward,))

@@ -12,7 +12,7 @@ from leptonc.errors import LeptonError
 from leptonc.ir.differentiation import Linearized, Split
 from leptonc.ir.graph import Graph, Node
 from leptonc.ir.parts import dependents
-from leptonc.ops.calls import without_rules
+from leptonc.ops.calls import refuse_unknown_tangents, without_rules
 from leptonc.passes.graph.dce import Dce
 from leptonc.passes.graph.forward import Forward
 from leptonc.passes.graph.linear import linearized, split, transpose
@@ -42,7 +42,9 @@ def forward(graph: Graph, wrt: Sequence[int]) -> Graph:
     for position in wrt:
         if not (0 <= position < len(graph.inputs) and graph.input_types[position].dtype.is_inexact):
             raise LeptonError(f"forward: {graph.name} has no float input at {position}")
-    return _forward(graph, wrt, RULES)
+    found = _forward(graph, wrt, RULES)
+    refuse_unknown_tangents(found)
+    return found
 
 
 def _forward(graph: Graph, wrt: Sequence[int], rules: _Rules) -> Graph:
@@ -55,6 +57,7 @@ def linear_forward(graph: Graph, wrt: Sequence[int], rules: bool = True) -> Line
     one, the second graph does all the work again. Without ``rules``, calls in the second one have lost their own derivatives,
     as in JAX's ``linearize``: it is linear."""
     whole, count = _forward(graph, wrt, APART), len(graph.outputs)
+    refuse_unknown_tangents(whole)
     moving = dependents(whole, whole.inputs[len(graph.inputs):])
     if moving.isdisjoint(whole.outputs[:count]):
         parts = linearized(whole, len(wrt), count)

@@ -522,6 +522,16 @@ def test_empty_buffers_share_nothing():
     verify_step(build_step(lowered(step, x, opt.init(x), donate_argnums=(0, 1)), AVX512))
 
 
+@pytest.mark.parametrize("rows, above", [(13, 1), (14, 1), (13, 0)])
+def test_images_whose_first_rows_are_left_out_are_told_apart(rows, above):
+    """Bytes of a masked row before an image are those of the last row of the image before."""
+    x = np.zeros((4, rows, 16, 40))
+    program = lowered(leptonc.grad(lambda x: lnp.sum(nn.max_pool(x, 2, padding=((above, 0), (0, 1))) ** 2)), x)
+    step = build_step(program, AVX512)
+    verify_step(step)
+    assert any(isinstance(s, Parallel) and step.launches[s.launch].unit.kernel.name == "unpool" for s in step.body)
+
+
 @pytest.mark.parametrize("size", [4, 8])
 @pytest.mark.parametrize("tile, tiles, low, width", [(4, 2, 2, 11), (4, 3, 1, 10), (2, 5, 1, 12), (3, 3, 4, 17), (5, 2, 2, 9)])
 def test_a_border_is_told_from_the_tiles_within(size, tile, tiles, low, width):

@@ -14,7 +14,7 @@ from leptonc.codegen.loops.schedule import Nest
 from leptonc.codegen.routed.plan import Routed
 from leptonc.codegen.sorting.plan import SortPlan
 from leptonc.codegen.step.step import PANELS, Digit, Region, Term
-from leptonc.ir.affine import span
+from leptonc.ir.affine import distinct_axes, span
 from leptonc.ir.kernel import Axis, Index, Kernel, Load, Store
 from leptonc.memory import aligned
 
@@ -83,8 +83,9 @@ def _region(kernel: Kernel, linear: LinearStage, inst: Load | Store, access: Acc
     """Where an access is affine, its terms; of a dimension whose index is divided or made at run time, all of it. Where it is
     guarded along a dimension that items do not share, what of that it reaches."""
     buffer = kernel.buffer(inst.buffer)
-    disjoint = isinstance(inst, Store) and not inst.accumulate and any(i.values for i in inst.index)
     size, extents = buffer.type.dtype.itemsize, {a.name: a.extent for a in (*linear.outer, *linear.axes)}
+    disjoint = isinstance(inst, Store) and not inst.accumulate and (
+        any(i.values for i in inst.index) or bool(access.checks and _tells_items(kernel, inst, split, extents)))
     offset, strides, terms = access.offset, dict(access.strides), list[Term]()
     for index, extent, step in zip(inst.index, buffer.type.shape, row_major(buffer.type.shape)):
         if index.values or index.div != 1:
@@ -105,6 +106,14 @@ def _region(kernel: Kernel, linear: LinearStage, inst: Load | Store, access: Acc
             terms.append(Term("", step * size, max(high - low + 1, 0)))
     affine = [Term(axis, stride * size, extents[axis]) for axis, stride in strides.items()]
     return Region(inst.buffer, write, offset * size, (*affine, *terms), size, number, bool(access.checks), disjoint)
+
+
+def _tells_items(kernel: Kernel, store: Store, split: frozenset[str], extents: dict[str, int]) -> bool:
+    """Whether the element says which item writes it: bytes do not, where what guards leave out lies on others' elements."""
+    stage = next(s for s in kernel.stages if any(one is store for one in s.stores))
+    own = {a.name: a.extent for a in (*kernel.outer, *stage.axes)}
+    moving = {axis for axis in split if extents.get(axis, 2) > 1}
+    return all(own.get(axis, 0) == extents.get(axis) for axis in moving) and moving <= distinct_axes(store.index, own)
 
 
 def whole(kernel: Kernel, buffer: str, write: bool, number: int = 0) -> Region:

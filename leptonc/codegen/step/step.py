@@ -56,7 +56,8 @@ class Term:
 class Region:
     """The bytes of a buffer that a unit reads or writes: ``run`` bytes at ``offset`` and the sum of all terms. An item has its own
     points of the axes of its digits, and all points of the others. ``guarded``: what of it is not in the buffer is left alone.
-    ``disjoint``: what a store writes at places made at run time; no two points write the same, as the verifier of kernels has seen.
+    ``disjoint``: what a store writes at places made at run time, no two points the same, as the verifier of kernels has seen; or
+    under guards, where elements tell items apart, bytes do not.
 
     ``stage``: the region's place in the order of what an item does.
     """

@@ -18,7 +18,7 @@ from leptonc.codegen.step.verify import verify_step
 from leptonc.ir.interpret import run_program
 from leptonc.ir.kernel import Kernel
 from leptonc.ir.kernelbuilder import KernelBuilder
-from leptonc.ir.types import TensorType, bf16, f16, f32, i8, i16, i32, u8
+from leptonc.ir.types import TensorType, bf16, bool_, f16, f32, i8, i16, i32, u8
 from leptonc.target import AVX2, AVX512, AVX512_BF16, TARGETS, host_target
 from tests.codegen.test_kernels import program_of
 
@@ -61,7 +61,8 @@ def plan_of(kernel, target):
 
 def arrays_of(kernel, rng):
     types = [p.type for p in kernel.inputs]
-    return [rng.integers(*ends(t.dtype), t.shape, endpoint=True).astype(t.dtype.numpy) if t.dtype.is_int
+    return [rng.random(t.shape) < 0.5 if t.dtype.is_bool
+            else rng.integers(*ends(t.dtype), t.shape, endpoint=True).astype(t.dtype.numpy) if t.dtype.is_int
             else rng.standard_normal(t.shape).astype(t.dtype.numpy) for t in types]
 
 
@@ -114,6 +115,15 @@ def test_steps_as_they_are_scheduled(turned, target, operands, rng):
     verify_step(step)
     for threads, order in ((1, "forward"), (2, "backward")):
         agrees(kernel, arrays, run_step(step, list(arrays), threads, order)[0])
+
+
+@pytest.mark.parametrize("dtypes", [(bool_, f32), (f32, bool_), (bool_, bool_)], ids=str)
+@pytest.mark.parametrize("shape, turned", [((9, 37, 31), ""), ((64, 64, 12), "ab"), ((33, 161, 128), "")], ids=str)
+def test_bools_are_bytes_of_memory_and_numbers_where_they_are_multiplied(shape, turned, dtypes, rng):
+    """In panels (A's and B's) and as they lie in memory, the last vector of a line too."""
+    kernel = product(*shape, turned, tuple((d,) for d in dtypes))
+    arrays = arrays_of(kernel, rng)
+    agrees(kernel, arrays, driver.compile_program(program_of(kernel))(arrays)[0])
 
 
 def test_pairs_are_multiplied_where_the_machine_does_and_both_are_narrow():

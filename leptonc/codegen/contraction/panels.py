@@ -12,7 +12,7 @@ from leptonc.codegen.contraction.plan import Contraction, Side
 from leptonc.codegen.contraction.tile import Strides
 from leptonc.codegen.llvm.emitter import Emitter, emit_const, llvm_type, memory_type
 from leptonc.codegen.llvm.scalars import emit_casts, emit_scalar
-from leptonc.codegen.loops.addresses import transposed
+from leptonc.codegen.loops.addresses import from_memory, transposed
 from leptonc.ir.kernel import Axis
 from leptonc.ir.types import DType, u16, u32
 
@@ -210,7 +210,7 @@ def _read(e: Emitter, panels: Panels, source: str, at: str, lanes: int) -> str:
     place = e.let(f"getelementptr {memory_type(side.dtype)}, ptr {source}, i64 {at}", "at")
     x = e.let(f"load {memory_type(side.dtype, lanes)}, ptr {place}, align {side.dtype.itemsize}", "x")
     casts = (*side.casts[:-1], panels.numbers) if panels.plan.pairs else side.casts
-    return emit_casts(e, x, side.dtype, casts, lanes)
+    return emit_casts(e, from_memory(e, x, side.dtype, lanes).name, side.dtype, casts, lanes)
 
 
 def _write(e: Emitter, panels: Panels, target: str, at: str, x: str, lanes: int) -> None:

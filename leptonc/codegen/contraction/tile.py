@@ -13,7 +13,7 @@ from math import prod
 from leptonc.codegen.contraction.plan import Contraction
 from leptonc.codegen.llvm.emitter import Emitter, emit_const, llvm_type, memory_type
 from leptonc.codegen.llvm.scalars import emit_casts, emit_scalar
-from leptonc.codegen.loops.addresses import splat
+from leptonc.codegen.loops.addresses import from_memory, splat
 from leptonc.ir.kernel import Axis
 from leptonc.ir.types import bf16, f32, u32
 
@@ -164,6 +164,7 @@ def _broadcast_a(e: Emitter, plan: Contraction, at: str, single: bool) -> str:
         both = e.let(f"bitcast {words} {splat(e, element, bf16, 2 * plan.lanes)} to {llvm_type(u32, plan.lanes)}", "both")
         upper = emit_scalar(e, "and", [both, emit_const(0xFFFF0000, u32, plan.lanes)], [u32, u32], u32, plan.lanes)
         return emit_scalar(e, "from_bits", [upper], [u32], f32, plan.lanes)
+    element = from_memory(e, element, stored, 1).name
     return splat(e, emit_casts(e, element, stored, side.casts, 1), plan.dtype, plan.lanes)
 
 
@@ -179,7 +180,9 @@ def _load_b(e: Emitter, tile: Tile, base: str, v: int) -> str:
         suffix = f"v{plan.lanes}{ {'float': 'f32', 'double': 'f64'}.get(scalar, scalar)}"
         loaded = e.call(f"{vector} @llvm.masked.load.{suffix}.p0(ptr, i32, <{plan.lanes} x i1>, {vector})",
                         f"ptr {at}, i32 {stored.itemsize}, <{plan.lanes} x i1> {mask}, {vector} zeroinitializer", "b")
-    return loaded if plan.b.pack else emit_casts(e, loaded, stored, plan.b.casts, plan.lanes)
+    if plan.b.pack:
+        return loaded
+    return emit_casts(e, from_memory(e, loaded, stored, plan.lanes).name, stored, plan.b.casts, plan.lanes)
 
 
 def _multiply_pairs(e: Emitter, plan: Contraction, x: str, y: str, acc: str) -> str:

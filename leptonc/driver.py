@@ -50,6 +50,7 @@ from leptonc.passes.loops.lower import lower_graph
 from leptonc.passes.loops.moments import JoinMoments
 from leptonc.passes.loops.phases import SplitPhases
 from leptonc.passes.loops.rows import JoinRows
+from leptonc.passes.loops.single import SinglePositions
 from leptonc.passes.loops.split import SplitReductions
 from leptonc.passes.loops.taps import WriteOutTaps
 from leptonc.passes.loops.unpool import UnpoolInTiles
@@ -89,6 +90,7 @@ GRAPH_PASSES: tuple[Pass, ...] = (
 PLACING: tuple[Pass, ...] = (Donate(), PlanMemory())
 PROGRAM_PASSES: tuple[Pass, ...] = (
     TakeCasts(),
+    SinglePositions(),
     SplitReductions(),
     Halo(gaps=False),
     Fuse(),

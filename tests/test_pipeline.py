@@ -80,6 +80,10 @@ def _depthwise(w, x):
     return lnp.sum(nn.conv(x, w, padding=1, groups=8) ** 2)
 
 
+def _generated(w, x):
+    return lnp.sum(nn.conv_transpose(x, w, padding="VALID") ** 2)
+
+
 def _activated(w, v, x):
     return lnp.mean((nn.gelu(x @ w) @ v) ** 2)
 
@@ -117,6 +121,7 @@ PROGRAMS = {
     "normalized": (_normalized, _normal((3, 3, 4, 8), (3, 3, 8, 8), (8,), (8,)), _normal((5, 32, 32, 4)),
                    {"factor-sums", "join-moments"}),
     "activated": (_activated, _normal((8, 16), (16, 8)), _normal((32, 8)), {"drop-derived"}),
+    "generated": (_generated, _normal((4, 4, 6, 8)), _normal((4, 1, 1, 6)), {"single-positions"}),
     "depthwise": (_depthwise, _normal((3, 3, 1, 8)), _normal((4, 8, 8, 8)), {"write-out-taps"}),
     "staged": (_deep, _normal((3, 3, 16, 24), (3, 3, 24, 16)), _normal((2, 7, 7, 16)), {"spread-winograd"}),
 }

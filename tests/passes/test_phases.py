@@ -61,6 +61,19 @@ def test_the_same_numbers_with_fewer_products(image, kernel, channels, units, st
     both(f, *args, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("image, kernel, stride, padding", [
+    ((12, 8), (4, 4), (2, 2), ((1, 1), (1, 1))), ((12, 8), (4, 2), (2, 2), ((2, 0), (0, 0))),
+    ((9, 8), (3, 4), (1, 2), ((1, 1), (1, 1))), ((8, 12), (4, 3), (2, 3), ((1, 1), (0, 0))),
+])
+def test_parts_that_are_alike_are_one_stage(image, kernel, stride, padding, rng):
+    """With one operand in a halo for all of them."""
+    f, args = backward(stride, padding, (1, 1)), operands(rng, image, kernel, 4, 8)
+    program = lowered(f, args)
+    assert all(len(c.kernel.stages) == 1 for c in program.calls) and products(program) < products(lowered(f, args, "split-phases"))
+    assert [c.kernel.name for c in program.calls].count("halo") <= 1
+    both(f, *args, rtol=1e-4, atol=1e-5)
+
+
 def test_what_follows_is_computed_where_the_sums_are(rng):
     """The ReLU's mask is part of every phase, that of positions without products too."""
     f, args = backward((2, 2), ((0, 0), (0, 0)), (1, 1)), operands(rng, (12, 14), (1, 1), 4, 8)

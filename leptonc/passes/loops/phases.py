@@ -3,7 +3,8 @@
 ``x[y] = sum over k of g[(y + low - k * dilation) / stride] * w[k]`` meets a kernel position only where the division leaves no
 rest. Laid out with gaps, all the others would be multiplied as zeros: stride * stride times the work in two dimensions. Here
 the stage is cut by the remainders of y instead. Each part has its own positions k, an index without a divisor, and stores
-every stride-th element; parts that no position reaches are the epilogue of zero. What is cut is decided by the two factors:
+every stride-th element; parts that no position reaches are the epilogue of zero. Where all parts are alike, as those of a 4x4
+kernel with stride 2 are, they are one stage with axes over the remainders. What is cut is decided by the two factors:
 the epilogue's own loads, divided or not, are read where they were. Products with a gap are left out, so there 0 * inf makes no NaN.
 """
 
@@ -52,9 +53,8 @@ class SplitPhases:
             count *= modulus
         if count > self.parts:
             return task
-        extents = {p.name: p.type.shape for p in task.kernel.params}
-        stages = [_part(stage, [c for c in cuts if c], rests, extents) for rests in product(*(range(m) for m in moduli))]
-        return replace(task, kernel=replace(task.kernel, stages=tuple(s for s in stages if s is not None)))
+        stages = _stages(stage, [c for c in cuts if c], {p.name: p.type.shape for p in task.kernel.params})
+        return replace(task, kernel=replace(task.kernel, stages=tuple(stages)))
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,14 @@ class _Cut:
         coeff = self.index.coeff(self.fold.name) if self.fold else 0
         return next((r for r in range(self.fold_modulus) if (base + coeff * r) % self.index.div == 0), None)
 
+    def fold_rests(self, map_rest: Axis) -> Index | None:
+        """The remainder of the reduce axis beside each one of the map axis, if these lie a step apart."""
+        found = [self.fold_rest(n) for n in range(map_rest.extent)]
+        first, second = found[0], found[-1] if len(found) < 3 else found[1]
+        if first is None or second is None or found != [first + (second - first) * n for n in range(len(found))]:
+            return None
+        return map_rest * (second - first) + first
+
 
 def _cut(index: Index, stage: Stage) -> _Cut | None:
     if index.values:
@@ -91,6 +99,38 @@ def _modulus(index: Index, axis: Axis) -> int:
     return index.div // gcd(index.div, index.coeff(axis.name))
 
 
+def _stages(stage: Stage, cuts: list[_Cut], shapes: dict[str, tuple[int, ...]]) -> list[Stage]:
+    """The parts, as one stage where they are alike."""
+    together = _together(stage, cuts, shapes)
+    if together is not None:
+        return [together]
+    parts = (_part(stage, cuts, rests, shapes) for rests in product(*(range(cut.map_modulus) for cut in cuts)))
+    return [part for part in parts if part is not None]
+
+
+def _together(stage: Stage, cuts: list[_Cut], shapes: dict[str, tuple[int, ...]]) -> Stage | None:
+    """All parts as one stage, with an axis over the remainders beside each that is cut; None if they differ in their extents, or
+    their kernel positions follow no step."""
+    axes: dict[str, tuple[Axis, ...]] = {a.name: (a,) for a in stage.axes}
+    place: dict[str, Index] = {}
+    for cut in cuts:
+        rest = Axis(f"{cut.map.name}_rest", cut.map_modulus)
+        fold_rest = cut.fold_rests(rest)
+        if cut.fold is None or fold_rest is None or cut.map.extent % cut.map_modulus or cut.fold.extent % cut.fold_modulus:
+            return None
+        axes[cut.map.name] = (replace(cut.map, extent=cut.map.extent // cut.map_modulus), rest)
+        axes[cut.fold.name] = (replace(cut.fold, extent=cut.fold.extent // cut.fold_modulus),)
+        place |= {cut.map.name: cut.map * cut.map_modulus + rest, cut.fold.name: cut.fold * cut.fold_modulus + fold_rest}
+    return _at(stage, tuple(new for a in stage.axes for new in axes[a.name]), place, shapes)
+
+
+def _at(stage: Stage, axes: tuple[Axis, ...], place: dict[str, Index], shapes: dict[str, tuple[int, ...]]) -> Stage:
+    """The stage over other axes, its own at places that these give."""
+    extents = {a.name: a.extent for a in axes}
+    stores = tuple(replace(s, index=tuple(index_at(i, place) for i in s.index)) for s in stage.stores)
+    return Stage(axes, tuple(_in_range(_whole(inst_at(i, place)), shapes, extents) for i in stage.insts), stores)
+
+
 def _part(stage: Stage, cuts: list[_Cut], map_rests: tuple[int, ...], shapes: dict[str, tuple[int, ...]]) -> Stage | None:
     """The stage at the positions with these remainders; None if there are none."""
     rests: Rests = {}
@@ -105,13 +145,12 @@ def _part(stage: Stage, cuts: list[_Cut], map_rests: tuple[int, ...], shapes: di
     if any(a.extent == 0 for a in axes if not a.reduce):
         return None
     place = {name: Index(((name, modulus),), rest) for name, (modulus, rest) in rests.items()}
-    stores = tuple(replace(s, index=tuple(index_at(i, place) for i in s.index)) for s in stage.stores)
     if empty or any(a.extent == 0 for a in axes):
+        stores = tuple(replace(s, index=tuple(index_at(i, place) for i in s.index)) for s in stage.stores)
         insts = tuple(Const(reduction_identity(i.kind, i.dtype), i.dtype) if isinstance(i, Reduce) else i for i in stage.insts)
         moved = tuple(i if isinstance(i, Const) else inst_at(i, place) for i in insts)
         return tidy(Stage(tuple(a for a in axes if not a.reduce), moved, stores))
-    extents = {a.name: a.extent for a in axes}
-    return Stage(axes, tuple(_in_range(_whole(inst_at(i, place)), shapes, extents) for i in stage.insts), stores)
+    return _at(stage, axes, place, shapes)
 
 
 def _count(axis: Axis, rests: Rests) -> int:

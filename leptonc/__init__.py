@@ -49,4 +49,5 @@ __all__ = [
     "TracerError", "IRError", "TreeError", "DonationError", "CompileError", "UnboundAxisError",
 ]
 
-_publish(globals(), __all__, later=_submodules(__name__, "keras", "plot", "callbacks", "profile", "data"))
+_publish(globals(), __all__, later=_submodules(
+    __name__, "callbacks", "data", "keras", "plot", "profile", "scipy", "tree_util"))

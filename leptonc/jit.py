@@ -194,7 +194,7 @@ class Jitted:
         with eager_call() as outermost:
             top = outermost and not tracing()
             seen = [leaf if isinstance(leaf, Tracer) else _seen(leaf, top) for leaf in leaves]
-            out, out_tree = tree.flatten_with_path(self._on_leaves(treedef, args, kwargs)(*seen), "its result")
+            out, out_tree = tree.flatten_with_names(self._on_leaves(treedef, args, kwargs)(*seen), "its result")
         return tree.unflatten(out_tree, [leaf if isinstance(leaf, Tracer) else _own(as_leaf(leaf, path, self._name), top)
                                          for path, leaf in out])
 

@@ -273,7 +273,7 @@ def trace_to_graph(fn: Callable[..., Any], types: Sequence[TensorType], name: st
         line = definition_line(fn)
         inputs = [trace.tracer(trace.builder.input(t, n), line, w, n or "argument")
                   for t, n, w in zip(types, names, flags, strict=True)]
-        leaves, out_tree = tree.flatten_with_path(fn(*inputs))
+        leaves, out_tree = tree.flatten_with_names(fn(*inputs))
         return leaves, out_tree, [_output(trace, path, leaf) for path, leaf in leaves]
 
     leaves, out_tree, outputs = trace.run(record)

@@ -16,8 +16,10 @@ Everything else is a leaf.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from leptonc.errors import ArgumentError, TreeError, describe
@@ -55,7 +57,7 @@ class TreeDef:
             node, place = open_.pop()
             if node.is_leaf:
                 found.append(_path(place))
-            open_ += [(child, (place, name)) for name, child in zip(_child_names(node), node.children)][::-1]
+            open_ += [(child, (place, name)) for name, child in zip(child_names(node), node.children)][::-1]
         return found
 
     def children_first(self) -> list[TreeDef]:
@@ -123,8 +125,12 @@ def _node_text(node: TreeDef, parts: list[str]) -> str:
         return "None"
     if node.kind is dict:
         return "{" + ", ".join(f"{key!r}: {part}" for key, part in zip(_keys(node), parts)) + "}"
-    named = (f"{name.lstrip('.')}={part}" for name, part in zip(_child_names(node), parts))
+    named = (f"{name.lstrip('.')}={part}" for name, part in zip(child_names(node), parts))
     return f"{node.kind.__name__}({', '.join(named)})"
+
+
+def _of_tree_util(name: str) -> Any:
+    return getattr(importlib.import_module("leptonc.tree_util"), name)
 
 
 LEAF = TreeDef(object)
@@ -267,9 +273,9 @@ def structure(tree: Any, is_leaf: IsLeaf = None) -> TreeDef:
     return flatten(tree, is_leaf)[1]
 
 
-def flatten_with_path(tree: Any, root: str = "", is_leaf: IsLeaf = None) -> tuple[list[tuple[str, Any]], TreeDef]:
+def flatten_with_names(tree: Any, root: str = "", is_leaf: IsLeaf = None) -> tuple[list[tuple[str, Any]], TreeDef]:
     """As ``flatten``, each leaf with its name: ``(root['conv1'].kernel[0], leaf)``."""
-    _check_structures("flatten_with_path", root)
+    _check_structures("flatten_with_names", root)
     items, treedef = flatten(tree, is_leaf)
     return list(zip(treedef.paths(root), items)), treedef
 
@@ -306,7 +312,7 @@ def flatten_up_to(treedef: TreeDef, tree: Any, root: str = "") -> list[Any]:
             found.append(item)
             continue
         items = _matching(node, item, place)
-        open_ += [(child, x, (place, name)) for name, child, x in zip(_child_names(node), node.children, items)][::-1]
+        open_ += [(child, x, (place, name)) for name, child, x in zip(child_names(node), node.children, items)][::-1]
     return found
 
 
@@ -332,7 +338,7 @@ def difference(expected: TreeDef, got: TreeDef, root: str = "") -> str | None:
         reason = _node_difference(left, right)
         if reason:
             return f"{_path(place) or 'the root'}: {reason}"
-        open_ += [(a, b, (place, name)) for name, a, b in zip(_child_names(left), left.children, right.children)][::-1]
+        open_ += [(a, b, (place, name)) for name, a, b in zip(child_names(left), left.children, right.children)][::-1]
     return None
 
 
@@ -391,7 +397,8 @@ def _split_fields(cls: type) -> tuple[list[str], list[str]]:
     return children, static
 
 
-def _child_names(treedef: TreeDef) -> list[str]:
+def child_names(treedef: TreeDef) -> list[str]:
+    """What the children of a node are called in paths."""
     kind = treedef.kind
     if kind in _CHILD_NAMES:
         return list(_CHILD_NAMES[kind](treedef.data))
@@ -437,6 +444,12 @@ def take_apart(tree: Any) -> tuple[Iterable[Any], Hashable] | None:
     return None
 
 
+def is_container(cls: type) -> bool:
+    """Whether instances of a class are taken apart."""
+    return (cls in _REGISTRY or cls in (dict, OrderedDict, list, tuple, type(None)) or _is_namedtuple(cls)
+            or dataclasses.is_dataclass(cls))
+
+
 def _registered_parts(cls: type, tree: Any) -> tuple[Iterable[Any], Hashable]:
     parts = _REGISTRY[cls][0](tree)
     if not isinstance(parts, tuple) or len(parts) != 2 or not isinstance(parts[0], Iterable) or not isinstance(parts[1], Hashable):
@@ -478,8 +491,12 @@ def _new_dataclass(treedef: TreeDef, children: list[Any]) -> Any:
     return instance
 
 
+_LATER = ("all", "broadcast", "flatten_with_path", "leaves_with_path", "map_with_path", "reduce", "reduce_associative", "static",
+          "transpose")  # made of these
 __all__ = [
-    "TreeDef", "difference", "flatten", "flatten_up_to", "flatten_with_path", "leaves", "map", "register", "structure", "unflatten",
+    *_LATER, "TreeDef", "difference", "flatten", "flatten_up_to", "flatten_with_names", "leaves", "map", "register", "structure",
+    "unflatten",
 ]
 
-publish(globals(), __all__)
+publish(globals(), [name for name in __all__ if name not in _LATER], later={
+    name: partial(_of_tree_util, name if name == "static" else f"tree_{name}") for name in _LATER})

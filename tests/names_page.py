@@ -24,7 +24,10 @@ NAMESPACES = {  # a list, and the module that has its names
     "jax.numpy.linalg": "leptonc.numpy.linalg",
     "jax.lax": "leptonc.lax",
     "jax.nn": "leptonc.nn",
+    "jax.nn.initializers": "leptonc.nn.initializers",
     "jax.random": "leptonc.random",
+    "jax.tree": "leptonc.tree",
+    "jax.tree_util": "leptonc.tree_util",
 }
 HEAD = """\
 # Names of the array API and of JAX

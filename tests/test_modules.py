@@ -159,7 +159,7 @@ def test_initializers_by_key():
     assert w.dtype == F
     np.testing.assert_allclose(w.mean(), 0, atol=1e-3)  # four standard errors
     np.testing.assert_allclose(w.var(), 2 / 300, rtol=0.02)
-    w = nn.initializers.uniform(1, 3)(random.key(1), (100, 100), "float64")
+    w = nn.initializers.between(1, 3)(random.key(1), (100, 100), "float64")
     assert w.dtype == np.float64 and 1 <= w.min() < 1.01 and 2.99 < w.max() < 3
 
 

@@ -16,15 +16,15 @@ import numpy as np
 import pytest
 
 import leptonc
-from leptonc import lax, nn, optim, random, tree
+from leptonc import lax, nn, optim, random, tree, tree_util
 from leptonc import numpy as lnp
 from leptonc.errors import LeptonError, MissingNameError
 from leptonc.public import _PUBLISHED, publish
 from leptonc.substitutes import SUBSTITUTES
 
-MODULES = (leptonc, lnp, lax, nn, optim, random, tree, lnp.linalg, lnp.fft)
+MODULES = (leptonc, lnp, lax, nn, nn.initializers, optim, random, tree, tree_util, lnp.linalg, lnp.fft)
 BESIDE_ALL = {  # what modules have that `from module import *` leaves out
-    "leptonc": {"__version__", "callbacks", "data", "keras", "plot", "profile"},
+    "leptonc": {"__version__", "callbacks", "data", "keras", "plot", "profile", "scipy", "tree_util"},
     "leptonc.numpy": {"bfloat16", "fft", "linalg"},
     "leptonc.lax": {"linalg"},
 }

@@ -89,7 +89,7 @@ def test_keys_without_an_order():
 def test_paths():
     value = {"conv1": {"kernel": 1, "bias": [2, 3]}, "p": Point(4, Layer(5, 6)), "q": Pair(7, None)}
     value["o"] = OrderedDict(k=8)
-    names = [name for name, _ in tree.flatten_with_path(value, "params")[0]]
+    names = [name for name, _ in tree.flatten_with_names(value, "params")[0]]
     assert names == [
         "params['conv1']['bias'][0]",
         "params['conv1']['bias'][1]",
@@ -100,7 +100,7 @@ def test_paths():
         "params['p'].y.bias",
         "params['q'][0]",
     ]
-    assert tree.flatten_with_path(3) == ([("", 3)], tree.LEAF)
+    assert tree.flatten_with_names(3) == ([("", 3)], tree.LEAF)
 
 
 def test_map_over_several_trees():

@@ -502,7 +502,7 @@ def nn_calls() -> Iterator[Call]:
     yield from each("softmax of a number", lambda v: nn.softmax(v), (np.float32(1),))
     yield from each("initializer rng", lambda v: nn.initializers.he_normal()(v, (2, 3)), (1.5, "a", -1, X, {}))
     yield from each("constant", nn.initializers.constant, NO_NUMBERS)
-    yield from each("uniform", lambda v: nn.initializers.uniform(v), (*NO_NUMBERS, 1.0))
+    yield from each("uniform", lambda v: nn.initializers.uniform(v), NO_NUMBERS)
     yield from each("normal", lambda v: nn.initializers.normal(v), (*NO_NUMBERS, -1.0))
 
 
@@ -583,7 +583,7 @@ def optim_calls() -> Iterator[Call]:
 def tree_calls() -> Iterator[Call]:
     cyclic: list[Any] = [1]
     cyclic.append(cyclic)
-    for name, f in functions(tree, ("flatten", "leaves", "structure", "flatten_with_path")):
+    for name, f in functions(tree, ("flatten", "leaves", "structure", "flatten_with_names", "flatten_with_path")):
         yield from each(name, getattr(tree, name), (cyclic, {1: 1, "a": 2}))
         yield from each(f"{name} is_leaf", lambda v, f=f: f([1], is_leaf=v), (3, "a", True))
     yield from each("map", lambda v: tree.map(v, [1]), (None, 3, [1]))

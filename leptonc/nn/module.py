@@ -376,7 +376,7 @@ class Module(metaclass=_ModuleClass):
 
     def named_parameters(self) -> dict[str, Any]:
         """The leaves by flat names, such as ``encoder.0.kernel``, in the tree's order."""
-        return {dotted(path): leaf for path, leaf in tree.flatten_with_path(self)[0]}
+        return {dotted(path): leaf for path, leaf in tree.flatten_with_names(self)[0]}
 
 
 def as_key(name: str, key: Any) -> Any:

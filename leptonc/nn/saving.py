@@ -90,7 +90,7 @@ def _place(name: str, path: Any) -> Path:
 
 
 def _named(whole: Any) -> list[tuple[str, Any]]:
-    return [(dotted(path) or "value", leaf) for path, leaf in tree.flatten_with_path(whole)[0]]
+    return [(dotted(path) or "value", leaf) for path, leaf in tree.flatten_with_names(whole)[0]]
 
 
 def _like(name: str, leaf: Any, found: np.ndarray) -> np.ndarray:

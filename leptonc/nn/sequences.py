@@ -30,7 +30,7 @@ class RecurrentWeights(Module):
     recurrent_bias: Any
 
     def __init__(self, inputs: int, hidden: int, gates: int, biases: int, dtype: Any, key: Any):
-        limit = initializers.uniform(-(hidden**-0.5), hidden**-0.5)  # PyTorch's
+        limit = initializers.between(-(hidden**-0.5), hidden**-0.5)  # PyTorch's
         self.kernel = Parameter((inputs, gates * hidden), limit, dtype)
         self.recurrent_kernel = Parameter((hidden, gates * hidden), limit, dtype)
         self.bias = Parameter((gates * hidden,), _ZEROS, dtype) if biases else None

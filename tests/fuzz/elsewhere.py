@@ -1,5 +1,6 @@
 """Names that the fuzzer does not draw: they say what the namespace is, take another library's arrays, or are compared elsewhere:
-complex numbers by test_complex.py, optimizers by test_optim.py and with optax's."""
+complex numbers by test_complex.py, lax's slices, exchanges and convolutions by test_lax_slices.py and with JAX's, optimizers by
+test_optim.py and with optax's."""
 
 from __future__ import annotations
 
@@ -14,5 +15,12 @@ scale_by_adadelta scale_by_adamax scale_by_amsgrad scale_by_belief scale_by_fact
 scale_by_param_block_norm scale_by_param_block_rms scale_by_radam scale_by_rms scale_by_rss scale_by_sign
 scale_by_stddev scale_by_trust_ratio scale_by_yogi set_to_zero sgdr_schedule sign_sgd skip_not_finite stateless
 warmup_constant_schedule warmup_exponential_decay_schedule yogi zero_nans""",
-    "lax": "FftType GatherScatterMode complex conj fft imag real reduce_precision",  # its modes are drawn by their names
+    "lax": """ConvGeneralDilatedDimensionNumbers DotDimensionNumbers FftType GatherScatterMode Precision PrecisionLike
+RoundingMethod all_to_all batch_matmul betainc broadcast_to_rank collapse complex composite conj conv
+conv_dimension_numbers conv_general_dilated_local conv_general_dilated_patches conv_general_permutations
+conv_general_shape_tuple conv_shape_tuple conv_transpose conv_transpose_shape_tuple conv_with_general_padding
+dot dtype dynamic_index_in_dim dynamic_slice_in_dim dynamic_update_index_in_dim dynamic_update_slice_in_dim
+empty fft igamma igamma_grad_a igammac imag index_in_dim index_take mulhi optimization_barrier padtype_to_pads
+platform_dependent polygamma ppermute pshuffle psum_scatter pswapaxes ragged_dot random_gamma_grad real
+reduce_precision reduce_window_shape_tuple reduce_xor slice_in_dim with_sharding_constraint""",  # modes are drawn by their names
 }

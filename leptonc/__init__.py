@@ -22,6 +22,7 @@ from leptonc.forward import jvp, linear_transpose, linearize
 from leptonc.freeze import Frozen, freeze
 from leptonc.jacobians import hessian, jacfwd, jacrev
 from leptonc.jit import explain_recompiles, jit
+from leptonc.notices import LeptonWarning
 from leptonc.public import publish as _publish
 from leptonc.public import submodules as _submodules
 from leptonc.scopes import named_scope
@@ -46,7 +47,7 @@ __all__ = [
     "eval_shape", "ShapeDtypeStruct", "disable_jit", "Array", "explain_recompiles", "num_threads", "set_num_threads",
     "config", "ir", "lax", "nn", "numpy", "ops", "optim", "random", "segments", "tree",
     "LeptonError", "ArgumentError", "ShapeError", "RangeError", "MissingNameError", "DtypeError",
-    "TracerError", "IRError", "TreeError", "DonationError", "CompileError", "UnboundAxisError",
+    "TracerError", "IRError", "TreeError", "DonationError", "CompileError", "UnboundAxisError", "LeptonWarning",
 ]
 
 _publish(globals(), __all__, later=_submodules(

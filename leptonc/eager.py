@@ -47,13 +47,15 @@ class EagerArray(ArrayMethods, np.ndarray):  # type: ignore[misc, override]  # i
     """A NumPy array that does what a traced value does, and has its elements. Made by leptonc only.
 
     ``weak`` says that it stands for a Python scalar, as on a traced value; ``given`` that it depends on arguments of the function
-    that runs op by op, and so would be traced: as an index it is not checked, but means what it means there.
+    that runs op by op, and so would be traced: as an index it is not checked, but means what it means there. ``unchosen`` says how
+    its dtype came to be if nobody named it: "created" by leptonc, or "constant", which was NumPy's.
     """
 
-    __slots__ = ("given", "weak")
+    __slots__ = ("given", "unchosen", "weak")
 
     def __array_finalize__(self, obj: Any) -> None:
         self.weak = False
+        self.unchosen = getattr(obj, "unchosen", "")
         self.given = getattr(obj, "given", False)
 
     def _error(self, what: str, why: str, fix: str | None) -> LeptonError:

@@ -114,9 +114,15 @@ def _is_own(names: dict[str, Any]) -> bool:
 def users_line(programs: bool = True) -> Loc | None:
     """The line of the innermost frame that is the user's; None where there is none. ``programs`` counts those that come with
     leptonc as users."""
+    frame = users_frame(programs)
+    return None if frame is None else Loc(frame.f_code.co_filename, frame.f_lineno, _scope.get())
+
+
+def users_frame(programs: bool = True) -> FrameType | None:
+    """The innermost frame that is the user's, and its line."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__") != COMMANDS:
         if is_users(frame) and (programs or not str(frame.f_globals.get("__name__")).startswith(PROGRAMS)):
-            return Loc(frame.f_code.co_filename, frame.f_lineno, _scope.get())
+            return frame
         frame = frame.f_back
     return None

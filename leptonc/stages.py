@@ -13,6 +13,7 @@ from leptonc.errors import DonationError, DtypeError, LeptonError, ShapeError, T
 from leptonc.ir.graph import Graph
 from leptonc.ir.kernel import Program
 from leptonc.lazy import cached_property
+from leptonc.notices import warn
 from leptonc.public import public_methods
 from leptonc.signature import Signature, as_leaf, key_text, leaf_key
 from leptonc.treecode import Builder, Flattener, builder, flattener
@@ -43,6 +44,12 @@ class Interface:
                 found[out] = match
                 free.remove(match)
         return found
+
+    def unused(self, aliases: dict[int, int]) -> list[str]:
+        """The donated arguments that no result is written into, with their types."""
+        left = sorted({*self.donated} - {*aliases.values()})
+        keys = self.signature.leaves
+        return [f"{self.signature.names[i]}={key_text(keys[i])}" for i in left if not keys[i][2] and 0 not in keys[i][0]]
 
     def leaves(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[np.ndarray]:
         """The arrays of a call without its static arguments. Raises if they are not what was compiled for."""
@@ -96,8 +103,13 @@ class Traced:
         return Lowered(self, optimized, program)
 
     def compile(self) -> Compiled:
-        """Machine code, from the cache if it is there."""
-        return Compiled(self, driver.compile_graph(self.graph, self.interface.aliases(self.graph)))
+        """Machine code, from the cache if it is there. Warns of donated arguments that no result is written into."""
+        aliases = self.interface.aliases(self.graph)
+        unused = self.interface.unused(aliases)
+        if unused:
+            warn(f"{self.interface.name} cannot use what is donated to it: {_some(unused)}; no result of that type is left to be "
+                 "written there; fix: donate what has a result of its shape and dtype")
+        return Compiled(self, driver.compile_graph(self.graph, aliases))
 
 
 @public_methods
@@ -199,6 +211,10 @@ class Compiled:
     def memory_analysis(self) -> Any:
         """How much memory a call uses."""
         return self.executable.memory_analysis()
+
+
+def _some(texts: list[str], most: int = 3) -> str:
+    return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
 
 
 def _text(stages: dict[str, Callable[[], str]], stage: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from leptonc import tree
+from leptonc import tree, widening
 from leptonc.bfloat16 import kind_of
 from leptonc.config import dtype_settings
 from leptonc.eager import EagerArray, as_eager, is_given, jit_disabled
@@ -48,8 +48,9 @@ def tracing() -> bool:
 class Trace:
     """One function being traced: a graph under construction, on its thread's stack while ``run`` runs."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, wide: bool = False):
         self.name = name
+        self.wide = wide  # whether f64 is meant, for there is some among the inputs
         self.builder = Builder(name, users_line)
         self.captured: dict[int, tuple[Tracer, Value]] = {}  # by id of the outer tracer, which the entry keeps alive
 
@@ -160,6 +161,7 @@ def known(array: np.ndarray, made_of: Sequence[Any] = ()) -> np.ndarray:
         return array
     out = as_eager(array)
     out.given = any(is_given(x) for x in made_of)
+    out.unchosen = "constant" if out.dtype in widening.WIDE and any(map(widening.is_unchosen, made_of)) else ""
     return out
 
 
@@ -187,8 +189,16 @@ def cast(x: Any, dtype: Any) -> Any:
 def promote(*args: Any) -> tuple[Any, ...]:
     """``args`` as arrays or tracers of their common dtype; shapes stay. Raises DtypeError if unsupported."""
     dtype, weak = promoted(args)
+    if dtype in widening.WIDE:
+        _check_width(dtype, args)
     found = tuple(cast(x, dtype) for x in args)
     return tuple(map(weakened, found)) if weak else found
+
+
+def _check_width(dtype: np.dtype, args: Sequence[Any]) -> None:
+    traces = _stack.get()
+    if traces and not any(trace.wide for trace in traces):
+        widening.check(traces[0].name, dtype, args)
 
 
 def weakened(x: Any) -> Any:
@@ -267,7 +277,7 @@ def trace_to_graph(fn: Callable[..., Any], types: Sequence[TensorType], name: st
     name = name or function_name(fn)
     names = list(input_names) or [""] * len(types)
     flags = list(weak) or [False] * len(types)
-    trace = Trace(name)
+    trace = Trace(name, any(t.dtype.numpy in widening.WIDE and not w for t, w in zip(types, flags)))
 
     def record() -> tuple[list[tuple[str, Any]], tree.TreeDef, list[Value]]:
         line = definition_line(fn)

@@ -75,6 +75,7 @@ def test_functions_of_two_arrays(dtype):
     }, x, y)
 
 
+@pytest.mark.filterwarnings("ignore:.* enters")
 @pytest.mark.parametrize("left, right", [
     (np.float32, 1j), (np.int32, 1j), (np.float16, 1j), (np.float32, np.complex128(1j)), (np.int64, np.complex64(1)),
     (np.float64, np.complex64(2j)), (bool, np.complex64(1j)), (np.complex64, 2.5), (np.complex64, np.float64(2.5))])

@@ -34,8 +34,8 @@ ALLOWED = {
     "data": {"leaf", "tree", "api", "front", "top"},  # reports, cleaning and loaders; its labels are checked by a model of nn
     "registration": set(),  # keras_leptonc, which must cost nothing before Keras is imported
 }
-LEAVES = {"bfloat16", "lattice", "errors", "frames", "public", "substitutes", "config", "cpus", "target", "abi", "cache", "memory",
-          "lazy", "exclusive", "programs"}
+LEAVES = {"bfloat16", "lattice", "notices", "errors", "frames", "public", "substitutes", "config", "cpus", "target", "abi", "cache",
+          "memory", "lazy", "exclusive", "programs"}
 PARTS = {"ir", "validation", "ops", "passes", "codegen", "runtime", "driver", "tree", "cli", "profile", "bench", "keras", "plot",
          "data"}
 PEERS = {"torch", "onnx", "onnxruntime", "jax", "tensorflow", "matplotlib"}

@@ -367,7 +367,7 @@ def test_methods():
 
 
 def test_failed_trace_leaves_nothing():
-    f = leptonc.jit(lambda x: x + np.ones(7))
+    f = leptonc.jit(lambda x: x + np.ones(7, np.float32))
     for _ in range(2):
         with pytest.raises(ShapeError, match="add: operands do not broadcast"):
             f(X)

@@ -100,7 +100,7 @@ def test_creation_and_where(rng):
                                 np_.zeros_like(x), np_.ones_like(x), np_.full_like(x, 3), np_.nan_to_num(x), np_.round(x, 2)), x)
     same(lambda np_: lambda: (np_.arange(5), np_.arange(2, 9, 3), np_.linspace(0, 1, 5), np_.eye(3), np_.zeros((2, 0)),
                               np_.ones(3), np_.full((2,), 7), np_.asarray([1, 2.5])))
-    traced = leptonc.jit(lambda x: lnp.asarray([x[0], x[1] * 2, 3.0]))(np.ones(2, F))
+    traced = leptonc.jit(lambda x: lnp.asarray([x[0], x[1] * 2, 3.0], F))(np.ones(2, F))
     np.testing.assert_array_equal(traced, [1, 2, 3])
 
 

@@ -107,6 +107,7 @@ def test_digitize(wrapped: Any, bins: list[float]):
         equal(wrapped(lambda x, b: lnp.digitize(x, b, right))(x, np.asarray(bins)), np.digitize(x, bins, right))  # noqa: B023
 
 
+@pytest.mark.filterwarnings("ignore:f64 enters")
 @WRAPPED
 @pytest.mark.parametrize("options", [
     {}, {"bins": 7, "range": (-3, 4)}, {"bins": np.array([-1, 0, 4, 8.0])}, {"density": True}], ids=str)

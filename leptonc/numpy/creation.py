@@ -10,6 +10,7 @@ from leptonc.arguments import arrays as arrays_of
 from leptonc.arguments import axis as axis_of
 from leptonc.arguments import flag, integer, number, on_cpu
 from leptonc.arguments import shape as shape_of
+from leptonc.eager import EagerArray
 from leptonc.errors import ArgumentError, op_error
 from leptonc.ir.types import dtype_of
 from leptonc.memory import copied
@@ -37,12 +38,20 @@ def _as_it_is(x: Any, dtype: Any = None) -> Any:
     if isinstance(x, Tracer):
         return x if dtype is None else cast(x, dtype)
     if isinstance(x, list | tuple) and any(isinstance(leaf, Tracer) for leaf in leaves(x)):
-        from_items = [_as_it_is(item, dtype) for item in x]
-        return stack(from_items)
+        return stack([_as_it_is(item, dtype) for item in x])
     if dtype is not None and type(x) in PYTHON_SCALARS:
         return cast(x, dtype)
     found = known(_concrete(x, "asarray: x"), leaves(x) if isinstance(x, list | tuple) else (x,))
-    return found if dtype is None else cast(found, dtype)
+    if dtype is not None:
+        return marked(cast(found, dtype), "")
+    return marked(found, "created") if isinstance(x, list | tuple) or type(x) in PYTHON_SCALARS else found
+
+
+def marked(x: Any, unchosen: str) -> Any:
+    """A known array, with how its dtype came to be (see EagerArray)."""
+    if isinstance(x, EagerArray):
+        x.unchosen = unchosen
+    return x
 
 
 def array(x: Any, dtype: Any = None) -> Any:
@@ -76,12 +85,13 @@ def ones(shape: Any, dtype: Any = None, *, device: Any = None) -> Any:
 def _filled(name: str, shape: Any, value: int, dtype: Any, device: Any) -> Any:
     on_cpu(name, device)
     kind = numpy_dtype(default_float() if dtype is None else dtype, name)
-    return full(shape_of(name, shape, kind.itemsize), value, kind)
+    return marked(full(shape_of(name, shape, kind.itemsize), value, kind), "created" if dtype is None else "")
 
 
 def by_default(values: np.ndarray, dtype: Any = None) -> Any:
     """Numbers that NumPy has made, in ``dtype``; without one f64 is the default float dtype."""
-    return asarray(values, default_float() if dtype is None and values.dtype == np.float64 else dtype)
+    found = asarray(values, default_float() if dtype is None and values.dtype == np.float64 else dtype)
+    return marked(found, "created" if dtype is None else "")
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None, *, device: Any = None) -> Any:
@@ -155,7 +165,7 @@ def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = None, *, device: 
     kind = numpy_dtype(default_float() if dtype is None else dtype, "eye")
     rows, columns = shape_of("eye", (n, n if m is None else m), kind.itemsize)
     at = integer("eye", "k", k, least=-(2**62), most=2**62)
-    return known(np.eye(rows, columns, min(max(at, -rows), columns), kind))
+    return marked(known(np.eye(rows, columns, min(max(at, -rows), columns), kind)), "created" if dtype is None else "")
 
 
 def astype(x: Any, dtype: Any, *, copy: bool = True, device: Any = None) -> Any:

@@ -16,7 +16,7 @@ from leptonc.numpy.elementwise import as_float, ceil, clip, floor, isnan, rint, 
 from leptonc.numpy.manipulation import moveaxis, reshape
 from leptonc.numpy.reductions import sum as sum_over
 from leptonc.numpy.sorting import along_axis, sort_rows
-from leptonc.trace import Tracer, bind, broadcast, cast, promote
+from leptonc.trace import Tracer, bind, broadcast, cast, promote, result_dtype
 
 CONTINUOUS = {
     "linear": (1.0, 1.0), "interpolated_inverted_cdf": (0.0, 1.0), "hazen": (0.5, 0.5), "weibull": (0.0, 0.0),
@@ -96,7 +96,7 @@ def _quantile(name: str, x: Any, q: Any, axis: Any, method: str, keepdims: bool,
         raise op_error(name, "q must be numbers within [0, 1]" + " of 100" * ("percent" in name), {"q": places}, kind=DtypeError)
     dtype = operand.dtype
     if isinstance(q, Tracer | np.ndarray) and q.shape and kind_of(places.dtype) == "f":
-        dtype = promote(operand, places)[0].dtype
+        dtype = result_dtype((operand, places))
     axes = axes_of(name, operand, axis)
     rows, kept = _rows(cast(operand, np.float32) if dtype_of(operand.dtype).is_narrow else operand, axes)
     found = _of_rows(rows, reshape(cast(places, np.float64), (-1,)), method, skip)

@@ -35,6 +35,7 @@ from leptonc.ops.linalg.building import (
     zeros,
 )
 from leptonc.ops.linalg.jacobi import (
+    FEW,
     SWEEPS,
     all_finite,
     eager_signs,
@@ -45,6 +46,7 @@ from leptonc.ops.linalg.jacobi import (
     moved_on,
     or_nan,
     order_of,
+    orthonormal_rows,
     rotated_columns,
     rotated_rows,
     rotation,
@@ -123,23 +125,45 @@ def inverse_differences(w: Value) -> Value:
 
 
 def _diagonalized(a: Value) -> tuple[Value, Value]:
-    """Eigenvalues [b, n] and eigenvectors as rows [b, n, n], in any order, of finite symmetric a [b, n, n]."""
+    """Eigenvalues [b, n] and eigenvectors as rows [b, n, n], in any order, of finite symmetric a [b, n, n].
+
+    Of more than a few rows twice: rotations round, and after some thousands of them the rows are orthonormal, and the matrix is
+    theirs, to as many digits less. From rows made orthonormal, and the matrix made of them anew, next to nothing is left to rotate.
+    """
     n = a.shape[-1]
     size = even(n)
-    matrix = as_panel(padded(a, size, size))  # a row of zeros, where n is odd, is where it was after each sweep
-    rows = as_panel(identity(a, size))
-    limit = op("sqrt", op("sum", matrix * matrix, axes=(0, 1))) * (4 * epsilon(a))
+    whole = padded(a, size, size)  # a row of zeros, where n is odd, is where it was after each sweep
+    limit = op("sqrt", op("sum", whole * whole, axes=(1, 2))) * epsilon(a)
 
-    def goes_on(count: Value, going: Value, m: Value, v: Value, _: Value) -> Value:
-        return op("and", going, op("lt", count, filled(count, SWEEPS[a.dtype.name])))
+    def refined(_: Value, consts: Sequence[Value], carries: Sequence[Value], xs: Sequence[Value]) -> list[Value]:
+        whole, limit = consts
+        rows = orthonormal_rows(carries[0])
+        matrix = product(product(rows, whole), rows, right=True)
+        matrix, rows = _rotated(as_panel((matrix + swapped(matrix)) * 0.5), as_panel(rows), limit)
+        return [as_stack(rows), diagonal(as_stack(matrix))]
 
-    def sweep(count: Value, going: Value, m: Value, v: Value, limit: Value) -> list[Value]:
-        m, v = loop(size - 1, _round, [m, v])
-        return [count + 1, _is_off(m, limit), m, v, limit]
+    if size <= FEW:
+        matrix, rows = (as_stack(x) for x in _rotated(as_panel(whole), as_panel(identity(whole, size)), limit))
+        return diagonal(cropped(matrix, n, n)), cropped(rows, n, n)
+    rows, w = loop(2, refined, [identity(whole, size), zeros(whole, whole.shape[:2])], [whole, limit])
+    return op("slice", w, start=(0, 0), size=(w.shape[0], n), step=(1, 1)), cropped(rows, n, n)
 
-    first = [zeros(a, (), i32), _is_off(matrix, limit), matrix, rows, limit]
-    _, _, matrix, rows, _ = repeat_while(goes_on, sweep, first)
-    return diagonal(cropped(as_stack(matrix), n, n)), cropped(as_stack(rows), n, n)
+
+def _rotated(matrix: Value, rows: Value, limit: Value) -> tuple[Value, Value]:
+    """Sweeps over a panel [n, n, b] until what is off its diagonal is at most ``limit`` [b], the rows of the rotations with it."""
+    size = matrix.shape[0]
+    least = limit * (0.5 / size)  # elements that together are below the limit: among equal eigenvalues angles are those of noise
+
+    def goes_on(count: Value, going: Value, *_: Value) -> Value:
+        return op("and", going, op("lt", count, filled(count, SWEEPS[matrix.dtype.name])))
+
+    def sweep(count: Value, going: Value, m: Value, v: Value, limit: Value, least: Value) -> list[Value]:
+        m, v = loop(size - 1, _round, [m, v], [least])
+        return [count + 1, _is_off(m, limit), m, v, limit, least]
+
+    first = [zeros(matrix, (), i32), _is_off(matrix, limit), matrix, rows, limit, least]
+    _, _, matrix, rows, _, _ = repeat_while(goes_on, sweep, first)
+    return matrix, rows
 
 
 def _is_off(m: Value, limit: Value) -> Value:
@@ -159,10 +183,12 @@ def _round(_: Value, consts: Sequence[Value], carries: Sequence[Value], xs: Sequ
     top, bottom = halves(m, 0)
     (upper, crossed), (_left, lower) = halves(top, 1), halves(bottom, 1)
     first, second, both = (_diagonal(x) for x in (upper, lower, crossed))
-    cosine, sine, tangent = rotation(first, second, both)
+    cosine, sine, tangent = rotation(first, second, both, spread(consts[0], both.shape, 1))
     m = rotated_columns(rotated_rows(m, cosine, sine), cosine, sine)
     row, column = counted(m, m.shape, 0), counted(m, m.shape, 1)
     across = op("or", op("eq", row + h, column), op("eq", column + h, row))
+    turned = op("ne", tangent, filled(tangent, 0))
+    across = op("and", across, spread(op("concatenate", turned, turned, axis=0), m.shape, 0, 2))
     change = tangent * both
     exact = spread(op("concatenate", first - change, second + change, axis=0), m.shape, 0, 2)
     m = select(op("eq", row, column), exact, select(across, filled(m, 0), m))

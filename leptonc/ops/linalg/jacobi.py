@@ -12,9 +12,10 @@ import numpy as np
 
 from leptonc.ir.types import i32
 from leptonc.ir.value import Value
-from leptonc.ops.linalg.building import counted, filled, op, reshaped, select, spread
+from leptonc.ops.linalg.building import counted, filled, identity, op, product, reshaped, select, spread
 from leptonc.ops.linalg.lu import inverse_of, permuted
 
+FEW = 8  # rows of a matrix whose rotations are few enough not to lose digits
 SWEEPS = {"f32": 30, "f64": 40}  # at most; random matrices take 6 to 10, repeated eigenvalues up to twice as many
 
 
@@ -51,6 +52,12 @@ def rotated_columns(x: Value, cosine: Value, sine: Value) -> Value:
     left, right = halves(x, 1)
     c, s = (spread(v, left.shape, 1, 2) for v in (cosine, sine))
     return op("concatenate", c * left - s * right, s * left + c * right, axis=1)
+
+
+def orthonormal_rows(x: Value) -> Value:
+    """Rows [b, n, n] that are orthonormal but for some digits, to all digits: a step of Newton's for the polar factor."""
+    error = product(x, x, right=True)
+    return x - product((error - identity(x, x.shape[-1])) * 0.5, x)
 
 
 def halves(x: Value, axis: int) -> tuple[Value, Value]:

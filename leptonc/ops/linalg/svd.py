@@ -36,6 +36,7 @@ from leptonc.ops.linalg.building import (
 )
 from leptonc.ops.linalg.eigh import inverse_differences
 from leptonc.ops.linalg.jacobi import (
+    FEW,
     SWEEPS,
     all_finite,
     eager_signs,
@@ -46,6 +47,7 @@ from leptonc.ops.linalg.jacobi import (
     moved_on,
     or_nan,
     order_of,
+    orthonormal_rows,
     rotated_rows,
     rotation,
     signs_of_rows,
@@ -208,17 +210,34 @@ def _square(a: Value) -> tuple[Value, Value, Value]:
 
 
 def _orthogonalized(columns: Value) -> tuple[Value, Value]:
-    """Of a matrix given by its columns as rows [b, n, n]: those rotated so that they are orthogonal, and the rotations' rows."""
+    """Of a matrix given by its columns as rows [b, n, n]: those rotated so that they are orthogonal, and the rotations' rows.
+
+    Of more than a few twice, as ``eigh``: from the rows made orthonormal, and the columns made of them anew."""
     n = columns.shape[-1]
-    many = even(n)
-    x = as_panel(padded(columns, many, n))
-    rows = as_panel(identity(columns, many))
-    least = op("sqrt", op("sum", x * x, axes=(0, 1))) * epsilon(columns)  # a shorter column is a rounding error
-    limit = epsilon(columns) * max(n, 4) ** 0.5
+    whole = padded(columns, even(n), n)
+    least = op("sqrt", op("sum", whole * whole, axes=(1, 2))) * epsilon(columns)  # a shorter column is a rounding error
+
+    def refined(_: Value, consts: Sequence[Value], carries: Sequence[Value], xs: Sequence[Value]) -> list[Value]:
+        whole, least = consts
+        rows = orthonormal_rows(carries[0])
+        x, rows = _rotated(as_panel(product(rows, whole)), as_panel(rows), least)
+        return [as_stack(rows), as_stack(x)]
+
+    if n <= FEW:
+        x, rows = (as_stack(v) for v in _rotated(as_panel(whole), as_panel(identity(columns, even(n))), least))
+        return cropped(x, n, n), cropped(rows, n, n)
+    rows, x = loop(2, refined, [identity(columns, even(n)), filled(whole, 0)], [whole, least])
+    return cropped(x, n, n), cropped(rows, n, n)
+
+
+def _rotated(x: Value, rows: Value, least: Value) -> tuple[Value, Value]:
+    """Sweeps over columns [n, m, b] until all are orthogonal, and those ``rows`` [n, n, b] with them."""
+    many = x.shape[0]
+    limit = epsilon(x) * max(many, 4) ** 0.5
 
     def goes_on(count: Value, worst: Value, *_: Value) -> Value:
         going = op("gt", worst, filled(worst, limit))
-        return op("and", going, op("lt", count, filled(count, SWEEPS[columns.dtype.name])))
+        return op("and", going, op("lt", count, filled(count, SWEEPS[x.dtype.name])))
 
     def sweep(count: Value, worst: Value, x: Value, rows: Value, least: Value) -> list[Value]:
         x, rows, found = loop(many - 1, _round, [x, rows, zeros(x, ())], [least])
@@ -226,7 +245,7 @@ def _orthogonalized(columns: Value) -> tuple[Value, Value]:
 
     first = [zeros(x, (), i32), filled(zeros(x, ()), 1), x, rows, least]
     _, _, x, rows, _ = repeat_while(goes_on, sweep, first)
-    return cropped(as_stack(x), n, n), cropped(as_stack(rows), n, n)
+    return x, rows
 
 
 def _round(_: Value, consts: Sequence[Value], carries: Sequence[Value], xs: Sequence[Value]) -> list[Value]:
@@ -238,5 +257,5 @@ def _round(_: Value, consts: Sequence[Value], carries: Sequence[Value], xs: Sequ
     short = [op("max", op("sqrt", v), floor) for v in (first, second)]
     divisor = [select(op("eq", v, filled(v, 0)), filled(v, 1), v) for v in short]
     met = op("reduce_max", op("abs", both / divisor[0] / divisor[1]), axes=(0, 1))
-    cosine, sine, _tangent = rotation(first, second, both)
+    cosine, sine, _tangent = rotation(first, second, both, short[0] * short[1] * epsilon(x))
     return [moved_on(rotated_rows(x, cosine, sine), 0), moved_on(rotated_rows(rows, cosine, sine), 0), op("max", worst, met)]

@@ -14,10 +14,9 @@ import leptonc
 from leptonc.errors import LeptonError
 from tests.peers.harnesses.primitives import HELD, NotThereError, call
 
-# Relative to the greatest element: sums are added up in another order, and special functions are other polynomials;
-# errors of singular vectors and eigenvectors grow where values are near each other.
+# Relative to the greatest element: sums are added up in another order, and special functions are other polynomials.
 TOLERANCE = {"float64": 1e-11, "float32": 2e-5, "float16": 2e-3, "bfloat16": 1.6e-2}
-WIDE = {"svd": 10, "eigh": 10, "erf_inv": 20, "lgamma": 5, "digamma": 5, "igamma": 10, "igammac": 10}
+WIDE = {"erf_inv": 20, "lgamma": 5, "digamma": 5, "igamma": 10, "igammac": 10}
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ def outcome(harness: Any) -> Outcome:
     traced = jax.make_jaxpr(harness.dyn_fun)(*args)
     if (found := unheld(traced.jaxpr)) is not None:
         return Outcome(harness.fullname, "dtype", found)
-    expected = [np.asarray(x) for x in jax.tree.leaves(jax.jit(harness.dyn_fun)(*args))]
+    expected = _expected(harness, args)
     flat = [np.asarray(x, v.aval.dtype) for x, v in zip(jax.tree.leaves(args), traced.jaxpr.invars, strict=True)]
     try:
         got = leptonc.jit(lambda *xs: call(traced, *xs))(*flat)
@@ -58,6 +57,16 @@ def outcome(harness: Any) -> Outcome:
         got, expected = ([np.tril(np.asarray(x)) for x in xs] for xs in (got, expected))
     reason = next((why for a, b in zip(got, expected, strict=True) if (why := _differs(harness, np.asarray(a), b))), "")
     return Outcome(harness.fullname, "differs" if reason else "agrees", reason)
+
+
+def _expected(harness: Any, args: Any) -> list[np.ndarray]:
+    """JAX's results. Of f32 eigenvectors those in f64: an error grows by the matrix over the distance of two eigenvalues, of random
+    ones of 50 rows by 900, so that LAPACK's f32 vectors are 2e-5 from the true ones (leptonc's 4e-6)."""
+    wanted = [np.asarray(x) for x in jax.tree.leaves(jax.jit(harness.dyn_fun)(*args))]
+    if harness.group_name != "eigh" or wanted[0].dtype != np.float32:
+        return wanted
+    wide = jax.tree.map(lambda x: np.asarray(x, np.float64), args)
+    return [np.asarray(x, np.float32) for x in jax.tree.leaves(jax.jit(harness.dyn_fun)(*wide))]
 
 
 def unheld(jaxpr: Any) -> str | None:

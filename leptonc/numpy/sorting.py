@@ -16,10 +16,34 @@ from leptonc.trace import bind, cast
 def sort_rows(operands: Sequence[Any], axis: int, *, keys: int = 1, descending: bool = False, count: int | None = None,
               values: bool = True, order: bool = False) -> tuple[Any, ...]:
     """The op: of each operand the first ``count`` elements by the first ``keys`` operands, then the places they come from."""
+    if any(x.dtype.kind == "c" for x in operands):
+        return _complex_rows(operands, axis, keys, descending=descending, count=count, values=values, order=order)
     count = operands[0].shape[axis] if count is None else count
     attrs: dict[str, Any] = {"axis": axis, "keys": keys, "descending": descending, "count": count, "values": values, "order": order}
     out: tuple[Any, ...] = bind("sort", *operands, **attrs)
     return out
+
+
+def _complex_rows(operands: Sequence[Any], axis: int, keys: int, **attrs: Any) -> tuple[Any, ...]:
+    """``sort_rows`` of complex numbers: by real parts, then by imaginary ones, and before both by which of them is NaN, as NumPy."""
+    parts: list[list[Any]] = [[x] if x.dtype.kind != "c" else [bind("real", x), bind("imag", x)] for x in operands]
+    places = [[_kind_of_nan(*p)] if len(p) > 1 and n < keys else [] for n, p in enumerate(parts)]
+    rows = [x for kind, part in zip(places, parts) for x in (*kind, *part)]
+    out = list(sort_rows(rows, axis, keys=sum(map(len, [*places[:keys], *parts[:keys]])), **attrs))
+    if not attrs["values"]:
+        return tuple(out)
+    found = []
+    for kind, part in zip(places, parts):
+        del out[:len(kind)]
+        found.append(bind("complex", *out[:2]) if len(part) > 1 else out[0])
+        del out[:len(part)]
+    return (*found, *out)
+
+
+def _kind_of_nan(re: Any, im: Any) -> Any:
+    """0 for a number, 1 where the imaginary part is NaN, 2 where the real one is, 3 for both."""
+    real, imaginary = (cast(bind("isnan", x), np.int8) for x in (re, im))
+    return real + real + imaginary
 
 
 def _row(name: str, x: Any, axis: int | None) -> tuple[Any, int]:
@@ -33,7 +57,8 @@ def _row(name: str, x: Any, axis: int | None) -> tuple[Any, int]:
 def sort(x: Any, axis: int | None = -1, *, stable: bool = True, descending: bool = False) -> Any:
     """The elements in ascending order along ``axis``, all of them in one row for None; NaN is greater than all else.
 
-    Always stable: zeros of both signs are equal, and stay as they were. ``descending`` has NaN first.
+    Always stable: zeros of both signs are equal, and stay as they were. ``descending`` has NaN first. Complex numbers are in the
+    order of their real parts, those with equal ones in that of their imaginary parts.
     """
     operand, along = _row("sort", x, axis)
     flag("sort", "stable", stable)

@@ -35,7 +35,7 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
     if value.shape:
         raise op_error("cond", "pred must be one bool", {"pred": value})
     index = cast(value if value.dtype == np.bool_ else lnp.not_equal(value, 0), np.int32)
-    return _chosen("cond", index, (false_fun, true_fun), operands)
+    return _chosen("cond", index, (false_fun, true_fun), operands, ("false_fun", "true_fun"))
 
 
 @public
@@ -53,37 +53,41 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     if value.shape or value.dtype.kind not in "iu":
         raise op_error("switch", "index must be one integer", {"index": value}, kind=DtypeError)
     limited = lnp.clip(value, 0, len(functions) - 1)  # before it is narrowed
-    return _chosen("switch", cast(limited, np.int32), functions, operands)
+    return _chosen("switch", cast(limited, np.int32), functions, operands, [f"branches[{n}]" for n in range(len(functions))])
 
 
-def _chosen(name: str, index: Any, functions: tuple[Callable[..., Any], ...], operands: tuple[Any, ...]) -> Any:
+def _chosen(name: str, index: Any, functions: tuple[Callable[..., Any], ...], operands: tuple[Any, ...],
+            labels: Sequence[str]) -> Any:
     leaves, structure = tree.flatten(operands)
     if outside(index, *leaves) and jit_disabled():
         return functions[int(index)](*operands)
     values = leaf_values(leaves, structure.paths("operands"), name)
     found = [traced(lambda given, f=f: f(*given), (structure,), [type_of(x) for x in values], [is_weak(x) for x in values],
                     function_name(f)) for f in functions]
-    regions, captured = closed_together(_of_one_type(name, functions, found))
+    titles = [f"{label} ({function_name(f)})" for label, f in zip(labels, functions)]
+    regions, captured = closed_together(_of_one_type(name, titles, found))
     if not found[0].graph.outputs:
         return tree.unflatten(found[0].out_tree, [])
     out = bind("switch", index, *captured, *values, regions=regions)
     return tree.unflatten(found[0].out_tree, out)
 
 
-def _of_one_type(name: str, functions: Sequence[Callable[..., Any]], found: Sequence[ClosedGraph]) -> list[ClosedGraph]:
+def _of_one_type(name: str, labels: Sequence[str], found: Sequence[ClosedGraph]) -> list[ClosedGraph]:
     """The branches, Python numbers that one gives in the dtype of what another does. Raises if they differ otherwise."""
     first = found[0]
-    for f, closed in zip(functions, found):
-        if closed.out_tree != first.out_tree:
-            raise TreeError(f"{name}: {function_name(functions[0])} gives {first.out_tree}, {function_name(f)} {closed.out_tree}")
+    for label, closed in zip(labels, found):
+        reason = tree.difference(first.out_tree, closed.out_tree, "the result")
+        if reason:
+            raise TreeError(f"{name}: what {label} gives is not of the structure of what {labels[0]} gives: {reason}; "
+                            "fix: let all branches give trees of one structure")
     wanted = [next((c.graph.output_types[n].dtype for c in found if not c.out_weak[n]), first.graph.output_types[n].dtype)
               for n in range(len(first.graph.outputs))]
     out = [_cast_outputs(closed, wanted) for closed in found]
-    for f, closed in zip(functions, out):
-        for path, one, other in zip(first.out_tree.paths("result"), out[0].graph.output_types, closed.graph.output_types):
+    for label, closed in zip(labels, out):
+        for path, one, other in zip(first.out_tree.paths("the result"), out[0].graph.output_types, closed.graph.output_types):
             if one != other:
-                raise ShapeError(f"{name}: {path} of {function_name(functions[0])} is {describe(str(one))}, of {function_name(f)} "
-                                 f"{describe(str(other))}; fix: let all branches give the same shapes and dtypes")
+                raise ShapeError(f"{name}: {path} of {labels[0]} is {describe(str(one))}, of {label} {describe(str(other))}; "
+                                 "fix: let all branches give the same shapes and dtypes")
     return out
 
 

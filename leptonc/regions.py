@@ -92,10 +92,33 @@ def settled(leaves: list[Any], body: Callable[[list[Any]], tuple[ClosedGraph, Se
     return leaves, closed
 
 
+def begun(step: Callable[[Any], Any], carry: Any) -> Any:
+    """The carry of a loop that goes step by step, Python numbers in it in the dtype that a step gives them."""
+    for _ in range(RETRIES):
+        leaves, structure = tree.flatten(carry)
+        if not any(map(is_weak, leaves)):
+            break
+        after, returned = tree.flatten(step(carry))
+        if returned != structure or all(is_weak(old) == is_weak(new) for old, new in zip(leaves, after)):
+            break
+        carry = tree.unflatten(structure, [cast(old, new.dtype) if is_weak(old) and not is_weak(new) else old
+                                           for old, new in zip(leaves, after)])
+    return carry
+
+
+def check_trip(before: Any, after: Any, name: str) -> None:
+    """Raises unless the carry of a loop that goes step by step comes out as it went in."""
+    olds, structure = tree.flatten(before)
+    news, returned = tree.flatten(after)
+    went, came = ([x if isinstance(x, Tracer) else np.asarray(x) for x in leaves] for leaves in (olds, news))
+    check_carry(structure, returned, went, came, name)
+
+
 def check_carry(structure: tree.TreeDef, returned: tree.TreeDef, olds: Sequence[Any], news: Sequence[Any], name: str) -> None:
     """Raises unless both are of one structure, and leaf by leaf of one shape and dtype."""
     if structure != returned:
-        raise TreeError(f"{name}: the carry went in as {structure} and came out as {returned}")
+        raise TreeError(f"{name}: the carry went in as {structure} and came out as {returned}: "
+                        f"{tree.difference(structure, returned, 'carry')}; fix: return a carry of the structure that came in")
     changed = next((n for n, (old, new) in enumerate(zip(olds, news)) if (old.shape, old.dtype) != (new.shape, new.dtype)), None)
     if changed is not None:
         path, old, new = structure.paths("carry")[changed], olds[changed], news[changed]

@@ -17,10 +17,21 @@ from leptonc.jit import Jitted, jit
 from leptonc.memory import empty
 from leptonc.numpy.creation import stack
 from leptonc.promotion import is_weak
-from leptonc.regions import RETRIES, check_carry, closed_together, hashable, leaf_values, outside, settled, traced, type_of
+from leptonc.regions import (
+    begun,
+    check_carry,
+    check_trip,
+    closed_together,
+    hashable,
+    leaf_values,
+    outside,
+    settled,
+    traced,
+    type_of,
+)
 from leptonc.signature import as_leaf
 from leptonc.stages import Compiled
-from leptonc.trace import ClosedGraph, Tracer, bind, cast, function_name, known
+from leptonc.trace import ClosedGraph, Tracer, bind, function_name, known
 
 STEPS_KEPT = 128  # functions whose compiled steps are kept
 NUMBER = "an argument is a Python number; fix: an array"
@@ -104,11 +115,12 @@ def _written_out(f: Callable[..., Any], init: Any, leaves: list[Any], structure:
     first, carry_tree = tree.flatten(init)
     carry = tree.unflatten(carry_tree, leaf_values(first, carry_tree.paths("init"), name))
     leaves = [leaf if isinstance(leaf, Tracer) else known(np.asarray(as_leaf(leaf, "xs", name)), (leaf,)) for leaf in leaves]
-    carry = _begun(f, carry, tree.unflatten(structure, [leaf[order[0]] for leaf in leaves]), name)
+    first_x = tree.unflatten(structure, [leaf[order[0]] for leaf in leaves])
+    carry = begun(lambda carry: _pair(f(carry, first_x), name)[0], carry)
     ys = []
     for i in order:
         out = _pair(f(carry, tree.unflatten(structure, [leaf[i] for leaf in leaves])), name)
-        _check_carry(carry, out[0], name)
+        check_trip(carry, out[0], name)
         carry = out[0]
         ys.append(out[1])
     if order.step < 0:
@@ -116,32 +128,10 @@ def _written_out(f: Callable[..., Any], init: Any, leaves: list[Any], structure:
     return tree.map(lambda x: known(np.asarray(x), (x,)) if is_weak(x) else x, carry), tree.map(lambda *y: stack(y), *ys)
 
 
-def _begun(f: Callable[..., Any], carry: Any, x: Any, name: str) -> Any:
-    """The carry, Python numbers in it in the dtype that a step gives them."""
-    for _ in range(RETRIES):
-        leaves, structure = tree.flatten(carry)
-        if not any(map(is_weak, leaves)):
-            break
-        after, returned = tree.flatten(_pair(f(carry, x), name)[0])
-        if returned != structure or all(is_weak(old) == is_weak(new) for old, new in zip(leaves, after)):
-            break
-        carry = tree.unflatten(structure, [cast(old, new.dtype) if is_weak(old) and not is_weak(new) else old
-                                           for old, new in zip(leaves, after)])
-    return carry
-
-
 def _pair(out: Any, name: str) -> tuple[Any, Any]:
     if not isinstance(out, tuple) or len(out) != 2:
         raise TreeError(f"{name}: it returned {type(out).__name__}, expected a tuple (carry, y)")
     return out[0], out[1]
-
-
-def _check_carry(before: Any, after: Any, name: str) -> None:
-    """The carry must come out as it went in."""
-    olds, structure = tree.flatten(before)
-    news, returned = tree.flatten(after)
-    went, came = ([x if isinstance(x, Tracer) else np.asarray(x) for x in leaves] for leaves in (olds, news))
-    check_carry(structure, returned, went, came, name)
 
 
 def _run(f: Callable[..., Any], init: Any, xs: list[np.ndarray], structure: tree.TreeDef, order: range,

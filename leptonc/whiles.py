@@ -17,7 +17,18 @@ from leptonc.ir.types import TensorType, bool_
 from leptonc.jit import Jitted, jit
 from leptonc.promotion import is_weak
 from leptonc.public import public
-from leptonc.regions import check_carry, closed_together, hashable, leaf_values, outside, settled, traced, type_of
+from leptonc.regions import (
+    begun,
+    check_carry,
+    check_trip,
+    closed_together,
+    hashable,
+    leaf_values,
+    outside,
+    settled,
+    traced,
+    type_of,
+)
 from leptonc.scan import scan
 from leptonc.signature import as_leaf
 from leptonc.trace import ClosedGraph, Tracer, bind, cast, function_name
@@ -38,7 +49,7 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     leaves, structure = tree.flatten(init_val)
     if outside(*leaves):
         if jit_disabled():
-            return _step_by_step(cond_fun, body_fun, init_val)
+            return _step_by_step(cond_fun, body_fun, init_val, name)
         return _compiled(hashable(cond_fun), hashable(body_fun), name)(init_val)
     return _traced(cond_fun, body_fun, leaves, structure, name)
 
@@ -49,10 +60,21 @@ def _compiled(cond_fun: Callable[..., Any], body_fun: Callable[..., Any], name: 
     return made
 
 
-def _step_by_step(cond_fun: Callable[..., Any], body_fun: Callable[..., Any], val: Any) -> Any:
-    while cond_fun(val):
-        val = body_fun(val)
+def _step_by_step(cond_fun: Callable[..., Any], body_fun: Callable[..., Any], val: Any, name: str) -> Any:
+    if not _goes_on(cond_fun(val), name):
+        return val
+    val = begun(body_fun, val)
+    while _goes_on(cond_fun(val), name):
+        before, val = val, body_fun(val)
+        check_trip(before, val, name)
     return val
+
+
+def _goes_on(found: Any, name: str) -> bool:
+    """What a condition gives. Raises DtypeError unless that is one bool."""
+    leaves = tree.leaves(found)
+    _check_condition([type_of(as_leaf(x, "cond_fun", name)) for x in leaves], name)
+    return bool(leaves[0])
 
 
 def _traced(cond_fun: Callable[..., Any], body_fun: Callable[..., Any], leaves: list[Any], structure: tree.TreeDef,
@@ -65,7 +87,7 @@ def _traced(cond_fun: Callable[..., Any], body_fun: Callable[..., Any], leaves: 
     types = [type_of(x) for x in values]
     check_carry(structure, inner.out_tree, types, inner.graph.output_types, name)
     condition = traced(cond_fun, (structure,), types, [is_weak(x) for x in values], function_name(cond_fun))
-    _check_condition(condition, name)
+    _check_condition(condition.graph.output_types, name)
     regions, captured = closed_together([condition, inner])
     if not values:
         raise TreeError(f"{name}: init_val has no arrays, so the condition can never change")
@@ -73,9 +95,9 @@ def _traced(cond_fun: Callable[..., Any], body_fun: Callable[..., Any], leaves: 
     return tree.unflatten(structure, out)
 
 
-def _check_condition(condition: ClosedGraph, name: str) -> None:
-    if condition.graph.output_types != (TensorType((), bool_),):
-        found = ", ".join(map(str, condition.graph.output_types))
+def _check_condition(types: Sequence[TensorType], name: str) -> None:
+    if tuple(types) != (TensorType((), bool_),):
+        found = ", ".join(map(str, types))
         raise op_error(name, f"cond_fun must give one bool, it gives {found or 'nothing'}", {}, kind=DtypeError)
 
 

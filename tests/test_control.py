@@ -328,7 +328,8 @@ def test_every_subset_of_batched_operands(kind):
     (lambda: lax.scan(lambda c, x: (c, x), C, (X, X[:3])), ShapeError, "first extent of 5"),
     (lambda: lax.scan(lambda c, x: c, C, X), TreeError, r"expected a tuple \(carry, y\)"),
     (lambda: lax.scan(lambda c, x: (c[:2], x), C, X), ShapeError, "carry went in as f32.3. and came out as f32.2."),
-    (lambda: lax.scan(lambda c, x: ((c, c), x), C, X), TreeError, "the carry went in as"),
+    (lambda: lax.scan(lambda c, x: ((c, c), x), C, X), TreeError, "the carry went in as .*carry: expected a leaf, got a tuple"),
+    (lambda: lax.scan(lambda c, x: ({"b": c["a"]}, x), {"a": C}, X), TreeError, "carry: .*'b'"),
     (lambda: lax.scan(lambda c, x: (c, x), C), LeptonError, "number of steps is unknown"),
     (lambda: lax.scan(lambda c, x: (c, x), C, X, length=4), ShapeError, "first extent of 4"),
     (lambda: lax.while_loop(lambda c: c > 0, lambda c: c, C), DtypeError, "cond_fun must give one bool"),
@@ -336,8 +337,9 @@ def test_every_subset_of_batched_operands(kind):
     (lambda: lax.while_loop(lambda c: c[0] > 0, lambda c: c[:2], C), ShapeError, "came out as"),
     (lambda: lax.fori_loop(0.5, 3, lambda i, c: c, C), DtypeError, "lower must be one integer"),
     (lambda: lax.cond(X, lambda: C, lambda: C), LeptonError, "pred must be one bool"),
-    (lambda: lax.cond(True, lambda: C, lambda: X), ShapeError, "let all branches give the same shapes"),
-    (lambda: lax.cond(True, lambda: C, lambda: (C,)), TreeError, "gives"),
+    (lambda: lax.cond(True, lambda: C, lambda: X), ShapeError, r"false_fun \(lambda\) is .*true_fun .*give the same shapes"),
+    (lambda: lax.cond(True, lambda: C, lambda: (C,)), TreeError, r"true_fun .*false_fun .*the result: expected a tuple"),
+    (lambda: lax.switch(0, [lambda: C, lambda: 1, lambda: X]), ShapeError, r"the result of branches\[0\] \(lambda\) is"),
     (lambda: lax.switch(1.5, [lambda: C]), DtypeError, "index must be one integer"),
     (lambda: lax.switch(0, []), LeptonError, "no branches"),
     (lambda: lax.map(lambda x: x, X, batch_size=0), LeptonError, "batch_size"),
@@ -356,6 +358,18 @@ def test_wrong_calls(call, error, said, traced):
     with pytest.raises(error, match=said):
         leptonc.jit(lambda _: call())(0) if traced else call()
 
+
+@pytest.mark.parametrize("call, error, said", [
+    (lambda: lax.while_loop(lambda c: c[0] < 3, lambda c: c * 1.5, np.zeros(2, np.int32)), ShapeError, "as i32.2. and came"),
+    (lambda: lax.while_loop(lambda c: c[0] < 3, lambda c: (c, c), np.zeros(2)), TreeError, "expected a leaf, got a tuple"),
+    (lambda: lax.while_loop(lambda c: c < 3, lambda c: c, np.zeros(2)), DtypeError, "must give one bool, it gives bool.2."),
+    (lambda: lax.while_loop(lambda c: (True, c), lambda c: c, np.zeros(2)), DtypeError, "must give one bool"),
+])
+def test_loops_that_go_step_by_step_ask_for_the_same(call, error, said):
+    with pytest.raises(error, match=said):
+        call()
+    with leptonc.disable_jit(), pytest.raises(error, match=said):
+        call()
 
 
 class Twice:

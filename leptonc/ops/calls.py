@@ -17,7 +17,7 @@ from leptonc.ir.differentiation import Differentiation
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.graph import Graph, Node
 from leptonc.ir.op import Op, get_op, register
-from leptonc.ir.parts import dependents, part
+from leptonc.ir.parts import part
 from leptonc.ir.types import TensorType
 from leptonc.ir.value import Value
 
@@ -253,12 +253,6 @@ def _saves(policy: str, node: Node) -> bool:
     return policy == "dots" and node.op in PRODUCTS
 
 
-def _saved(whole: Graph, count: int, policy: str) -> tuple[int, ...]:
-    """What a policy saves of a graph in forward mode: of the values that are made of its first ``count`` inputs alone."""
-    moving = dependents(whole, whole.inputs[count:])
-    return tuple(dict.fromkeys(i for n in whole.nodes if _saves(policy, n) for i in n.results if i not in moving))
-
-
 @register
 class checkpoint_call(Call):
     """A function of which reverse mode saves what ``policy`` says, and computes the rest anew. The last ``cotangents`` operands of
@@ -269,11 +263,12 @@ class checkpoint_call(Call):
     def jvp(self, autodiff: Differentiation, tangents: tuple[Value | None, ...], /, *operands: Value, **attrs: Any) -> Any:
         """A call for the results, and what of it is saved if it is to be cut from the tangents, and one for the tangents."""
         function, own = attrs["regions"][0], _own(attrs)
-        wrt = [n for n, t in enumerate(tangents) if t is not None]
-        whole, count = autodiff.forward(function, wrt), len(function.outputs)
-        kept = _saved(whole, len(operands), own["policy"]) if autodiff.apart else ()
-        known = part(whole, whole.inputs[:len(operands)], (*whole.outputs[:count], *kept))
-        pushed = part(whole, (*whole.inputs, *kept), whole.outputs[count:])
+        wrt, count = [n for n, t in enumerate(tangents) if t is not None], len(function.outputs)
+        saved = [i for n in function.nodes if autodiff.apart and _saves(own["policy"], n) for i in n.results]
+        known = replace(function, outputs=(*function.outputs, *saved))
+        whole = autodiff.forward(known, wrt)
+        kept, moved = whole.outputs[count:len(known.outputs)], whole.outputs[len(known.outputs):]
+        pushed = part(whole, (*whole.inputs, *kept), moved[:sum(t.dtype.is_inexact for t in function.output_types)])
         out = _emit(self, operands, own, (known,))
         given = [t for t in tangents if t is not None]
         found = iter(self._on_what_it_reads(pushed, (*operands, *given, *out[count:]), own))

@@ -35,8 +35,9 @@ def image_dataset(folder: str | os.PathLike[str], *, image_size: tuple[int, int]
     count), examples that no other shard has. ``batch_size=None`` gives single examples.
 
     Files are read upright, whatever their mode, when they are wanted, by grain's threads. Everything drawn is drawn from ``seed``.
-    The dataset has ``class_names``. Raises ArgumentError for wrong options, and for a folder without pictures; a picture that can't
-    be read is an ArgumentError when its batch is.
+    The dataset has ``class_names``, and ``file_names`` of its pictures, in the order in which they come without ``shuffle``. Raises
+    ArgumentError for wrong options, and for a folder without pictures; a picture that can't be read is an ArgumentError when its
+    batch is.
     """
     _check(color_mode, label_mode, interpolation)
     entries = _entries(folder, part, None if only is None else {*only})
@@ -47,8 +48,9 @@ def image_dataset(folder: str | os.PathLike[str], *, image_size: tuple[int, int]
     rows = len(names) if label_mode == "categorical" else None
     read = Reader(paths, labels, rows, image_size, CHANNELS[color_mode], interpolation)
     varied: Sequence[Any] = [augment] if callable(augment) else augment
-    made = dataset(chosen(OP, len(entries), order), order, read, varied)
-    made.class_names = names
+    numbers = chosen(OP, len(entries), order)
+    made = dataset(numbers, order, read, varied)
+    made.class_names, made.file_names = names, [entries[n].name for n in numbers]
     return made
 
 

@@ -28,6 +28,11 @@ class Encoding(NamedTuple):
     def feature_names(self) -> list[str]:
         return [name if word is None else f"{name}={word}" for name, words in self.words.items() for word in words or EACH]
 
+    def encode(self, source: Any, header: bool | None = None) -> np.ndarray:
+        """The features f32[rows, features] of another table. Raises ArgumentError for a column that is not there, for gaps, and for
+        words that were not there before."""
+        return encoded(table(OP, source, header).columns, self.words)
+
 
 def table_dataset(source: Any, label: str | None = None, *, features: Sequence[str] | None = None, like: Any = None,
                   header: bool | None = None, label_mode: str | None = None, batch_size: int | None = 32, shuffle: bool = True,
@@ -41,8 +46,9 @@ def table_dataset(source: Any, label: str | None = None, *, features: Sequence[s
     f32[batch, 1]; ``label_mode`` "int" or "float" decides. ``like``: another such dataset, whose columns, texts and classes are
     taken, for validation. The others are those of ``image_dataset``.
 
-    The dataset has ``feature_names``, ``class_names`` (None for quantities) and ``encoding``. Raises ArgumentError for columns with
-    gaps, text among numbers or too many texts.
+    The dataset has ``feature_names``, ``class_names`` (None for quantities), ``encoding``, and ``encode``: a function of another
+    table, with or without the label, that gives its features f32[rows, features] in the order of its rows, for ``predict``. Raises
+    ArgumentError for columns with gaps, text among numbers or too many texts.
     """
     found = table(OP, source, header)
     encoding = _encoding(found.columns, label, features, label_mode) if like is None else like.encoding
@@ -52,6 +58,7 @@ def table_dataset(source: Any, label: str | None = None, *, features: Sequence[s
     order = Order(batch_size, shuffle, seed, shard, validation_split, subset, drop_remainder)
     made = in_memory(chosen(OP, len(x), order), order, Rows(x, y))
     made.feature_names, made.class_names, made.encoding, made.label = encoding.feature_names, encoding.classes, encoding, label
+    made.encode = encoding.encode
     return made
 
 

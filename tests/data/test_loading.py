@@ -101,6 +101,9 @@ def test_options_of_pictures(folder):
     assert data.image_dataset(folder, label_mode=None, batch_size=None, image_size=(5, 6))[0].shape == (5, 6, 3)
     some = data.image_dataset(folder, image_size=(8, 12), only=["class0/00.png", "class0/03.png"], class_names=["class1", "class0"])
     assert sorted(numbers(some)) == [0, 3] and some[0][1].tolist() == [1, 1]
+    assert some.file_names == ["class0/00.png", "class0/03.png"]
+    held = data.image_dataset(folder, image_size=(8, 12), validation_split=0.2, subset="validation", shuffle=False)
+    assert numbers(held) == [int(name[-6:-4]) for name in held.file_names] and len(held.file_names) == 6
 
 
 def test_augmentations(rng):
@@ -125,6 +128,11 @@ def test_rows(tmp_path):
     assert x.dtype == y.dtype == np.float32 and sorted(x[:, 0]) == [*range(20)]
     held = data.table_dataset({"u": [3.0], "city": ["Ulm"], "price": [1.0]}, like=made)
     np.testing.assert_array_equal(held[0][0], [[3, 0, 1]])
+    np.testing.assert_array_equal(held.encode({"city": ["Bonn", "Ulm"], "u": [7.0, 3.0]}), [[7, 1, 0], [3, 0, 1]])
+    with pytest.raises(ArgumentError, match="no column 'u'"):
+        made.encode({"city": ["Ulm"]})
+    with pytest.raises(ArgumentError, match="'Jena', which was not there before"):
+        made.encode({"u": [1.0], "city": ["Jena"]})
     kinds = data.table_dataset(tmp_path / "a.csv", "city", features=["u"], shuffle=False, batch_size=None)
     assert kinds.class_names == ["Bonn", "Ulm"] and kinds[3][1] == 0 and kinds[4][1] == 1
 

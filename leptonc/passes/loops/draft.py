@@ -32,6 +32,7 @@ from leptonc.ir.kernel import (
 )
 from leptonc.ir.sorting import Sort
 from leptonc.ir.types import TensorType
+from leptonc.ir.verify.known import Known
 from leptonc.lazy import cached_property
 
 
@@ -79,8 +80,8 @@ class Draft:
     def __init__(self, program: Program):
         self.program = program
         self.buffers: list[Buffer] = list(program.buffers)
-        self.tasks: list[Task] = [Task(bind(c.kernel, c.args), c.loc) for c in program.calls]
-        self._whole = [(task.kernel, c.kernel) for task, c in zip(self.tasks, program.calls)]
+        self.tasks: list[Task] = [_task(c) for c in program.calls]
+        self._calls = [(task, call) for task, call in zip(self.tasks, program.calls)]
 
     def temp(self, type: TensorType) -> int:
         self.buffers.append(Buffer(type, "temp"))
@@ -97,17 +98,42 @@ class Draft:
             used |= {buffer_number(p.name) for p in task.kernel.params}
         kept = [n for n in range(len(self.buffers)) if n in used]
         number = {old: new for new, old in enumerate(kept)}
-        canonical: dict[Kernel, Kernel] = {}
-        unchanged = {id(bound): kernel for bound, kernel in self._whole if len(bound.params) == len(kernel.params)}
+        canonical = _Equal()
+        unchanged = {id(task.kernel): call for task, call in self._calls if len(task.kernel.params) == len(call.kernel.params)}
         calls = []
         for task in self.tasks:
-            args = tuple(number[buffer_number(p.name)] for p in task.kernel.params)
-            kernel = unbind(task.kernel, unchanged.get(id(task.kernel)))
-            calls.append(Call(canonical.setdefault(kernel, kernel), args, task.loc))
+            args = tuple([number[buffer_number(p.name)] for p in task.kernel.params])
+            before = unchanged.get(id(task.kernel))
+            kernel = canonical.first(unbind(task.kernel, None if before is None else before.kernel))
+            same = before is not None and before.kernel is kernel and before.args == args and before.loc is task.loc
+            calls.append(before if before is not None and same else Call(kernel, args, task.loc))
         buffers = tuple(_renumbered(self.buffers[n], number) for n in kept)
         return replace(self.program, buffers=buffers, calls=tuple(calls),
                        inputs=tuple(number[n] for n in self.program.inputs),
                        outputs=tuple(number[n] for n in self.program.outputs))
+
+
+_tasks = Known[Call, Task]()
+"""Most calls pass through most passes as they are."""
+_canonically_named = Known[Kernel, bool]()
+
+
+def _task(call: Call) -> Task:
+    return _tasks.get(call) or _tasks.set(call, Task(bind(call.kernel, call.args), call.loc))
+
+
+class _Equal:
+    """The first of equal kernels. One that was asked for already is known by its identity: to hash it takes a look at all of it."""
+
+    def __init__(self) -> None:
+        self._found: dict[Kernel, Kernel] = {}
+        self._asked: dict[int, tuple[Kernel, Kernel]] = {}  # with what is asked for, so that it lives
+
+    def first(self, kernel: Kernel) -> Kernel:
+        asked = self._asked.get(id(kernel))
+        if asked is None:
+            asked = self._asked[id(kernel)] = kernel, self._found.setdefault(kernel, kernel)
+        return asked[1]
 
 
 def join_producers(draft: Draft, join: Callable[[Task, Task, str], Task | None]) -> None:
@@ -153,12 +179,16 @@ def bind(kernel: Kernel, args: tuple[int, ...]) -> Kernel:
 def unbind(kernel: Kernel, before: Kernel | None = None) -> Kernel:
     """Canonical names: a0 ... for operands, r0 ... for results, i0 ... and k0 ... for axes. ``before``: what was bound to make
     the kernel; that itself, if it had them."""
-    names, axes = _canonical(kernel)
-    if before is not None:
-        same, still = _canonical(before)
-        if all(a == b for names in (same, still) for a, b in names.items()):
-            return before
-    return rename(kernel, names, axes)
+    if before is not None and _has_canonical_names(before):
+        return before
+    return rename(kernel, *_canonical(kernel))
+
+
+def _has_canonical_names(kernel: Kernel) -> bool:
+    known = _canonically_named.get(kernel)
+    if known is None:
+        known = _canonically_named.set(kernel, all(a == b for names in _canonical(kernel) for a, b in names.items()))
+    return known
 
 
 def _canonical(kernel: Kernel) -> tuple[dict[str, str], dict[str, str]]:

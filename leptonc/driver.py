@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leptonc import cache, config
+from leptonc.collecting import seldom_collected
 from leptonc.errors import CompileError, LoadingError
 from leptonc.exclusive import compiling
 from leptonc.ir.digest import digest
@@ -164,12 +165,14 @@ def check_names(names: Sequence[str], disabled: Sequence[str] = ()) -> None:
         PassManager(passes, stop_after=name)
 
 
+@seldom_collected
 def optimize(graph: Graph, options: Options = Options()) -> Graph:
     """The graph simplified, in ops that lower; so are its regions, then."""
     optimized: Graph = _manager(GRAPH_PASSES, options)(graph)
     return with_regions(optimized, lambda region: optimize(region, options))
 
 
+@seldom_collected
 def lower(graph: Graph, donated: dict[int, int] | None = None, options: Options = Options()) -> Program:
     """The kernels of an optimized graph, fused and with their memory planned.
 
@@ -192,6 +195,7 @@ def _lowered(graph: Graph, donated: dict[int, int], frozen: int = 0, options: Op
     return program
 
 
+@seldom_collected
 def lower_frozen(graph: Graph, frozen: int) -> tuple[Program, Program]:
     """The kernels of an optimized graph whose first inputs are the same at every call: those to run once, and those to run at every
     call; see ``passes/loops/frozen.py``."""
@@ -322,6 +326,7 @@ def _codegen() -> Any:
     return entry
 
 
+@seldom_collected
 def compile_program(program: Program, target: Target | None = None, options: Options = Options()) -> Compiled:
     """Native code for ``target``, by default this machine."""
     compiled = _compile(program, target or host_target())
@@ -343,6 +348,7 @@ def check(graph: Graph, donated: dict[int, int], validator: Validator) -> None:
     compile_program(lower(optimize(graph, options), donated, options), options=options)
 
 
+@seldom_collected
 def compile_graph(graph: Graph, donated: dict[int, int]) -> Compiled:
     """Native code of a traced graph for this machine, from the cache if it is there; see ``lower`` for ``donated``."""
     target = host_target()
@@ -380,6 +386,7 @@ class FrozenCode:
     step: Compiled
 
 
+@seldom_collected
 def compile_frozen(graph: Graph, frozen: int) -> FrozenCode:
     """As ``compile_graph``, in parts, if the first ``frozen`` inputs are the same at every call."""
     target = host_target()

@@ -19,6 +19,8 @@ from leptonc import tree, widening
 from leptonc.bfloat16 import kind_of
 from leptonc.config import dtype_settings
 from leptonc.eager import EagerArray, as_eager, is_given, jit_disabled
+from leptonc.collecting import seldom_collected
+from leptonc.eager import as_eager, is_given, jit_disabled
 from leptonc.errors import DtypeError, TracerError, describe, op_error
 from leptonc.frames import Loc, is_own_code, users_line
 from leptonc.ir.builder import Builder
@@ -268,6 +270,7 @@ class ClosedGraph:
     out_weak: tuple[bool, ...]
 
 
+@seldom_collected
 def trace_to_graph(fn: Callable[..., Any], types: Sequence[TensorType], name: str = "",
                    input_names: Sequence[str] = (), weak: Sequence[bool] = ()) -> ClosedGraph:
     """Run ``fn`` on one tracer per type; it returns a tree of tracers, arrays and Python scalars.

@@ -279,6 +279,11 @@ class Stage:
         """Where each instruction stands; the last of equal ones."""
         return {inst: n for n, inst in enumerate(self.insts)}
 
+    @cached_property
+    def is_distinct(self) -> bool:
+        """Whether no two instructions are equal."""
+        return len(self.numbers) == len(self.insts)
+
 
 @dataclass(frozen=True)
 class Param:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from leptonc.ir.kernel import Apply, Kernel, Load, Param, Reduce, Stage, operands
 from leptonc.ir.scalar import SCALARS
 from leptonc.ir.structure import converted_load, find_routing, product_sum, routed_inputs
-from leptonc.passes.loops.draft import tidy
+from leptonc.passes.loops.draft import pruned
 from leptonc.passes.loops.merge import loads_of
 
 SMALL = 8  # times smaller than a result is what an operand of it costs little to read
@@ -23,7 +21,7 @@ def part_of(stage: Stage, buffer: str) -> Stage:
     """What of a stage without reductions makes one of its results."""
     if len(stage.stores) == 1:
         return stage
-    return tidy(replace(stage, stores=tuple(s for s in stage.stores if s.buffer == buffer)))
+    return pruned(stage, tuple(s for s in stage.stores if s.buffer == buffer))
 
 
 def large(kernel: Kernel, stage: Stage, result: str) -> list[Param]:

@@ -293,22 +293,38 @@ def tidy(stage: Stage, start: Stage | None = None) -> Stage:
         number[n] = seen.setdefault(moved, len(insts))
         if number[n] == len(insts):
             insts.append(moved)
-    stores = [renumber_store(s, number) for s in stage.stores]
+    stores = tuple([renumber_store(s, number) for s in stage.stores])
     needed = _needed(insts, stores)
     if len(needed) == len(insts):
-        done = Stage(stage.axes, tuple(insts), tuple(stores))
-        done.__dict__["numbers"] = seen  # what the cached property would count again
+        done = Stage(stage.axes, tuple(insts), stores)
+        done.__dict__.update(numbers=seen, is_distinct=True)  # what the cached properties would count again
         return done
-    number = {old: new for new, old in enumerate(sorted(needed))}
-    return Stage(stage.axes, tuple(renumber(insts[n], number) for n in sorted(needed)),
-                 tuple(renumber_store(s, number) for s in stores))
+    return _only(stage, insts, stores, needed)
+
+
+def pruned(stage: Stage, stores: tuple[Store, ...]) -> Stage:
+    """A stage with some of its stores alone, tidy. Where no two instructions are equal there is nothing to look for in the rest."""
+    if not stage.is_distinct:
+        return tidy(Stage(stage.axes, stage.insts, stores))
+    return _only(stage, stage.insts, stores, _needed(stage.insts, stores))
+
+
+def _only(stage: Stage, insts: Sequence[Inst], stores: tuple[Store, ...], needed: set[int]) -> Stage:
+    order = sorted(needed)
+    number = {old: new for new, old in enumerate(order)}
+    done = Stage(stage.axes, tuple([renumber(insts[n], number) for n in order]), tuple([renumber_store(s, number) for s in stores]))
+    done.__dict__["is_distinct"] = True
+    return done
 
 
 def _needed(insts: Sequence[Inst], stores: Sequence[Store]) -> set[int]:
     """The instructions that the stores depend on."""
-    needed = {s.value for s in stores} | {v for s in stores for i in s.index for v, _ in i.values}
-    for n in range(len(insts) - 1, -1, -1):
-        if n in needed:
+    needed = set[int]()
+    work = [v for s in stores for v in (s.value, *(v for i in s.index for v, _ in i.values))]
+    while work:
+        n = work.pop()
+        if n not in needed:
+            needed.add(n)
             inst = insts[n]
-            needed.update(inst.args if type(inst) is Apply else operands(inst))
+            work += inst.args if type(inst) is Apply else operands(inst)
     return needed

@@ -33,7 +33,7 @@ from leptonc.passes.loops.bodies import (
     scatters,
     walks_once,
 )
-from leptonc.passes.loops.draft import Draft, Task, buffer_name, buffer_number, tidy
+from leptonc.passes.loops.draft import Draft, Task, buffer_name, buffer_number, pruned, tidy
 from leptonc.passes.loops.merge import (
     append,
     inline,
@@ -248,7 +248,7 @@ class _Fusion:
         if not kept:
             self._unlink(p, self.tasks.pop(p))
             return
-        stage = tidy(replace(made.stage, stores=kept))
+        stage = pruned(made.stage, kept)
         params = _joined_params(made.kernel, made.kernel, stage)
         self._swap(p, replace(made, kernel=replace(made.kernel, params=params, stages=(stage,))))
 

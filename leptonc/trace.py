@@ -17,10 +17,9 @@ import numpy as np
 
 from leptonc import tree, widening
 from leptonc.bfloat16 import kind_of
+from leptonc.collecting import seldom_collected
 from leptonc.config import dtype_settings
 from leptonc.eager import EagerArray, as_eager, is_given, jit_disabled
-from leptonc.collecting import seldom_collected
-from leptonc.eager import as_eager, is_given, jit_disabled
 from leptonc.errors import DtypeError, TracerError, describe, op_error
 from leptonc.frames import Loc, is_own_code, users_line
 from leptonc.ir.builder import Builder

@@ -25,7 +25,7 @@ def sort_rows(operands: Sequence[Any], axis: int, *, keys: int = 1, descending: 
 
 
 def _complex_rows(operands: Sequence[Any], axis: int, keys: int, **attrs: Any) -> tuple[Any, ...]:
-    """``sort_rows`` of complex numbers: by real parts, then by imaginary ones, and before both by which of them is NaN, as NumPy."""
+    """``sort_rows`` of complex numbers: by real parts, then by imaginary ones, and before both by which is NaN, as NumPy."""
     parts: list[list[Any]] = [[x] if x.dtype.kind != "c" else [bind("real", x), bind("imag", x)] for x in operands]
     places = [[_kind_of_nan(*p)] if len(p) > 1 and n < keys else [] for n, p in enumerate(parts)]
     rows = [x for kind, part in zip(places, parts) for x in (*kind, *part)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import log
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from leptonc import tree
 from leptonc.arguments import scalar
 from leptonc.errors import ArgumentError, LeptonError, describe
 from leptonc.public import public
+from leptonc.tracer import Tracer
 
 
 class GradientTransformation(NamedTuple):
@@ -22,21 +23,44 @@ class GradientTransformation(NamedTuple):
     update: Callable[..., tuple[Any, Any]]
 
 
+class GradientTransformationExtraArgs(GradientTransformation):
+    """One whose update takes more, by name, such as ``value``, the loss."""
+
+    __slots__ = ()
+
+
 def transformation(name: str, init: Callable[[Any], Any], update: Callable[..., tuple[Any, Any]],
-                    state_type: type = tuple) -> GradientTransformation:
-    """The pair as users get it, whose update checks that the state is of the kind that init makes."""
-    def checked(grads: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+                    state_type: type = tuple, extra: bool = False) -> GradientTransformation:
+    """The pair as users get it, whose update checks that the state is of the kind that init makes; ``extra``: it takes more than
+    gradients, state and parameters."""
+    def check(state: Any) -> None:
         if not isinstance(state, state_type):
             raise ArgumentError(f"{name}: update got the state {describe(state)}, wants a {state_type.__name__}; fix: use the "
                                 "state that this optimizer's init, or its last update, made")
+
+    def checked(grads: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        check(state)
         return update(grads, state, params)
 
+    def checked_with_more(grads: Any, state: Any, params: Any = None, **more: Any) -> tuple[Any, Any]:
+        check(state)
+        return update(grads, state, params, **more)
+
+    if extra:
+        return GradientTransformationExtraArgs(public(init, f"{name}.init"), public(checked_with_more, f"{name}.update"))
     return GradientTransformation(public(init, f"{name}.init"), public(checked, f"{name}.update"))
 
 
-def rate_argument(name: str, learning_rate: Any) -> Any:
+def with_extra_args_support(inner: GradientTransformation) -> GradientTransformationExtraArgs:
+    """``inner``, which is handed what its update takes by name and else does without."""
+    if isinstance(inner, GradientTransformationExtraArgs):
+        return inner
+    return GradientTransformationExtraArgs(inner.init, lambda grads, state, params=None, **more: inner.update(grads, state, params))
+
+
+def rate_argument(name: str, learning_rate: Any, what: str = "learning_rate") -> Any:
     """A learning rate: a number, traced or not, or a function of the step count."""
-    return learning_rate if callable(learning_rate) else scalar(name, "learning_rate", learning_rate)
+    return learning_rate if callable(learning_rate) else scalar(name, what, learning_rate)
 
 
 class EmptyState(NamedTuple):
@@ -58,35 +82,79 @@ def apply_updates(params: Any, updates: Any) -> Any:
     return tree.map(lambda p, u: lnp.add(p, u), params, updates)
 
 
+def incremental_update(new_tensors: Any, old_tensors: Any, step_size: Any) -> Any:
+    """step_size * new + (1 - step_size) * old: one step of Polyak's averaging."""
+    scalar("incremental_update", "step_size", step_size)
+    return tree.map(lambda new, old: step_size * new + (1 - step_size) * old, new_tensors, old_tensors)
+
+
+def periodic_update(new_tensors: Any, old_tensors: Any, steps: Any, update_period: int) -> Any:
+    """The new tree at every ``update_period``-th step, from step 0 on, else the old one."""
+    now = lnp.equal(lnp.remainder(steps, update_period), 0)
+    return tree.map(lambda new, old: lnp.where(now, new, old), new_tensors, old_tensors)
+
+
+def safe_increment(count: Any) -> Any:
+    """count + 1, or count where it is the largest int of its dtype."""
+    if count.dtype.kind in "iu":
+        count = lnp.minimum(count, count.dtype.type(np.iinfo(count.dtype).max - 1))
+    return lnp.add(count, count.dtype.type(1))
+
+
 def identity() -> GradientTransformation:
     """Updates as they come."""
     return transformation("identity", lambda params: EmptyState(), lambda grads, state, params=None: (grads, state))
 
 
-def chain(*transformations: GradientTransformation) -> GradientTransformation:
-    """One after the other; the state is the tuple of theirs."""
+def check_parts(name: str, transformations: Iterable[Any]) -> None:
+    """Raises ArgumentError unless all are transformations."""
     for n, part in enumerate(transformations):
         if not isinstance(part, tuple) or len(part) != 2 or not all(map(callable, part)):
-            raise ArgumentError(f"chain: number {n} is {describe(part)}, wants a GradientTransformation; fix: call its "
+            raise ArgumentError(f"{name}: number {n} is {describe(part)}, wants a GradientTransformation; fix: call its "
                                 "factory, such as sgd(0.1)")
+
+
+def chain(*transformations: GradientTransformation) -> GradientTransformation:
+    """One after the other; the state is the tuple of theirs. What update gets by name goes to those that take it."""
+    check_parts("chain", transformations)
+    parts = [with_extra_args_support(part) for part in transformations]
 
     def init(params: Any) -> Any:
         return tuple(t.init(params) for t in transformations)
 
-    def update(grads: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+    def update(grads: Any, state: Any, params: Any = None, **more: Any) -> tuple[Any, Any]:
         if len(state) != len(transformations):
             raise LeptonError(f"chain of {len(transformations)} transformations got a state of {len(state)}; fix: use the state "
                               "that this optimizer's init made")
         states = []
-        for part, own in zip(transformations, state):
-            grads, own = part.update(grads, own, params)
+        for part, own in zip(parts, state):
+            grads, own = part.update(grads, own, params, **more)
             states.append(own)
         return grads, tuple(states)
 
-    return transformation("chain", init, update)
+    return transformation("chain", init, update, extra=any(isinstance(t, GradientTransformationExtraArgs) for t in transformations))
 
 
-def bias_correction(decay: float, count: Any, dtype: Any) -> Any:
+def named_chain(*transformations: tuple[str, GradientTransformation]) -> GradientTransformation:
+    """As ``chain``, of pairs (name, transformation); the state is a dict. Raises ArgumentError for a name that is there twice."""
+    if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in transformations):
+        raise ArgumentError("named_chain: wants pairs (name, transformation)")
+    names = [name for name, _ in transformations]
+    if len({*names}) < len(names):
+        raise ArgumentError(f"named_chain: names must differ, got {names}")
+    inner = chain(*(part for _, part in transformations))
+
+    def update(grads: Any, state: Any, params: Any = None, **more: Any) -> tuple[Any, Any]:
+        updates, states = inner.update(grads, tuple(state[name] for name in names), params, **more)
+        return updates, dict(zip(names, states))
+
+    return transformation("named_chain", lambda params: dict(zip(names, inner.init(params))), update, dict,
+                          isinstance(inner, GradientTransformationExtraArgs))
+
+
+def bias_correction(decay: Any, count: Any, dtype: Any) -> Any:
     """1 / (1 - decay^count), by expm1: 0.999 is off by 1.3e-8 in f32, and so 1 - 0.999 would be by 1.3e-5 of itself."""
+    if isinstance(decay, Tracer | np.ndarray):
+        return -1 / lnp.expm1(lnp.astype(count, dtype) * lnp.log(lnp.astype(decay, dtype)))
     number = np.dtype(dtype).type
     return -1 / lnp.expm1(lnp.astype(count, dtype) * number(log(decay))) if decay > 0 else number(1)

@@ -12,6 +12,7 @@ from leptonc import numpy as lnp
 from leptonc import tree
 from leptonc.arguments import flag, integer, number, scalar
 from leptonc.optim.base import GradientTransformation, bias_correction, counter, transformation
+from leptonc.tracer import Tracer
 
 
 class Moments(NamedTuple):
@@ -78,8 +79,11 @@ def _corrected(decay: float, moments: Any, count: Any) -> Any:
 
 
 def check_moments(name: str, b1: Any, b2: Any, eps: Any, eps_root: Any = 0.0) -> None:
-    number(name, "b1", b1, least=0, below=1)
-    number(name, "b2", b2, least=0, below=1)
+    for what, decay in (("b1", b1), ("b2", b2)):
+        if isinstance(decay, Tracer):  # of inject_hyperparams
+            scalar(name, what, decay)
+        else:
+            number(name, what, decay, least=0, below=1)
     scalar(name, "eps", eps, least=0)
     scalar(name, "eps_root", eps_root, least=0)
 

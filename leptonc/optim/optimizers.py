@@ -37,8 +37,9 @@ def _with_rate(name: str, learning_rate: Any, *parts: GradientTransformation) ->
 def sgd(learning_rate: Rate, momentum: float = 0.0, nesterov: bool = False) -> GradientTransformation:
     """Stochastic gradient descent."""
     flag("sgd", "nesterov", nesterov)
-    scalar("sgd", "momentum", momentum if momentum is not None else 0.0)
-    return _with_rate("sgd", learning_rate, *([trace(momentum, nesterov)] if momentum else []))
+    is_none = momentum is None or (type(momentum) in (int, float) and momentum == 0)
+    scalar("sgd", "momentum", 0.0 if momentum is None else momentum)
+    return _with_rate("sgd", learning_rate, *([] if is_none else [trace(momentum, nesterov)]))
 
 
 def sign_sgd(learning_rate: Rate) -> GradientTransformation:
@@ -57,7 +58,7 @@ def adamw(learning_rate: Rate, b1: float = 0.9, b2: float = 0.999, eps: float = 
           weight_decay: float = 1e-4, mask: Any = None, *, nesterov: bool = False) -> GradientTransformation:
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019), of what ``mask`` says (see ``masked``)."""
     check_moments("adamw", b1, b2, eps, eps_root)
-    scalar("adamw", "weight_decay", weight_decay)
+    rate_argument("adamw", weight_decay, "weight_decay")
     return _with_rate("adamw", learning_rate, scale_by_adam(b1, b2, eps, eps_root, nesterov),
                       add_decayed_weights(weight_decay, mask))
 

@@ -10,7 +10,7 @@ import numpy as np
 from leptonc import numpy as lnp
 from leptonc import tree
 from leptonc.arguments import flag, scalar
-from leptonc.errors import LeptonError
+from leptonc.errors import ArgumentError, LeptonError, describe
 from leptonc.optim.base import (
     EmptyState,
     GradientTransformation,
@@ -89,14 +89,15 @@ def scale_by_adam(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, eps_roo
         mu = tree.map(lambda g, m: b1 * m + (1 - b1) * g, grads, state.mu)
         nu = tree.map(lambda g, v: b2 * v + (1 - b2) * (g * g), grads, state.nu)
         following = count + np.int32(1) if nesterov else count
-        correction = functools.cache(lambda decay, dtype: bias_correction(decay, count, dtype))
+        of_first = functools.cache(lambda dtype: bias_correction(b1, count, dtype))
+        of_second = functools.cache(lambda dtype: bias_correction(b2, count, dtype))
 
         def direction(g: Any, m: Any, v: Any) -> Any:
-            first = m * correction(b1, m.dtype)
+            first = m * of_first(m.dtype)
             if nesterov:
                 ahead = m * bias_correction(b1, following, m.dtype)
-                first = b1 * ahead + (1 - b1) * (g * correction(b1, m.dtype))
-            second = v * correction(b2, v.dtype)
+                first = b1 * ahead + (1 - b1) * (g * of_first(m.dtype))
+            second = v * of_second(v.dtype)
             return first / (lnp.sqrt(second + eps_root if has_root else second) + eps)
 
         return tree.map(direction, grads, mu, nu), ScaleByAdamState(count, mu, nu)
@@ -104,15 +105,44 @@ def scale_by_adam(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, eps_roo
     return transformation("scale_by_adam", init, update, ScaleByAdamState)
 
 
-def add_decayed_weights(weight_decay: float, mask: Any = None) -> GradientTransformation:
-    """Updates plus weight_decay * params, where ``mask`` says (see ``masked``). Raises LeptonError if update is not given the
-    parameters."""
+def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
+    """Updates times a function of the step count."""
+    if not callable(step_size_fn):
+        raise ArgumentError(f"scale_by_schedule: step_size_fn={describe(step_size_fn)} must be a function of the step count")
+
+    def update(grads: Any, state: ScheduleState, params: Any = None) -> tuple[Any, ScheduleState]:
+        factor = functools.cache(lambda dtype: rate_at(step_size_fn, state.count, dtype))
+        return tree.map(lambda g: g * factor(g.dtype), grads), ScheduleState(state.count + np.int32(1))
+
+    return transformation("scale_by_schedule", lambda params: ScheduleState(counter()), update, ScheduleState)
+
+
+def add_decayed_weights(weight_decay: float | Schedule, mask: Any = None) -> GradientTransformation:
+    """Updates plus weight_decay * params, where ``mask`` says (see ``masked``); the decay is a number, or a function of the step
+    count. Raises LeptonError if update is not given the parameters."""
+    decayed = _decayed_by_schedule(weight_decay) if callable(weight_decay) else _decayed(weight_decay)
+    return decayed if mask is None else masked(decayed, mask)
+
+
+def _needed(params: Any) -> Any:
+    if params is None:
+        raise LeptonError("add_decayed_weights: update needs the parameters; fix: update(grads, state, params)")
+    return params
+
+
+def _decayed(weight_decay: float) -> GradientTransformation:
     scalar("add_decayed_weights", "weight_decay", weight_decay)
 
     def update(grads: Any, state: EmptyState, params: Any = None) -> tuple[Any, EmptyState]:
-        if params is None:
-            raise LeptonError("add_decayed_weights: update needs the parameters; fix: update(grads, state, params)")
-        return tree.map(lambda g, p: g + weight_decay * p, grads, params), state
+        return tree.map(lambda g, p: g + weight_decay * p, grads, _needed(params)), state
 
-    decayed = transformation("add_decayed_weights", lambda params: EmptyState(), update)
-    return decayed if mask is None else masked(decayed, mask)
+    return transformation("add_decayed_weights", lambda params: EmptyState(), update)
+
+
+def _decayed_by_schedule(weight_decay: Schedule) -> GradientTransformation:
+    def update(grads: Any, state: ScheduleState, params: Any = None) -> tuple[Any, ScheduleState]:
+        decay = functools.cache(lambda dtype: rate_at(weight_decay, state.count, dtype))
+        moved = tree.map(lambda g, p: g + decay(p.dtype) * p, grads, _needed(params))
+        return moved, ScheduleState(state.count + np.int32(1))
+
+    return transformation("add_decayed_weights", lambda params: ScheduleState(counter()), update, ScheduleState)

@@ -103,3 +103,139 @@ def test_schedule(name):
     ours, theirs = getattr(optim, name)(*SCHEDULES[name]), getattr(optax, name)(*SCHEDULES[name])
     for count in range(25):
         np.testing.assert_allclose(leptonc.jit(ours)(np.int32(count)), theirs(count), rtol=2e-5, atol=1e-6, err_msg=str(count))
+
+
+MORE = [
+    ("adan", (0.1,), {}), ("novograd", (0.1,), {"weight_decay": 0.01}), ("rprop", (0.01,), {}), ("sm3", (0.1,), {}),
+    ("fromage", (0.1,), {}), ("signum", (0.1,), {}), ("optimistic_gradient_descent", (0.1,), {"beta": 0.5}),
+    ("optimistic_adam_v2", (0.1,), {}), ("scale_by_adan", (), {"b2": 0.9}), ("scale_by_novograd", (), {}),
+    ("scale_by_rprop", (0.1,), {}), ("scale_by_sm3", (), {}), ("scale_by_optimistic_gradient", (0.7, 0.3), {}),
+]
+
+
+@pytest.mark.parametrize("name, args, kwargs", MORE, ids=lambda x: x if isinstance(x, str) else "")
+def test_more_optimizers(name, args, kwargs):
+    compared(getattr(optim, name)(*args, **kwargs), getattr(optax, name)(*args, **kwargs))
+
+
+SCHEDULED = {
+    "fromage": lambda o: o.fromage(o.linear_schedule(0.5, 0.1, 5)),
+    "scale_by_schedule": lambda o: o.chain(o.scale_by_schedule(o.linear_schedule(1.0, 0.1, 5)), o.scale(-0.1)),
+    "decay by a schedule": lambda o: o.adamw(0.1, weight_decay=o.linear_schedule(0.1, 0.0, 5)),
+    "named_chain": lambda o: o.named_chain(("clip", o.clip(0.5)), ("adam", o.adam(0.1))),
+    "conditionally_transform": lambda o: o.conditionally_transform(o.adam(0.1), lambda step: step % 3 == 1),
+    "conditionally_mask": lambda o: o.conditionally_mask(o.adam(0.1), lambda step: step % 3 == 1),
+    "flatten": lambda o: o.flatten(o.chain(o.clip_by_block_rms(0.5), o.adam(0.1))),
+    "freeze": lambda o: o.chain(o.sgd(0.1), o.freeze({"w": True, "b": False, "k": False})),
+    "selective_transform": lambda o: o.selective_transform(o.adam(0.1), freeze_mask={"w": True, "b": False, "k": False}),
+    "injected adam": lambda o: o.inject_hyperparams(o.adam)(0.1, b2=0.99),
+    "injected schedule": lambda o: o.inject_hyperparams(o.sgd)(o.linear_schedule(0.1, 0.01, 5), momentum=0.9),
+    "injected with static": lambda o: o.inject_hyperparams(o.adamw, static_args=("b1", "mask"))(0.1, weight_decay=0.01),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULED)
+def test_more_compounds(name):
+    compared(SCHEDULED[name](optim), SCHEDULED[name](optax), rtol=5e-5 if "injected" in name else 2e-5)
+
+
+def test_noise_is_of_optaxs_variance():
+    ours, theirs = optim.add_noise(0.3, 0.55, 3), optax.add_noise(0.3, 0.55, 3)
+    zeros = {"a": np.zeros((40, 50), F), "b": np.zeros(1000, F)}
+    states = ours.init(zeros), theirs.init(zeros)
+    for _ in range(3):
+        found, wanted = ours.update(zeros, states[0]), theirs.update(zeros, states[1])
+        states = found[1], wanted[1]
+        np.testing.assert_array_equal(states[0].rng_key, jax.random.key_data(states[1].rng_key))
+        for name in zeros:
+            np.testing.assert_allclose(found[0][name], wanted[0][name], rtol=1e-3, atol=1e-4)
+
+
+def quadratic(params, k=0):
+    return sum(((n + 1) * (x - k) ** 2).sum() for n, x in enumerate(params.values()))
+
+
+def start():
+    rng = np.random.default_rng(3)
+    return {"a": rng.normal(size=(3, 2)).astype(F), "b": rng.normal(size=4).astype(F)}
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_lookahead(reset):
+    def last(o, grad, compiled):
+        opt = o.lookahead(o.adam(0.1), 3, 0.5, reset_state=reset)
+        params = o.LookaheadParams.init_synced(start())
+        state = opt.init(params)
+
+        def step(params, state):
+            updates, state = opt.update(grad(params.fast), state, params)
+            return o.apply_updates(params, updates), state
+
+        step, seen = compiled(step), []
+        for _ in range(8):
+            params, state = step(params, state)
+            seen.append(params)
+        return seen
+
+    for got, wanted in zip(last(optim, leptonc.grad(quadratic), leptonc.jit), last(optax, jax.grad(quadratic), jax.jit)):
+        for a, b in ((got.fast, wanted.fast), (got.slow, wanted.slow)):
+            for name in a:
+                np.testing.assert_allclose(a[name], b[name], rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("opaque", [False, True])
+@pytest.mark.parametrize("reset", [False, True])
+def test_sam(opaque, reset):
+    def last(o, sharp, grad, compiled):
+        uphill = o.chain(sharp.normalize(), o.sgd(0.1))
+        opt = sharp.sam(o.sgd(0.05, 0.9), uphill, sync_period=3, reset_state=reset, opaque_mode=opaque)
+        params = start()
+        state = opt.init(params)
+
+        def step(params, state):
+            more = {"grad_fn": lambda p, n: grad(p)} if opaque else {}
+            updates, state = opt.update(grad(params), state, params, **more)
+            return o.apply_updates(params, updates), state
+
+        step, seen = compiled(step), []
+        for _ in range(7):
+            params, state = step(params, state)
+            seen.append(params)
+        return seen
+
+    found = last(optim, optim, leptonc.grad(quadratic), leptonc.jit)
+    for got, wanted in zip(found, last(optax, optax.contrib, jax.grad(quadratic), jax.jit)):
+        for name in got:
+            np.testing.assert_allclose(got[name], wanted[name], rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("variant", ["sps", "sps+"])
+def test_polyak_sgd(variant):
+    def last(o, grad, compiled):
+        opt = o.polyak_sgd(0.5, f_min=0.1, variant=variant)
+        params = start()
+        state = opt.init(params)
+
+        def step(params, state):
+            updates, state = opt.update(grad(params), state, params, value=quadratic(params))
+            return o.apply_updates(params, updates), state
+
+        step = compiled(step)
+        for _ in range(5):
+            params, state = step(params, state)
+        return params
+
+    got, wanted = last(optim, leptonc.grad(quadratic), leptonc.jit), last(optax, jax.grad(quadratic), jax.jit)
+    for name in got:
+        np.testing.assert_allclose(got[name], wanted[name], rtol=2e-5, atol=2e-5)
+
+
+def test_averages_and_counts():
+    new, old = start(), {name: x + 1 for name, x in start().items()}
+    for n in (0, 1, 2, 6):
+        for a, b in zip(optim.periodic_update(new, old, np.int32(n), 3).values(), optax.periodic_update(new, old, n, 3).values()):
+            np.testing.assert_array_equal(a, b)
+    for a, b in zip(optim.incremental_update(new, old, 0.2).values(), optax.incremental_update(new, old, 0.2).values()):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+    for count in (np.int32(3), np.int32(2**31 - 1), np.uint8(255)):
+        np.testing.assert_array_equal(optim.safe_increment(count), optax.safe_increment(count))

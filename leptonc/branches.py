@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,16 @@ from leptonc import numpy as lnp
 from leptonc import tree
 from leptonc.arguments import function, items
 from leptonc.eager import jit_disabled
+from leptonc.effects import of_one
 from leptonc.errors import ArgumentError, DtypeError, ShapeError, TreeError, describe, op_error
 from leptonc.ir.builder import Builder
 from leptonc.ir.graph import Graph
+from leptonc.ir.types import TensorType
 from leptonc.promotion import is_weak
 from leptonc.public import public
 from leptonc.regions import closed_together, leaf_values, outside, traced, type_of
 from leptonc.signature import as_leaf
-from leptonc.trace import ClosedGraph, Tracer, bind, cast, function_name
+from leptonc.trace import ClosedGraph, Tracer, bind, cast, function_name, note
 
 
 @public
@@ -63,13 +66,32 @@ def _chosen(name: str, index: Any, functions: tuple[Callable[..., Any], ...], op
         return functions[int(index)](*operands)
     values = leaf_values(leaves, structure.paths("operands"), name)
     found = [traced(lambda given, f=f: f(*given), (structure,), [type_of(x) for x in values], [is_weak(x) for x in values],
-                    function_name(f)) for f in functions]
+                    function_name(f), True) for f in functions]
     titles = [f"{label} ({function_name(f)})" for label, f in zip(labels, functions)]
+    effects = [closed.effects for closed in found]
+    found = _with_all_effects(found) if any(effects) else found
     regions, captured = closed_together(_of_one_type(name, titles, found))
     if not found[0].graph.outputs:
         return tree.unflatten(found[0].out_tree, [])
-    out = bind("switch", index, *captured, *values, regions=regions)
-    return tree.unflatten(found[0].out_tree, out)
+    out, count = bind("switch", index, *captured, *values, regions=regions), found[0].out_tree.num_leaves
+    if any(effects):
+        note([of_one(effects)], [index, *out[count:]])
+    return tree.unflatten(found[0].out_tree, out[:count])
+
+
+def _with_all_effects(found: Sequence[ClosedGraph]) -> list[ClosedGraph]:
+    """The branches, each with room for what the effects of all of them want: zeros for those of the others."""
+    wanted = [closed.graph.output_types[closed.out_tree.num_leaves:] for closed in found]
+    return [_with_room(closed, wanted, n) for n, closed in enumerate(found)]
+
+
+def _with_room(closed: ClosedGraph, wanted: Sequence[Sequence[TensorType]], own: int) -> ClosedGraph:
+    graph, count = closed.graph, closed.out_tree.num_leaves
+    builder = Builder(graph.name)
+    inputs = [builder.input(t, n) for t, n in zip(graph.input_types, graph.input_names or ("",) * len(graph.inputs))]
+    out = builder.inline(graph, inputs)
+    rest = [x for n, types in enumerate(wanted) for x in (out[count:] if n == own else [builder.full(t, 0) for t in types])]
+    return replace(closed, graph=builder.finish([*out[:count], *rest]), out_weak=(*closed.out_weak[:count], *(False for _ in rest)))
 
 
 def _of_one_type(name: str, labels: Sequence[str], found: Sequence[ClosedGraph]) -> list[ClosedGraph]:
@@ -96,7 +118,7 @@ def _cast_outputs(closed: ClosedGraph, wanted: Sequence[Any]) -> ClosedGraph:
     graph = closed.graph
     if all(t.dtype == d or not weak for t, d, weak in zip(graph.output_types, wanted, closed.out_weak)):
         return closed
-    return ClosedGraph(_with_casts(graph, wanted, closed.out_weak), closed.captured, closed.out_tree, closed.out_weak)
+    return replace(closed, graph=_with_casts(graph, wanted, closed.out_weak))
 
 
 def _with_casts(graph: Graph, wanted: Sequence[Any], weak: Sequence[bool]) -> Graph:

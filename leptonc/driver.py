@@ -172,6 +172,11 @@ def optimize(graph: Graph, options: Options = Options()) -> Graph:
     return with_regions(optimized, lambda region: optimize(region, options))
 
 
+def inlined(graph: Graph) -> Graph:
+    """The graph with what it calls in the place of calls of checkpoints and of functions with derivatives of their own."""
+    return InlineCalls()(graph)
+
+
 @seldom_collected
 def lower(graph: Graph, donated: dict[int, int] | None = None, options: Options = Options()) -> Program:
     """The kernels of an optimized graph, fused and with their memory planned.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import partial
 from math import prod
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from leptonc import tree
-from leptonc.arguments import array, flag, integer
+from leptonc.arguments import array, flag, integers, listed
 from leptonc.arguments import axis as axis_of
 from leptonc.collectives import AxisName, all_gather, axis_index, axis_size, psum
 from leptonc.errors import ArgumentError, ShapeError, op_error
@@ -19,14 +19,14 @@ from leptonc.slicing import dynamic_index_in_dim, dynamic_slice_in_dim
 from leptonc.trace import bind
 
 
-def ppermute(x: Any, axis_name: AxisName, perm: Iterable[tuple[int, int]]) -> Any:
+def ppermute(x: Any, axis_name: AxisName, perm: Sequence[tuple[int, int]]) -> Any:
     """To each example the x of the one that ``perm``, pairs (from, to), names for it; zeros to those it does not name.
 
     ``x`` is a tree. Raises UnboundAxisError, or ArgumentError for places that are out of bounds or named twice.
     """
     size = axis_size(axis_name)
-    pairs = [tuple(integer("ppermute", "perm", n) for n in pair) for pair in perm]
-    froms, ends = [pair[0] for pair in pairs], [pair[-1] for pair in pairs]
+    pairs = [integers("ppermute", "perm", pair, count=2) for pair in listed("ppermute", "perm", perm)]
+    froms, ends = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     if any(len(set(places)) != len(places) or not all(0 <= n < size for n in places) for places in (froms, ends)):
         raise op_error("ppermute", f"perm={pairs!r:.60} must name places below {size}, each once as a source and as a target", {},
                        kind=ArgumentError)
@@ -44,9 +44,9 @@ def _from_source(axis_name: AxisName, sources: np.ndarray, x: Any) -> Any:
     return dynamic_index_in_dim(padded, place, 0, keepdims=False)
 
 
-def pshuffle(x: Any, axis_name: AxisName, perm: Iterable[int]) -> Any:
+def pshuffle(x: Any, axis_name: AxisName, perm: Sequence[int]) -> Any:
     """To each example the x of another: the one at place n gets that of ``perm[n]``, a permutation."""
-    places = [integer("pshuffle", "perm", n) for n in perm]
+    places = list(integers("pshuffle", "perm", perm))
     if sorted(places) != list(range(axis_size(axis_name))):
         raise op_error("pshuffle", f"perm={places!r:.60} must be a permutation of {axis_size(axis_name)} places", {},
                        kind=ArgumentError)

@@ -35,7 +35,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], 
     moved = _tangent_leaves("jvp", name, primal, tuple(tangents))
     results = call_graph(forward(primal.closed.graph, wrt), (*primal.inputs, *moved))
     count = len(primal.closed.graph.outputs)
-    out = tree.unflatten(primal.closed.out_tree, results[:count])
+    out = primal.closed.finished(results[:count])
     tangent = output_tangents(primal, results[count:])
     return (out[0], tangent, out[1]) if has_aux else (out, tangent)
 
@@ -104,7 +104,7 @@ def linearize(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tu
             raise ArgumentError(f"linearize of {name}: {len(primals)} arguments, but {len(tangents)} tangents")
         return output_tangents(primal, call_graph(parts.linear, (*fixed, *_tangent_leaves("linearize", name, primal, tangents))))
 
-    out = tree.unflatten(primal.closed.out_tree, results[:count])
+    out = primal.closed.finished(results[:count])
     return (out[0], push, out[1]) if has_aux else (out, push)
 
 

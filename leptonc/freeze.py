@@ -19,6 +19,7 @@ from leptonc.errors import ArgumentError, LeptonError, TracerError, describe
 from leptonc.jit import Jitted, jit
 from leptonc.lazy import cached_property
 from leptonc.memory import copied
+from leptonc.pieces import with_calls
 from leptonc.programs import Programs
 from leptonc.promotion import PYTHON_SCALARS
 from leptonc.public import hide_own_frames
@@ -94,6 +95,8 @@ class Frozen:
     def _compiled(self, key: Any, leaves: list[Any]) -> _Program:
         args = tree.unflatten(key[0], leaves)
         traced = self._jitted.trace(*self._args, *args)
+        if traced.interface.effects or with_calls(traced.graph) is not None:
+            raise LeptonError(f"{self._name}: no callback can stand in what is frozen; fix: leave it out, or use jit")
         code = driver.compile_frozen(traced.graph, len(self._leaves))
         held = dict(zip(traced.interface.signature.names, map(np.asarray, self._leaves)))
         for name, part in (("computed", code.compute), ("prepared", code.prepare)):

@@ -64,7 +64,8 @@ def _jacobian(transform: str, f: Callable[..., Any], argnums: Argnums, has_aux: 
         _check_outputs(transform, name, types, out_tree, given)
         outputs, blocks = blocks_of(primal, types)
         found = tree.unflatten(out_tree, [_arguments(primal, row, chosen, numbers, is_one(argnums)) for row in blocks])
-        return (found, tree.unflatten(primal.closed.out_tree, outputs)[1]) if has_aux else found
+        out = primal.closed.finished(outputs)
+        return (found, out[1]) if has_aux else found
 
     return jacobian
 

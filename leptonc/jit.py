@@ -18,6 +18,7 @@ from leptonc import config, tree
 from leptonc.eager import argument, eager_call, jit_disabled
 from leptonc.errors import ArgumentError, LeptonError, LoadingError, TracerError, describe
 from leptonc.frames import users_line
+from leptonc.pieces import with_calls
 from leptonc.programs import PROGRAMS_KEPT, Programs
 from leptonc.promotion import PYTHON_SCALARS, SUPPORTED
 from leptonc.public import hide_own_frames, public
@@ -121,12 +122,13 @@ class Jitted:
         roots = tuple(position_names(self.function, len(args)))
         signature = Signature(treedef, keys, static, tuple(names), roots, users_line())
         closed = trace_to_graph(self._on_leaves(treedef, args, kwargs), [tensor_type(key) for key in keys],
-                                self._name, names, [key[2] for key in keys])
+                                self._name, names, [key[2] for key in keys], effects=True)
         if closed.captured:
             raise TracerError(f"{self._name} uses {closed.captured[0].origin} of the function traced around it, and so "
                               "has no graph of its own; fix: pass it as an argument")
+        with_calls(closed.graph)  # raises where Python is called and cannot be
         interface = Interface(self._name, signature, self.options.donated(treedef), self.options.static_argnums,
-                              closed.out_tree)
+                              closed.out_tree, closed.effects)
         return Traced(closed.graph, interface)
 
     @public

@@ -49,15 +49,15 @@ def outside(*leaves: Any) -> bool:
 
 
 def traced(f: Callable[..., Any], structures: Sequence[tree.TreeDef], types: Sequence[TensorType], weak: Sequence[bool], name: str,
-           ) -> ClosedGraph:
-    """``f(*trees)`` as a graph of all their leaves."""
+           effects: bool = False) -> ClosedGraph:
+    """``f(*trees)`` as a graph of all their leaves; ``effects``: it may have some."""
     counts = [structure.num_leaves for structure in structures]
 
     def on_leaves(*leaves: Any) -> Any:
         rest = list(leaves)
         return f(*(tree.unflatten(s, [rest.pop(0) for _ in range(n)]) for s, n in zip(structures, counts)))
 
-    return trace_to_graph(on_leaves, types, name, (), weak)
+    return trace_to_graph(on_leaves, types, name, (), weak, effects)
 
 
 def closed_together(graphs: Sequence[ClosedGraph]) -> tuple[tuple[Graph, ...], list[Tracer]]:

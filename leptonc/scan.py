@@ -11,11 +11,13 @@ import numpy as np
 from leptonc import tree
 from leptonc.arguments import flag, function, integer
 from leptonc.eager import jit_disabled
+from leptonc.effects import of_each
 from leptonc.errors import LeptonError, ShapeError, TreeError
 from leptonc.ir.types import TensorType
 from leptonc.jit import Jitted, jit
 from leptonc.memory import empty
 from leptonc.numpy.creation import stack
+from leptonc.pieces import Pieces
 from leptonc.promotion import is_weak
 from leptonc.regions import (
     begun,
@@ -31,7 +33,7 @@ from leptonc.regions import (
 )
 from leptonc.signature import as_leaf
 from leptonc.stages import Compiled
-from leptonc.trace import ClosedGraph, Tracer, bind, function_name, known
+from leptonc.trace import ClosedGraph, Tracer, bind, function_name, known, note
 
 STEPS_KEPT = 128  # functions whose compiled steps are kept
 NUMBER = "an argument is a Python number; fix: an array"
@@ -78,7 +80,7 @@ def _traced(f: Callable[..., Any], init: Any, leaves: list[Any], structure: tree
     def body(carry: list[Any]) -> tuple[ClosedGraph, Sequence[TensorType], Sequence[bool]]:
         types = [type_of(x) for x in carry]
         weak = [*map(is_weak, carry), *[False] * len(slices)]
-        closed = traced(f, (carry_tree, structure), [*types, *slices], weak, function_name(f))
+        closed = traced(f, (carry_tree, structure), [*types, *slices], weak, function_name(f), True)
         count = _out_trees(closed.out_tree, name)[0].num_leaves
         return closed, closed.graph.output_types[:count], closed.out_weak[:count]
 
@@ -87,11 +89,14 @@ def _traced(f: Callable[..., Any], init: Any, leaves: list[Any], structure: tree
     kept = len(values)
     check_carry(carry_tree, carry_out, [type_of(x) for x in values], closed.graph.output_types[:kept], name)
     (region,), captured = closed_together([closed])
-    if not kept and not y_tree.num_leaves:
+    if not closed.graph.outputs:
         return tree.unflatten(carry_tree, []), tree.unflatten(y_tree, [])
     out = bind("scan", *captured, *values, *xs, regions=(region,), consts=len(captured), carries=kept, length=len(order),
                reverse=order.step < 0)
-    return tree.unflatten(carry_tree, out[:kept]), tree.unflatten(y_tree, out[kept:])
+    count = kept + y_tree.num_leaves
+    if closed.effects:
+        note([of_each(closed.effects, order)], out[count:])
+    return tree.unflatten(carry_tree, out[:kept]), tree.unflatten(y_tree, out[kept:count])
 
 
 def _extent(leaves: list[Any], length: int | None, name: str) -> int:
@@ -139,6 +144,9 @@ def _run(f: Callable[..., Any], init: Any, xs: list[np.ndarray], structure: tree
     leaves, carry_tree = tree.flatten(init)
     carry = [np.asarray(as_leaf(leaf, path, name)) for leaf, path in zip(leaves, carry_tree.paths("init"))]
     compiled = _step(hashable(f)).compiled_for(tree.unflatten(carry_tree, carry), tree.unflatten(structure, [x[0] for x in xs]))
+    if compiled.interface.effects or isinstance(compiled.executable, Pieces):
+        found: tuple[Any, Any] = _whole(hashable(f), structure, order, name)(init, xs)
+        return found
     carry_out, y_tree = _out_trees(compiled.interface.out_tree, name)
     executable = compiled.executable.executable
     slots = executable.outputs
@@ -168,6 +176,8 @@ class Repeated:
         interface = compiled.interface
         name = f"{interface.name}, repeated"
         carry_out, _ = _out_trees(interface.out_tree, name)
+        if interface.effects:
+            raise LeptonError(f"{name}: a debug callback cannot stand in a step that is repeated; fix: one step for each call")
         if compiled.shortcut is None:
             raise LeptonError(f"{name}: {NUMBER}")
         self._name, self._shortcut = name, compiled.shortcut

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from leptonc import driver, tree
+from leptonc.effects import Effect, perform
 from leptonc.errors import DonationError, DtypeError, LeptonError, ShapeError, TreeError
 from leptonc.ir.graph import Graph
 from leptonc.ir.kernel import Program
 from leptonc.lazy import cached_property
 from leptonc.notices import warn
+from leptonc.pieces import Pieces, with_calls
 from leptonc.public import public_methods
 from leptonc.signature import Signature, as_leaf, key_text, leaf_key
 from leptonc.treecode import Builder, Flattener, builder, flattener
@@ -28,6 +30,7 @@ class Interface:
     donated: tuple[int, ...]
     static_argnums: frozenset[int]
     out_tree: tree.TreeDef
+    effects: tuple[Effect, ...] = ()  # what is called behind each run, with the results behind those of out_tree
 
     def aliases(self, graph: Graph) -> dict[int, int]:
         """Output -> donated input that it is written into: itself if it is one, else the next of equal type."""
@@ -97,13 +100,18 @@ class Traced:
         return _text({"traced": lambda: str(self.graph)}, stage)
 
     def lower(self) -> Lowered:
-        """Optimize the graph and turn it into kernels."""
+        """Optimize the graph and turn it into kernels. Raises LeptonError if it calls Python, and is no one program."""
+        if with_calls(self.graph) is not None:
+            raise LeptonError(f"{self.interface.name} calls Python between its pieces, which are no one program; fix: compile it")
         optimized = driver.optimize(self.graph)
         program = driver.lower(optimized, self.interface.aliases(self.graph))
         return Lowered(self, optimized, program)
 
     def compile(self) -> Compiled:
         """Machine code, from the cache if it is there. Warns of donated arguments that no result is written into."""
+        plain = with_calls(self.graph)
+        if plain is not None:
+            return Compiled(self, Pieces(plain))
         aliases = self.interface.aliases(self.graph)
         unused = self.interface.unused(aliases)
         if unused:
@@ -156,7 +164,7 @@ class Compiled:
     """Machine code for one signature. Call it with what was traced for, static arguments left out."""
 
     traced: Traced
-    executable: driver.Compiled
+    executable: driver.Compiled | Pieces
 
     @cached_property
     def derived(self) -> dict[str, Any]:
@@ -184,13 +192,18 @@ class Compiled:
         except DonationError:
             interface.check_donation(leaves)  # names the arguments by what the user calls them
             raise
-        return tree.unflatten(interface.out_tree, results)
+        if not interface.effects:
+            return tree.unflatten(interface.out_tree, results)
+        count = interface.out_tree.num_leaves
+        perform(interface.effects, results[count:])
+        return tree.unflatten(interface.out_tree, results[:count])
 
     @cached_property
     def shortcut(self) -> Shortcut | None:
-        """The short way for calls with arrays; None if there are Python scalars or static values among the arguments."""
+        """The short way for calls with arrays; None if there are effects, Python scalars or static values."""
         signature = self.interface.signature
-        if signature.static or any(weak for _, _, weak in signature.leaves):
+        many = isinstance(self.executable, Pieces) or self.interface.effects
+        if many or signature.static or any(weak for _, _, weak in signature.leaves):
             return None
         return Shortcut(flattener(signature.treedef), self.executable.executable.call_exact, builder(self.interface.out_tree))
 

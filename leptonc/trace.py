@@ -20,7 +20,8 @@ from leptonc.bfloat16 import kind_of
 from leptonc.collecting import seldom_collected
 from leptonc.config import dtype_settings
 from leptonc.eager import EagerArray, as_eager, is_given, jit_disabled
-from leptonc.errors import DtypeError, TracerError, describe, op_error
+from leptonc.effects import Effect, perform
+from leptonc.errors import DtypeError, LeptonError, TracerError, describe, op_error
 from leptonc.frames import Loc, is_own_code, users_line
 from leptonc.ir.builder import Builder
 from leptonc.ir.evaluate import evaluate
@@ -54,6 +55,7 @@ class Trace:
         self.wide = wide  # whether f64 is meant, for there is some among the inputs
         self.builder = Builder(name, users_line)
         self.captured: dict[int, tuple[Tracer, Value]] = {}  # by id of the outer tracer, which the entry keeps alive
+        self.effects: list[tuple[Effect, list[Value]]] = []  # in the order of the program, with the values they want
 
     def run(self, function: Callable[[], Result]) -> Result:
         """The result of ``function``, called inside this trace."""
@@ -260,19 +262,42 @@ class ClosedGraph:
     """A traced function. ``graph`` takes the declared inputs, then one for each of ``captured``.
 
     ``captured`` are tracers of enclosing traces; ``out_tree`` is the structure of what the function returned,
-    ``out_weak`` says which leaves are as weak as Python scalars.
+    ``out_weak`` says which leaves are as weak as Python scalars. The graph's outputs are these leaves, then what the ``effects``
+    want.
     """
 
     graph: Graph
     captured: tuple[Tracer, ...]
     out_tree: tree.TreeDef
     out_weak: tuple[bool, ...]
+    effects: tuple[Effect, ...] = ()
+
+    def finished(self, results: Sequence[Any]) -> Any:
+        """What the function returns, of all the graph's results; its effects are noted, or done."""
+        count = self.out_tree.num_leaves
+        note(self.effects, results[count:])
+        return tree.unflatten(self.out_tree, results[:count])
+
+
+def note(effects: Sequence[Effect], values: Sequence[Any]) -> None:
+    """Have effects done with these values: when what is being traced has run, or else at once."""
+    if not tracing():
+        perform(effects, [np.asarray(x) for x in values])
+        return
+    trace, rest = _stack.get()[-1], list(values)
+    for effect in effects:
+        mine, rest = rest[:effect.count], rest[effect.count:]
+        trace.effects.append((effect, [trace.operand(_constant_to_derivatives(x)) for x in mine]))
+
+
+def _constant_to_derivatives(x: Any) -> Any:
+    return bind("stop_gradient", x) if isinstance(x, Tracer) and kind_of(x.dtype) in "fc" else x
 
 
 @seldom_collected
 def trace_to_graph(fn: Callable[..., Any], types: Sequence[TensorType], name: str = "",
-                   input_names: Sequence[str] = (), weak: Sequence[bool] = ()) -> ClosedGraph:
-    """Run ``fn`` on one tracer per type; it returns a tree of tracers, arrays and Python scalars.
+                   input_names: Sequence[str] = (), weak: Sequence[bool] = (), effects: bool = False) -> ClosedGraph:
+    """Run ``fn`` on one tracer per type; it returns a tree of tracers, arrays and Python scalars. ``effects``: it may have some.
 
     Raises TracerError for a tracer of an ended trace, DtypeError for a returned leaf that is no array.
     """
@@ -289,8 +314,13 @@ def trace_to_graph(fn: Callable[..., Any], types: Sequence[TensorType], name: st
         return leaves, out_tree, [_output(trace, path, leaf) for path, leaf in leaves]
 
     leaves, out_tree, outputs = trace.run(record)
+    if trace.effects and not effects:
+        raise LeptonError(f"{name}: a debug callback cannot stand here; it can in functions of jit, vmap and derivatives, in scan, "
+                          "map, fori_loop with known bounds, cond and switch; fix: return the value, and print it there")
+    noted = [value for _, values in trace.effects for value in values]
     captured = tuple(outer for outer, _ in trace.captured.values())
-    return ClosedGraph(trace.builder.finish(outputs), captured, out_tree, tuple(is_weak(x) for _, x in leaves))
+    out_weak = (*(is_weak(x) for _, x in leaves), *(False for _ in noted))
+    return ClosedGraph(trace.builder.finish([*outputs, *noted]), captured, out_tree, out_weak, tuple(e for e, _ in trace.effects))
 
 
 def _output(trace: Trace, path: str, leaf: Any) -> Value:
@@ -322,6 +352,6 @@ def definition_line(fn: Any) -> Loc | None:
 __all__ = [
     "ClosedGraph", "Trace", "Tracer",
     "align", "asarray", "bind", "broadcast", "broadcast_shapes", "call_graph", "cast", "current_trace",
-    "definition_line", "function_name", "is_weak", "known", "leaked", "promote", "result_dtype",
+    "definition_line", "function_name", "is_weak", "known", "leaked", "note", "promote", "result_dtype",
     "trace_to_graph", "tracing", "weakened",
 ]

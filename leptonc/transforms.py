@@ -114,7 +114,7 @@ def make_graph(f: Callable[..., Any]) -> Callable[..., Graph]:
 def eval_shape(f: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """What ``f(*args, **kwargs)`` returns, each array as a ShapeDtypeStruct; nothing is computed."""
     closed = _trace(function("eval_shape", "f", f), args, kwargs)
-    structs = [ShapeDtypeStruct(t.shape, t.dtype.numpy) for t in closed.graph.output_types]
+    structs = [ShapeDtypeStruct(t.shape, t.dtype.numpy) for t in closed.graph.output_types[:closed.out_tree.num_leaves]]
     return tree.unflatten(closed.out_tree, structs)
 
 
@@ -128,7 +128,7 @@ def _trace(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any])
         args, kwargs = tree.unflatten(treedef, tracers)
         return f(*args, **kwargs)
 
-    return trace_to_graph(on_leaves, types, function_name(f), names, [is_weak(leaf) for leaf in leaves])
+    return trace_to_graph(on_leaves, types, function_name(f), names, [is_weak(leaf) for leaf in leaves], effects=True)
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def primal_of(f: Callable[..., Any], name: str, parts: Any, names: Sequence[str]
     def on_leaves(*tracers: Tracer) -> Any:
         return finish(f(tree.unflatten(treedef, tracers)))
 
-    closed = trace_to_graph(on_leaves, types, name, names, [is_weak(leaf) for leaf in leaves])
+    closed = trace_to_graph(on_leaves, types, name, names, [is_weak(leaf) for leaf in leaves], effects=True)
     return Primal(closed, tuple(leaves), treedef)
 
 
@@ -199,7 +199,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_
         outputs, cotangents = primal.pullback(tuple(range(count)), [one, *seeds])
         gradients = dict(zip(chosen, tree.unflatten(primal.treedef, cotangents)))
         gradient = tuple(gradients[n] for n in numbers) if not is_one(argnums) else gradients[numbers[0]]
-        return tree.unflatten(primal.closed.out_tree, outputs), gradient
+        return primal.closed.finished(outputs), gradient
 
     return with_grad
 
@@ -326,7 +326,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[An
         whole = [found[i] if i in found else np.zeros(t.shape, t.dtype.numpy) for i, t in enumerate(types)]
         return tree.unflatten(primal.treedef, whole)
 
-    out = tree.unflatten(primal.closed.out_tree, results[:count])
+    out = primal.closed.finished(results[:count])
     return (out[0], pull, out[1]) if has_aux else (out, pull)
 
 

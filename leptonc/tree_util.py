@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from leptonc import tree as _tree
-from leptonc.errors import ArgumentError, TreeError
+from leptonc.errors import ArgumentError, TreeError, describe
 from leptonc.public import publish
 from leptonc.tree import LEAF, IsLeaf, TreeDef
 
@@ -104,6 +104,17 @@ def _paths(treedef: TreeDef) -> list[KeyPath]:
     return found
 
 
+def _callable(name: str, what: str, value: Any) -> None:
+    if not callable(value):
+        raise ArgumentError(f"tree.{name}: {what}={describe(value, 40)} must be a function")
+
+
+def _structure(name: str, what: str, value: Any) -> TreeDef:
+    if not isinstance(value, TreeDef):
+        raise ArgumentError(f"tree.{name}: {what}={describe(value, 40)} must be what tree.structure gives")
+    return value
+
+
 # Leaves, with and without their paths
 
 
@@ -135,6 +146,8 @@ def tree_map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf = Non
 def tree_flatten_with_path(tree: Any, is_leaf: Callable[..., bool] | None = None,
                            is_leaf_takes_path: bool = False) -> tuple[list[tuple[KeyPath, Any]], TreeDef]:
     """(path, leaf) for each leaf, and the structure. With ``is_leaf_takes_path`` ``is_leaf`` gets the path, then what is there."""
+    if is_leaf is not None:
+        _callable("flatten_with_path", "is_leaf", is_leaf)
     if is_leaf is None or not is_leaf_takes_path:
         leaves, treedef = _tree.flatten(tree, is_leaf)
         return list(zip(_paths(treedef), leaves)), treedef
@@ -162,6 +175,7 @@ def tree_leaves_with_path(tree: Any, is_leaf: Callable[..., bool] | None = None,
 def tree_map_with_path(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Callable[..., bool] | None = None,
                        is_leaf_takes_path: bool = False) -> Any:
     """``f(path, leaf, ...)`` of each leaf, and of what stands at its place in the trees of ``rest``."""
+    _callable("map_with_path", "f", f)
     found, treedef = tree_flatten_with_path(tree, is_leaf, is_leaf_takes_path)
     columns = [_tree.flatten_up_to(treedef, other) for other in rest]
     return _tree.unflatten(treedef, [f(path, leaf, *(c[n] for c in columns)) for n, (path, leaf) in enumerate(found)])
@@ -169,6 +183,7 @@ def tree_map_with_path(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: Ca
 
 def tree_reduce(function: Callable[[Any, Any], Any], tree: Any, initializer: Any = _UNSPECIFIED, is_leaf: IsLeaf = None) -> Any:
     """``function(function(initializer, first leaf), second leaf) ...``. Raises TreeError for no leaves and no initializer."""
+    _callable("reduce", "function", function)
     leaves = _tree.leaves(tree, is_leaf)
     if initializer is not _UNSPECIFIED:
         return functools.reduce(function, leaves, initializer)
@@ -180,6 +195,7 @@ def tree_reduce(function: Callable[[Any, Any], Any], tree: Any, initializer: Any
 def tree_reduce_associative(operation: Callable[[Any, Any], Any], tree: Any, *, identity: Any = _UNSPECIFIED,
                             is_leaf: IsLeaf = None) -> Any:
     """The leaves joined in pairs, those again, and so on: log2 of their number deep. ``identity`` is of a tree without leaves."""
+    _callable("reduce_associative", "operation", operation)
     leaves = _tree.leaves(tree, is_leaf)
     if not leaves:
         if identity is _UNSPECIFIED:
@@ -204,7 +220,9 @@ def all_leaves(iterable: Iterable[Any], is_leaf: IsLeaf = None) -> bool:
 def tree_transpose(outer_treedef: TreeDef, inner_treedef: TreeDef | None, pytree_to_transpose: Any) -> Any:
     """A tree of structure ``outer`` whose leaves are trees of ``inner`` turned inside out. Without ``inner`` it is that of the
     first of them. Raises TreeError if the tree is not so."""
-    outer = outer_treedef
+    outer = _structure("transpose", "outer_treedef", outer_treedef)
+    if inner_treedef is not None:
+        _structure("transpose", "inner_treedef", inner_treedef)
     parts = _tree.flatten_up_to(outer, pytree_to_transpose)
     inner = _tree.structure(parts[0]) if inner_treedef is None and parts else inner_treedef or LEAF
     rows = [_tree.flatten_up_to(inner, part) for part in parts]
@@ -226,17 +244,17 @@ def tree_broadcast(prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None) -> 
 
 def treedef_children(treedef: TreeDef) -> list[TreeDef]:
     """The structures of a container's children."""
-    return list(treedef.children)
+    return list(_structure("treedef_children", "treedef", treedef).children)
 
 
 def treedef_is_leaf(treedef: TreeDef) -> bool:
     """Whether it is a leaf, and no container."""
-    return treedef.is_leaf
+    return _structure("treedef_is_leaf", "treedef", treedef).is_leaf
 
 
 def treedef_tuple(treedefs: Iterable[TreeDef]) -> TreeDef:
     """The structure of a tuple of trees."""
-    return TreeDef(tuple, None, tuple(treedefs))
+    return TreeDef(tuple, None, tuple(_structure("treedef_tuple", "treedefs", t) for t in treedefs))
 
 
 def flatten_one_level(tree: Any) -> tuple[Iterable[Any], Hashable]:

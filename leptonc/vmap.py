@@ -19,12 +19,13 @@ from leptonc.bfloat16 import is_bfloat16
 from leptonc.collectives import NamedAxis, key_of, name_axis
 from leptonc.driver import batch
 from leptonc.eager import argument
+from leptonc.effects import of_each
 from leptonc.errors import ArgumentError, DtypeError, ShapeError, TreeError, op_error
 from leptonc.ir.types import TensorType, i32, type_of_array
 from leptonc.promotion import SUPPORTED, is_weak
 from leptonc.public import public
 from leptonc.signature import argument_names, as_leaf, is_array_like
-from leptonc.trace import ClosedGraph, Tracer, bind, call_graph, function_name, trace_to_graph
+from leptonc.trace import ClosedGraph, Tracer, bind, call_graph, function_name, note, trace_to_graph
 
 Axes = Any  # an int, None, or a tree of them that is a prefix of another
 
@@ -144,7 +145,8 @@ class _Call:
         if axis_name is not None:
             types, names = [*types, TensorType((), i32)], [*names, f"axis_index({axis_name!r})"]
         weak = [is_weak(leaf) for leaf in self.mapped]
-        return trace_to_graph(on_examples, types, function_name(f), names, [*weak, *(False for _ in types[len(weak):])])
+        flags = [*weak, *(False for _ in types[len(weak):])]
+        return trace_to_graph(on_examples, types, function_name(f), names, flags, effects=True)
 
 
 def _shared(leaf: Any) -> Any:
@@ -194,7 +196,11 @@ def _example(leaf: Any, axis: int) -> TensorType:
 
 
 def _results(name: str, closed: ClosedGraph, found: Sequence[Any], batched: Sequence[int | None], out_axes: Axes, size: int) -> Any:
-    whole = tree.unflatten(closed.out_tree, found)
+    count = closed.out_tree.num_leaves
+    if closed.effects:
+        wanted = zip(found[count:], batched[count:], closed.graph.output_types[count:])
+        note([of_each(closed.effects, range(size))], [_placed(name, size, x, at, 0, t, "") for x, at, t in wanted])
+    whole = tree.unflatten(closed.out_tree, found[:count])
     axes = _axes_of_leaves(name, "out_axes", out_axes, whole)
     paths = closed.out_tree.paths("the result")
     rows = zip(found, batched, axes, closed.graph.output_types, paths)

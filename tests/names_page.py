@@ -26,6 +26,8 @@ NAMESPACES = {  # a list, and the module that has its names
     "jax.nn": "leptonc.nn",
     "jax.nn.initializers": "leptonc.nn.initializers",
     "jax.random": "leptonc.random",
+    "jax.scipy.special": "leptonc.scipy.special",
+    "jax.scipy.stats": "leptonc.scipy.stats",
     "jax.tree": "leptonc.tree",
     "jax.tree_util": "leptonc.tree_util",
 }

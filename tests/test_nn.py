@@ -218,3 +218,9 @@ def test_windows_that_end_one_cell_beyond_the_image(pool, padding, rng):
     x = rng.standard_normal((1, 5, 5, 3)).astype(np.float32)
     both(lambda x: pool(x, 2, stride=2, padding=padding), x)
     both(leptonc.grad(lambda x: (pool(x, 2, stride=2, padding=padding) ** 2).sum()), x)
+
+
+def test_logarithms_of_means():
+    x = np.arange(6.0).reshape(2, 3)
+    np.testing.assert_allclose(leptonc.jit(nn.logmeanexp)(x), np.log(np.exp(x).mean()))
+    np.testing.assert_allclose(nn.logmeanexp(x, 1, where=x > 1), [2, np.log(np.exp(x[1]).mean())])

@@ -239,6 +239,15 @@ def logsumexp(x: Any, axis: Any = -1, keepdims: bool = False, *, b: Any = None, 
     return expand_dims(y, axes) if keep and axes else y
 
 
+def logmeanexp(x: Any, axis: Any = None, where: Any = None, keepdims: bool = False) -> Any:
+    """log of the mean of e^x along ``axis`` (one, several, or None: all), of the elements where ``where`` holds; NaN of none."""
+    operand = as_float(array("logmeanexp", "x", x))
+    total = logsumexp(operand, axis, keepdims, where=where)
+    kept = np.ones((), bool) if where is None else _mask("logmeanexp", where)
+    kept = cast(broadcast(kept, operand.shape), operand.dtype)
+    return subtract(total, log(_sum(kept, axes_of("logmeanexp", operand, axis), keepdims=keepdims)))
+
+
 def _weighted_logsumexp(x: Any, axis: Any, b: Any, keepdims: bool, signed: bool) -> Any:
     x, weights = align("logsumexp", x, b)
     weights = as_float(weights)

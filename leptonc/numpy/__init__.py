@@ -284,6 +284,7 @@ from leptonc.numpy.triangles import (
     vander,
 )
 from leptonc.operators import install as _install
+from leptonc.public import members as _members
 from leptonc.public import publish as _publish
 from leptonc.public import submodules as _submodules
 
@@ -297,6 +298,7 @@ single, double, float_, int_, uint = _np.float32, _np.float64, _np.float64, _np.
 generic, number, integer, signedinteger, unsignedinteger = (_np.generic, _np.number, _np.integer, _np.signedinteger,
                                                             _np.unsignedinteger)
 inexact, floating, complexfloating, dtype = _np.inexact, _np.floating, _np.complexfloating, _np.dtype
+flexible, character, object_, ComplexWarning = _np.flexible, _np.character, _np.object_, _np.exceptions.ComplexWarning
 mod = remainder
 true_divide = divide
 pow = power
@@ -311,6 +313,14 @@ int8, int16, int32, int64 = _np.int8, _np.int16, _np.int32, _np.int64
 float16, float32, float64 = _np.float16, _np.float32, _np.float64
 complex64, complex128, csingle, cdouble, complex_ = _np.complex64, _np.complex128, _np.complex64, _np.complex128, _np.complex128
 
+_LATER = {  # seldom used: loaded when they are asked for
+    **_members("leptonc.numpy.files", "array_repr", "array_str", "frombuffer", "fromfile", "fromiter", "fromstring",
+               "get_printoptions", "load", "printoptions", "save", "savez", "set_printoptions"),
+    **_members("leptonc.numpy.gridding", "c_", "mask_indices", "mgrid", "ogrid", "r_"),
+    **_members("leptonc.numpy.placing", "histogram2d", "histogramdd", "packbits", "place", "put", "sort_complex", "unpackbits"),
+    **_members("leptonc.numpy.polynomials", "poly", "polydiv", "polyfit", "roots"),
+    **_members("leptonc.numpy.ufuncs", "einsum_path", "frompyfunc", "ufunc"),
+}
 __all__ = [
     "asarray", "array", "astype", "arange", "empty", "eye", "full", "full_like", "linspace", "ones", "ones_like", "stack",
     "zeros", "zeros_like",
@@ -351,9 +361,11 @@ __all__ = [
     "e", "inf", "nan", "newaxis", "pi", "ndarray", "bool_", "uint8", "uint16", "uint32", "uint64",
     "int8", "int16", "int32", "int64", "float16", "float32", "float64", "complex64", "complex128",
     "angle", "cdouble", "complex_", "complexfloating", "csingle", "real_if_close",
+    "ComplexWarning", "character", "flexible", "object_", *_LATER,
 ]
 
-_publish(globals(), __all__, later={"bfloat16": lambda: _bfloat16().type, **_submodules(__name__, "fft", "linalg")})
+_publish(globals(), [name for name in __all__ if name not in _LATER], later={
+    "bfloat16": lambda: _bfloat16().type, **_submodules(__name__, "fft", "linalg"), **_LATER})
 _install({
     "matmul": matmul, "matrix_transpose": matrix_transpose, "transpose": transpose, "reshape": reshape,
     "sum": sum, "prod": prod, "mean": mean, "var": var, "std": std, "max": max, "min": min,

@@ -13,6 +13,7 @@ from leptonc.ops import (
     conv,
     elementwise,
     fourier,
+    host,
     indexing,
     linalg,
     pool,
@@ -31,7 +32,7 @@ from leptonc.ops import (
 
 __all__ = [
     "arcs", "barrier", "binary", "bits", "calls", "collective", "complexes", "contraction", "conv", "elementwise", "fourier",
-    "indexing", "linalg", "pool", "reduce", "routed", "scan", "scatter", "softmax", "sorting", "special", "structural",
+    "host", "indexing", "linalg", "pool", "reduce", "routed", "scan", "scatter", "softmax", "sorting", "special", "structural",
     "switch", "threefry", "whiles",
 ]
 

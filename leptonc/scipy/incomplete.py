@@ -136,7 +136,7 @@ def _next_of_gamma(s: _Fraction) -> _Fraction:
     return _settled(s, _gamma_level(s))
 
 
-def _gamma_fraction(a: Any, x: Any) -> Any:
+def gamma_fraction(a: Any, x: Any) -> Any:
     """1 / (x + 1 - a - 1 (1 - a) / (x + 3 - a - 2 (2 - a) / ...)): Q(a, x) over its density."""
     return while_loop(_fraction_goes_on, _next_of_gamma, _gamma_start(a, x)).found
 
@@ -194,7 +194,7 @@ def _of_fraction(proper: _Gammas) -> tuple[Any, Any]:
 
 def _gamma(a: Any, x: Any, upper: bool) -> Any:
     proper = _inside(a, x)
-    series, fraction = _series(*_of_series(proper)) / proper.a, _gamma_fraction(*_of_fraction(proper))
+    series, fraction = _series(*_of_series(proper)) / proper.a, gamma_fraction(*_of_fraction(proper))
     density = lnp.exp(_log_density(proper.a, proper.x))
     low, high = density * series, density * fraction
     found = lnp.where(proper.by_series, 1 - low if upper else low, high if upper else 1 - high)

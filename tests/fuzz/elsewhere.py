@@ -1,12 +1,15 @@
 """Names that the fuzzer does not draw: they say what the namespace is, take another library's arrays, or are compared elsewhere:
-complex numbers by test_complex.py, lax's slices, exchanges and convolutions by test_lax_slices.py and with JAX's, optimizers by
-test_optim.py and with optax's."""
+complex numbers by test_complex.py, NumPy's that are seldom used by test_numpy_seldom.py, lax's slices, exchanges and convolutions
+by test_lax_slices.py and with JAX's, optimizers by test_optim.py and with optax's."""
 
 from __future__ import annotations
 
 NOT_DRAWN = {
-    "lnp": """__array_api_version__ __array_namespace_info__ angle cdouble complex128 complex64 complex_ complexfloating csingle
-from_dlpack real_if_close""",
+    "lnp": """ComplexWarning __array_api_version__ __array_namespace_info__ angle array_repr array_str c_ cdouble character
+complex128 complex64 complex_ complexfloating csingle einsum_path flexible from_dlpack frombuffer fromfile
+fromiter frompyfunc fromstring get_printoptions histogram2d histogramdd load mask_indices mgrid object_ ogrid
+packbits place poly polydiv polyfit printoptions put r_ real_if_close roots save savez set_printoptions
+sort_complex ufunc unpackbits""",
     "optim": """MultiSteps adabelief adadelta adafactor adagrad adamax adamaxw adaptive_grad_clip amsgrad apply_every
 apply_if_finite centralize clip clip_by_block_rms cosine_onecycle_schedule ema join_schedules
 keep_params_nonnegative lamb lars linear_onecycle_schedule lion masked multi_transform nadam nadamw

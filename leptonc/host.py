@@ -1,0 +1,70 @@
+"""What JAX has for the border between a program and the process around it: arrays that wait for nothing, and calls of Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from leptonc import tree
+from leptonc.arguments import array, function, known_array
+from leptonc.eager import plain
+from leptonc.errors import DtypeError, ShapeError, op_error
+from leptonc.ir.host import HostCall, kept
+from leptonc.ir.types import TensorType, dtype_of
+from leptonc.promotion import numpy_dtype
+from leptonc.trace import Tracer, bind, function_name, known
+
+
+def block_until_ready(x: Any) -> Any:
+    """x, a tree: results are there when a call returns."""
+    return x
+
+
+def device_put(x: Any, device: Any = None, *, src: Any = None, donate: Any = False, may_alias: Any = None) -> Any:
+    """x, a tree, with its leaves as arrays: they lie in the memory of the one machine there is."""
+    return tree.map(lambda leaf: leaf if isinstance(leaf, Tracer) else array("device_put", "x", leaf), x)
+
+
+def device_get(x: Any) -> Any:
+    """x, a tree, with its leaves as NumPy arrays. Raises TracerError for a traced value."""
+    return tree.map(lambda leaf: plain(known_array("device_get", "x", leaf, "biufcV")), x)
+
+
+def pure_callback(callback: Callable[..., Any], result_shape_dtypes: Any, *args: Any, sharding: Any = None,
+                  vmap_method: str | None = None, **kwargs: Any) -> Any:
+    """What ``callback(*args, **kwargs)`` of NumPy arrays gives, a tree of arrays as ``result_shape_dtypes`` say (ShapeDtypeStructs,
+    or whatever has a shape and a dtype). It must have no effects: it may be called never, or again.
+
+    In a jitted function it stands between two pieces of native code, with all threads at rest. Under ``vmap`` examples go one
+    after the other, whatever ``vmap_method``. It has no derivative: ``custom_vjp`` and ``custom_jvp`` give it one. In a compiled
+    loop or branch tracing raises LeptonError. Raises ShapeError or DtypeError for a result of another type.
+    """
+    call = function("pure_callback", "callback", callback)
+    promised, structure = tree.flatten(result_shape_dtypes)
+    types = tuple(TensorType(tuple(s.shape), dtype_of(numpy_dtype(s.dtype, "pure_callback"))) for s in promised)
+    leaves, given = tree.flatten((args, kwargs))
+    values = [array("pure_callback", f"argument {n}", x) for n, x in enumerate(leaves)]
+
+    def run(*arrays: np.ndarray) -> list[np.ndarray]:
+        whole, named = tree.unflatten(given, [np.asarray(plain(a)) for a in arrays])
+        found = tree.flatten_up_to(structure, call(*whole, **named), "the result")
+        return [_as_promised(x, t) for x, t in zip(found, types)]
+
+    if not any(isinstance(x, Tracer) for x in values):
+        return tree.unflatten(structure, [known(x, values) for x in run(*values)])
+    out = bind("host_call", *values, call=kept(HostCall(run, types, function_name(call))))
+    return tree.unflatten(structure, out)
+
+
+def _as_promised(value: Any, wanted: TensorType) -> np.ndarray:
+    found = np.asarray(value)
+    if found.shape != wanted.shape:
+        raise op_error("pure_callback", f"the callback gave shape {found.shape}, {wanted.shape} was promised", {}, kind=ShapeError)
+    if found.dtype != wanted.dtype.numpy and not np.can_cast(found.dtype, wanted.dtype.numpy, "same_kind"):
+        raise op_error("pure_callback", f"the callback gave {found.dtype}, {wanted.dtype} was promised", {}, kind=DtypeError)
+    return found.astype(wanted.dtype.numpy)
+
+
+__all__ = ["block_until_ready", "device_get", "device_put", "pure_callback"]

@@ -301,6 +301,32 @@ def test_cost_and_memory_analysis():
     assert memory.arena_bytes > 0 and memory.temporaries
 
 
+def test_the_cost_of_a_loop_is_that_of_its_trips():
+    """A recurrent network as a scan takes the operations of the same written out; its gradient too, but for the first trip."""
+    def loss(w, x, unroll):
+        def cell(h, x):
+            h = lnp.tanh(x @ w["x"] + h @ w["h"])
+            return lax.cond(h[0, 0] > 0, lambda: h * 2 + 1, lambda: h), None
+
+        return lnp.sum(lax.scan(cell, lnp.zeros((8, 16), np.float32), x, unroll=unroll)[0])
+
+    w, x = {"x": np.ones((4, 16), np.float32), "h": np.ones((16, 16), np.float32)}, np.ones((12, 8, 4), np.float32)
+    costs = [[leptonc.jit(f, static_argnums=2).trace(w, x, unroll).lower().cost_analysis() for unroll in (1, True)]
+             for f in (loss, leptonc.grad(loss))]
+    assert costs[0][0]["flops"] == costs[0][1]["flops"] and costs[0][0]["by_op"] == costs[0][1]["by_op"]
+    assert costs[0][0]["transcendentals"] == 12 * 8 * 16 and costs[0][0]["by_op"]["dot_general"] == 2 * 12 * 8 * 16 * (4 + 16)
+    product = 2 * 8 * 16 * 16
+    assert abs(costs[1][0]["by_op"]["dot_general"] - costs[1][1]["by_op"]["dot_general"]) <= 2 * product
+    assert costs[1][0]["unknown_trips"] == 0
+
+
+def test_the_cost_of_loops_of_unknown_length_is_that_of_a_trip():
+    x = np.ones(100, np.float32)
+    loop = lambda x: lax.while_loop(lambda c: c[0] < 3, lambda c: lnp.sin(c), x)  # noqa: E731
+    cost = leptonc.jit(lambda x: lax.scan(lambda c, _: (loop(c), None), x, None, length=5)[0]).trace(x).lower().cost_analysis()
+    assert cost["transcendentals"] == 500 and cost["unknown_trips"] == 1
+
+
 def test_stages_have_text():
     compiled = leptonc.jit(models.loss).trace(models.init(), *models.batch()).lower().compile()
     for stage, word in (("traced", "graph @loss"), ("optimized", "graph @loss"), ("kernels", "program @loss"),

@@ -123,3 +123,23 @@ def test_likeness_is_learned():
     keras_metric_learning = pytest.importorskip("keras_metric_learning")
     found = keras_metric_learning.main(["--epochs", "6"])
     assert all(model > pixels + 0.05 for pixels, model in found.values())
+
+
+def test_sums_are_learned():
+    keras_addition = pytest.importorskip("keras_addition")
+    questions, answers = keras_addition.sums(2, 500)
+    for question, answer in zip(keras_addition.read(questions), keras_addition.read(answers)):
+        assert sum(map(int, question[::-1].split("+"))) == int(answer)
+    characters, _ = keras_addition.main(["--epochs", "40", "--digits", "2", "--sums", "1400", "--units", "32"])
+    assert characters > 0.55 > answers[..., 11].mean() + 0.1  # of saying blanks
+
+
+def test_series_that_knock_are_told():
+    keras_series_classifier = pytest.importorskip("keras_series_classifier")
+    assert keras_series_classifier.main(["--epochs", "5", "--series", "512", "--blocks", "1"]) > 0.65
+
+
+def test_unusual_days_are_found():
+    keras_anomaly = pytest.importorskip("keras_anomaly")
+    found, false = keras_anomaly.main(["--epochs", "10", "--days", "16"])
+    assert all(found.values()) and false < 0.05

@@ -29,7 +29,7 @@ class Plant:
 HALO, MERGE, FUSE = "passes/loops/halo.py", "passes/loops/merge.py", "passes/loops/fuse.py"
 PHASES, SPLIT, WINDOW = "passes/loops/phases.py", "passes/loops/split.py", "passes/loops/window.py"
 UNPOOL, ROWS, COARSEN = "passes/loops/unpool.py", "passes/loops/rows.py", "passes/loops/coarsen.py"
-SQUARES, CONV3 = "passes/conv/squares.py", "passes/conv/conv3x3.py"
+FORMS, CONVOLUTION = "passes/conv/forms.py", "passes/conv/convolution.py"
 WINOGRAD, STAGED, WEIGHTS = "passes/conv/winograd.py", "passes/conv/staged_winograd.py", "passes/conv/gradientsquares.py"
 RULES, SINK, ROUTE, CSE = "passes/graph/rules.py", "passes/graph/sink_relu.py", "passes/graph/route.py", "passes/graph/cse.py"
 PLAN, ARENA, IN_PLACE, DONATE = ("passes/memory/plan.py", "passes/memory/arena.py", "passes/memory/in_place.py",
@@ -143,19 +143,19 @@ PASSES = (
     Plant("rows-order", ROWS, "stages = stages[::-1]", "pass", "join-rows donate plan-memory", "rows_overwritten", "overwritten, then read"),
     Plant("coarsen-place", COARSEN, "place = {axis.name: Index.of(axis) * count + inner}", "place = {axis.name: Index.of(axis) + inner}",
           "join-rows winograd", "rows", "tiles that overlap"),
-    Plant("winograd-output", SQUARES, "c.sub(c.sub(m[1], m[2]), m[3])]", "c.add(c.sub(m[1], m[2]), m[3])]",
+    Plant("winograd-output", FORMS, "c.sub(c.sub(m[1], m[2]), m[3])]", "c.add(c.sub(m[1], m[2]), m[3])]",
           "winograd spread-winograd", "winograd2", "a sign of a transform"),
-    Plant("winograd-kernel4", SQUARES, "points += [c.plus(even, scale * x, g[1]), c.plus(even, -scale * x, g[1])]",
-          "points += [c.plus(even, -scale * x, g[1]), c.plus(even, scale * x, g[1])]", "winograd", "winograd", "points exchanged"),
-    Plant("winograd-flip", CONV3, "at = (TAPS - 1 - y, TAPS - 1 - x) if found.flipped else (y, x)", "at = (y, x)", "winograd",
+    Plant("winograd-kernel4", FORMS, "points += [c.plus(even, scale * x, odds[0]), c.plus(even, -scale * x, odds[0])]",
+          "points += [c.plus(even, -scale * x, odds[0]), c.plus(even, scale * x, odds[0])]", "winograd", "winograd", "points exchanged"),
+    Plant("winograd-flip", CONVOLUTION, "Index.of(tap.extent - 1 - n if found.flipped else n)", "Index.of(n)", "winograd",
           "winograd_grad", "a gradient's taps not turned"),
-    Plant("winograd-key", CONV3, "key = (found.w.buffer, found.w.casts, found.arrangement, found.flipped,", "key = (found.w.buffer,", "winograd",
+    Plant("winograd-key", CONVOLUTION, "found.w.casts, found.arrangement, found.flipped, columns,", "found.w.casts, columns,", "winograd",
           "winograd_both", "weights of forward and backward shared"),
     Plant("winograd-rows", WINOGRAD, "place[self.inner.name] = self.row * (self.plan.down.results // height) + y // height",
           "place[self.inner.name] = self.row * (self.plan.down.results // height)", "winograd", "winograd", "rows of a square"),
     Plant("spread-edge", STAGED, "yield [*side, ((), Index(offset=extent - 1), rest)] if rest else side", "yield side",
           "spread-winograd", "spread", "the squares that are cut off"),
-    Plant("weights-taps", SQUARES, "c.plus(c.plus(m[5], LOW2, low), HIGH2, high),", "c.plus(c.plus(m[5], HIGH2, low), LOW2, high),",
+    Plant("weights-taps", FORMS, "c.times(x, low), y, high))", "c.times(y, low), x, high))",
           "winograd-weight-grad", "weight_grad", "points exchanged"),
     Plant("weights-number", WEIGHTS, "moved = {a.name: self._tiled[a.name] * size + at for a, size, at",
           "moved = {a.name: self._tiled[a.name] * size for a, size, at", "winograd-weight-grad", "weight_grad", "one element for a square"),

@@ -210,7 +210,8 @@ def disjoint(one: Sequence[Index], other: Sequence[Index], extents: Extents, oth
 
 
 def _apart(one: Index, other: Index, extents: Extents, others: Extents, values: Values) -> bool:
-    """Whether two indices are never the same number: their spans lie apart, or their difference has a remainder."""
+    """Whether two indices are never the same number: their spans lie apart, or their difference has a remainder, or what axes of
+    small steps make of them within a large one."""
     if one.is_constant and other.is_constant:  # the usual case, and there may be hundreds of stores in a stage
         return one.offset * other.div != other.offset * one.div
     a, b = span(one, extents, values), span(other, others, values)
@@ -220,7 +221,18 @@ def _apart(one: Index, other: Index, extents: Extents, others: Extents, values: 
     steps += [one.div * coeff for axis, coeff in other.axes if others[axis] > 1]
     steps += [other.div * coeff for _, coeff in one.values] + [one.div * coeff for _, coeff in other.values]
     difference = one.offset * other.div - other.offset * one.div
-    return bool(difference % gcd(*steps) if any(steps) else difference)
+    if difference % gcd(*steps) if any(steps) else difference:
+        return True
+    plain = not (one.values or other.values) and one.div == other.div == 1
+    return plain and any(_apart_within(one, other, extents, others, step) for step in {abs(s) for s in steps if abs(s) > 1})
+
+
+def _apart_within(one: Index, other: Index, extents: Extents, others: Extents, step: int) -> bool:
+    """Whether the remainders of two indices by a step are never the same: both run over intervals of a circle."""
+    a, b = (span(Index(tuple(term for term in index.axes if term[1] % step), index.offset), extents)
+            for index, extents in ((one, extents), (other, others)))
+    assert a is not None and b is not None, "no values"
+    return (b.low - a.low) % step > a.high - a.low and (a.low - b.low) % step > b.high - b.low
 
 
 def distinct_axes(index: Sequence[Index], extents: Extents, varies: Mapping[int, frozenset[str]] | None = None) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from math import inf
 
 import numpy as np
@@ -15,8 +16,8 @@ from leptonc.ir.kernel import Kernel
 from leptonc.ir.kernelbuilder import KernelBuilder
 from leptonc.ir.types import TensorType, f32
 from leptonc.passes.conv import staged_winograd as spread
-from leptonc.passes.conv.conv3x3 import find_conv3x3
-from leptonc.passes.conv.squares import F2, F4
+from leptonc.passes.conv.convolution import find_convolution
+from leptonc.passes.conv.forms import FORMS as BY_TAPS
 from tests.compare import exact, lowered
 
 FORMS = {
@@ -32,11 +33,13 @@ def phases(f, *args) -> list[str]:
     return [call.kernel.name for call in lowered(f, *args).program.calls]
 
 
-@pytest.fixture(params=[(F2, F2), (F4, F4), (F2, F4)], ids=["2x2", "4x4", "mixed"])
+@pytest.fixture(params=[(2,), (4,), (2, 4)], ids=["2x2", "4x4", "mixed"])
 def always(request, monkeypatch):
-    """The pass takes every convolution, by squares of these forms."""
-    for name, form in zip(("F2", "F4"), request.param):
-        monkeypatch.setattr(spread, name, form)
+    """The pass takes every convolution, by squares of so many results."""
+    def forms(taps):
+        return list(product(*([f for f in BY_TAPS.get(count, ()) if f.results in request.param] for count in taps)))
+
+    monkeypatch.setattr(spread, "square_forms", forms)
     monkeypatch.setattr(spread, "GAIN", 0)
     monkeypatch.setattr(spread, "tiled_work", lambda found, weight: inf)
 
@@ -105,7 +108,7 @@ def test_squares_are_cut_off_only_where_the_buffer_ends():
         stage.store(out, (n, y, z, o), stage.reduce("sum", product))
         return b.build()
 
-    found = [find_conv3x3(kernel(rows)) for rows in (9, 10)]
+    found = [find_convolution(kernel(rows)) for rows in (9, 10)]
     assert [spread._ends(f) for f in found] == [True, False]
 
 

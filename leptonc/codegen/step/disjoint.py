@@ -88,7 +88,7 @@ def _reach(span: Span, extents: Sequence[int]) -> int:
 def _digits_tell(spans: Sequence[Span], extents: Sequence[int]) -> bool:
     """Whether any digit tells all of the spans apart."""
     tables = (_rows(spans, extents, radix) for radix in _radices(spans))
-    return any(all(any(_tells_apart(row, n) for row in rows) for n in range(len(extents))) for rows in tables)
+    return any(all(any(_tells_apart(row, n, extents) for row in rows) for n in range(len(extents))) for rows in tables)
 
 
 def _listed_apart(one: Span, other: Span, extents: Sequence[int]) -> bool:
@@ -118,13 +118,18 @@ def _is_empty(span: Span) -> bool:
     return any(extent <= 0 for _, extent in span.terms)
 
 
-def _tells_apart(row: _Row, digit: int) -> bool:
-    """Whether coordinates at this stride differ for any two points of a digit, whatever the other digits."""
+def _tells_apart(row: _Row, digit: int, extents: Sequence[int]) -> bool:
+    """Whether coordinates at this stride differ for any two points of a digit, whatever the other digits: those that move them are
+    a mixed radix, each of whose steps is more than all smaller ones and the terms make of difference."""
     known = [c for c in row if c is not None]
-    if len(known) < len(row) or len(known[0].moves) != 1 or any(c.moves != known[0].moves for c in known):
+    if len(known) < len(row) or any(c.moves != known[0].moves for c in known) or digit not in dict(known[0].moves):
         return False
-    moved, step = known[0].moves[0]
-    return moved == digit and max(c.high for c in known) - min(c.low for c in known) < abs(step)
+    reach = max(c.high for c in known) - min(c.low for c in known)
+    for moved, step in sorted(known[0].moves, key=lambda move: abs(move[1])):
+        if abs(step) <= reach:
+            return False
+        reach += abs(step) * (extents[moved] - 1)
+    return True
 
 
 def _never_meet(row: _Row) -> bool:
@@ -159,22 +164,30 @@ def _rows(spans: Sequence[Span], extents: Sequence[int], radix: Sequence[int]) -
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _radices(spans: Sequence[Span]) -> tuple[list[int], list[int]]:
+def _radices(spans: Sequence[Span]) -> list[list[int]]:
     """Strides and runs, the largest first, that divide each other, and 1; those that do not divide the one before are left out, or
-    stand for what both are multiples of."""
+    stand for what both are multiples of, or are left out with what all spans lie apart among them."""
     strides = {s for span in spans for s, _ in span.terms} | {abs(s) for span in spans for s in span.digits if s}
     strides |= {span.run for span in spans}
-    some, divisors = list[int](), list[int]()
+    apart = gcd(*(span.start - spans[0].start for span in spans))
+    divisors = list[int]()
     for stride in sorted(strides | {1}, reverse=True):
-        if not some or some[-1] % stride == 0:
-            some.append(stride)
         common = gcd(divisors[-1], stride) if divisors else stride
         if not divisors or common < divisors[-1]:
             divisors.append(common)
-    return some, divisors
+    return [_dividing(strides | {1}), divisors, *([_dividing(strides | {1, apart})] if apart > 1 and apart not in strides else [])]
 
 
-def _with_thinner(radices: tuple[list[int], list[int]]) -> Iterator[list[int]]:
+def _dividing(strides: set[int]) -> list[int]:
+    """Each that divides the one before."""
+    some = list[int]()
+    for stride in sorted(strides, reverse=True):
+        if not some or some[-1] % stride == 0:
+            some.append(stride)
+    return some
+
+
+def _with_thinner(radices: Sequence[list[int]]) -> Iterator[list[int]]:
     """Both, and the first without one of its strides: where a span has several points of a stride and goes on beyond the next
     one, as rows around tiles of some of them, that next one tells nothing."""
     yield from radices

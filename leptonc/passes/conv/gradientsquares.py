@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
@@ -13,14 +12,15 @@ from math import prod
 from leptonc.ir.kernel import Apply, Axis, Const, Index, Kernel, Load, Param, Reduce, Stage, Store, points
 from leptonc.ir.structure import Factor
 from leptonc.ir.types import DType, TensorType, bool_, i32
+from leptonc.passes.conv.forms import Transform
+from leptonc.passes.conv.scalarcode import ScalarCode
 from leptonc.passes.conv.squares import (
     APART,
-    TAPS,
-    ScalarCode,
     Square,
     SquareBits,
-    Transform,
     at_points,
+    joined,
+    row_major,
     transformed,
     with_epilogue,
 )
@@ -30,8 +30,8 @@ from leptonc.passes.loops.draft import Draft, Task, buffer_name, index_at, tidy
 @dataclass(frozen=True)
 class WeightGrad:
     """``sum over images, rows, columns of x[image, row + ky, column + kx, depth] * g[image, row, column, col]``, the only stage of
-    a kernel, with its axes: ``taps`` are ky and kx, ``moved`` the rows and columns, ``images`` the other folded ones.
-    ``casts``: what x and g are cast to."""
+    a kernel, with its axes: ``taps`` are ky and kx, ``moved`` the rows and columns, ``images`` the other folded ones, ``depths``
+    the input's channels, with its phases before them where the convolution has a stride. ``casts``: what x and g are cast to."""
 
     kernel: Kernel
     reduce: int
@@ -41,12 +41,27 @@ class WeightGrad:
     taps: tuple[Axis, Axis]
     moved: tuple[Axis, Axis]
     images: tuple[Axis, ...]
-    depth: Axis
+    depths: tuple[Axis, ...]
     col: Axis
 
     @property
     def stage(self) -> Stage:
         return self.kernel.stages[0]
+
+    @property
+    def depth(self) -> Axis:
+        """All ``depths`` as one axis."""
+        return joined(self.depths)
+
+    @property
+    def channels(self) -> int:
+        """Of the side that has fewer of them, phases left out: as many lie next to each other."""
+        return min(self.depths[-1].extent, self.col.extent)
+
+    @property
+    def tap_counts(self) -> tuple[int, int]:
+        down, along = self.taps
+        return down.extent, along.extent
 
 
 @dataclass(frozen=True)
@@ -93,12 +108,12 @@ class _Squares:
     @property
     def number(self) -> Index:
         """Which of all squares one is."""
-        return index_at(_flat(self._whole), self._tiled)
+        return index_at(row_major(self._whole), self._tiled)
 
     @property
     def local(self) -> Index:
         """Which of its tile."""
-        return _flat(self.axes)
+        return row_major(self.axes)
 
     def place(self, y: int, x: int) -> dict[str, Index]:
         """Images, rows and columns at an element of the square, met at the first tap."""
@@ -120,14 +135,6 @@ class _Squares:
         return {a.name: part * size + a if size < a.extent else Index.of(a) for a, part, size in self._parts}
 
 
-def _flat(axes: Sequence[Axis]) -> Index:
-    """The row-major number of a point."""
-    total = Index()
-    for axis in axes:
-        total = total * axis.extent + axis
-    return total
-
-
 def tasks_by_squares(draft: Draft, task: Task, found: WeightGrad, plan: Plan) -> list[Task]:
     """Both transforms, the products and the gradient from them."""
     squares, dtype = _Squares(found, plan.square, plan.tile), found.stage.insts[found.reduce].dtype
@@ -141,7 +148,7 @@ def tasks_by_squares(draft: Draft, task: Task, found: WeightGrad, plan: Plan) ->
     stored = [temp(type_) for type_ in ([tiles] if plan.tile else _transformed_types(squares))]
     m = temp(square_sums)
     x, g = (temp(TensorType(shape, i32)) for shape in ((2, count, depth), (1, count, col)))
-    no_x, no_g, met = (temp(TensorType(shape, bool_)) for shape in ((depth,), (col,), (TAPS, TAPS, depth, col)))
+    no_x, no_g, met = (temp(TensorType(shape, bool_)) for shape in ((depth,), (col,), (*found.tap_counts, depth, col)))
     if plan.tile is None:
         *before, total = _products(squares, (stored[0], stored[1]), x, g, m)
     else:
@@ -176,7 +183,7 @@ def _products_of_tiles(squares: _Squares, sums: Param, x: Param, g: Param, m: Pa
     u, v = (Param(name, type_, "local") for name, type_ in zip(("inputs", "cotangents"), types))
     tiles = Axis("tile", points(outer), reduce=True)
     params = {load.buffer: replace(found.kernel.buffer(load.buffer), role="in") for load in (found.x, found.g)}
-    stages = (*_transforms(squares, (u, x), (v, g)), _product_stage(squares, u, v, sums, (_flat(outer),)))
+    stages = (*_transforms(squares, (u, x), (v, g)), _product_stage(squares, u, v, sums, (row_major(outer),)))
     products = Kernel("winograd_products", (*params.values(), x, g, sums), stages, outer, (u, v))
     point, dtype = Axis("point", m.type.shape[0]), m.type.dtype
     axes = (point, replace(found.depth, reduce=False), replace(found.col, reduce=False))
@@ -196,12 +203,12 @@ def _transformed_types(squares: _Squares) -> list[TensorType]:
 def _transforms(squares: _Squares, inputs: tuple[Param, Param], cotangents: tuple[Param, Param]) -> tuple[Stage, Stage]:
     found, square = squares.found, squares.square
     down, along = square.down, square.along
-    return (_transform(squares, (found.x, found.casts[0]), found.depth, inputs, square.shape, (down.input, along.input)),
-            _transform(squares, (found.g, found.casts[1]), found.col, cotangents, square.results,
+    return (_transform(squares, (found.x, found.casts[0]), found.depths, inputs, square.shape, (down.input, along.input)),
+            _transform(squares, (found.g, found.casts[1]), (found.col,), cotangents, square.results,
                        (down.cotangent, along.cotangent)))
 
 
-def _transform(squares: _Squares, factor: Factor, channel: Axis, outs: tuple[Param, Param],
+def _transform(squares: _Squares, factor: Factor, channels: tuple[Axis, ...], outs: tuple[Param, Param],
                shape: tuple[int, int], transforms: tuple[Transform, Transform]) -> Stage:
     """The squares that a load reads, at the points, and in words which of their elements are not 0."""
     (out, words), (load, casts) = outs, factor
@@ -216,10 +223,10 @@ def _transform(squares: _Squares, factor: Factor, channel: Axis, outs: tuple[Par
         return value
 
     square = transformed(code, element, shape, *transforms)
-    at = squares.number, Index.of(channel)
+    channel = row_major(channels)
+    at = squares.number, channel
     stores = tuple(Store(words.name, (Index(offset=n), *at), word) for n, word in enumerate(bits.words[:words.type.shape[0]]))
-    return tidy(Stage((*squares.axes, channel), tuple(code.insts),
-                      (*at_points(out, square, (squares.local, Index.of(channel))), *stores)))
+    return tidy(Stage((*squares.axes, *channels), tuple(code.insts), (*at_points(out, square, (squares.local, channel)), *stores)))
 
 
 def _empty(channel: Axis, words: Param, out: Param) -> Kernel:
@@ -241,8 +248,9 @@ def _met(found: WeightGrad, plan: Square, inputs: tuple[Param, Param], cotangent
     words = [code.push(Load(x.name, (Index(offset=n), Index.of(square), Index.of(found.depth)), i32)) for n in range(2)]
     against = code.push(Load(g.name, (Index(), Index.of(square), Index.of(found.col)), i32))
     stores = []
-    for ky, kx in product(range(TAPS), repeat=2):
-        word, rows = (words[0], ky) if ky < TAPS - 1 else (words[1], ky - 1)
+    down, along = found.tap_counts
+    for ky, kx in product(range(down), range(along)):
+        word, rows = (words[0], ky) if ky < down - 1 else (words[1], ky - 1)
         moved = code.integer("shl", against, code.number(rows * plan.along.points + kx))
         meets = code.push(Apply("or", (known, code.is_set(code.integer("and", word, moved))), bool_))
         value = code.push(Reduce("any", meets, bool_))
@@ -265,20 +273,20 @@ def _product_stage(squares: _Squares, u: Param, v: Param, m: Param, tile: tuple[
 def _gradient(found: WeightGrad, plan: Square, m: Param, met: Param) -> Kernel:
     """The gradient at each tap, 0 where no product is anything else, with its epilogue."""
     kernel, stage, code = found.kernel, found.stage, ScalarCode(m.type.dtype)
-    at = (Index.of(found.depth), Index.of(found.col))
+    at = (row_major(found.depths), Index.of(found.col))
 
     def load(y: int, x: int) -> int:
         return code.push(Load(m.name, (Index(offset=y * plan.along.points + x), *at), m.type.dtype))
 
-    sums = transformed(code, load, plan.shape, plan.down.taps, plan.along.taps)
+    sums = transformed(code, load, plan.shape, plan.down.gradient, plan.along.gradient)
     stores: list[Store] = []
-    for y, x in product(range(TAPS), repeat=2):
+    for y, x in product(*map(range, found.tap_counts)):
         place = {tap.name: Index(offset=n) for tap, n in zip(found.taps, (y, x))}
         kept = code.push(Load(met.name, (Index(offset=y), Index(offset=x), *at), bool_))
         total = code.push(Apply("mul", (sums[y][x], code.push(Apply("cast", (kept,), code.dtype))), code.dtype))
         total = code.push(Apply("add", (total, code.push(Const(0.0, code.dtype))), code.dtype))  # the zero of sums, not -0.0
         stores += with_epilogue(code, stage, found.reduce, total, place)
-    made = tidy(Stage((found.depth, found.col), tuple(code.insts), tuple(stores)))
+    made = tidy(Stage((*found.depths, found.col), tuple(code.insts), tuple(stores)))
     still = {i.buffer for i in made.insts if isinstance(i, Load)}
     params = tuple(p for p in kernel.params if p.role != "in" or p.name in still)
     read = (replace(p, role="in") for p in (m, met))

@@ -1,13 +1,14 @@
-"""Gradients of 3x3 kernels by Winograd's algorithms: a quarter of the products, or by smaller squares less than a half.
+"""Gradients of small kernels by Winograd's algorithms: of 3x3 a quarter of the products, or by smaller squares less than a half.
 
     u[q, t, c] = (B' d B)[q]                     each square d of the input, t numbers the squares of all images
     v[q, t, o] = (G e G')[q]                     the square e of cotangents that the input's square meets
     m[q, c, o] = sum over t of u[q, t, c] v[q, t, o]
     dw = A' m A, and what follows the gradient   for every pair of channels once
 
-A weight gradient is the convolution of an image by an image, with nine results. Cut into squares of cotangents it is a sum of
+A weight gradient is the convolution of an image by an image, with as many results as the kernel has taps; of a strided one, for
+each phase of the image. Cut into squares of cotangents it is a sum of
 small ones, F(3x3, 4x4), and since the last transform is linear it can follow the sum: a product of matrices at each point.
-``passes/conv/squares.py`` has the transforms. The last squares of a row or column may reach beyond the image, where nothing is.
+``passes/conv/forms.py`` has the transforms. The last squares of a row or column may reach beyond the image, where nothing is.
 Of few channels most of the time goes into transforms. So tiles of some images or rows are transformed and multiplied, while they
 are in cache, where their products, which are added up at the end, are less to move than the squares.
 
@@ -26,16 +27,17 @@ An infinity makes NaN of all taps, as it does of one in a direct sum.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import product
+from dataclasses import dataclass, replace
 from math import inf, prod
 from typing import ClassVar
 
-from leptonc.ir.kernel import Axis, Index, Kernel, Load, Program, divisors
+from leptonc.ir.kernel import Axis, Index, Kernel, Program, divisors
 from leptonc.ir.structure import product_sum
 from leptonc.ir.types import DType
+from leptonc.passes.conv.convolution import load_of
 from leptonc.passes.conv.gradientsquares import Plan, WeightGrad, squares_along, tasks_by_squares
-from leptonc.passes.conv.squares import F2, F4, LEAST_CHANNELS, TAPS, Square
+from leptonc.passes.conv.squares import LEAST_CHANNELS, Square, square_forms
+from leptonc.passes.conv.strides import by_phases
 from leptonc.passes.loops.draft import Draft, Task
 
 GAIN = 1.2  # how much less work it must be
@@ -85,7 +87,7 @@ def is_winograd_weight_grad(kernel: Kernel) -> bool:
 
 
 def find_weight_grad(kernel: Kernel) -> WeightGrad | None:
-    """The weight gradient of a convolution with a 3x3 kernel, of step and dilation 1, that a kernel is."""
+    """The weight gradient of a convolution with few taps, of step and dilation 1 or by phases, that a kernel is."""
     if kernel.outer or len(kernel.stages) != 1:
         return None
     stage = kernel.stages[0]
@@ -94,48 +96,63 @@ def find_weight_grad(kernel: Kernel) -> WeightGrad | None:
         return None
     if any(store.masked or store.accumulate for store in stage.stores):
         return None
-    (one, other), casts = found.factors, found.casts
-    return _matched(kernel, found.reduce, one, other, casts) or _matched(kernel, found.reduce, other, one, casts[::-1])
+    (a, b), casts = (found.a, found.b), found.casts
+    return _matched(kernel, found.reduce, a, b, casts) or _matched(kernel, found.reduce, b, a, casts[::-1])
 
 
-def _matched(kernel: Kernel, number: int, x: Load, g: Load,
+def _matched(kernel: Kernel, number: int, image: int, cotangent: int,
              casts: tuple[tuple[DType, ...], tuple[DType, ...]]) -> WeightGrad | None:
-    stage = kernel.stages[0]
+    stage = by_phases(kernel.stages[0], load_of(kernel.stages[0], image))
+    x, g = load_of(stage, image), load_of(stage, cotangent)
     axes = {a.name: a for a in stage.axes}
     inner = [_axes_of(index, axes) for index in x.index]
     outer = [_axes_of(index, axes) for index in g.index]
-    pairs = [pair for pair in inner if pair is not None and len(pair) == 2]
-    if None in inner or None in outer or len(pairs) != 2:
+    moving = [dim for dim in inner if dim is not None and len(dim) > 1]
+    if None in inner or None in outer or len(moving) != 2:
         return None
-    taps = [next((a for a in pair if not a.reduce), None) for pair in pairs]
-    moved = [next((a for a in pair if a.reduce), None) for pair in pairs]
-    alone = [one[0] for one in inner if one is not None and len(one) == 1]
-    read = [one[0] for one in outer if one is not None and len(one) == 1]
-    depths, cols = [a for a in alone if not a.reduce], [a for a in read if not a.reduce]
+    pairs = [_tap_and_position(dim) for dim in moving]
+    alone = [axis for dim in inner if dim is not None and len(dim) == 1 for axis, coeff in dim if coeff == 1]
+    read = [axis for dim in outer if dim is not None and len(dim) == 1 for axis, coeff in dim if coeff == 1]
+    (first, second), cols = pairs, [a for a in read if not a.reduce]
+    if first is None or second is None or len(cols) != 1:
+        return None
+    (ky, row, *down), (kx, column, *along) = first, second
+    depths = (*down, *along, *(a for a in alone if not a.reduce))
     images = tuple(a for a in alone if a.reduce)
-    (ky, kx), (row, column) = taps, moved
-    if ky is None or kx is None or row is None or column is None or len(depths) != 1 or len(cols) != 1:
-        return None
-    (depth,), (col,) = depths, cols
-    whole = {ky, kx, depth, col} == set(stage.map_axes) and {row, column, *images} == set(stage.reduce_axes)
-    fits = ky.extent == kx.extent == TAPS and set(read) == {row, column, *images, col} and len(read) == len(images) + 3
+    whole = {ky, kx, *depths, *cols} == set(stage.map_axes) and {row, column, *images} == set(stage.reduce_axes)
+    fits = set(read) == {row, column, *images, *cols} and len(read) == len(images) + 3 and len(depths) == 1 + len(down) + len(along)
     if not whole or not fits:
         return None
-    return WeightGrad(kernel, number, x, g, casts, (ky, kx), (row, column), images, depth, col)
+    kernel = replace(kernel, stages=(stage,))
+    return WeightGrad(kernel, number, x, g, casts, (ky, kx), (row, column), images, depths, cols[0])
 
 
-def _axes_of(index: Index, axes: dict[str, Axis]) -> list[Axis] | None:
-    """The axes that an index is the sum of, with a constant; None if it is another."""
-    if index.div != 1 or index.values or any(coeff != 1 or name not in axes for name, coeff in index.axes):
+Terms = list[tuple[Axis, int]]
+
+
+def _axes_of(index: Index, axes: dict[str, Axis]) -> Terms | None:
+    """The axes that an index is a sum of, with a constant, and their coefficients; None if it is another."""
+    if index.div != 1 or index.values or any(coeff < 1 or name not in axes for name, coeff in index.axes):
         return None
-    return [axes[name] for name, _ in index.axes]
+    return [(axes[name], coeff) for name, coeff in index.axes]
+
+
+def _tap_and_position(terms: Terms) -> list[Axis] | None:
+    """Of ``step * (position + tap) + phase`` the tap, the position and, if the step is more than 1, the phase."""
+    steps = max(coeff for _, coeff in terms)
+    taps = [a for a, coeff in terms if coeff == steps and not a.reduce]
+    positions = [a for a, coeff in terms if coeff == steps and a.reduce]
+    phases = [a for a, coeff in terms if coeff < steps]
+    fits = len(taps) == len(positions) == 1 and len(phases) == (steps > 1)
+    if not fits or any(a.reduce or a.extent != steps or coeff != 1 for a, coeff in terms if coeff < steps):
+        return None
+    return [*taps, *positions, *phases]
 
 
 def _best(found: WeightGrad, ends: bool) -> Plan | None:
     """The squares that take least work; None if the direct sum takes hardly more. They may reach beyond an image that ``ends``:
     there are no cotangents."""
-    depth, col = found.depth.extent, found.col.extent
-    if min(depth, col) < LEAST_CHANNELS or prod(a.extent for a in found.stage.reduce_axes) < LEAST_POSITIONS:
+    if found.channels < LEAST_CHANNELS or prod(a.extent for a in found.stage.reduce_axes) < LEAST_POSITIONS:
         return None
     work, _, plan = min(((_work(found, plan), n, plan) for n, plan in enumerate(_plans(found, ends))), default=(inf, 0, None))
     direct = prod(a.extent for a in found.stage.axes)
@@ -143,7 +160,7 @@ def _best(found: WeightGrad, ends: bool) -> Plan | None:
 
 
 def _plans(found: WeightGrad, ragged: bool) -> Iterator[Plan]:
-    for down, along in product((F2, F4), repeat=2):
+    for down, along in square_forms(found.tap_counts):
         square = Square(down, along)
         if ragged or all(a.extent % size == 0 for a, size in zip(found.moved, square.results)):
             counts = squares_along(found, square)
@@ -176,7 +193,7 @@ def _work(found: WeightGrad, plan: Plan) -> float:
     count, down, along = prod(squares_along(found, square)), square.down, square.along
     into = down.input_work * along.points + along.input_work * down.points
     against = down.cotangent_work * along.results + along.cotangent_work * down.points
-    out = down.output_work * along.points + along.output_work * TAPS + 2 * square.points
+    out = down.output_work * along.points + along.output_work * down.taps + 2 * square.points
     done = count * (square.points * depth * col + depth * into + col * against) + depth * col * out
     return float(done + _moving(found, plan, count * square.points * (depth + col)))
 

@@ -1,4 +1,4 @@
-"""Convolutions with 3x3 kernels by Winograd's algorithms: 4, or by larger squares 2.25, products for each result instead of 9.
+"""Convolutions with few taps by Winograd's algorithms: of 3x3 4, or by larger squares 2.25, products for each result instead of 9.
 
     for some n, some rows:                         outer axes, in parallel
       v[q, t, c] = (B' d B)[q]                     each square d of the input; t numbers the squares of the tile
@@ -6,9 +6,9 @@
       y = A' m A, and what follows the convolution   each square of results, 0 where all inputs of a result are
     with u = G w G' computed before, once for all of them.
 
-``passes/conv/squares.py`` has the transforms. Squares of results are 2x2 or 4x4, or 2 by 4, whatever takes least work; a tile is
-rows of squares of an image, or of some images, as many as give the products enough rows and still fit the cache; or a part of the
-columns of a wide image. In exact arithmetic the result is the convolution. Rounding errors are those of direct sums, about twice
+``passes/conv/forms.py`` has the transforms, ``passes/conv/convolution.py`` says what is such a convolution. Squares of results are
+2x2 or 4x4, or 2 by 4, whatever takes least work; a tile is rows of squares of an image, or of some images, as many as give the
+products enough rows and still fit the cache; or a part of the columns of a wide image. In exact arithmetic the result is the convolution. Rounding errors are those of direct sums, about twice
 as much for 4x4. An infinity in a square makes NaN of results that a direct sum would make infinite, and a sum near the largest
 float may overflow earlier.
 
@@ -25,18 +25,18 @@ from typing import ClassVar
 
 from leptonc.ir.kernel import Axis, Index, Kernel, Load, Param, Program, Stage, divisors
 from leptonc.ir.types import TensorType, i32
-from leptonc.passes.conv.conv3x3 import (
-    Conv3x3,
+from leptonc.passes.conv.convolution import (
+    Convolution,
     Result,
     TransformedWeights,
-    find_conv3x3,
+    find_convolution,
     input_stage,
     is_frozen,
     product_stage,
     result_stage,
 )
 from leptonc.passes.conv.nonzero import full_weights, held_stage, met_stage, reached_stage
-from leptonc.passes.conv.squares import APART, F2, F4, LEAST_CHANNELS, TAPS, Square
+from leptonc.passes.conv.squares import APART, LEAST_CHANNELS, Square, square_forms
 from leptonc.passes.loops.coarsen import coarsened
 from leptonc.passes.loops.draft import Draft, Task, index_at, inst_at
 
@@ -66,8 +66,8 @@ class Winograd:
         return draft.finish()
 
     def _replaced(self, draft: Draft, weights: TransformedWeights, task: Task) -> list[Task]:
-        whole = find_conv3x3(task.kernel)
-        best = None if whole is None else _best(whole, self.local_bytes, 0 if is_frozen(draft, whole) else WEIGHT)
+        whole = find_convolution(task.kernel)
+        best = None if whole is None or whole.phases else _best(whole, self.local_bytes, 0 if is_frozen(draft, whole) else WEIGHT)
         if best is None:
             return [task]
         (u, before), (full, look) = weights.of(*best, task), full_weights(weights, best[0], task)
@@ -82,30 +82,30 @@ class _Plan(Square):
     images: int
 
 
-def _best(whole: Conv3x3, local_bytes: int, weight: int) -> tuple[Conv3x3, _Plan] | None:
+def _best(whole: Convolution, local_bytes: int, weight: int) -> tuple[Convolution, _Plan] | None:
     """The squares and tiles that take least work; None if direct sums take hardly more."""
     depth, col = whole.depth.extent, whole.col.extent
-    if min(depth, col) < LEAST_CHANNELS:
+    if whole.channels < LEAST_CHANNELS:
         return None
     work, best = _least(whole, local_bytes, weight)
     rows = prod(a.extent for a in whole.kernel.outer) * whole.height
-    direct = rows * (whole.columns.extent + NEAR) * TAPS * TAPS * depth * col
+    direct = rows * (whole.columns.extent + NEAR) * prod(whole.tap_counts) * depth * col
     return best if work * GAIN < direct else None
 
 
-def tiled_work(whole: Conv3x3, weight: int) -> float:
-    """The least work that tiles take, infinite if none fit. To compare it with other ways, not only tiles with tiles, what
-    it costs that weights are far is halved: most of the time they arrive while others are multiplied."""
-    return _least(whole, Winograd().local_bytes, weight, FAR // 2)[0]
+def tiled_work(whole: Convolution, weight: int) -> float:
+    """The least work that tiles take, infinite if none fit or phases would differ in one. To compare it with other ways, not only
+    tiles with tiles, what it costs that weights are far is halved: most of the time they arrive while others are multiplied."""
+    return inf if whole.phases else _least(whole, Winograd().local_bytes, weight, FAR // 2)[0]
 
 
-def _least(whole: Conv3x3, local_bytes: int, weight: int, far: int = FAR) -> tuple[float, tuple[Conv3x3, _Plan] | None]:
+def _least(whole: Convolution, local_bytes: int, weight: int, far: int = FAR) -> tuple[float, tuple[Convolution, _Plan] | None]:
     plans = [(found, plan) for found in _widths(whole) for plan in _plans(found) if _local_bytes(found, plan) <= local_bytes]
     work, _, best = min(((_work(*plan, weight, far), n, plan) for n, plan in enumerate(plans)), default=(inf, 0, None))
     return work, best
 
 
-def _widths(found: Conv3x3) -> Iterator[Conv3x3]:
+def _widths(found: Convolution) -> Iterator[Convolution]:
     """The convolution in tiles as wide as the image, and in narrower ones if nothing else is in the kernel."""
     yield found
     axis, kernel = found.columns, found.kernel
@@ -127,9 +127,9 @@ def _moved(kernel: Kernel, place: Mapping[str, Index], axis: Axis) -> Kernel:
     return replace(kernel, stages=(Stage(axes, tuple(inst_at(i, place) for i in stage.insts), stores),))
 
 
-def _plans(found: Conv3x3) -> Iterator[_Plan]:
+def _plans(found: Convolution) -> Iterator[_Plan]:
     points = prod(a.extent for a in found.kernel.outer)
-    for down, along in product((F2, F4), repeat=2):
+    for down, along in square_forms(found.tap_counts):
         if found.columns.extent % along.results or down.results % found.height:
             continue
         least = down.results // found.height
@@ -140,18 +140,18 @@ def _plans(found: Conv3x3) -> Iterator[_Plan]:
                     yield _Plan(down, along, strips, images)
 
 
-def _squares(found: Conv3x3, plan: _Plan) -> int:
+def _squares(found: Convolution, plan: _Plan) -> int:
     """Squares in a tile."""
     rows = plan.strips * found.height // plan.down.results
     return plan.images * rows * (found.columns.extent // plan.along.results)
 
 
-def _local_bytes(found: Conv3x3, plan: _Plan) -> int:
+def _local_bytes(found: Convolution, plan: _Plan) -> int:
     size = found.stage.insts[found.reduce].dtype.itemsize
     return plan.points * (_squares(found, plan) + APART) * (found.depth.extent + found.col.extent) * size
 
 
-def _work(found: Conv3x3, plan: _Plan, weight: int, far: int) -> float:
+def _work(found: Convolution, plan: _Plan, weight: int, far: int) -> float:
     """Multiply-adds, and instructions of the transforms; ``weight`` of them for each weight at a point."""
     depth, col, squares = found.depth.extent, found.col.extent, _squares(found, plan)
     weights = plan.points * depth * col
@@ -171,7 +171,7 @@ def _work(found: Conv3x3, plan: _Plan, weight: int, far: int) -> float:
 class _Squares:
     """The squares of a tile: axes over the images, rows and columns of them, and where the convolution's axes are in one."""
 
-    found: Conv3x3
+    found: Convolution
     plan: _Plan
     image: Axis | None
     inner: Axis | None
@@ -206,7 +206,7 @@ class _Squares:
         return place
 
 
-def _tiled(found: Conv3x3, plan: _Plan, u: Param, full: Param) -> Kernel:
+def _tiled(found: Convolution, plan: _Plan, u: Param, full: Param) -> Kernel:
     """The kernel with larger tiles and its first stage done by squares."""
     dtype, kernel = u.type.dtype, found.kernel
     kernel, inner = coarsened(kernel, found.down, plan.strips) if found.down else (kernel, None)
@@ -221,8 +221,9 @@ def _tiled(found: Conv3x3, plan: _Plan, u: Param, full: Param) -> Kernel:
     m = Param("products", TensorType((plan.points, squares.count + APART, found.col.extent), dtype), "local")
     made, seen = _nonzero(squares, v, full)
     results = (Result(y, x, squares.place(y, x)) for y, x in product(range(plan.down.results), range(plan.along.results)))
+    number = squares.number
     stages = (*made, product_stage(squares.found, squares.count, v, u, m),
-              result_stage(squares.found, plan, squares.axes, squares.number, m, seen[0], results), *kernel.stages[1:])
+              result_stage(squares.found, plan, squares.axes, number, m, seen[0], number, results), *kernel.stages[1:])
     still = {i.buffer for s in stages for i in s.insts if isinstance(i, Load)}
     params = tuple(p for p in kernel.params if p.role != "in" or p.name in still)
     return replace(kernel, name=kernel.name.replace("conv", "conv_winograd", 1), params=(u, full, *params), stages=stages,
@@ -235,11 +236,11 @@ def _nonzero(squares: _Squares, v: Param, full: Param) -> tuple[tuple[Stage, ...
     found, plan, axes, number = squares.found, squares.plan, squares.axes, squares.number
     met = Param("met", TensorType((squares.count, found.col.extent), i32), "local")
     if plan.exact_zeros:
-        return (input_stage(found, plan, axes, number, squares.place(0, 0), None, v, None),
+        return (input_stage(found, plan, axes, number, squares.place(0, 0), None, v, None, number),
                 met_stage(found, plan, axes, number, squares.place, None, full, None, met)), (met,)
     shapes = {"bits": (2, squares.count, found.depth.extent), "held": (2, squares.count), "reached": (squares.count,)}
     bits, held, reached = (Param(name, TensorType(shape, i32), "local") for name, shape in shapes.items())
-    stages = (input_stage(found, plan, axes, number, squares.place(0, 0), None, v, bits),
+    stages = (input_stage(found, plan, axes, number, squares.place(0, 0), None, v, bits, number),
               held_stage(found, axes, number, bits, held), reached_stage(plan, axes, number, held, reached),
               met_stage(found, plan, axes, number, squares.place, None, full, reached, met))
     return stages, (met, bits, held, reached)

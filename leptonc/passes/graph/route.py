@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 from leptonc.frames import joined
 from leptonc.ir.graph import Graph, Node
 from leptonc.ir.value import Value
-from leptonc.passes.conv.squares import TAPS
 from leptonc.passes.graph.dce import Dce
 from leptonc.passes.graph.rewriter import Rewriter
 
@@ -19,6 +18,7 @@ DENSE_LANES = 16  # elements a dense gradient handles at once
 DENSE_MOVES = 5  # what unpooling, and reading the unpooled image twice, costs per cotangent, in vector multiply-adds
 UNFINISHED = 8  # what it costs more to mask a routed input gradient in a pass of its own, and to cut off its halo
 POSITIONS, CHANNELS = 1024, 32  # from which on, measured, an input gradient by squares is no slower than a routed one
+TAPS = 3  # of such, along each dimension
 SAVED = {4: 2.0, 2: 1.5}  # how many times fewer products squares that divide an extent take, along each dimension
 
 

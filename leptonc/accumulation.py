@@ -20,7 +20,7 @@ def preferring(name: str, preferred: Any, *operands: Any) -> tuple[Any, ...]:
     if preferred is None:
         return operands
     given, wanted = dtype_of(operands[0].dtype), dtype_of(numpy_dtype(preferred))
-    kinds = {"f": "f", "i": "if", "u": "iuf"}.get(given.kind, "")
+    kinds = {"f": "f", "i": "if", "u": "iuf", "c": "c"}.get(given.kind, "")
     if wanted == given:
         return operands
     if wanted.kind not in kinds or wanted.bits < given.bits:

@@ -55,7 +55,7 @@ pow, bitwise_not, shift_left = arithmetic.power, arithmetic.invert, arithmetic.l
 eq, ne, lt = arithmetic.equal, arithmetic.not_equal, arithmetic.less
 le, gt, ge = arithmetic.less_equal, arithmetic.greater, arithmetic.greater_equal
 max, min, is_finite = elementwise.maximum, elementwise.minimum, elementwise.isfinite
-complex, real, imag, conj = complexes.complex_, complexes.real, complexes.imag, complexes.conj
+complex, real, imag = complexes.complex_, complexes.real, complexes.imag
 div, rem = division.truncated_quotient, division.fmod
 concatenate, rev = manipulation.concatenate, manipulation.flip
 shift_right_arithmetic, convert_element_type = arithmetic.right_shift, astype
@@ -68,6 +68,12 @@ lgamma = float_function("lgamma", "lgamma", "The logarithm of |gamma(x)|.")
 digamma = float_function("digamma", "digamma", "The derivative of lgamma.")
 bessel_i0e = float_function("bessel_i0e", "i0e", "e^-|x| I0(x), a modified Bessel function scaled.")
 bessel_i1e = float_function("bessel_i1e", "i1e", "e^-|x| I1(x), a modified Bessel function scaled.")
+
+
+def conj(x: Any) -> Any:
+    """The conjugates; of floats they are complex too, as JAX's. Raises DtypeError for others."""
+    operand = array("conj", "x", x)
+    return complexes.conj(operand) if operand.dtype.kind == "c" else complex(operand, complexes.imag(operand))
 
 
 @named_operands

@@ -111,13 +111,14 @@ def gather(operand: Any, start_indices: Any, dimension_numbers: Any, slice_sizes
            indices_are_sorted: bool = False, mode: Any = None, fill_value: Any = None) -> Any:
     """Windows of ``slice_sizes`` of operand that begin at the last axis' numbers of ``start_indices`` [..., k].
 
-    ``mode``: "fill" (the default; with ``fill_value``, else NaN, the least signed int, the greatest unsigned one or True), "clip"
-    or "promise_in_bounds". Negative indices are out of range. Raises ShapeError, DtypeError or ArgumentError.
+    ``mode``: "promise_in_bounds" (the default, as JAX's; windows that break it are moved into operand), "clip" (the same) or "fill"
+    (with ``fill_value``, else NaN, the least signed int, the greatest unsigned one or True). Negative indices are out of range.
+    Raises ShapeError, DtypeError or ArgumentError.
     """
     x, index = array("gather", "operand", operand), _indices("gather", start_indices)
     named = {"operand": x, "start_indices": index}
     sizes = integers("gather", "slice_sizes", slice_sizes, named, count=len(x.shape), least=0)
-    how = reading("gather", mode)
+    how = reading("gather", GatherScatterMode.PROMISE_IN_BOUNDS if mode is None else mode)
     flag("gather", "unique_indices", unique_indices), flag("gather", "indices_are_sorted", indices_are_sorted)
     fill = fill_of("gather", x.dtype, fill_value) if how == "drop" else 0
     return bind("gather", x, index, **_layout("gather", dimension_numbers, _GATHER, named), sizes=sizes, mode=how, fill=fill)

@@ -22,6 +22,8 @@ def _segments(name: str, op: str, kind: str, data: Any, segment_ids: Any, num_se
     operands = {"data": x, "segment_ids": ids}
     if ids.dtype.kind not in "iu":
         raise op_error(name, "segment_ids must be ints", operands, kind=DtypeError)
+    if kind in ("max", "min") and x.dtype.kind == "c":
+        raise op_error(name, "complex numbers have no order", operands, kind=DtypeError)
     if not ids.shape or x.shape[:len(ids.shape)] != ids.shape:
         raise op_error(name, "segment_ids must have the first extents of data", operands)
     if num_segments is None and isinstance(ids, Tracer):

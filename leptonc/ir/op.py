@@ -42,6 +42,7 @@ class Op:
     componentwise: bool = False  # it does to complex numbers what it does to their parts; so does what ``stores``
     views: bool = False  # its result is its operand's memory under another type: it needs no kernel
     tabulated: bool = False  # it has no operands, and what its eager rule gives becomes a constant of the Program
+    rounds: bool = False  # its kernel has constants that are rounded to its type
     operand_names: tuple[str, ...] = ("x", "y", "z")
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType | tuple[TensorType, ...]:

@@ -164,7 +164,7 @@ def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = None, *, device: 
     on_cpu("eye", device)
     kind = numpy_dtype(default_float() if dtype is None else dtype, "eye")
     rows, columns = shape_of("eye", (n, n if m is None else m), kind.itemsize)
-    at = integer("eye", "k", k, least=-(2**62), most=2**62)
+    at = integer("eye", "k", k, least=-(2**63), most=2**63 - 1)
     return marked(known(np.eye(rows, columns, min(max(at, -rows), columns), kind)), "created" if dtype is None else "")
 
 

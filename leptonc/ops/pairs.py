@@ -106,8 +106,8 @@ def divide(a: Pair, b: Pair) -> Pair:
     ratio = _choose(none, 0.0, q / p)
     scale = 1 / (p + q * ratio)
     x, y = _choose(large, a.re, a.im), _choose(large, a.im, a.re)
-    across = y - x * ratio
-    return Pair((x + y * ratio) * scale, _choose(large, across, -across) * scale)
+    across = x * ratio
+    return Pair((x + y * ratio) * scale, _choose(large, y - across, across - y) * scale)
 
 
 def absolute(z: Pair) -> Value:
@@ -119,11 +119,11 @@ def angle(z: Pair) -> Value:
 
 
 def sign(z: Pair) -> Pair:
-    """z / |z|; 0 stays."""
+    """z / |z|; of zeros of any signs 0."""
     size = absolute(z)
     none = _compare("eq", size, 0)
     safe = _choose(none, 1.0, size)
-    return Pair(z.re / safe, z.im / safe)
+    return Pair(*(_choose(none, 0.0, part / safe) for part in z))
 
 
 def equal(a: Pair, b: Pair) -> Value:

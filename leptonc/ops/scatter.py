@@ -23,8 +23,10 @@ from leptonc.ir.batching import BatchAxis
 from leptonc.ir.kernel import Axis, Index, Kernel, Param
 from leptonc.ir.kernelbuilder import KernelBuilder, Scalar, StageBuilder
 from leptonc.ir.op import Op, Sample, get_op, register
+from leptonc.ir.pair import Pair
 from leptonc.ir.types import TensorType, dtype_of, i64
 from leptonc.ir.value import Value
+from leptonc.ops import pairs
 from leptonc.ops.structural import number_of, part_of
 
 Shape = tuple[int, ...]
@@ -275,10 +277,13 @@ class Scatter(Op):
 
     by = ""
     operand_names = ("x", "indices", "updates")
+    ordered = False  # whether it asks which of two elements is greater
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         x, indices, updates = types
         layout, operands = Layout.of(attrs), dict(zip(self.operand_names, types))
+        if self.ordered and x.dtype.is_complex:
+            raise op_error(self.name, "complex numbers have no order", operands, kind=DtypeError)
         _check(self.name, layout, operands, x, indices, attrs["mode"])
         if updates.rank != indices.rank - 1 + len(layout.walked(x.rank)):
             raise op_error(self.name, f"updates must have {indices.rank - 1 + len(layout.walked(x.rank))} axes", operands)
@@ -401,8 +406,24 @@ class scatter_sum(Scatter):
 
 @register
 class scatter_prod(Scatter):
+    """Complex numbers only where no two updates meet: each is read, multiplied and put back."""
+
     name, by = "scatter_prod", "mul"
     smooth_in_meeting = False
+
+    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
+        out = super().infer(*types, **attrs)
+        if out.dtype.is_complex and not attrs["unique"]:
+            named = dict(zip(self.operand_names, types))
+            raise op_error(self.name, "multiplies complex numbers only where no two updates meet", named,
+                           "say unique_indices=True if that is so", DtypeError)
+        return out
+
+    def in_parts(self, *operands: Any, **attrs: Any) -> Any:
+        x, indices, updates = operands
+        there = Pair(*(self.taken(part, (part, indices, update), attrs) for part, update in zip(x, updates)))
+        made = pairs.multiply(there, updates)
+        return Pair(*(get_op("scatter")(part, indices, new, **attrs) for part, new in zip(x, made)))
 
     def join(self, x: np.ndarray, at: np.ndarray, values: np.ndarray) -> None:
         np.multiply.at(x, at, values)
@@ -417,6 +438,8 @@ class scatter_prod(Scatter):
 
 
 class ScatterExtreme(Scatter):
+    ordered = True
+
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
         """Shared equally among all that are the extreme; none is where it is NaN."""
         x, indices, updates = operands

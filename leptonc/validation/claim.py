@@ -12,7 +12,7 @@ import numpy as np
 from leptonc.errors import LeptonError
 from leptonc.ir.graph import Graph
 from leptonc.ir.kernel import Program
-from leptonc.ir.types import TensorType, f32
+from leptonc.ir.types import TensorType, f32, in_reals
 from leptonc.validation.compare import Difference, difference
 from leptonc.validation.execution import Runner, wide_arrays
 from leptonc.validation.inputs import Kind
@@ -81,14 +81,14 @@ def _overflows(runner: Runner, ir: Any, arrays: Arrays) -> bool:
     if greatest >= F64.greatest:
         return False
     with np.errstate(all="ignore"):
-        floats = [v for v in runner.values(ir, arrays).values() if v.dtype.kind == "f"]
+        floats = [v for v in map(in_reals, runner.values(ir, arrays).values()) if v.dtype.kind == "f"]
         return any(bool((np.isfinite(v) & (np.abs(v) > min(greatest, SQUARED))).any()) for v in floats)
 
 
 def is_exact(runner: Runner, ir: Any, arrays: Arrays) -> bool:
     """Whether every value has so few digits that nothing can have been rounded, in f64 or in its own type: then the order of sums
     does not matter, and a tie is one for everybody."""
-    values = runner.values(ir, arrays).values()
+    values = [in_reals(v) for v in runner.values(ir, arrays).values()]
     kinds = [f32.numpy, *{t.dtype.numpy for t in types_of(ir) if t.dtype.is_narrow}]
     with np.errstate(all="ignore"):
         return all(np.array_equal(v.astype(kind).astype(v.dtype), v) for v in values if v.dtype.kind == "f" for kind in kinds)

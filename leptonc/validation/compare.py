@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from leptonc.ir.types import in_reals
+
 RELATIVE, OF_LARGEST = 1e-9, 1e-11  # f64 keeps 1e-16; the rest is for other orders of long sums
 
 
@@ -30,8 +32,9 @@ class Difference:
 def difference(expected: Sequence[np.ndarray], got: Sequence[np.ndarray], tolerance: Sequence[np.ndarray] | None = None,
                signs: bool = False) -> Difference | None:
     """The first output that differs, at its worst element: integers to the bit, floats by ``tolerance``, where both are finite.
-    An infinity or a NaN must be met by the same; ``signs``: so must a zero, by one of its sign."""
-    for n, (want, have) in enumerate(zip(expected, got, strict=True)):
+    An infinity or a NaN must be met by the same; ``signs``: so must a zero, by one of its sign. Complex numbers are compared
+    part by part, along a last axis."""
+    for n, (want, have) in enumerate(zip(map(in_reals, expected), map(in_reals, got), strict=True)):
         if want.shape != have.shape:
             return Difference(n, (), f"shape {want.shape}", f"shape {have.shape}", have.size, have.size)
         wrong = _wrong(want, have, None if tolerance is None else tolerance[n])

@@ -15,6 +15,7 @@ from leptonc.ir.interpret import Perturb, run_kernel
 from leptonc.ir.kernel import Kernel, Program, Stage, points
 from leptonc.ir.sorting import Sort
 from leptonc.ir.structure import is_contraction
+from leptonc.ir.types import in_reals, out_of_reals
 from leptonc.validation.placed import run_placed
 from leptonc.validation.widen import wide_array, widen_graph, widen_program
 
@@ -74,7 +75,7 @@ class Runner:
             if isinstance(wide, Graph):
                 return evaluate(wide, arrays)
             env = self.buffers(wide, arrays)
-        return [env[n].reshape(wide.buffers[n].type.shape) for n in wide.outputs]
+        return [out_of_reals(env[n], wide.buffers[n].type) for n in wide.outputs]
 
     def forget(self, but: Any) -> None:
         """Everything kept of graphs and programs, those of one excepted."""
@@ -93,8 +94,8 @@ class Runner:
             return run_placed(self.widened(program), arrays)
 
     def buffers(self, wide: Program, arrays: Sequence[np.ndarray], perturb: Perturb | None = None) -> dict[int, np.ndarray]:
-        """Every buffer of a program in f64, each with memory of its own."""
-        env = dict(zip(wide.inputs, arrays, strict=True))
+        """Every buffer of a program in f64, each with memory of its own, complex numbers as reals."""
+        env = dict(zip(wide.inputs, map(in_reals, arrays), strict=True))
         env.update({n: b.literal.array for n, b in enumerate(wide.buffers) if b.literal is not None})
         for call in wide.calls:
             params = call.kernel.params

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leptonc.ir.types import DType, TensorType
+from leptonc.ir.types import DType, TensorType, out_of_reals
 
 Make = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 MakeIntegers = Callable[[np.random.Generator, tuple[int, ...], DType], np.ndarray]
@@ -84,6 +84,8 @@ def generate(types: Sequence[TensorType], kind: Kind, seed: int) -> list[np.ndar
 def _array(type: TensorType, kind: Kind, rng: np.random.Generator) -> np.ndarray:
     if type.dtype.is_bool:
         return np.asarray(rng.integers(0, 2, type.shape).astype(bool))
+    if type.dtype.is_complex:
+        return out_of_reals(np.stack([kind.floats(rng, type.shape) for _ in range(2)], -1).astype(type.dtype.real.numpy), type)
     made = kind.floats(rng, type.shape) if type.dtype.is_float else kind.integers(rng, type.shape, type.dtype)
     return np.asarray(made).astype(type.dtype.numpy)
 

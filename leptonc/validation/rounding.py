@@ -17,7 +17,7 @@ from leptonc.ir.control import Control
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.graph import Graph
 from leptonc.ir.kernel import Apply, Inst, Program
-from leptonc.ir.types import TensorType, bf16, f16, f32, f64
+from leptonc.ir.types import TensorType, bf16, f16, f32, f64, in_reals, out_of_reals
 from leptonc.validation.compare import default_tolerance
 from leptonc.validation.execution import Runner
 
@@ -57,20 +57,24 @@ class Noise:
         if isinstance(inst, Apply) and inst.op == "cast" and not self.casts:
             size = np.where(np.abs(value) > WHOLE, value, 0.0)
         with np.errstate(all="ignore"):
-            return np.asarray(value + self.unit * self.rng.uniform(-1, 1, value.shape) * (value if size is None else 2 * size))
-
+            off = self.unit * self.rng.uniform(-1, 1, value.shape) * (value if size is None else 2 * size)
+            return np.asarray(value + off).astype(value.dtype, copy=False)
 
     def of(self, value: np.ndarray) -> np.ndarray:
-        """A tensor each of whose elements is off."""
-        if value.dtype.kind != "f":
+        """A tensor each of whose elements is off; of complex numbers each part that is not 0, by so much of the whole."""
+        if value.dtype.kind not in "fc":
             return value
         with np.errstate(all="ignore"):
-            return np.asarray(value + self.unit * self.rng.uniform(-1, 1, value.shape) * value)
+            parts = in_reals(value)
+            size = parts if parts is value else np.where(parts == 0, 0, np.abs(value)[..., None])
+            off = self.unit * self.rng.uniform(-1, 1, parts.shape) * size
+            whole = np.asarray(parts + off).astype(parts.dtype, copy=False)
+        return whole if parts is value else np.ascontiguousarray(whole).view(value.dtype).reshape(value.shape)
 
 
 def precision_of(types: Sequence[TensorType]) -> Precision:
     """That of the coarsest float among them, of whichever has the least range."""
-    found = [PRECISIONS[dtype] for dtype in {t.dtype for t in types} & PRECISIONS.keys()] or [F64]
+    found = [PRECISIONS[dtype] for dtype in {t.dtype.real for t in types} & PRECISIONS.keys()] or [F64]
     return Precision(max(p.unit for p in found), min(p.greatest for p in found), max(p.tiny for p in found))
 
 
@@ -96,12 +100,13 @@ def _run(runner: Runner, ir: Any, arrays: Sequence[np.ndarray], unit: float, see
     with np.errstate(all="ignore"):
         if isinstance(wide, Program):
             env = runner.buffers(wide, arrays, noise)
-            return [env[n].reshape(wide.buffers[n].type.shape) for n in wide.outputs]
+            return [out_of_reals(env[n], wide.buffers[n].type) for n in wide.outputs]
         return evaluate(wide, [noise.of(a) for a in arrays], noise.of)
 
 
 def _limit(want: np.ndarray, runs: list[np.ndarray], kept: Precision) -> np.ndarray:
     """Infinite where nothing is claimed: a run is not finite, or the result itself is none of the floats there are."""
+    want, runs = in_reals(want), list(map(in_reals, runs))
     if want.dtype.kind != "f":
         return np.zeros(())
     with np.errstate(all="ignore"):

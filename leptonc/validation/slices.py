@@ -10,6 +10,7 @@ import numpy as np
 
 from leptonc.ir.graph import Graph, Node
 from leptonc.ir.kernel import Buffer, Call, Program
+from leptonc.ir.types import TensorType, c128, out_of_reals
 from leptonc.validation.execution import Runner
 
 DEPTHS = (0, 1, 2, 3, 4, 6)  # of producers taken along
@@ -34,7 +35,14 @@ def slices(runner: Runner, ir: Any, arrays: Sequence[np.ndarray]) -> Iterator[Sl
             continue
         seen.add(chosen)
         part, inputs = _program_part(ir, chosen) if isinstance(ir, Program) else _graph_part(ir, chosen)
-        yield Slice(part, [np.asarray(env[n]).reshape(env_shape) for n, env_shape in inputs])
+        yield Slice(part, [_array(env[n], type_) for n, type_ in inputs])
+
+
+def _array(found: np.ndarray, type: TensorType) -> np.ndarray:
+    """Of a program's buffer, whose complex numbers are reals, or of a graph's value; as a whole in f64."""
+    if type.dtype.is_complex and found.dtype.kind == "f":
+        return out_of_reals(found, type.with_dtype(c128))
+    return np.asarray(found).reshape(type.shape)
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,7 @@ def _program_items(runner: Runner, program: Program, arrays: Sequence[np.ndarray
     return items, runner.values(program, arrays)
 
 
-def _program_part(program: Program, chosen: Sequence[int]) -> tuple[Program, list[tuple[int, tuple[int, ...]]]]:
+def _program_part(program: Program, chosen: Sequence[int]) -> tuple[Program, list[tuple[int, TensorType]]]:
     calls = [program.calls[n] for n in chosen]
     used = list(dict.fromkeys(n for call in calls for n in call.args))
     made = {n for call in calls for p, n in zip(call.kernel.params, call.args) if p.role != "in"}
@@ -84,7 +92,7 @@ def _program_part(program: Program, chosen: Sequence[int]) -> tuple[Program, lis
     buffers = tuple(_buffer(program.buffers[n], n in inputs, n in outputs, number) for n in number)
     part = Program(program.name, buffers, tuple(Call(c.kernel, tuple(number[n] for n in c.args), c.loc) for c in calls),
                    tuple(number[n] for n in inputs), tuple(number[n] for n in outputs))
-    return part, [(n, program.buffers[n].type.shape) for n in inputs]
+    return part, [(n, program.buffers[n].type) for n in inputs]
 
 
 def _buffer(buffer: Buffer, given: bool, wanted: bool, number: dict[int, int]) -> Buffer:
@@ -101,7 +109,7 @@ def _graph_items(runner: Runner, graph: Graph, arrays: Sequence[np.ndarray]) -> 
     return items, runner.values(graph, arrays)
 
 
-def _graph_part(graph: Graph, chosen: Sequence[int]) -> tuple[Graph, list[tuple[int, tuple[int, ...]]]]:
+def _graph_part(graph: Graph, chosen: Sequence[int]) -> tuple[Graph, list[tuple[int, TensorType]]]:
     """Constants that are read come along: a rule may look at them."""
     constants = {n for n, node in enumerate(graph.nodes) if not node.operands}
     taken = set(chosen)
@@ -113,4 +121,4 @@ def _graph_part(graph: Graph, chosen: Sequence[int]) -> tuple[Graph, list[tuple[
     elsewhere = {v for n, node in enumerate(graph.nodes) if n not in taken for v in node.operands} | set(graph.outputs)
     outputs = tuple(v for node in nodes if node.operands or len(nodes) == 1 for v in node.results if v in elsewhere)
     part = Graph(graph.name, inputs, tuple(graph.types[v] for v in inputs), tuple(nodes), outputs)
-    return part, [(v, graph.types[v].shape) for v in inputs]
+    return part, [(v, graph.types[v]) for v in inputs]

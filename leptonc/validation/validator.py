@@ -11,22 +11,19 @@ from typing import Any, Protocol
 import numpy as np
 
 from leptonc.errors import ValidationError
-from leptonc.ir.control import Control
 from leptonc.ir.graph import Graph
-from leptonc.ir.kernel import Apply, Kernel, Program
+from leptonc.ir.kernel import Program
+from leptonc.ir.op import get_op
 from leptonc.ir.structure import find_routing, product_sum
-from leptonc.ir.types import f64
 from leptonc.ir.verify import verify, verify_program
 from leptonc.validation.claim import BREAKS, ROUNDING, SPECIAL_VALUES, Claim, check, input_types, least, narrowed
 from leptonc.validation.execution import Runner, cost, wide_arrays
 from leptonc.validation.inputs import Kind, generate, kinds_for
 from leptonc.validation.placed import GARBAGE
 from leptonc.validation.report import report
-from leptonc.validation.rounding import types_of
 
 BUDGET = 2_000_000_000  # instructions over points, of one run of a program: some ten seconds
 FEW, ONE = 30_000_000, 500_000_000  # above them, two kinds of inputs are tried, or one, not all
-BITS = frozenset({"to_bits", "from_bits"})
 PER_VALUE = 2  # what an element of a graph's value is counted as
 
 
@@ -88,6 +85,7 @@ class Validator:
         """A graph's kernels against the meaning of its ops. Eager convolutions leave out what meets padding, kernels multiply by 0;
         routed sums leave out more."""
         changes = frozenset({SPECIAL_VALUES} if _multiplies_padding(program) or _has_routing(program) else ())
+        changes |= {ROUNDING} if _rounds_constants(graph) else set()
         self._validate(Claim("lower-graph", lower, self.runner.outputs, changes), graph, program)
         self.runner.forget(program)
 
@@ -98,12 +96,6 @@ class Validator:
 
     def _validate(self, claim: Claim, before: Any, after: Any) -> None:
         start = time.perf_counter()
-        if _reads_bits(before) or (isinstance(after, Graph | Program) and _reads_bits(after)):
-            self.tell(Result(claim.step, (), 0.0, "it works on the bits of f32 or f16 numbers, which are others in f64"))
-            return
-        if any(t.dtype.is_complex for t in types_of(before)):
-            self.tell(Result(claim.step, (), 0.0, "it has complex numbers, of which no inputs are drawn"))
-            return
         size = _size(before)
         if size > self.budget:
             self.tell(Result(claim.step, (), 0.0, f"too large: {size} instructions over all points; the budget is {self.budget}"))
@@ -146,18 +138,9 @@ def _size(ir: Any) -> int:
     return cost(ir) if isinstance(ir, Program) else PER_VALUE * sum(t.size for t in ir.types.values())
 
 
-def _reads_bits(ir: Any) -> bool:
-    """Whether floats of less than 64 bits are taken for integers, or integers for such floats."""
-    if isinstance(ir, Graph):
-        return any((node.op in BITS and f64 not in (node.types[0].dtype, ir.types[node.operands[0]].dtype))
-                   or any(map(_reads_bits, node.regions)) for node in ir.nodes)
-    kernels = [call.kernel for call in ir.calls]
-    return any(any(map(_reads_bits, k.bodies)) if isinstance(k, Control) else _kernel_reads_bits(k) for k in kernels)
-
-
-def _kernel_reads_bits(kernel: Kernel) -> bool:
-    return any(isinstance(i, Apply) and i.op in BITS and f64 not in (i.dtype, stage.insts[i.args[0]].dtype)
-               for stage in kernel.stages for i in stage.insts)
+def _rounds_constants(graph: Graph) -> bool:
+    """Whether there are tables and factors that a program has in their own type."""
+    return any(op.tabulated or op.rounds for op in (get_op(node.op) for node in graph.walk()))
 
 
 def _has_routing(program: Program) -> bool:

@@ -50,6 +50,10 @@ class Value:
     def is_float(self) -> bool:
         return self.dtype.kind == "f"
 
+    @property
+    def is_inexact(self) -> bool:
+        return self.dtype.kind in "fc"
+
 
 @dataclass
 class Draw:
@@ -65,6 +69,11 @@ class Draw:
     note: list[str] = field(default_factory=list)
     wrt: list[str] = field(default_factory=list)
     prefer: str | None = None  # a mode
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether the program is about complex numbers."""
+        return self.float[0] == "c"
 
     # Choices
 
@@ -113,7 +122,7 @@ class Draw:
         dtype = dtype or self.float
         kind = np.dtype(dtype).kind
         if recipe is None:
-            recipe = self.recipe if kind == "f" else "bits" if kind == "b" else "extreme" if self.chance(0.1) else "small"
+            recipe = self.recipe if kind in "fc" else "bits" if kind == "b" else "extreme" if self.chance(0.1) else "small"
         low = max(low, 0) if kind == "u" else low
         name = f"x{len(self.inputs)}"
         self.inputs.append(Input(name, tuple(shape), dtype, recipe, self.seed(), low, high))

@@ -1,12 +1,12 @@
 """Names that the fuzzer does not draw: they say what the namespace is, take another library's arrays, or are compared elsewhere:
-complex numbers by test_complex.py, NumPy's that are seldom used by test_numpy_seldom.py, lax's slices, exchanges and convolutions
-by test_lax_slices.py and with JAX's, optimizers by test_optim.py and with optax's."""
+NumPy's that are seldom used by test_numpy_seldom.py, lax's slices, exchanges and convolutions by
+test_lax_slices.py and with JAX's, optimizers by test_optim.py and with optax's."""
 
 from __future__ import annotations
 
 NOT_DRAWN = {
-    "lnp": """ComplexWarning __array_api_version__ __array_namespace_info__ angle array_repr array_str c_ cdouble character
-complex128 complex64 complex_ complexfloating csingle einsum_path flexible from_dlpack frombuffer fromfile
+    "lnp": """ComplexWarning __array_api_version__ __array_namespace_info__ array_repr array_str c_ cdouble character
+complex_ complexfloating csingle einsum_path flexible from_dlpack frombuffer fromfile
 fromiter frompyfunc fromstring get_printoptions histogram2d histogramdd load mask_indices mgrid object_ ogrid
 packbits place poly polydiv polyfit printoptions put r_ real_if_close roots save savez set_printoptions
 sort_complex ufunc unpackbits""",
@@ -18,12 +18,12 @@ scale_by_adadelta scale_by_adamax scale_by_amsgrad scale_by_belief scale_by_fact
 scale_by_param_block_norm scale_by_param_block_rms scale_by_radam scale_by_rms scale_by_rss scale_by_sign
 scale_by_stddev scale_by_trust_ratio scale_by_yogi set_to_zero sgdr_schedule sign_sgd skip_not_finite stateless
 warmup_constant_schedule warmup_exponential_decay_schedule yogi zero_nans""",
-    "lax": """ConvGeneralDilatedDimensionNumbers DotDimensionNumbers FftType GatherScatterMode Precision PrecisionLike
-RoundingMethod all_to_all batch_matmul betainc broadcast_to_rank collapse complex composite conj conv
+    "lax": """ConvGeneralDilatedDimensionNumbers DotDimensionNumbers GatherScatterMode Precision PrecisionLike
+RoundingMethod all_to_all batch_matmul betainc broadcast_to_rank collapse composite conv
 conv_dimension_numbers conv_general_dilated_local conv_general_dilated_patches conv_general_permutations
 conv_general_shape_tuple conv_shape_tuple conv_transpose conv_transpose_shape_tuple conv_with_general_padding
 dot dtype dynamic_index_in_dim dynamic_slice_in_dim dynamic_update_index_in_dim dynamic_update_slice_in_dim
-empty fft igamma igamma_grad_a igammac imag index_in_dim index_take mulhi optimization_barrier padtype_to_pads
-platform_dependent polygamma ppermute pshuffle psum_scatter pswapaxes ragged_dot random_gamma_grad real
+empty igamma igamma_grad_a igammac index_in_dim index_take mulhi optimization_barrier padtype_to_pads
+platform_dependent polygamma ppermute pshuffle psum_scatter pswapaxes ragged_dot random_gamma_grad
 reduce_precision reduce_window_shape_tuple reduce_xor slice_in_dim with_sharding_constraint""",  # modes are drawn by their names
 }

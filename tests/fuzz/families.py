@@ -155,7 +155,7 @@ lnp.isin(<x>, <vector>{|, invert=True})
 lnp.nonzero(<x> > 0, size=<size>)
 """, 1, 120)
 
-REDUCTIONS = Family("reductions", "fiu", 0, """
+REDUCTIONS = Family("reductions", "fiuc", 0, """
 lnp.{sum|mean|max|min|prod|std|var|any|all}(<x>, <axes>, where=<mask>{|, keepdims=True})
 lnp.{sum|prod|max|min}(<x>, <axes>, initial={1|-2.5|0|3})
 lnp.{max|min|amax|amin|sum|prod}(<x>, <axes>, where=<mask>, initial=1)
@@ -199,7 +199,7 @@ lnp.where(<x>, <same>, <third>)
 lnp.flatnonzero(<x>, size=<size>)
 """, 0.4)
 
-PLACES = Family("places", "fiub", 1, """
+PLACES = Family("places", "fiubc", 1, """
 lnp.take(<x>, <places>, <axis>{|, mode='fill'|, mode='clip'|, mode='wrap'})
 lnp.take(<x>, <places>, <axis>, mode='fill', fill_value=1)
 lnp.take_along_axis(<x>, <along>, <axis>{|, mode='fill'|, mode='clip'})
@@ -228,7 +228,7 @@ leptonc.segments.segment_{sum|max}(<x>, <sorted_ids>, <n>, indices_are_sorted=Tr
 leptonc.segments.segment_{sum|max|min}(<x>, <ids>, <n>, mode='{drop|clip}')
 """, 3)
 
-PADS = Family("pads", "fiu", 1, """
+PADS = Family("pads", "fiuc", 1, """
 lnp.pad(<x>, <pairs>, mode='{edge|reflect|symmetric|wrap|maximum|minimum|mean|median}')
 lnp.pad(<x>, <pairs>, mode='{reflect|symmetric}', reflect_type='odd')
 lnp.pad(<x>, <pairs>, mode='{maximum|minimum|mean|median}', stat_length=2)
@@ -237,7 +237,7 @@ lnp.pad(<x>, <n>, mode='{edge|reflect|wrap}')
 lnp.pad(<x>, <pairs>, constant_values=((1, 2),))
 """, 1)
 
-ARRANGED = Family("arranged", "fiub", 0, """
+ARRANGED = Family("arranged", "fiubc", 0, """
 lnp.{atleast_1d|atleast_2d|atleast_3d|diagflat|empty_like}(<x>){| * 0}
 lnp.{column_stack|dstack|block}([<x>, <same>])
 lnp.block([[<x>, <same>], [<same>, <x>]])

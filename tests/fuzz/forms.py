@@ -144,6 +144,12 @@ def unlike(g: Draw, x: Value, own: Drawn) -> Any:
     return g.input((*x.shape[:axis], g.int(0, 4), *x.shape[axis + 1:]), code(x)).ref
 
 
+@argument
+def complex(g: Draw, x: Value, _: Drawn) -> Any:
+    """x, or where that is real something complex of its shape."""
+    return x.ref if x.dtype.kind == "c" else g.input(x.shape, {2: "c8", 4: "c8", 8: "c16"}[x.dtype.itemsize]).ref
+
+
 # Numbers in the text
 
 @argument
@@ -189,6 +195,17 @@ def n(g: Draw, x: Value, _: Drawn) -> Any:
 @argument
 def extent(g: Draw, x: Value, own: Drawn) -> Any:
     return x.shape[own["axis"]]
+
+
+@argument
+def last(g: Draw, x: Value, _: Drawn) -> Any:
+    """The last axis's extent."""
+    return x.shape[-1]
+
+
+@argument
+def extent_or_more(g: Draw, x: Value, _: Drawn) -> Any:
+    return x.shape[-1] + g.choose(0, 0, 1)
 
 
 @argument

@@ -23,7 +23,10 @@ REGISTERED = (networks, steps_elementwise, steps_families, steps_indexing, steps
 NAMED = 0.35  # the share of programs about names of the families
 NAMED_STEPS = [(w, m) for w, m in STEPS if m.__module__ in (steps_families.__name__, steps_numbers.__name__)]
 NAMES = [m for _, m in NAMED_STEPS]
+OF_COMPLEX = [*steps_families.COMPLEX_STEPS, *((0.4 * w, m) for w, m in STEPS if m.__name__ in steps_families.SHARED)]
+COMPLEX = 0.1  # the share of programs of complex numbers
 FLOATS = {"f4": 6, "f8": 3, "f2": 1}
+COMPLEXES = {"c8": 2, "c16": 1}
 RECIPES = {"normal": 6, "grid": 3, "special": 1.5, "sparse": 1}
 SCHEDULES = ("0.1", "optim.constant_schedule(0.1)", "optim.linear_schedule(0.1, 0.0, 10)", "optim.exponential_decay(0.1, 5, 0.9)",
              "optim.cosine_decay_schedule(0.1, 20)", "optim.piecewise_constant_schedule(0.1, {1: 0.5})",
@@ -43,10 +46,11 @@ def weighted(g: Draw, table: dict[Any, float]) -> Any:
 
 def program(seed: int) -> Program:
     """The program of a seed, always the same."""
+    draw = _complex if random.Random(f"{seed} complex").random() < COMPLEX else _drawn
     for turn in range(50):
         g = Draw(random.Random(f"{seed}.{turn}"))
         try:
-            return _drawn(g)
+            return draw(g)
         except Refused:
             continue
     raise AssertionError(f"seed {seed}: no program in 50 turns")
@@ -82,6 +86,25 @@ def _named(g: Draw) -> Program:
     return _finished(g)
 
 
+def _complex(g: Draw) -> Program:
+    """A line or some of the families of complex numbers, on one or two arrays that are given."""
+    g.float, g.recipe = weighted(g, COMPLEXES), weighted(g, RECIPES)
+    for _ in range(g.int(1, 2)):
+        g.input(_shape(g))
+    for _ in range(g.choose(1, 1, 2, 3, 5)):
+        attempt(g, g.rng.choices([m for _, m in OF_COMPLEX], [w for w, _ in OF_COMPLEX])[0])
+    if not g.steps:
+        raise Refused("nothing")
+    g.note.append("complex")
+    return _finished(g)
+
+
+def _shape(g: Draw) -> tuple[int, ...]:
+    rank = g.choose(0, 1, 1, 2, 2, 3)
+    extents = [g.choose(1, 1, 2, 3, 4, 5, 6, 7, 9, 17) if g.chance(0.9) else g.int(8, 66) for _ in range(rank)]
+    return tuple(0 if g.chance(0.03) else n for n in extents)
+
+
 def _few_inputs(g: Draw) -> None:
     for _ in range(g.int(1, 3)):
         if g.values and g.chance(0.4):
@@ -111,8 +134,10 @@ def _finished(g: Draw) -> Program:
     mode = g.prefer if g.prefer and g.chance(0.7) else weighted(g, MODES)
     if g.recipe == "special" and mode == "second":
         mode = "grad"
+    if g.is_complex and mode == "train":  # optimizers of complex numbers: test_complex.py
+        mode = "grad"
     inputs = [v for v in g.values if v.name.startswith("x")]
-    floats = [v.name for v in inputs if v.is_float]
+    floats = [v.name for v in inputs if v.is_inexact]
     chosen = [n for n in dict.fromkeys(g.wrt)] or floats[:g.int(1, max(len(floats), 1))]
     if mode in ("grad", "aux", "second", "train", "vmap_grad"):
         if not chosen:
@@ -123,6 +148,7 @@ def _finished(g: Draw) -> Program:
         return _scanned(g, outputs)
     if mode == "vmap":
         around = g.choose(*COLLECTIVES) if g.chance(0.4) else "y"
+        around = "y" if g.is_complex and "max" in around else around
         return _mapped(g, _program(g, outputs, mode=mode, around=around))
     donated: tuple[str, ...] = ()
     if mode == "forward" and g.chance(0.25):
@@ -148,15 +174,19 @@ def _program(g: Draw, outputs: tuple[str, ...], **options: Any) -> Program:
 
 LOSSES = ("lnp.sum({0} * {0})", "lnp.sum({0})", "lnp.mean({0})", "lnp.sum({0} ** 2)", "lnp.sum(lnp.tanh({0}))",
           "lnp.mean({0} * {0})")
+COMPLEX_LOSSES = ("lnp.sum(lnp.abs({0}))", "lnp.sum(lnp.abs({0}) ** 2)", "lnp.real(lnp.sum({0} * {0}))", "lnp.imag(lnp.sum({0}))",
+                  "lnp.sum(lnp.real({0}) * lnp.imag({0}))", "lnp.mean(lnp.real({0} * lnp.conj({0})))",
+                  "lnp.real(lnp.vdot({0}, {0}))")
 
 
 def _differentiated(g: Draw, mode: str, wrt: tuple[str, ...]) -> Program:
-    ends = [v for v in g.values[-6:] if v.is_float and not v.name.startswith("x")]
+    ends = [v for v in g.values[-6:] if v.is_inexact and not v.name.startswith("x")]
     if not ends:
         raise Refused("no float")
     terms: list[Value] = []
     for v in [ends[-1], *g.rng.sample(ends[:-1], min(len(ends) - 1, g.choose(0, 0, 1)))]:
-        terms.append(v if not v.shape and g.chance(0.7) else g.step(g.choose(*LOSSES), v.ref))
+        losses = LOSSES if v.is_float else COMPLEX_LOSSES
+        terms.append(v if v.is_float and not v.shape and g.chance(0.7) else g.step(g.choose(*losses), v.ref))
     loss = terms[0]
     for other in terms[1:]:
         loss = g.step("{0} + {1}", loss.ref, other.ref)
@@ -196,7 +226,7 @@ def _scanned(g: Draw, outputs: tuple[str, ...]) -> Program:
     known = {v.name: v for v in g.values}
     carry = known[made.inputs[0].name]
     end = known[outputs[0]]
-    if not carry.is_float or not end.is_float:
+    if not carry.is_inexact or end.dtype.kind != carry.dtype.kind:
         raise Refused("no carry")
     new = g.step("({0} * 0.5 + lnp.tanh(lnp.mean({1}))).astype({0}.dtype)", carry.ref, end.ref)
     made = pruned(Program(tuple(g.inputs), tuple(g.steps), (new.name, *outputs), mode="scan", note=tuple(g.note)))

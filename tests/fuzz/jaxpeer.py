@@ -28,7 +28,7 @@ def available() -> bool:
 
 def mixed(program: Program) -> bool:
     """Whether there are integers among the arguments: of what they give with floats JAX has another idea."""
-    return any(i.dtype[0] != "f" for i in program.inputs)
+    return any(i.dtype[0] not in "fc" for i in program.inputs)
 
 
 def run(program: Program, arrays: list[np.ndarray]) -> list[np.ndarray] | None:
@@ -46,11 +46,11 @@ def run(program: Program, arrays: list[np.ndarray]) -> list[np.ndarray] | None:
     wrt = tuple(names.index(n) for n in program.wrt)
     if program.mode == "second":
         first = jax.grad(f, wrt)
-        f = lambda *args, g=first: sum((d * d).sum() for d in g(*args))  # noqa: E731
+        f = lambda *args, g=first: sum((d * d.conj()).real.sum() for d in g(*args))  # noqa: E731
     call = f if program.mode == "forward" else jax.value_and_grad(f, wrt)
     try:
         out = call(*(jax.numpy.asarray(a) for a in arrays))
-    except (TypeError, ValueError, NotImplementedError):  # stricter about dtypes, or about what it takes
+    except (TypeError, ValueError, IndexError, NotImplementedError):  # stricter about dtypes, or about what it takes
         return None
     return [np.asarray(leaf) for leaf in jax.tree.leaves(out)]
 

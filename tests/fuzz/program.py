@@ -100,7 +100,14 @@ class Input:
 
     @property
     def text(self) -> str:
-        return RECIPES[self.recipe].format(shape=self.shape, dtype=self.dtype, seed=self.seed, low=self.low, high=self.high)
+        """Of a complex array two of reals, its parts side by side in memory."""
+        if self.dtype[0] != "c":
+            return self._reals(self.dtype, self.seed)
+        real = f"f{int(self.dtype[1:]) // 2}"
+        return f"np.stack([{self._reals(real, self.seed)}, {self._reals(real, self.seed + 1)}], -1).view({self.dtype!r})[..., 0]"
+
+    def _reals(self, dtype: str, seed: int) -> str:
+        return RECIPES[self.recipe].format(shape=self.shape, dtype=dtype, seed=seed, low=self.low, high=self.high)
 
 
 @dataclass(frozen=True)
@@ -142,7 +149,7 @@ MODES = {
     "forward": "call = leptonc.jit(f{donate})",
     "grad": "call = leptonc.jit(leptonc.value_and_grad(f, argnums={wrt}){donate})",
     "aux": "call = leptonc.jit(leptonc.value_and_grad(f, argnums={wrt}, has_aux=True){donate})",
-    "second": "def loss(*args):\n    return sum(lnp.sum(d * d) for d in leptonc.grad(f, argnums={wrt})(*args))\n\n\n"
+    "second": "def loss(*args):\n    return sum(lnp.sum({square}) for d in leptonc.grad(f, argnums={wrt})(*args))\n\n\n"
               "call = leptonc.jit(leptonc.value_and_grad(loss, argnums={wrt}))",
     "vjp": "def both(*args):\n    out, pull = leptonc.vjp(f, *args)\n"
            "    return out, pull(leptonc.tree.map(lnp.ones_like, out))\n\n\ncall = leptonc.jit(both)",
@@ -219,7 +226,9 @@ def caller(program: Program) -> str:
     donated = tuple(names.index(n) for n in program.donated)
     donate = f", donate_argnums={donated}" if donated else ""
     axes = tuple(dict(program.axes).get(name) for name in names)
-    text = MODES[program.mode].format(wrt=wrt, donate=donate, optimizer=program.optimizer, axes=axes, around=program.around)
+    square = "d * d" if all(i.dtype[0] != "c" for i in program.inputs) else "lnp.real(d * lnp.conj(d))"
+    text = MODES[program.mode].format(wrt=wrt, donate=donate, optimizer=program.optimizer, axes=axes, around=program.around,
+                                      square=square)
     if program.mode != "train":
         return text + f"\nargs = ({''.join(n + ', ' for n in names)})"
     params, rest = names[:len(program.wrt)], names[len(program.wrt):]

@@ -81,7 +81,7 @@ def _later_starts(program: Program) -> Iterator[Program]:
 
 
 def _given(name: str, shape: tuple[int, ...], dtype: str, seed: int) -> Input:
-    recipe = {"f": "normal", "?": "bits"}.get(dtype[0], "small")
+    recipe = {"f": "normal", "c": "normal", "?": "bits"}.get(dtype[0], "small")
     return Input(name, shape, dtype, recipe, seed, 0, 4)
 
 

@@ -26,9 +26,20 @@ import numpy as np
 from leptonc.ir.builder import Builder, rebuild
 from leptonc.ir.graph import Graph, Node
 from leptonc.ir.op import get_op
-from leptonc.ir.types import DType, TensorType, f16, f64
+from leptonc.ir.types import DType, TensorType, c128, f16, f64
 from leptonc.ir.value import Value
 from leptonc.passes.graph.inline import InlineCalls
+from tests.fuzz.rounding_complex import (
+    TRANSFORMS,
+    complexes,
+    function_scale,
+    product_scale,
+    quotient_scale,
+    reals,
+    sum_scale,
+    transform_scale,
+    uncertain,
+)
 
 GRACE = 8  # units of roundoff of one op
 SQUARES = 48  # of a convolution that Winograd's algorithms may compute
@@ -43,19 +54,17 @@ SUMS = frozenset({"sum", "cumsum", "window_sum", "window_sum_grad", "scatter_add
 CONVOLUTIONS = frozenset({"conv", "conv_input_grad", "conv_weight_grad"})
 INEXACT = frozenset({"exp", "expm1", "log", "log1p", "rsqrt", "tanh", "sinh", "cosh", "sigmoid", "erf", "erf_inv", "sin", "cos",
                      "tan", "atan2", "acos", "acosh", "asin", "asinh", "atan", "atanh", "cbrt", "erfc", "exp2", "hurwitz", "hypot",
-                     "i0e", "i1e", "lgamma", "log_ndtr",
+                     "i0e", "i1e", "lgamma", "log_ndtr", "complex_abs",
                      "prod", "scatter_prod", "softplus"})
 ALONG = frozenset({"softmax", "log_softmax", "logsumexp", "logaddexp", "digamma"})  # errors of their operands' size
 BACKWARD = frozenset({"cholesky", "eigh", "lu", "lu_adjugate", "lu_det", "lu_slogdet", "lu_solve", "pinv_of", "qr", "svd",
                       "triangular_solve"})
 """What they give is right for operands that are off by roundoff of their norm (Wilkinson 1963): so these are what is disturbed."""
 BITS = frozenset({"from_bits", "to_bits"})  # of numbers in their own dtype
-COMPLEX = frozenset({"complex_abs", "fft", "rfft", "irfft", "dft", "pass_roots", "line_roots", "grid_roots", "chirp",
-                     "chirp_spectrum", "as_reals", "from_reals", "part", "joined", "real", "imag", "complex", "conj"})  # not drawn
 EXTREMES = {"reduce_max": 1, "reduce_min": -1}
 MOVES = frozenset({"all_gather", "pmax", "pmin",
                    "reshape", "broadcast", "transpose", "slice", "pad", "neg", "concatenate", "take", "select", "gather", "scatter",
-                   "scatter_max", "scatter_min"})
+                   "scatter_max", "scatter_min", "real", "imag", "complex", "conj"})
 EXACT = frozenset({"abs", "all", "and", "any", "argmax", "argmin", "ceil", "constant", "dynamic_slice", "dynamic_update_slice",
                    "eq",
                    "floor", "gcd", "ge", "gt", "iota", "isnan", "le", "lt", "max", "max_pool", "max_pool_index", "min", "ne",
@@ -64,7 +73,8 @@ EXACT = frozenset({"abs", "all", "and", "any", "argmax", "argmin", "ceil", "cons
 
 
 WRITTEN_OUT = frozenset({"scan", "while_loop", "switch", "checkpoint_call", "custom_vjp_call", "custom_jvp_call"})
-OF_PASSES = frozenset({"do_while", "barrier", "barrier_token"})  # made behind traces
+OF_PASSES = frozenset({"do_while", "barrier", "barrier_token", "dft", "pass_roots", "line_roots", "grid_roots", "chirp",
+                       "chirp_spectrum", "as_reals", "from_reals", "part", "joined"})  # made behind traces
 
 
 def written_out(graph: Graph, arrays: Sequence[np.ndarray]) -> Graph:
@@ -174,7 +184,7 @@ class Run:
         results = out if isinstance(out, tuple) else (out,)
         for value, array, kind in zip(node.results, results, node.types, strict=True):
             array = _wide(np.asarray(array))
-            env[value] = self._rounded(node, operands, array, kind) if kind.dtype.is_float else array
+            env[value] = self._rounded(node, operands, array, kind) if kind.dtype.is_inexact else array
         if self.lost.intersection(node.operands) or _loses(node, operands):
             self.lost.update(node.results)
         if node.op == "mul" or (node.op in MOVES and self.products.intersection(node.operands)):
@@ -191,7 +201,7 @@ class Run:
 
     def _roundoff(self, node: Node) -> float:
         """Of the narrowest float among operands and results."""
-        kinds = [self.graph.types[i].dtype for i in (*node.operands, *node.results)]
+        kinds = [self.graph.types[i].dtype.real for i in (*node.operands, *node.results)]
         return max(float(np.finfo(k.numpy).eps) / 2 for k in kinds if k.is_float)
 
     def _bits(self, node: Node, x: np.ndarray) -> np.ndarray:
@@ -203,13 +213,18 @@ class Run:
         return np.where(np.isnan(own), self.rng.integers(0, 100, out.shape), out).astype(out.dtype)
 
     def _rounded(self, node: Node, operands: list[np.ndarray], out: np.ndarray, kind: TensorType) -> np.ndarray:
+        """Of complex numbers both parts are."""
+        out = self._numbers(node, operands, reals(out), kind.dtype.real)
+        return complexes(out) if kind.dtype.is_complex else out
+
+    def _numbers(self, node: Node, operands: list[np.ndarray], out: np.ndarray, dtype: DType) -> np.ndarray:
         if self.rng is None:
             self.scales[node.results[0]] = self._scale(node, operands, out)
-            return _in_range(out, kind.dtype)
+            return _in_range(out, dtype)
         scale = self.scales[node.results[0]]
         if scale is not None:
-            out = self._disturbed(node, operands, out, scale, kind.dtype, self.rng)
-        return _number(_either_zero(node, operands, out, self.rng), kind.dtype)
+            out = self._disturbed(node, operands, out, scale, dtype, self.rng)
+        return _number(_either_zero(node, operands, out, self.rng), dtype)
 
     def _disturbed(self, node: Node, operands: list[np.ndarray], out: np.ndarray, scale: np.ndarray, dtype: DType,
                    rng: np.random.Generator) -> np.ndarray:
@@ -223,7 +238,10 @@ class Run:
         cancelled = (np.abs(out) <= bound) & (out != 0) & (rng.random(out.shape) < 0.5)  # perhaps to nothing at all
         error = np.where(cancelled, -out, error)
         out = np.where(np.isfinite(out) & np.isfinite(error), out + error, out)
-        if self.overflows:
+        if self.overflows and self._has_complex(node):
+            paired = node.types[0].dtype.is_complex
+            out = _anything(out, uncertain(operands, out, scale, float(info.max), paired), rng)
+        elif self.overflows:
             if node.op in SUMS and not all(np.isfinite(x).all() for x in operands if x.dtype.kind == "f"):
                 finite = [_finite(x) for x in operands]  # a product may overflow beside an infinity
                 magnitude = self._scale(node, finite, out) / _grace(node, finite, out)
@@ -242,6 +260,8 @@ class Run:
     def _summed(self, node: Node, operands: list[np.ndarray], out: np.ndarray) -> np.ndarray | None:
         """The same for sums in their own dtype."""
         op = node.op
+        if self._has_complex(node):
+            return self._of_parts(node, operands, out)
         if op in CONVOLUTIONS:
             return _convolved(node, operands, out)
         if op in SUMS:
@@ -262,13 +282,37 @@ class Run:
             return GRACE * (np.abs(out) + 1 + top) * (np.abs(out) if op == "softmax" else 1)
         return None
 
+    def _has_complex(self, node: Node) -> bool:
+        return any(self.graph.types[i].dtype.is_complex for i in (*node.operands, *node.results))
+
+    def _of_parts(self, node: Node, operands: list[np.ndarray], out: np.ndarray) -> np.ndarray | None:
+        """The same where there are complex numbers, of which ``out`` and what is returned have the parts."""
+        op, paired, parts = node.op, node.types[0].dtype.is_complex, list(map(reals, operands))
+        attrs = {k: _widened(v) for k, v in node.attrs}
+        if op in SUMS | CONVOLUTIONS:
+            total = sum_scale(op, operands, attrs)
+            return np.where(_exact(node, out, total, parts), 0, _grace(node, operands, out) * total)
+        if op == "mul":
+            total = product_scale(*operands)
+            return np.where(_all_few(node, out, total, *parts), 0, GRACE * total)
+        if op == "div":
+            return GRACE * quotient_scale(*operands)
+        if op in ("add", "sub") and self.products.intersection(node.operands):
+            return np.where(_all_few(node, out, *parts), 0, GRACE * (np.abs(parts[0]) + np.abs(parts[1])))
+        if op in ("add", "sub", "cast"):
+            return np.where(_all_few(node, out), 0, GRACE * np.abs(out))
+        if op in TRANSFORMS:
+            return GRACE * transform_scale(operands[0], out, attrs["axis"], paired)
+        return GRACE * function_scale(op, operands, out, paired) if op in DIRECT | INEXACT | {"sign"} else None
+
 
 def _off(x: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
     """A matrix off by ``size`` of its norm; where it is 0 throughout it stays so."""
-    if x.dtype.kind != "f" or not x.size:
+    if x.dtype.kind not in "fc" or not x.size:
         return x
-    norm = np.sqrt(np.sum(_finite(x) ** 2, (-2, -1), keepdims=True)) if x.ndim > 1 else np.abs(x)
-    return np.where(np.isfinite(x), x + rng.uniform(-1, 1, x.shape) * size * norm, x)
+    norm = np.sqrt(np.sum(np.abs(_finite(x)) ** 2, (-2, -1), keepdims=True)) if x.ndim > 1 else np.abs(x)
+    error = rng.uniform(-1, 1, x.shape) + (1j * rng.uniform(-1, 1, x.shape) if x.dtype.kind == "c" else 0)
+    return np.where(np.isfinite(x), x + error * size * norm, x)
 
 
 def _in_range(out: np.ndarray, dtype: DType) -> np.ndarray:
@@ -297,11 +341,11 @@ def _loses(node: Node, operands: list[np.ndarray]) -> bool:
 
 
 def _wide(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.float64) if array.dtype.kind == "f" else array
+    return array.astype({"f": np.float64, "c": np.complex128}.get(array.dtype.kind, array.dtype))
 
 
 def _widened(attr: Any) -> Any:
-    return f64 if isinstance(attr, DType) and attr.is_float else attr
+    return {"f": f64, "c": c128}.get(attr.kind, attr) if isinstance(attr, DType) else attr
 
 
 def _magnitude(x: np.ndarray) -> np.ndarray:
@@ -320,7 +364,7 @@ def _exact(node: Node, out: np.ndarray, total: np.ndarray, operands: list[np.nda
 
 
 def _finite(x: np.ndarray) -> np.ndarray:
-    return np.where(np.isfinite(x), x, 0) if x.dtype.kind == "f" else x
+    return np.where(np.isfinite(x), x, 0) if x.dtype.kind in "fc" else x
 
 
 def _few_digits(x: np.ndarray, dtype: DType) -> np.ndarray:
@@ -445,14 +489,18 @@ class Expected:
             wrong = self.wrong(n, got)
             if wrong.any():
                 first = tuple(int(i) for i in np.argwhere(wrong)[0])
-                wanted = self.base[n][first]
                 count = f"{int(wrong.sum())} of {wrong.size} elements wrong"
-                return f"result {n}: {count}; {first} is {got[first]!r}, expected {wanted!r}"
+                return f"result {n}: {count}; {first} is {reals(got)[first]!r}, expected {reals(self.base[n])[first]!r}"
         return None
 
+    def _reals(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """What is expected of a result, and what it is in each run, complex numbers by parts."""
+        return reals(self.base[n]), reals(np.stack([run[n] for run in self.runs]))
+
     def wrong(self, n: int, got: np.ndarray) -> np.ndarray:
-        """Which elements of a result are."""
-        base, runs = self.base[n], np.stack([run[n] for run in self.runs])
+        """Which elements of a result are, or parts of elements."""
+        base, runs = self._reals(n)
+        got = reals(got)
         if self.lost[n]:
             return np.zeros(base.shape, bool)
         if base.dtype.kind != "f":
@@ -462,7 +510,7 @@ class Expected:
             finite = np.isfinite(base)
             certain = np.where(finite, np.isfinite(runs).all(0), np.isnan(base) & np.isnan(runs).all(0) | (runs == base).all(0))
             spread = np.abs(runs - base).max(0)
-            allowed = np.where(np.isfinite(spread), RATIO * spread, np.inf) + _least(self.graph.output_types[n].dtype)
+            allowed = np.where(np.isfinite(spread), RATIO * spread, np.inf) + _least(self.graph.output_types[n].dtype.real)
             off = np.where(finite, ~(np.abs(wide - base) <= allowed), ~((wide == base) | np.isnan(base) & np.isnan(wide)))
             zero = (base == 0) & (runs == 0).all(0) & (np.signbit(runs) == np.signbit(base)).all(0)
             off |= zero & (np.signbit(got) != np.signbit(base))
@@ -472,8 +520,8 @@ class Expected:
     def unclaimed(self) -> float:
         """The share of elements of which nothing is claimed."""
         total = unknown = 0
-        for n, base in enumerate(self.base):
-            runs = np.stack([run[n] for run in self.runs])
+        for n in range(len(self.base)):
+            base, runs = self._reals(n)
             total += base.size
             if self.lost[n]:
                 unknown += base.size

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.fuzz.draw import Draw, Value, step
+import numpy as np
+
+from tests.fuzz.draw import Draw, Maker, Value, step
 from tests.fuzz.families import FAMILIES, Family
+from tests.fuzz.families_complex import COMPLEX_FAMILIES
 from tests.fuzz.forms import written
 
-CODES = {"f": ("f4", "f4", "f8", "f2"), "i": ("i8", "i4", "i2", "i1"), "u": ("u1", "u4", "u2", "u8"), "b": ("?",)}
+CODES = {"c": ("c8", "c8", "c16"), "f": ("f4", "f4", "f8", "f2"), "i": ("i8", "i4", "i2", "i1"), "u": ("u1", "u4", "u2", "u8"),
+         "b": ("?",)}
 EXTENTS = (1, 1, 2, 3, 4, 5, 6, 7, 9, 17)
 # FORM is about v; X stands for what is given.
 BODIES = (
@@ -34,7 +38,7 @@ def shape_for(g: Draw, family: Family) -> tuple[int, ...]:
     extents = [0 if g.chance(0.03) else g.choose(*EXTENTS) for _ in range(rank)]
     if rank == 1 and g.chance(0.15):
         extents = [g.int(18, 300)]
-    if family.square and g.chance(0.7):
+    if family.square and rank > 1 and g.chance(0.7):
         extents[-1] = extents[-2]
     return tuple(extents)
 
@@ -48,8 +52,8 @@ def subject(g: Draw, family: Family) -> Value:
     found = [v for v in g.values if fits(family, v)]
     if found and g.chance(0.7):
         return found[max(g.rng.randrange(len(found)), g.rng.randrange(len(found)))]
-    kind = g.choose(*family.kinds)
-    code = g.float if kind == "f" and g.chance(0.7) else g.choose(*CODES[kind])
+    kind = g.choose(*(k for k in family.kinds if k != "c" or g.is_complex))
+    code = g.float if kind == np.dtype(g.float).kind and g.chance(0.7) else g.choose(*CODES[kind])
     return g.input(shape_for(g, family), code)
 
 
@@ -71,13 +75,18 @@ def within(g: Draw, form: str, x: Value, args: list[Any]) -> str:
     return body.replace("FORM", form.replace("{0}", "v"))
 
 
-def _registered(family: Family) -> None:
+def _maker(family: Family) -> Maker:
     def maker(g: Draw) -> None:
         drawn(g, family)
 
     maker.__name__ = family.name
-    step(family.weight)(maker)
+    return maker
 
 
 for _family in FAMILIES:
-    _registered(_family)
+    step(_family.weight)(_maker(_family))
+
+COMPLEX_STEPS: list[tuple[float, Maker]] = [(family.weight, _maker(family)) for family in COMPLEX_FAMILIES]
+"""Steps of complex numbers, and those of any numbers in ``SHARED``: what programs of complex numbers are made of."""
+SHARED = frozenset({"reductions", "places", "pads", "arranged", "product", "other_product", "letters", "gather_windows",
+                    "scatter_windows"})

@@ -81,7 +81,7 @@ def scatter_windows(g: Draw) -> None:
 @step(1)
 def letters(g: Draw) -> None:
     """einsum: letters that stay, are summed, stand twice in one operand or in several; an order of the result, or none."""
-    x = g.pick(lambda v: 1 <= v.rank <= 3 and 0 < v.size <= 200 and v.dtype.kind in "fiu")
+    x = g.pick(lambda v: 1 <= v.rank <= 3 and 0 < v.size <= 200 and v.dtype.kind in "fiuc")
     extents: dict[str, int] = {}
     terms, args = [_term(g, extents, x.shape)], [x.ref]
     for _ in range(g.choose(0, 1, 1, 2)):

@@ -18,7 +18,7 @@ def number(g: Draw, v: Value) -> str:
 
 @step(3)
 def product(g: Draw) -> None:
-    a = g.pick(lambda v: v.rank >= 1 and v.size <= 4000 and v.dtype.kind in "iuf")
+    a = g.pick(lambda v: v.rank >= 1 and v.size <= 4000 and v.dtype.kind in "iufc")
     k = a.shape[-1]
     fitting = [v for v in g.values if v.rank == 2 and v.shape[0] == k and v.dtype == a.dtype and v.name != a.name]
     b = g.choose(*fitting) if fitting and g.chance(0.6) else g.input((k, g.choose(1, 2, 5, 8, 17)), number(g, a))
@@ -28,7 +28,7 @@ def product(g: Draw) -> None:
 
 @step(1)
 def other_product(g: Draw) -> None:
-    a = g.pick(lambda v: v.rank >= 1 and v.size <= 400 and v.dtype.kind in "iuf")
+    a = g.pick(lambda v: v.rank >= 1 and v.size <= 400 and v.dtype.kind in "iufc")
     same = g.choose(*[v for v in g.values if v.shape == a.shape and v.dtype == a.dtype])
     forms: list[str] = ["lnp.vdot({0}, {1})", "lnp.outer({0}, {1})" if a.size <= 100 else "lnp.vdot({0}, {1})"]
     if a.rank == 2:

@@ -17,6 +17,7 @@ from tests.fuzz.campaign import MODULES, results
 from tests.fuzz.check import Checker, fault_of
 from tests.fuzz.elsewhere import NOT_DRAWN
 from tests.fuzz.families import FAMILIES
+from tests.fuzz.families_complex import COMPLEX_FAMILIES
 from tests.fuzz.forms import every
 from tests.fuzz.generate import program
 from tests.fuzz.isolated import fails_like
@@ -48,7 +49,6 @@ def _described(seed: int, way: str, text: str) -> str:
 
 
 NOT_DRAWN_PASSES = {  # compared by tests of their own
-    "split-complex",  # test_complex.py
     "join-moments",  # wants larger arrays: passes/test_moments.py
 }
 
@@ -101,7 +101,7 @@ def test_every_pass_and_the_public_surface_are_reached():
     assert [label for label in coverage.labels() if not reached[0][label] and label not in NOT_DRAWN_PASSES] == []
     whole = {f"{module}.{name}" for module, found in MODULES.items() for name in found.__all__} - APART
     forms = "".join(path.read_text() for path in Path(__file__).parent.glob("*.py"))
-    forms += "\n".join(text for family in FAMILIES for line in family.lines for text in every(line))
+    forms += "\n".join(text for family in (*FAMILIES, *COMPLEX_FAMILIES) for line in family.lines for text in every(line))
     assert whole - {f"{module}.{name}" for module, name in NAMES.findall(forms)} == set()
     assert len(whole - reached[1]) <= 0.25 * len(whole), sorted(whole - reached[1])
 

@@ -25,7 +25,7 @@ def test_every_op_is_known_to_round_or_not():
     """A new op has to be told: as it is, one that rounds would be taken for exact."""
     routed = {"conv_input_grad_routed", "conv_weight_grad_routed", *rounding.OF_PASSES}  # of passes, not of traces
     kinds = {"mod", "floordiv"}.union(rounding.DIRECT, rounding.SUMS, rounding.CONVOLUTIONS, rounding.INEXACT, rounding.ALONG,
-                                      rounding.EXACT, rounding.BACKWARD, rounding.BITS, rounding.COMPLEX,
+                                      rounding.EXACT, rounding.BACKWARD, rounding.BITS, rounding.TRANSFORMS,
                                       rounding.WRITTEN_OUT)
     own = {name for name, op in all_ops().items() if type(op).__module__.startswith("leptonc.")}
     assert own - routed == kinds & own
@@ -63,6 +63,30 @@ def test_where_rounding_decides_nothing_is_claimed():
     assert near.check([np.array([0, 1, 0])]) is None
     assert far.check([np.array([1, 1, 1])]) is None
     assert far.check([np.array([1, 0, 1])]) is not None
+
+
+def test_parts_of_complex_numbers_are_judged_each():
+    """A product's by the products of the parts, so that a small one beside a great one has its errors, and few digits are exact."""
+    x, y = np.array([3 + 4j, 0.1 + 0.7j], "c8"), np.array([4 + 3j, 0.3 - 0.2j], "c8")
+    e, right = expected(lambda x, y: x * y, x, y), x * y
+    assert right[0] == 25j and e.check([right]) is None
+    assert "(0, 0)" in e.check([right + np.array([1e-6, 0], "c8")])
+    assert "(1, 1)" in e.check([right + np.array([0, 1e-4j], "c8")])
+    assert e.check([right + np.array([0, 1e-7j], "c8")]) is None
+
+
+def test_of_infinite_parts_nothing_is_claimed():
+    z = np.array([complex(np.inf, np.nan), 2 + 1j], "c8")
+    e = expected(lambda z: lnp.exp(z), z)
+    assert e.check([np.array([complex(np.nan, np.nan), np.exp(2 + 1j)], "c8")]) is None
+    assert e.check([np.array([complex(np.nan, np.nan), np.exp(2 + 1.0001j)], "c8")]) is not None
+
+
+def test_errors_of_transforms_are_those_of_their_norm():
+    x = R.standard_normal(50).astype("f")
+    e, right = expected(lambda x: lnp.fft.rfft(x), x), np.fft.rfft(x.astype(float)).astype("c8")
+    assert e.check([right]) is None and e.check([right + np.float32(1e-6)]) is None
+    assert e.check([right + np.float32(1e-3)]) is not None
 
 
 def test_a_sum_may_cancel_to_nothing():

@@ -32,6 +32,7 @@ class dft(Op):
     """
 
     name, operand_names = "dft", ("x", "table", "coarse", "fine")
+    rounds = True  # roots of unity of small orders
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         x, n = types[0], prod(attrs["radices"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ class SplitComplex:
     """``op(z: c64) => ops on the parts of z``, by ``Op.in_parts``."""
 
     name: str = "split-complex"
+    changes: ClassVar[tuple[str, ...]] = ("special values",)  # a NaN in one part may make one of the other
 
     def __call__(self, graph: Graph) -> Graph:
         return _whole(graph) if _mentions(graph) and _is_complex_inside(graph) else graph

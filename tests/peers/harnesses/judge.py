@@ -85,8 +85,10 @@ def _differs(harness: Any, a: np.ndarray, b: np.ndarray) -> str:
         return f"{a.dtype}{list(a.shape)}, not {b.dtype}{list(b.shape)}"
     if not a.size:
         return ""
-    if a.dtype.name not in TOLERANCE:
+    if a.dtype.kind in "iub":
         return "" if (a == b).all() else f"{(a != b).sum()} of {a.size} differ, such as {a[a != b].flat[0]} for {b[a != b].flat[0]}"
+    if a.dtype.kind == "c":
+        return _differs(harness, np.stack([a.real, a.imag]), np.stack([b.real, b.imag]))
     x, y = a.astype(np.float64), b.astype(np.float64)
     rtol = TOLERANCE[a.dtype.name] * WIDE.get(harness.group_name, 1)
     finite = np.abs(y[np.isfinite(y)])

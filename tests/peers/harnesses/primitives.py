@@ -12,7 +12,8 @@ import leptonc
 import leptonc.numpy as lnp
 from leptonc import lax, random, tree
 
-HELD = {np.dtype(t) for t in ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", ml_dtypes.bfloat16)}
+HELD = {np.dtype(t) for t in ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16",
+                                ml_dtypes.bfloat16)}
 
 
 class NotThereError(Exception):
@@ -64,6 +65,8 @@ def _apply(equation: Any, args: list[Any]) -> Any:
     name, params = equation.primitive.name, dict(equation.params)
     if name == "dot_general" and params["preferred_element_type"] is None:  # leptonc's own is NumPy's promotion
         params["preferred_element_type"] = equation.outvars[0].aval.dtype
+    if name == "dot_general" and args[0].dtype != args[1].dtype:
+        args = [lax.convert_element_type(x, params["preferred_element_type"]) for x in args]
     if name in RULES:
         return RULES[name](*args, **params)
     if name in SAME:
@@ -75,14 +78,14 @@ RULES.update({
     "and": lambda x, y: lax.bitwise_and(x, y), "or": lambda x, y: lax.bitwise_or(x, y), "xor": lambda x, y: lax.bitwise_xor(x, y),
     "not": lambda x: lax.bitwise_not(x), "add_any": lambda x, y: lax.add(x, y), "copy": lambda x: x, "copy_p": lambda x: x,
     "device_put": lambda *xs, **_: list(xs), "real": lambda x: _lax("real")(x), "imag": lambda x: _lax("imag")(x),
-    "conj": lambda x, input_dtype: _lax("conj")(x), "complex": lambda x, y: _lax("complex")(x, y),
+    "conj": lambda x, **_: _lax("conj")(x), "complex": lambda x, y: _lax("complex")(x, y),
     "integer_pow": lambda x, y: lax.integer_pow(x, y), "select_n": lambda which, *cases: lax.select_n(which, *cases),
     "clamp": lambda low, x, high: lax.clamp(low, x, high),
     "bitcast_convert_type": lambda x, new_dtype: lax.bitcast_convert_type(x, new_dtype),
     "squeeze": lambda x, dimensions: lax.squeeze(x, dimensions), "transpose": lambda x, permutation: lax.transpose(x, permutation),
     "rev": lambda x, dimensions: lax.rev(x, dimensions), "concatenate": lambda *xs, dimension: lax.concatenate(xs, dimension),
     "pad": lambda x, value, padding_config: lax.pad(x, value, padding_config),
-    "slice": lambda x, start_indices, limit_indices, strides: lax.slice(x, start_indices, limit_indices, strides),
+    "slice": lambda x, start_indices, limit_indices, strides: _sliced(x, start_indices, limit_indices, strides),
     "dynamic_slice": lambda x, *starts, slice_sizes: lax.dynamic_slice(x, starts, slice_sizes, allow_negative_indices=False),
     "dynamic_update_slice": lambda x, update, *starts: lax.dynamic_update_slice(x, update, starts, allow_negative_indices=False),
     "split": lambda x, sizes, axis: lax.split(x, sizes, axis),
@@ -91,6 +94,12 @@ RULES.update({
     "tridiagonal_solve": lambda *xs, **_: _linalg("tridiagonal_solve")(*xs),
     "eig": lambda x, **_: _linalg("eig")(x), "fft": lambda x, fft_type, fft_lengths: _lax("fft")(x, fft_type, fft_lengths),
 })
+
+
+def _sliced(x: Any, start: Sequence[int], limit: Sequence[int], strides: Sequence[int] | None) -> Any:
+    """Of an array of keys, which has an axis more here, whole keys."""
+    keys = len(x.shape) - len(start)
+    return lax.slice(x, (*start, *(0,) * keys), (*limit, *x.shape[len(start):]), strides and (*strides, *(1,) * keys))
 
 
 @rule("convert_element_type")

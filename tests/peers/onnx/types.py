@@ -52,8 +52,6 @@ def held(x: Any) -> Any:
     array = np.asarray(x)
     if array.dtype.kind in "OUST":
         raise NotImportedError("strings")
-    if array.dtype.kind == "c":
-        raise NotImportedError("complex numbers")
     if array.dtype in SUPPORTED or array.dtype == ml_dtypes.bfloat16:
         return array
     if "int" in array.dtype.name:

@@ -27,8 +27,8 @@ sys.path += [str(ROOT / "examples"), str(ROOT / "benchmarks")]  # they are progr
 gc.set_threshold(20_000, 20, 20)
 
 
-# Every program goes all the way to its text each time. What LLVM makes of a text depends on nothing else, and in more than a quarter
-# of its time it would meet texts again: references, one network in several tests.
+# Every program goes all the way to its text each time. What LLVM makes of a text depends on nothing else, and in more than a
+# quarter of its time it would meet texts again: references, one network in several tests.
 entry.compile_object = once_of_each(entry.compile_object)
 
 

@@ -9,8 +9,8 @@
 ``passes/conv/forms.py`` has the transforms, ``passes/conv/convolution.py`` says what is such a convolution. Squares of results are
 2x2 or 4x4, or 2 by 4, whatever takes least work; a tile is rows of squares of an image, or of some images, as many as give the
 products enough rows and still fit the cache; or a part of the columns of a wide image. In exact arithmetic the result is the
-convolution. Rounding errors are those of direct sums, about twice as much for 4x4. An infinity in a square makes NaN of results that a direct sum would make infinite, and a sum near the largest
-float may overflow earlier.
+convolution. Rounding errors are those of direct sums, about twice as much for 4x4. An infinity in a square makes NaN of results
+that a direct sum would make infinite, and a sum near the largest float may overflow earlier.
 
 Sums of products that are all 0 are 0, by what ``passes/conv/nonzero.py`` sees of the operands.
 """

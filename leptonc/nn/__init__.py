@@ -81,6 +81,7 @@ if TYPE_CHECKING:
         RMSNorm,
         Sequential,
     )
+    from leptonc.nn.mixed import MixedPrecision, Policy
     from leptonc.nn.module import Module, Parameter, State, StateIndex, combine, inference_mode, partition, static
     from leptonc.nn.saving import load, save
     from leptonc.nn.sequences import GRU, LSTM, KVCache, MultiHeadAttention, SimpleRNN
@@ -100,12 +101,13 @@ __all__ = [
     "initializers",
     "Module", "Parameter", "State", "StateIndex", "combine", "inference_mode", "partition", "static", "load", "save",
     "BatchNorm", "Conv", "ConvTranspose", "Dropout", "Embedding", "GroupNorm", "LayerNorm", "Linear", "MLP", "RMSNorm",
-    "Sequential", "GRU", "KVCache", "LSTM", "MultiHeadAttention", "SimpleRNN",
+    "Sequential", "GRU", "KVCache", "LSTM", "MultiHeadAttention", "SimpleRNN", "MixedPrecision", "Policy",
 ]
 
 _LATER = {
     **_members("leptonc.nn.module", "Module", "Parameter", "State", "StateIndex", "combine", "inference_mode", "partition",
                "static"),
+    **_members("leptonc.nn.mixed", "MixedPrecision", "Policy"),
     **_members("leptonc.nn.saving", "load", "save"),
     **_members("leptonc.nn.layers", "BatchNorm", "Conv", "ConvTranspose", "Dropout", "Embedding", "GroupNorm", "LayerNorm",
                "Linear", "MLP", "RMSNorm", "Sequential"),

@@ -30,9 +30,9 @@ def _scaled(whole: Any, factor: Any) -> Any:
 @public_methods
 @dataclass(frozen=True)
 class StaticLossScale:
-    """A loss times ``loss_scale``, its gradients over it. Has the methods of ``DynamicLossScale``, whose scale changes."""
+    """A loss times ``loss_scale``, a number, its gradients over it. Has the methods of ``DynamicLossScale``, but never changes."""
 
-    loss_scale: Any
+    loss_scale: Any = field(metadata={"static": True})
 
     def scale(self, whole: Any) -> Any:
         """A loss, or a tree, times the scale, in its own dtype."""

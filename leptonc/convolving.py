@@ -10,7 +10,7 @@ import numpy as np
 
 from leptonc.accumulation import checked_precision, wide_enough
 from leptonc.arguments import array, flag, integer, integers
-from leptonc.errors import ArgumentError, op_error
+from leptonc.errors import ArgumentError, ShapeError, op_error
 from leptonc.nn import windows
 from leptonc.numpy.manipulation import flip
 from leptonc.products import dot_general
@@ -215,15 +215,22 @@ def conv_general_dilated_local(lhs: Any, rhs: Any, window_strides: Sequence[int]
 
 def conv_dimension_numbers(lhs_shape: Sequence[int], rhs_shape: Sequence[int], dimension_numbers: Any) -> ConvDimensionNumbers:
     """Dimension numbers as axes, of three strings, lists or None (NCHW, OIHW, NCHW)."""
-    rank = len(lhs_shape) - 2
-    if rank < 0 or len(rhs_shape) != rank + 2:
-        raise op_error("conv_dimension_numbers", f"{tuple(lhs_shape)} and {tuple(rhs_shape)} must have equally many axes", {})
+    name = "conv_dimension_numbers"
+    x, w = integers(name, "lhs_shape", lhs_shape), integers(name, "rhs_shape", rhs_shape)
+    rank = len(x) - 2
+    if rank < 0 or len(w) != rank + 2:
+        raise op_error(name, f"{x} and {w} must have equally many axes, two or more", {}, kind=ShapeError)
     return ConvDimensionNumbers(*_conv_specs(dimension_numbers, rank, {}))
 
 
 def conv_general_permutations(dimension_numbers: Any) -> list[tuple[int, ...]]:
     """The axes of each operand and of the result in the order batch (of rhs: result features), features, spatial."""
-    rank = len(dimension_numbers[0]) - 2 if isinstance(dimension_numbers, list | tuple) and len(dimension_numbers) == 3 else -1
+    whole = isinstance(dimension_numbers, list | tuple) and len(dimension_numbers) == 3
+    first = dimension_numbers[0] if whole else ()
+    rank = len(first) - 2 if isinstance(first, str | list | tuple) and len(first) > 1 else 0
+    if not whole:
+        raise op_error("conv_general_permutations", f"dimension_numbers={dimension_numbers!r:.40} must be three strings", {},
+                       kind=ArgumentError)
     return [tuple(spec) for spec in _conv_specs(dimension_numbers, rank, {})]
 
 
@@ -255,17 +262,23 @@ def conv_shape_tuple(lhs_shape: Sequence[int], rhs_shape: Sequence[int], strides
 def conv_general_shape_tuple(lhs_shape: Sequence[int], rhs_shape: Sequence[int], window_strides: Sequence[int], padding: Any,
                              dimension_numbers: Any) -> tuple[int, ...]:
     """The shape of a convolution of operands laid out by dimension numbers."""
-    ins, weights, outs = conv_general_permutations(dimension_numbers)
-    found = conv_shape_tuple([lhs_shape[d] for d in ins], [rhs_shape[d] for d in weights], window_strides, padding)
+    x, w, outs = _laid_out("conv_general_shape_tuple", lhs_shape, rhs_shape, dimension_numbers)
+    found = conv_shape_tuple(x, w, window_strides, padding)
     return tuple(found[outs.index(d)] for d in range(len(outs)))
+
+
+def _laid_out(name: str, lhs_shape: Any, rhs_shape: Any, numbers: Any) -> tuple[list[int], list[int], tuple[int, ...]]:
+    """Shapes in the order batch, features, spatial, and where the result's axes are of that order."""
+    ins, weights, outs = conv_general_permutations(numbers)
+    x, w = (integers(name, what, shape, count=len(ins)) for what, shape in (("lhs_shape", lhs_shape), ("rhs_shape", rhs_shape)))
+    return [x[d] for d in ins], [w[d] for d in weights], outs
 
 
 def conv_transpose_shape_tuple(lhs_shape: Sequence[int], rhs_shape: Sequence[int], window_strides: Sequence[int], padding: Any,
                                dimension_numbers: Any) -> tuple[int, ...]:
     """The shape of a transposed convolution of operands laid out by dimension numbers."""
     name = "conv_transpose_shape_tuple"
-    ins, weights, outs = conv_general_permutations(dimension_numbers)
-    x, w = [lhs_shape[d] for d in ins], [rhs_shape[d] for d in weights]
+    x, w, outs = _laid_out(name, lhs_shape, rhs_shape, dimension_numbers)
     steps = integers(name, "window_strides", window_strides, count=len(x) - 2, repeat=True, least=1)
     pads = _transposed_pads(name, padding, w[2:], steps, False, {})
     spread = [*x[:2], *((n - 1) * s + 1 for n, s in zip(x[2:], steps))]

@@ -52,6 +52,8 @@ DIFFERENCES = """\
 * **Wrong calls** raise a `LeptonError` that names the op, its operands, the line of the program and the fix
   ([errors.md](errors.md)).
 * **Layers**: `leptonc.nn` has convolutions, pooling, losses and modules, which JAX leaves to other packages.
+* **Callbacks**: `debug.print` and `debug.callback` are called when the step has run, in order; `pure_callback` stands between
+  pieces of a program, not in its loops and branches. In `while_loop` there are none.
 * **Random bits** are JAX's for the same key, shape and dtype, where 64-bit types are enabled; what distributions make of them is in
   [the architecture's page](architecture.md#random-numbers).
 """

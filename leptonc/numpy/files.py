@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from leptonc.public import publish
 from leptonc.trace import known
 
 _ANY = "biufcV"  # bfloat16 is of kind V
-get_printoptions, printoptions, set_printoptions = np.get_printoptions, np.printoptions, np.set_printoptions
+get_printoptions = np.get_printoptions
 
 
 def _numpys(name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -25,6 +26,17 @@ def _numpys(name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) 
         raise
     except Exception as error:
         raise op_error(name, str(error) or type(error).__name__, {}, kind=ArgumentError) from None
+
+
+def set_printoptions(**kwargs: Any) -> None:
+    """How arrays are printed from now on, as NumPy's."""
+    _numpys("set_printoptions", np.set_printoptions, **kwargs)
+
+
+def printoptions(**kwargs: Any) -> Any:
+    """A context in which arrays are printed so, as NumPy's."""
+    _numpys("printoptions", inspect.signature(np.set_printoptions).bind, **kwargs)
+    return np.printoptions(**kwargs)
 
 
 def load(file: Any, *args: Any, **kwargs: Any) -> Any:

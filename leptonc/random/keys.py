@@ -41,6 +41,17 @@ def wrap_key_data(key_bits_array: Any) -> Any:
     return _checked("wrap_key_data", key_bits_array)
 
 
+def clone(key: Key) -> Key:
+    """The key again: there are no checks of whether one is used twice."""
+    return _checked("clone", key)
+
+
+def key_impl(keys: Any) -> str:
+    """How keys make bits: there is one way, "threefry2x32"."""
+    _checked("key_impl", keys)
+    return "threefry2x32"
+
+
 def _checked(name: str, keys: Any) -> Any:
     words = array(name, "keys", keys)
     if words.dtype != np.uint32 or tuple(words.shape[-1:]) != (2,):

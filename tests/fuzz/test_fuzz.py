@@ -83,12 +83,12 @@ COMPOSED = set("""
 BatchNorm Conv ConvTranspose Dropout Embedding GRU GroupNorm KVCache LSTM LayerNorm Linear MLP Module MultiHeadAttention
 Parameter RMSNorm Sequential SimpleRNN State StateIndex alpha_dropout combine ctc_loss dot_product_attention dropout
 gaussian_dropout gru gru_cell inference_mode load lp_pool lstm lstm_cell partition save simple_rnn simple_rnn_cell
-sinusoidal_positions spatial_dropout static
+sinusoidal_positions spatial_dropout static logmeanexp scaled_matmul
 """.split())
 DRAWN_NUMBERS = set("""
-PRNGKey ball beta categorical cauchy chisquare choice dirichlet double_sided_maxwell f gamma generalized_normal geometric gumbel
-key_data laplace loggamma logistic lognormal maxwell multivariate_normal orthogonal pareto permutation poisson rademacher
-rayleigh t triangular truncated_normal wald weibull_min wrap_key_data
+PRNGKey ball beta binomial categorical cauchy chisquare choice clone dirichlet double_sided_maxwell f gamma generalized_normal
+geometric gumbel key_data key_impl laplace loggamma logistic lognormal maxwell multinomial multivariate_normal orthogonal pareto
+permutation poisson rademacher rayleigh t triangular truncated_normal wald weibull_min wrap_key_data
 """.split())
 APART |= {f"{module}.{name}" for module, names in NOT_DRAWN.items() for name in names.split()}
 APART |= {f"nn.{name}" for name in COMPOSED} | {f"random.{name}" for name in DRAWN_NUMBERS}

@@ -9,6 +9,7 @@ import leptonc
 from leptonc import driver, lax, segments
 from leptonc import numpy as lnp
 from leptonc.errors import DtypeError, LeptonError, ValidationError
+from leptonc.errors import DtypeError
 from leptonc.ir import parse
 from leptonc.ir.op import get_op
 from leptonc.ir.pair import Pair
@@ -350,5 +351,10 @@ def test_gradients_say_what_they_need():
         leptonc.grad(lambda v: lnp.sum(v * 1j), holomorphic=True)(z.real)
     with pytest.raises(DtypeError, match="not real"):
         leptonc.jacfwd(lambda v: v * v)(z)
-    with pytest.raises(LeptonError, match="complex"):
-        leptonc.jit(lambda v: lax.sort(v))(z)
+
+
+def test_a_donated_complex_array_that_is_read_once_more_is_written_at_the_end():
+    """x x is written where x is, but not before all of it is known."""
+    x = np.array([[1, 2j], [3j, 1 + 1j]])
+    given, wanted = x.copy(), x @ x
+    np.testing.assert_allclose(leptonc.jit(lambda a: a @ a, donate_argnums=0)(given), wanted)

@@ -1,5 +1,5 @@
-"""NumPy's and the array API's linear algebra, compiled, of stacks of matrices of floats; with JAX's derivatives and treatment of
-matrices that have no result: NaN in place of an error."""
+"""NumPy's and the array API's linear algebra, compiled, of stacks of matrices of floats or complex numbers; with JAX's derivatives
+and treatment of matrices that have no result: NaN in place of an error."""
 
 from typing import Any as _Any
 
@@ -7,7 +7,7 @@ from leptonc.arguments import flag as _flag
 from leptonc.numpy.linalg import factorizations as _factorizations
 from leptonc.numpy.linalg.functions import diagonal, expm, multi_dot, trace
 from leptonc.numpy.linalg.norms import cond, matrix_norm, matrix_rank, norm, vector_norm
-from leptonc.numpy.linalg.operands import transposed as _transposed
+from leptonc.numpy.linalg.operands import adjoint as _adjoint
 from leptonc.numpy.linalg.solving import (
     SlogdetResult,
     det,
@@ -46,7 +46,7 @@ def cholesky(x: _Any, /, *, upper: bool = False, symmetrize_input: bool = True) 
     x is replaced by (x + x') / 2, as in JAX, unless ``symmetrize_input`` is False. Raises ShapeError or DtypeError.
     """
     found = _factorizations.cholesky(x, symmetrize_input=symmetrize_input)
-    return _transposed(found) if _flag("cholesky", "upper", upper) else found
+    return _adjoint(found) if _flag("cholesky", "upper", upper) else found
 
 
 __all__ = [

@@ -9,7 +9,7 @@ import numpy as np
 from leptonc.arguments import array, flag, integer
 from leptonc.errors import ArgumentError, DtypeError, ShapeError, op_error
 from leptonc.ir.types import i32
-from leptonc.numpy.linalg.operands import cropped, in_one_dtype, masked, matrices, transposed
+from leptonc.numpy.linalg.operands import adjoint, conjugated, cropped, in_one_dtype, masked, matrices, transposed
 from leptonc.public import publish
 from leptonc.scan import scan
 from leptonc.trace import bind, broadcast
@@ -22,21 +22,22 @@ def cholesky(x: Any, *, symmetrize_input: bool = True) -> Any:
     """
     a = matrices("cholesky", x, square=True)
     if not flag("cholesky", "symmetrize_input", symmetrize_input):
-        a = masked(a, lower=True) + transposed(masked(a, lower=True, offset=-1))
+        a = masked(a, lower=True) + adjoint(masked(a, lower=True, offset=-1))
     return bind("cholesky", a)
 
 
 def triangular_solve(a: Any, b: Any, *, left_side: bool = False, lower: bool = False, transpose_a: bool = False,
                      conjugate_a: bool = False, unit_diagonal: bool = False) -> Any:
-    """x with op(a) x = b (``left_side``) or x op(a) = b, of a [..., n, n] one triangle, op(a) a or its transpose.
+    """x with op(a) x = b (``left_side``) or x op(a) = b, of a [..., n, n] one triangle, op(a) a, its transpose, its conjugate
+    or its adjoint.
 
     A zero on the diagonal gives infinities and NaN. Raises ShapeError or DtypeError.
     """
     name = "triangular_solve"
     left, lower, transpose, unit = (flag(name, what, value) for what, value in (
         ("left_side", left_side), ("lower", lower), ("transpose_a", transpose_a), ("unit_diagonal", unit_diagonal)))
-    flag(name, "conjugate_a", conjugate_a)  # of real numbers the same
     x, y = in_one_dtype(name, a, b)
+    x = conjugated(x) if flag(name, "conjugate_a", conjugate_a) else x
     matrices(name, x, "a", square=True)
     if len(y.shape) < 2 or y.shape[:-2] != x.shape[:-2] or y.shape[-2 if left else -1] != x.shape[-1]:
         wanted = "[..., n, k]" if left else "[..., k, n]"
@@ -126,7 +127,7 @@ def qr(x: Any, *, full_matrices: bool = True) -> tuple[Any, Any]:
         q, r = bind("qr", a, complete=complete)
         return q, r
     q, r = bind("qr", cropped(a, (0, 0), (m, m)), complete=False)
-    rest = transposed(q) @ cropped(a, (0, m), (m, n - m))
+    rest = adjoint(q) @ cropped(a, (0, m), (m, n - m))
     return q, bind("concatenate", r, rest, axis=len(a.shape) - 1)
 
 
@@ -138,7 +139,7 @@ def eigh(x: Any, *, lower: bool = True, symmetrize_input: bool = True) -> tuple[
     a = matrices("eigh", x, square=True)
     low = flag("eigh", "lower", lower)
     if not flag("eigh", "symmetrize_input", symmetrize_input):
-        a = masked(a, low) + transposed(masked(a, low, -1 if low else 1))
+        a = masked(a, low) + adjoint(masked(a, low, -1 if low else 1))
     w, v = bind("eigh", a)
     return v, w
 

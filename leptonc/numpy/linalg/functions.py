@@ -100,15 +100,15 @@ def expm(A: Any, *, upper_triangular: bool = False, max_squarings: int = 16) -> 
     most = integer("expm", "max_squarings", max_squarings, {"A": a}, least=0)
     if not a.size:
         return a
-    limit, coefficients = _PADE.get(np.dtype(a.dtype).name, _PADE["float32"])
+    limit, coefficients = _PADE.get(np.finfo(a.dtype).dtype.name, _PADE["float32"])
     size = bind("stop_gradient", lnp.max(lnp.sum(lnp.absolute(a), axis=-2), axis=-1))
-    counts = lnp.maximum(lnp.ceil(lnp.log2(size / np.asarray(limit, a.dtype))), 0)[..., None, None]
-    found = _approximant(a * lnp.power(np.asarray(2, a.dtype), -counts), coefficients)
+    counts = lnp.maximum(lnp.ceil(lnp.log2(size / np.asarray(limit, size.dtype))), 0)[..., None, None]
+    found = _approximant(a * lnp.power(np.asarray(2, size.dtype), -counts), coefficients)
 
     def square(x: Any, n: Any) -> tuple[Any, None]:
         return lnp.where(n < counts, x @ x, x), None
 
-    found, _ = scan(square, found, np.arange(most).astype(a.dtype))
+    found, _ = scan(square, found, np.arange(most).astype(size.dtype))
     return lnp.where(counts > most, np.asarray(np.nan, a.dtype), found)
 
 

@@ -13,7 +13,7 @@ from leptonc.trace import bind, broadcast, promote
 
 
 def matrices(name: str, value: Any, what: str = "x", square: bool = False) -> Any:
-    """``value`` as a stack [..., m, n] of floats. Raises ShapeError."""
+    """``value`` as a stack [..., m, n] of floats or complex numbers. Raises ShapeError."""
     x = as_float(array(name, what, value))
     if len(x.shape) < 2 or (square and x.shape[-1] != x.shape[-2]):
         wanted = "[..., n, n]" if square else "[..., m, n]"
@@ -40,6 +40,15 @@ def transposed(x: Any) -> Any:
     """The matrices transposed."""
     rank = len(x.shape)
     return bind("transpose", x, perm=(*range(rank - 2), rank - 1, rank - 2))
+
+
+def conjugated(x: Any) -> Any:
+    return bind("conj", x) if x.dtype.kind == "c" else x
+
+
+def adjoint(x: Any) -> Any:
+    """The matrices transposed, and of complex ones the conjugates."""
+    return conjugated(transposed(x))
 
 
 def reshaped(x: Any, shape: tuple[int, ...]) -> Any:

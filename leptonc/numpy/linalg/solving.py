@@ -10,7 +10,7 @@ import numpy as np
 from leptonc.arguments import array, axes, integer
 from leptonc.errors import ArgumentError, ShapeError, op_error
 from leptonc.numpy.elementwise import as_float
-from leptonc.numpy.linalg.operands import cropped, identity, in_one_dtype, in_reals, matrices, out_of_reals, reshaped, same_stack
+from leptonc.numpy.linalg.operands import identity, in_one_dtype, matrices, reshaped, same_stack
 from leptonc.trace import bind, broadcast
 
 
@@ -30,10 +30,6 @@ def solve(a: Any, b: Any) -> Any:
 
 
 def _solved(a: Any, b: Any) -> Any:
-    if a.dtype.kind == "c":
-        n, rank = b.shape[-2], len(b.shape)
-        both = _solved(in_reals(a), bind("concatenate", bind("real", b), bind("imag", b), axis=rank - 2))
-        return bind("complex", *(cropped(both, (start, 0), (n, b.shape[-1])) for start in (0, n)))
     factors, _, permutation = _factors(a)
     return bind("lu_solve", a, factors, permutation, b, transpose=False)
 
@@ -45,8 +41,6 @@ def _factors(a: Any) -> Any:
 def inv(x: Any) -> Any:
     """The inverses of x [..., n, n]; of a singular matrix infinities or NaN, as in JAX. Raises ShapeError or DtypeError."""
     a = matrices("inv", x, square=True)
-    if a.dtype.kind == "c":
-        return out_of_reals(inv(in_reals(a)))
     return _solved(a, identity(a.shape[-1], a.dtype, tuple(a.shape[:-2])))
 
 

@@ -84,10 +84,7 @@ def svd(x: Any, /, full_matrices: bool = True, compute_uv: bool = True, hermitia
 
 def svdvals(x: Any, /) -> Any:
     """The singular values [..., min(m, n)] of x [..., m, n], descending. Raises ShapeError or DtypeError."""
-    a = matrices("svdvals", x)
-    if a.dtype.kind == "c":
-        return factorizations.svd(in_reals(a), full_matrices=False)[1][..., ::2]
-    return factorizations.svd(a, full_matrices=False)[1]
+    return factorizations.svd(matrices("svdvals", x), full_matrices=False)[1]
 
 
 def pinv(x: Any, rtol: Any = None, hermitian: bool = False, *, rcond: Any = None) -> Any:
@@ -140,8 +137,8 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> LstsqResult:
     values = svdvals(x)
     found = pinv(x, share) @ right
     left = right - x @ found
-    residuals = lnp.sum(left * left, axis=0)
-    limit = lnp.astype(lnp.asarray(share), x.dtype) * values[:1]
+    residuals = lnp.sum(left * left if left.dtype.kind != "c" else lnp.real(left * lnp.conj(left)), axis=0)
+    limit = lnp.astype(lnp.asarray(share), values.dtype) * values[:1]
     rank = lnp.sum(lnp.astype(values > limit, np.int64))
     return LstsqResult(found[:, 0] if len(y.shape) == 1 else found, residuals, rank, values)
 

@@ -26,10 +26,10 @@ class MatrixOp(Op):
     """An op on the last two axes; those before them are a stack, so a batch is one more of these."""
 
     def matrices(self, x: TensorType, what: str = "a", square: bool = False) -> None:
-        """Raises ShapeError or DtypeError unless x is a stack of (square) matrices of floats."""
+        """Raises ShapeError or DtypeError unless x is a stack of (square) matrices of floats or complex numbers."""
         if x.rank < 2 or (square and x.shape[-1] != x.shape[-2]):
             raise op_error(self.name, f"{what} must be [..., n, n]" if square else f"{what} must be [..., m, n]", {what: x})
-        if not x.dtype.is_float:
+        if not x.dtype.is_inexact:
             raise op_error(self.name, f"{what} must be of floats", {what: x}, "cast it", DtypeError)
 
     def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
@@ -81,6 +81,59 @@ def swapped(x: Value) -> Value:
     return out
 
 
+def conjugate(x: Value) -> Value:
+    """Of real numbers x itself, as all that is below."""
+    return op("conj", x) if x.dtype.is_complex else x
+
+
+def adjoint(x: Value) -> Value:
+    return conjugate(swapped(x))
+
+
+def real(x: Value) -> Value:
+    return op("real", x) if x.dtype.is_complex else x
+
+
+def in_field(x: Value, like: Value) -> Value:
+    """Real x as a number of like's dtype."""
+    return op("complex", x, filled(x, 0)) if like.dtype.is_complex else x
+
+
+def size(x: Value) -> Value:
+    return op("complex_abs", x) if x.dtype.is_complex else op("abs", x)
+
+
+def extent(x: Value) -> Value:
+    """The greater of the sizes of both parts."""
+    return op("max", op("abs", op("real", x)), op("abs", op("imag", x))) if x.dtype.is_complex else op("abs", x)
+
+
+def squared(x: Value) -> Value:
+    """|x|^2."""
+    if not x.dtype.is_complex:
+        return x * x
+    re, im = op("real", x), op("imag", x)
+    return re * re + im * im
+
+
+def divided(x: Value, by: Value) -> Value:
+    """x over real numbers of its shape."""
+    return op("complex", op("real", x) / by, op("imag", x) / by) if x.dtype.is_complex else x / by
+
+
+def scaled(x: Value, by: Value) -> Value:
+    """x times real numbers of its shape."""
+    return op("complex", op("real", x) * by, op("imag", x) * by) if x.dtype.is_complex else x * by
+
+
+def picked(mask: Value, x: Value, axis: int) -> Value:
+    """The one element along an axis where ``mask`` is true: a maximum, for a sum would lose the sign of a zero."""
+    if x.dtype.is_complex:
+        return op("complex", *(picked(mask, op(name, x), axis) for name in ("real", "imag")))
+    least = (-1, -np.inf)[x.dtype.is_float]  # below any place, below any number
+    return op("reduce_max", select(mask, x, least), axes=(axis,))
+
+
 def product(a: Value, b: Value, left: bool = False, right: bool = False) -> Value:
     """a @ b, matrix by matrix; ``left`` and ``right`` say which are transposed."""
     lead = tuple(range(a.type.rank - 2))
@@ -91,12 +144,12 @@ def product(a: Value, b: Value, left: bool = False, right: bool = False) -> Valu
 
 def scaled_columns(a: Value, s: Value) -> Value:
     """a @ diag(s)."""
-    return a * spread(s, a.shape, *range(a.type.rank - 2), a.type.rank - 1)
+    return a * spread(in_field(s, a) if s.dtype != a.dtype else s, a.shape, *range(a.type.rank - 2), a.type.rank - 1)
 
 
 def scaled_rows(s: Value, a: Value) -> Value:
     """diag(s) @ a."""
-    return a * spread(s, a.shape, *range(a.type.rank - 1))
+    return a * spread(in_field(s, a) if s.dtype != a.dtype else s, a.shape, *range(a.type.rank - 1))
 
 
 def triangle(x: Value, lower: bool, offset: int = 0) -> Value:
@@ -121,8 +174,7 @@ def diagonal(x: Value) -> Value:
     """[..., m, n] -> [..., min(m, n)], not empty: the maximum of one element each, for the others are left out."""
     rank = x.type.rank
     axis = rank - 1 if x.shape[-1] >= x.shape[-2] else rank - 2
-    out: Value = op("reduce_max", select(on_diagonal(x), x, -np.inf), axes=(axis,))
-    return out
+    return picked(on_diagonal(x), x, axis)
 
 
 def as_diagonal(s: Value) -> Value:

@@ -13,15 +13,19 @@ from leptonc.ir.value import Value
 from leptonc.ops.linalg.building import (
     BLOCK,
     MatrixOp,
+    adjoint,
     as_panel,
     as_stack,
     blocks_of,
     compare,
+    conjugate,
     counted,
     cropped,
     diagonal,
+    divided,
     filled,
     flattened,
+    in_field,
     in_triangle,
     loop,
     on_diagonal,
@@ -29,6 +33,7 @@ from leptonc.ops.linalg.building import (
     padded_square,
     part,
     product,
+    real,
     replaced,
     reshaped,
     select,
@@ -43,6 +48,8 @@ from leptonc.ops.linalg.building import (
 class cholesky(MatrixOp):
     """L, lower triangular, with L L' = (a + a') / 2 for each matrix of a stack; all NaN where that is not positive definite.
 
+    Of complex matrices ' is the adjoint, and L's diagonal is real.
+
     Left-looking by panels: a panel less one product with the columns before it, then eliminated column by column.
     """
 
@@ -55,29 +62,30 @@ class cholesky(MatrixOp):
     def eager(self, *arrays: np.ndarray, **attrs: Any) -> np.ndarray:
         a = np.asarray(arrays[0])
         with np.errstate(all="ignore"):
-            a = ((a + np.swapaxes(a, -1, -2)) / 2).astype(a.dtype)
+            a = ((a + np.conj(np.swapaxes(a, -1, -2))) / 2).astype(a.dtype)
         out = np.empty_like(a)
         for at in np.ndindex(a.shape[:-2]):
             out[at] = _factor(a[at])
         return out
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
-        """S = L^-T Phi(L' g) L^-1, Phi the lower triangle with half the diagonal (Murray 2016); a's is the mean of S and S'."""
+        """S = L^-T Phi(L^T g) conj(L)^-1, Phi the lower triangle with half the diagonal (Murray 2016); a's is the mean of
+        S and S'."""
         inner = triangle(product(y, g, left=True), lower=True)
         inner = select(on_diagonal(inner), inner * 0.5, inner)
         solve = get_op("triangular_solve")
         half = solve(y, inner, lower=True, transpose=True, unit=False)
-        s = swapped(solve(y, swapped(half), lower=True, transpose=True, unit=False))
-        return ((s + swapped(s)) * 0.5,)
+        s = swapped(solve(conjugate(y), swapped(half), lower=True, transpose=True, unit=False))
+        return ((s + adjoint(s)) * 0.5,)
 
     def expand(self, *operands: Value, **attrs: Any) -> Value:
         a = operands[0]
         if not a.type.size:
             return a
-        symmetric = flattened((a + swapped(a)) * 0.5)
+        symmetric = flattened((a + adjoint(a)) * 0.5)
         n = a.shape[-1]
         found = as_stack(_eliminated(as_panel(symmetric))) if n <= BLOCK else _blocked(symmetric)
-        sound = op("all", op("gt", diagonal(found), zeros(found, found.shape[:2])), axes=(1,))
+        sound = op("all", op("gt", real(diagonal(found)), zeros(found, found.shape[:2], found.dtype.real)), axes=(1,))
         wrong = select(in_triangle(found, lower=True), filled(found, np.nan), 0)
         return reshaped(select(spread(sound, found.shape, 0), found, wrong), a.shape)
 
@@ -100,7 +108,7 @@ def _factor(a: np.ndarray) -> np.ndarray:
         found = np.linalg.cholesky(a)
     except np.linalg.LinAlgError:
         found = np.full_like(a, np.nan)
-    return found if np.all(np.diagonal(found) > 0) else np.tril(np.full_like(a, np.nan))
+    return found if np.all(np.diagonal(found).real > 0) else np.tril(np.full_like(a, np.nan))
 
 
 def _eliminated(panel: Value, first: Value | int = 0) -> Value:
@@ -111,10 +119,13 @@ def _eliminated(panel: Value, first: Value | int = 0) -> Value:
         p = carries[0]
         at = j + consts[0] if consts else j
         column = reshaped(part(p, (0, j, 0), (m, 1, b)), (m, b))
-        pivot = reshaped(part(column, (at, 0), (1, b)), (b,))
+        pivot = real(reshaped(part(column, (at, 0), (1, b)), (b,)))
         root = select(op("gt", pivot, filled(pivot, 0)), op("sqrt", pivot), np.nan)
-        below = select(compare("ge", counted(p, (m, b), 0), at), column / spread(root, (m, b), 1), 0)
-        head = below if not consts else part(below, (consts[0], 0), (w, b))
+        row = counted(p, (m, b), 0)
+        below = select(compare("ge", row, at), divided(column, spread(root, (m, b), 1)), 0)
+        if p.dtype.is_complex:  # real, whatever rounding made of it
+            below = select(compare("eq", row, at), spread(in_field(root, p), (m, b), 1), below)
+        head = conjugate(below if not consts else part(below, (consts[0], 0), (w, b)))
         less = p - spread(below, p.shape, 0, 2) * spread(head, p.shape, 1, 2)
         place = counted(p, p.shape, 1)
         rest = select(compare("gt", place, j), less, p)
@@ -132,7 +143,7 @@ def _blocked(a: Value) -> Value:
     def trip(k: Value, consts: Sequence[Value], carries: Sequence[Value], _: Sequence[Value]) -> list[Value]:
         found, first = carries[0], k * BLOCK
         rows = part(found, (0, first, 0), (b, BLOCK, count * BLOCK))
-        panel = part(consts[0], (0, 0, first), (b, count * BLOCK, BLOCK)) - product(found, rows, right=True)
+        panel = part(consts[0], (0, 0, first), (b, count * BLOCK, BLOCK)) - product(found, conjugate(rows), right=True)
         return [replaced(found, as_stack(_eliminated(as_panel(panel), first)), (0, 0, first))]
 
     return cropped(loop(count, trip, [filled(whole, 0)], [whole])[0], n, n)

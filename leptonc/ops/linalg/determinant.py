@@ -15,11 +15,15 @@ from leptonc.ops.linalg.building import (
     MatrixOp,
     counted,
     diagonal,
+    extent,
     filled,
     identity,
+    in_field,
     op,
     product,
+    real,
     select,
+    size,
     spread,
     swapped,
     zeros,
@@ -154,7 +158,7 @@ class lu_adjugate(OfFactors):
         lu = select(corner, spread(1 / partial, a.shape, *range(rank - 2)), factors)
         ones = filled(zeros(a, (*a.shape[:-1], 1)), 1)
         reached = solve(lu, ones, lower=False, transpose=False, unit=False)
-        finite = op("all", op("lt", op("abs", reached), filled(reached, np.inf)), axes=(rank - 2, rank - 1))
+        finite = op("all", op("lt", extent(reached), filled(real(reached), np.inf)), axes=(rank - 2, rank - 1))
         x = solve(lu, permuted(identity(a, n), permutation), lower=True, transpose=False, unit=True)
         x = select(last, x, x * spread(whole, a.shape, *range(rank - 2)))
         x = solve(lu, x, lower=False, transpose=False, unit=False)
@@ -170,7 +174,7 @@ class lu_slogdet(OfFactors):
     def infer(self, *types: TensorType, **attrs: Any) -> tuple[TensorType, ...]:
         self.check(types)
         out = types[0].with_shape(types[0].shape[:-2])
-        return out, out
+        return out, out.with_dtype(out.dtype.real)
 
     def eager(self, *arrays: np.ndarray, **attrs: Any) -> tuple[np.ndarray, ...]:
         pivot = np.diagonal(arrays[1], axis1=-2, axis2=-1)
@@ -179,19 +183,26 @@ class lu_slogdet(OfFactors):
             return np.asarray(sign), np.asarray(np.sum(np.log(np.abs(pivot)), axis=-1))
 
     def vjp(self, g: Any, y: Any, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
-        if g[1] is None:
+        sign, moves = y[0], y[0].dtype.is_complex and g[0] is not None
+        if g[1] is None and not moves:
             return (None,) * 4
+        factor = None if g[1] is None else in_field(g[1], sign)
+        if moves:  # sign i Im(trace(inverse of a times its change))
+            across = op("imag", g[0] * sign)
+            turn = op("complex", filled(across, 0), across)
+            factor = turn if factor is None else factor + turn
+        assert factor is not None
         turned = _transposed_inverse(operands[0], operands[1], operands[3])
-        return spread(g[1], turned.shape, *range(g[1].type.rank)) * turned, None, None, None
+        return spread(factor, turned.shape, *range(factor.type.rank)) * turned, None, None, None
 
     def expand(self, *operands: Value, **attrs: Any) -> tuple[Value, ...]:
         _, factors, pivots, _ = operands
         if not factors.type.size:
             empty = zeros(factors, factors.shape[:-2])
-            return filled(empty, 1), empty
+            return filled(empty, 1), real(empty)
         pivot = diagonal(factors)
         last = (pivot.type.rank - 1,)
         sign = op("prod", op("sign", pivot), axes=last) * _parity(pivots, factors)
-        return sign, op("sum", op("log", op("abs", pivot)), axes=last)
+        return sign, op("sum", op("log", size(pivot)), axes=last)
 
 

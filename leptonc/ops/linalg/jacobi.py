@@ -12,7 +12,22 @@ import numpy as np
 
 from leptonc.ir.types import i32
 from leptonc.ir.value import Value
-from leptonc.ops.linalg.building import counted, filled, identity, op, product, reshaped, select, spread
+from leptonc.ops.linalg.building import (
+    conjugate,
+    counted,
+    extent,
+    filled,
+    identity,
+    in_field,
+    op,
+    picked,
+    product,
+    real,
+    reshaped,
+    select,
+    size,
+    spread,
+)
 from leptonc.ops.linalg.lu import inverse_of, permuted
 
 FEW = 8  # rows of a matrix whose rotations are few enough not to lose digits
@@ -20,7 +35,7 @@ SWEEPS = {"f32": 30, "f64": 40}  # at most; random matrices take 6 to 10, repeat
 
 
 def epsilon(x: Value) -> float:
-    return float(np.finfo(x.dtype.numpy).eps)
+    return float(np.finfo(x.dtype.real.numpy).eps)
 
 
 def even(n: int) -> int:
@@ -43,20 +58,37 @@ def rotation(first: Value, second: Value, both: Value, least: Value | None = Non
 def rotated_rows(x: Value, cosine: Value, sine: Value) -> Value:
     """Rows i and i + h of x [2 h, ...] rotated; cosine and sine are [h, b], x's last axis is b."""
     top, bottom = halves(x, 0)
-    c, s = (spread(v, top.shape, 0, x.type.rank - 1) for v in (cosine, sine))
+    c, s = (spread(in_field(v, x), top.shape, 0, x.type.rank - 1) for v in (cosine, sine))
     return op("concatenate", c * top - s * bottom, s * top + c * bottom, axis=0)
 
 
 def rotated_columns(x: Value, cosine: Value, sine: Value) -> Value:
     """Columns of x [m, 2 h, b] alike."""
     left, right = halves(x, 1)
-    c, s = (spread(v, left.shape, 1, 2) for v in (cosine, sine))
+    c, s = (spread(in_field(v, x), left.shape, 1, 2) for v in (cosine, sine))
     return op("concatenate", c * left - s * right, s * left + c * right, axis=1)
+
+
+def phase_of(x: Value) -> Value:
+    """x / |x| of complex numbers, 1 of 0."""
+    return select(op("eq", x, filled(x, 0)), filled(x, 1), op("sign", x))
+
+
+def turned_rows(x: Value, phase: Value) -> Value:
+    """The second half of the rows of x [2 h, ..., b] times complex numbers [h, b] of size 1."""
+    top, bottom = halves(x, 0)
+    return op("concatenate", top, bottom * spread(phase, bottom.shape, 0, x.type.rank - 1), axis=0)
+
+
+def turned_columns(x: Value, phase: Value) -> Value:
+    """Columns of x [m, 2 h, b] alike."""
+    left, right = halves(x, 1)
+    return op("concatenate", left, right * spread(phase, right.shape, 1, 2), axis=1)
 
 
 def orthonormal_rows(x: Value) -> Value:
     """Rows [b, n, n] that are orthonormal but for some digits, to all digits: a step of Newton's for the polar factor."""
-    error = product(x, x, right=True)
+    error = product(x, conjugate(x), right=True)
     return x - product((error - identity(x, x.shape[-1])) * 0.5, x)
 
 
@@ -99,14 +131,17 @@ def in_order(values: Value, order: Value) -> Value:
 
 
 def signs_of_rows(x: Value) -> Value:
-    """[b, m] for x [b, m, n]: that of the first element which is about the largest of its row. So the factors do not depend on the
-    way they were found; of elements that are equal but for rounding always the first counts."""
-    size = op("abs", x)
-    most = op("reduce_max", size, axes=(2,))
-    large = op("ge", size, spread(most * 0.999, x.shape, 0, 1))
+    """[b, m] for x [b, m, n]: that of the first element which is about the largest of its row (of complex numbers what makes it
+    positive). So the factors do not depend on the way they were found; of elements that are equal but for rounding always the first
+    counts."""
+    sizes = size(x)
+    most = op("reduce_max", sizes, axes=(2,))
+    large = op("ge", sizes, spread(most * 0.999, x.shape, 0, 1))
     first = op("cast", op("argmax", op("cast", large, dtype=i32), axis=2), dtype=i32)
     here = op("eq", counted(x, x.shape, 2), spread(first, x.shape, 0, 1))
-    found = op("reduce_max", select(here, x, -np.inf), axes=(2,))
+    found = picked(here, x, 2)
+    if x.dtype.is_complex:
+        return conjugate(phase_of(found))
     one = filled(found, 1)
     return select(op("lt", found, filled(found, 0)), -one, one)
 
@@ -114,14 +149,16 @@ def signs_of_rows(x: Value) -> Value:
 def eager_signs(x: np.ndarray) -> np.ndarray:
     """``signs_of_rows`` in NumPy, of any stack."""
     size = np.abs(x)
-    large = size >= np.max(size, -1, keepdims=True) * x.dtype.type(0.999)
+    large = size >= np.max(size, -1, keepdims=True) * size.dtype.type(0.999)
     found = np.take_along_axis(x, np.argmax(large, -1)[..., None], -1)
+    if x.dtype.kind == "c":
+        return np.where(found == 0, 1, np.conj(found) / np.where(found == 0, 1, np.abs(found))).astype(x.dtype)
     return np.where(found < 0, -1, 1).astype(x.dtype)
 
 
 def all_finite(x: Value) -> Value:
     """[b] for x [b, ...]."""
-    out: Value = op("all", op("lt", op("abs", x), filled(x, np.inf)), axes=tuple(range(1, x.type.rank)))
+    out: Value = op("all", op("lt", extent(x), filled(real(x), np.inf)), axes=tuple(range(1, x.type.rank)))
     return out
 
 

@@ -28,6 +28,7 @@ from leptonc.ops.linalg.building import (
     op,
     padded,
     part,
+    picked,
     product,
     replaced,
     reshaped,
@@ -43,7 +44,8 @@ class lu(MatrixOp):
     """(factors, pivots, permutation) of [..., m, n], m >= n: L below the diagonal, without its ones, U above.
 
     a[permutation] = L U. ``pivots``[..., n] i32: the rows swapped with row 0, 1 ...; ``permutation``[..., m] i32. Right-looking by
-    panels, with one product behind each. A singular matrix has a 0 in U's diagonal.
+    panels, with one product behind each. A singular matrix has a 0 in U's diagonal. Complex pivots are the greatest by |re| + |im|,
+    as LAPACK's.
     """
 
     name, operand_names, results = "lu", ("a",), 3
@@ -118,12 +120,21 @@ def _eliminate(a: np.ndarray, pivots: np.ndarray, permutation: np.ndarray) -> No
     """In place, stacks [b, m, n], [b, n] and [b, m]."""
     every = np.arange(len(a))
     for j in range(a.shape[-1]):
-        at = pivots[:, j] = j + np.argmax(np.abs(a[:, j:, j]), axis=-1)
+        at = pivots[:, j] = j + np.argmax(_eager_weight(a[:, j:, j]), axis=-1)
         for x in (a, permutation):
             x[every, at], x[:, j] = x[:, j].copy(), x[every, at].copy()
         pivot = a[:, j, j, None]
         a[:, j + 1:, j] /= np.where(pivot == 0, 1, pivot)
         a[:, j + 1:, j + 1:] -= a[:, j + 1:, j, None] * a[:, j, None, j + 1:]
+
+
+def _eager_weight(x: np.ndarray) -> np.ndarray:
+    return np.asarray(np.abs(x.real) + np.abs(x.imag) if x.dtype.kind == "c" else np.abs(x))
+
+
+def _weight(x: Value) -> Value:
+    """What pivots are chosen by."""
+    return op("abs", op("real", x)) + op("abs", op("imag", x)) if x.dtype.is_complex else op("abs", x)
 
 
 def _swap(x: Value) -> Value:
@@ -171,9 +182,6 @@ def _behind(x: Value, n: int) -> Value:
     return turned if m == n else op("slice", turned, start=(0, 0), size=(b, n), step=(1, 1))
 
 
-_LEAST = (-1, -np.inf)  # below any place, below any number
-
-
 def _row(p: Value, at: Value, place: Value) -> Value:
     """Row ``at``[b] of each matrix of a panel, [w, b]; ``place`` is the row of each element."""
     _, w, b = p.shape
@@ -181,7 +189,7 @@ def _row(p: Value, at: Value, place: Value) -> Value:
         only = op("cast", reshaped(at, ()), dtype=i64)
         return reshaped(part(p, (only, 0, 0), (1, w, 1)), (w, 1))
     mask = op("eq", place, spread(at, p.shape, 2))
-    return op("reduce_max", select(mask, p, _LEAST[p.dtype.is_float]), axes=(0,))  # a sum would lose the sign of a zero
+    return picked(mask, p, 0)
 
 
 def _eliminated(panel: Value, columns: int, first: Value | int = 0) -> tuple[Value, Value, Value]:
@@ -195,7 +203,7 @@ def _eliminated(panel: Value, columns: int, first: Value | int = 0) -> tuple[Val
         at = j + consts[0] if consts else j
         row, row2 = counted(p, p.shape, 0), counted(p, (m, b), 0)
         column = reshaped(part(p, (0, j, 0), (m, 1, b)), (m, b))
-        size = select(compare("ge", row2, at), op("abs", column), -1)
+        size = select(compare("ge", row2, at), _weight(column), -1)
         greatest = op("cast", op("argmax", size, axis=0), dtype=i32)
         here = spread(op("cast", at, dtype=i32), (b,))
         chosen = select(compare("lt", here, columns), greatest, here) if consts else greatest

@@ -14,27 +14,35 @@ from leptonc.ir.value import Value
 from leptonc.ops.linalg.building import (
     BLOCK,
     MatrixOp,
+    adjoint,
     as_diagonal,
     as_panel,
     as_stack,
     blocks_of,
     both,
     compare,
+    conjugate,
     counted,
     cropped,
+    divided,
+    extent,
     filled,
     flattened,
     identity,
+    in_field,
     loop,
+    on_diagonal,
     op,
     padded,
     part,
     product,
+    real,
     replaced,
     reshaped,
     scaled_rows,
     select,
     spread,
+    squared,
     swapped,
     triangle,
     zeros,
@@ -69,19 +77,24 @@ class qr(MatrixOp):
         return np.where(finite, q + 0, np.nan).astype(a.dtype), np.triu(np.where(finite, r + 0, np.nan).astype(a.dtype))
 
     def vjp(self, g: Any, y: Any, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
-        """(gq + q C) R^-T, C the lower triangle of R gR' - gq' q with its mirror image above (Walter and Lehmann 2013)."""
+        """(gq + q C) R^-T, C the lower triangle of R gR' - gq' q with its mirror image above (Walter and Lehmann 2013); of complex
+        matrices for the conjugates of all cotangents, with adjoints, and C's diagonal real."""
         q, r = y
+        g = [None if x is None else conjugate(x) for x in g]
         if q.shape[-1] != r.shape[-1]:
             raise op_error(self.name, "has no derivative of a complete q of a tall matrix", {"a": operands[0]},
                            "mode='reduced'", LeptonError)
-        total = None if g[1] is None else product(r, triangle(g[1], lower=False), right=True)
+        total = None if g[1] is None else product(r, conjugate(triangle(g[1], lower=False)), right=True)
         if g[0] is not None:
-            crossed = product(g[0], q, left=True)
+            crossed = product(conjugate(g[0]), q, left=True)
             total = -crossed if total is None else total - crossed
         assert total is not None
-        inner = product(q, triangle(total, lower=True) + swapped(triangle(total, lower=True, offset=-1)))
+        if total.dtype.is_complex:
+            total = select(on_diagonal(total), in_field(real(total), total), total)
+        inner = product(q, triangle(total, lower=True) + adjoint(triangle(total, lower=True, offset=-1)))
         inner = inner if g[0] is None else g[0] + inner
-        return (swapped(get_op("triangular_solve")(r, swapped(inner), lower=False, transpose=False, unit=False)),)
+        found = get_op("triangular_solve")(conjugate(r), swapped(inner), lower=False, transpose=False, unit=False)
+        return (conjugate(swapped(found)),)
 
     def expand(self, *operands: Value, **attrs: Any) -> tuple[Value, ...]:
         a = operands[0]
@@ -119,7 +132,7 @@ def _reflections(panel: Value, first: Value | int = 0) -> tuple[Value, Value]:
         v, tau, beta = _reflector(column, under, reshaped(part(column, (at, 0), (1, b)), (b,)))
         here = compare("eq", row, at)
         full = select(here, filled(v, 1), v)
-        along = op("sum", p * spread(full, p.shape, 0, 2), axes=(0,)) * spread(tau, (w, b), 1)
+        along = op("sum", p * spread(conjugate(full), p.shape, 0, 2), axes=(0,)) * spread(conjugate(tau), (w, b), 1)
         less = p - spread(full, p.shape, 0, 2) * spread(along, p.shape, 1, 2)
         place = counted(p, p.shape, 1)
         moved = both(both(compare("gt", place, j), compare("ge", counted(p, p.shape, 0), at)), _reflects(tau, p))
@@ -136,15 +149,16 @@ def _reflector(column: Value, under: Value, alpha: Value) -> tuple[Value, Value,
     Nothing is reflected where they are zeros already."""
     m, b = column.shape
     tail = select(under, column, 0)
-    size = op("max", op("reduce_max", op("abs", tail), axes=(0,)), op("abs", alpha))
+    size = op("max", op("reduce_max", extent(tail), axes=(0,)), extent(alpha))
     scale = select(op("eq", size, filled(size, 0)), filled(size, 1), size)
-    short = tail / spread(scale, (m, b), 1)
-    squares = op("sum", short * short, axes=(0,))
-    lead = alpha / scale
-    norm = scale * op("sqrt", squares + lead * lead)
-    beta = select(op("ge", alpha, filled(alpha, 0)), -norm, norm)
+    squares = op("sum", squared(divided(tail, spread(scale, (m, b), 1))), axes=(0,))
+    norm = scale * op("sqrt", squares + squared(divided(alpha, scale)))
+    length = select(op("ge", real(alpha), filled(norm, 0)), -norm, norm)
     reflects = op("ne", squares, filled(squares, 0))
-    tau = select(reflects, (beta - alpha) / beta, 0)
+    if alpha.dtype.is_complex:
+        reflects = op("or", reflects, op("ne", op("imag", alpha), filled(norm, 0)))
+    beta = in_field(length, alpha)
+    tau = select(reflects, divided(beta - alpha, length), 0)
     divisor = select(reflects, alpha - beta, filled(alpha, 1))
     return tail / spread(divisor, (m, b), 1), tau, select(reflects, beta, alpha)
 
@@ -164,7 +178,7 @@ def _small(a: Value, k: int) -> tuple[Value, Value]:
         q, row = carries[0], counted(carries[0], (m, b), 0)
         column = reshaped(part(consts[0], (0, j, 0), (m, 1, b)), (m, b))
         v = select(compare("gt", row, j), column, select(compare("eq", row, j), filled(column, 1), 0))
-        along = op("sum", q * spread(v, q.shape, 0, 2), axes=(0,)) * spread(xs[0], (k, b), 1)
+        along = op("sum", q * spread(conjugate(v), q.shape, 0, 2), axes=(0,)) * spread(xs[0], (k, b), 1)
         return [select(_reflects(xs[0], q), q - spread(v, q.shape, 0, 2) * spread(along, q.shape, 1, 2), q)]
 
     q = loop(n, trip, [start], [panel], [taus], reverse=True)[0]
@@ -188,7 +202,7 @@ def _blocked(a: Value, k: int) -> tuple[Value, Value]:
         place = counted(stack, stack.shape, 1) - counted(stack, stack.shape, 2)
         v = select(compare("gt", place, first), stack, select(compare("eq", place, first), filled(stack, 1), 0))
         t = _joined(v, taus)
-        inner = product(t, product(v, found, left=True), left=True)
+        inner = product(conjugate(t), product(conjugate(v), found, left=True), left=True)
         inner = select(compare("ge", counted(inner, inner.shape, 2), first + BLOCK), inner, 0)
         return [replaced(found - product(v, inner), stack, (0, 0, first)), v, t]
 
@@ -197,7 +211,7 @@ def _blocked(a: Value, k: int) -> tuple[Value, Value]:
 
     def back(i: Value, consts: Sequence[Value], carries: Sequence[Value], xs: Sequence[Value]) -> list[Value]:
         v, t = xs
-        return [carries[0] - product(v, product(t, product(v, carries[0], left=True)))]
+        return [carries[0] - product(v, product(t, product(conjugate(v), carries[0], left=True)))]
 
     q = loop(count, back, [start], [], [vs, ts], reverse=True)[0]
     return cropped(q, m, k), _upper(found, k, n)
@@ -207,6 +221,6 @@ def _joined(v: Value, taus: Value) -> Value:
     """T, upper triangular, with H1 H2 ... = I - V T V': (1 + D U)^-1 D, U the part of V'V above its diagonal."""
     b, _, w = v.shape
     taus = reshaped(taus, (1, w)) if b == 1 else op("transpose", taus, perm=(1, 0))
-    above = scaled_rows(taus, triangle(product(v, v, left=True), lower=False, offset=1))
+    above = scaled_rows(taus, triangle(product(conjugate(v), v, left=True), lower=False, offset=1))
     out: Value = op("triangular_solve", above, as_diagonal(taus), lower=False, transpose=False, unit=True)
     return out

@@ -13,24 +13,34 @@ from leptonc.ir.types import TensorType, i32
 from leptonc.ir.value import Value
 from leptonc.ops.linalg.building import (
     MatrixOp,
+    adjoint,
     as_diagonal,
     as_panel,
     as_stack,
+    conjugate,
     cropped,
     diagonal,
+    divided,
+    extent,
     filled,
     flattened,
     identity,
+    in_field,
     loop,
+    on_diagonal,
     op,
     padded,
     product,
+    real,
     repeat_while,
     reshaped,
+    scaled,
     scaled_columns,
     scaled_rows,
     select,
+    size,
     spread,
+    squared,
     swapped,
     zeros,
 )
@@ -48,9 +58,11 @@ from leptonc.ops.linalg.jacobi import (
     or_nan,
     order_of,
     orthonormal_rows,
+    phase_of,
     rotated_rows,
     rotation,
     signs_of_rows,
+    turned_rows,
 )
 from leptonc.ops.linalg.lu import permuted
 
@@ -72,7 +84,8 @@ class svd(MatrixOp):
         if m < n:
             raise op_error(self.name, "a has more columns than rows", {"a": a}, "transpose it")
         lead = a.shape[:-2]
-        return a.with_shape((*lead, m, m if attrs["full"] else n)), a.with_shape((*lead, n)), a.with_shape((*lead, n, n))
+        s = a.with_shape((*lead, n)).with_dtype(a.dtype.real)
+        return a.with_shape((*lead, m, m if attrs["full"] else n)), s, a.with_shape((*lead, n, n))
 
     def eager(self, *arrays: np.ndarray, **attrs: Any) -> tuple[np.ndarray, ...]:
         a = np.asarray(arrays[0])
@@ -81,41 +94,47 @@ class svd(MatrixOp):
         if vh.size:
             signs, n = eager_signs(vh), vh.shape[-1]
             u, vh = u.copy(), vh * signs
-            u[..., :n] *= np.swapaxes(signs, -1, -2)
+            u[..., :n] *= np.conj(np.swapaxes(signs, -1, -2))
         flag = finite[..., None, None]
-        return (np.where(flag, u, np.nan).astype(a.dtype), np.where(finite[..., None], s, np.nan).astype(a.dtype),
+        return (np.where(flag, u, np.nan).astype(a.dtype), np.where(finite[..., None], s, np.nan).astype(a.real.dtype),
                 np.where(flag, vh, np.nan).astype(a.dtype))
 
     def vjp(self, g: Any, y: Any, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
         """u (diag(gs) + (A + A') S + S (B + B')) vh, A = F o u'gu and B = F o vh gvh', F = 1 / (s[j]^2 - s[i]^2); and what of gu is
-        outside of u's columns, divided by s."""
+        outside of u's columns, divided by s. Of complex matrices for the cotangents' conjugates, with adjoints, and for the phases
+        that JAX lets u's columns have."""
         u, s, vh = y
         if u.shape[-1] != s.shape[-1]:
             raise op_error(self.name, "has no derivative of full matrices, unless they are square", {"a": operands[0]},
                            "full_matrices=False", LeptonError)
-        terms = [] if g[1] is None else [as_diagonal(g[1])]
+        g = [None if x is None else conjugate(x) for x in g]
+        terms = [] if g[1] is None else [in_field(as_diagonal(g[1]), u)]
         gaps = inverse_differences(s * s)
         if g[0] is not None:
-            turned = gaps * product(u, g[0], left=True)
-            terms.append(scaled_columns(turned + swapped(turned), s))
+            crossed = product(conjugate(u), g[0], left=True)
+            turned = scaled(crossed, gaps)
+            terms.append(scaled_columns(turned + adjoint(turned), s))
+            if u.dtype.is_complex:
+                phases = select(on_diagonal(crossed), op("complex", zeros(crossed, crossed.shape, s.dtype), op("imag", crossed)), 0)
+                terms.append(scaled_columns(phases, 1 / s))
         if g[2] is not None:
-            turned = gaps * product(vh, g[2], right=True)
-            terms.append(scaled_rows(s, turned + swapped(turned)))
+            turned = scaled(product(vh, conjugate(g[2]), right=True), gaps)
+            terms.append(scaled_rows(s, turned + adjoint(turned)))
         inner = terms[0]
         for term in terms[1:]:
             inner = inner + term
         out = product(product(u, inner), vh)
         if g[0] is not None and u.shape[-2] > u.shape[-1]:
-            outside = g[0] - product(u, product(u, g[0], left=True))
+            outside = g[0] - product(u, product(conjugate(u), g[0], left=True))
             out = out + product(scaled_columns(outside, 1 / s), vh)
-        return (out,)
+        return (conjugate(out),)
 
     def expand(self, *operands: Value, **attrs: Any) -> tuple[Value, ...]:
         a, full = operands[0], attrs["full"]
         m, n = a.shape[-2:]
         lead, k = a.shape[:-2], m if full else n
         if not a.type.size:
-            return cropped(identity(a, m), m, k), zeros(a, (*lead, n)), identity(swapped(a), n)
+            return cropped(identity(a, m), m, k), zeros(a, (*lead, n), a.dtype.real), identity(swapped(a), n)
         stack = flattened(a)
         finite = all_finite(stack)
         stack = select(spread(finite, stack.shape, 0), stack, 0)
@@ -195,18 +214,18 @@ def _joined(q: Value, left: Value, k: int) -> Value:
 
 def _square(a: Value) -> tuple[Value, Value, Value]:
     """(u, s, vh) of finite a [b, n, n]; u is the Q of orthogonal columns, longest first, so it is whole where some are 0."""
-    size = op("reduce_max", op("abs", a), axes=(1, 2))
+    size = op("reduce_max", extent(a), axes=(1, 2))
     scale = select(op("eq", size, filled(size, 0)), filled(size, 1), size)
-    columns, rows = _orthogonalized(swapped(a / spread(scale, a.shape, 0)))
-    lengths = op("sqrt", op("sum", columns * columns, axes=(2,)))
+    columns, rows = _orthogonalized(swapped(divided(a, spread(scale, a.shape, 0))))
+    lengths = op("sqrt", op("sum", squared(columns), axes=(2,)))
     order = order_of(lengths, descending=True)
     s = in_order(lengths, order)
     columns, rows = permuted(columns, order), permuted(rows, order)
     signs = signs_of_rows(rows)
     q, r = op("qr", swapped(columns), complete=False)
-    side = diagonal(r)
+    side = real(diagonal(r))
     turned = select(op("lt", side, filled(side, 0)), -signs, signs)
-    return scaled_columns(q, turned), s * spread(scale, s.shape, 0), scaled_rows(signs, rows)
+    return scaled_columns(q, turned), s * spread(scale, s.shape, 0), conjugate(scaled_rows(signs, rows))
 
 
 def _orthogonalized(columns: Value) -> tuple[Value, Value]:
@@ -215,7 +234,7 @@ def _orthogonalized(columns: Value) -> tuple[Value, Value]:
     Of more than a few twice, as ``eigh``: from the rows made orthonormal, and the columns made of them anew."""
     n = columns.shape[-1]
     whole = padded(columns, even(n), n)
-    least = op("sqrt", op("sum", whole * whole, axes=(1, 2))) * epsilon(columns)  # a shorter column is a rounding error
+    least = op("sqrt", op("sum", squared(whole), axes=(1, 2))) * epsilon(columns)  # a shorter column is a rounding error
 
     def refined(_: Value, consts: Sequence[Value], carries: Sequence[Value], xs: Sequence[Value]) -> list[Value]:
         whole, least = consts
@@ -237,13 +256,13 @@ def _rotated(x: Value, rows: Value, least: Value) -> tuple[Value, Value]:
 
     def goes_on(count: Value, worst: Value, *_: Value) -> Value:
         going = op("gt", worst, filled(worst, limit))
-        return op("and", going, op("lt", count, filled(count, SWEEPS[x.dtype.name])))
+        return op("and", going, op("lt", count, filled(count, SWEEPS[x.dtype.real.name])))
 
     def sweep(count: Value, worst: Value, x: Value, rows: Value, least: Value) -> list[Value]:
-        x, rows, found = loop(many - 1, _round, [x, rows, zeros(x, ())], [least])
+        x, rows, found = loop(many - 1, _round, [x, rows, zeros(x, (), x.dtype.real)], [least])
         return [count + 1, found, x, rows, least]
 
-    first = [zeros(x, (), i32), filled(zeros(x, ()), 1), x, rows, least]
+    first = [zeros(x, (), i32), filled(zeros(x, (), x.dtype.real), 1), x, rows, least]
     _, _, x, rows, _ = repeat_while(goes_on, sweep, first)
     return x, rows
 
@@ -252,7 +271,11 @@ def _round(_: Value, consts: Sequence[Value], carries: Sequence[Value], xs: Sequ
     """One rotation of each pair; the greatest cosine between two columns that was met; the pairs of the next round."""
     (least,), (x, rows, worst) = consts, carries
     top, bottom = halves(x, 0)
-    first, second, both = (op("sum", p * q, axes=(1,)) for p, q in ((top, top), (bottom, bottom), (top, bottom)))
+    first, second = (op("sum", squared(v), axes=(1,)) for v in (top, bottom))
+    both = op("sum", conjugate(top) * bottom, axes=(1,))
+    if x.dtype.is_complex:
+        phase, both = conjugate(phase_of(both)), size(both)
+        x, rows = turned_rows(x, phase), turned_rows(rows, phase)
     floor = spread(least, first.shape, 1)
     short = [op("max", op("sqrt", v), floor) for v in (first, second)]
     divisor = [select(op("eq", v, filled(v, 0)), filled(v, 1), v) for v in short]

@@ -39,8 +39,8 @@ def _overwrites_safely(draft: Draft, source: int, output: int) -> bool:
 
 
 def _copy_at_end(draft: Draft, output: int) -> None:
-    type_ = draft.buffers[output].type
-    temp = draft.temp(type_.in_reals)
+    type_ = draft.buffers[output].type.in_reals  # as kernels see complex numbers
+    temp = draft.temp(type_)
     old, new = buffer_name(output), buffer_name(temp)
     for n, task in enumerate(draft.tasks):
         if {output} & {*task.reads, *task.writes}:

@@ -148,6 +148,10 @@ def test_products_over_axes(rng, axis):
     (nn.logsumexp, [INF, 1, 2], [NAN, 0, 0]), (nn.logsumexp, [-INF, 1, 1], [0, 0.5, 0.5]),
     (nn.logsumexp, [1e4, 1e4, 0], [0.5, 0.5, 0]),
     (lambda x: nn.log_softmax(x)[1], [-INF, 1, 1], [0, 0.5, -0.5]),
+    (lambda x: lnp.sum(lnp.frexp(x)[0]), [0, 0.5, 1.3, -3, INF], [1, 1, 0.5, 0.25, 1]),
+    (lambda x: lnp.sum(lnp.modf(x)[0]), [0.0, -0.0, -2, 2.5, -2.5], [1] * 5),
+    (lambda x: lnp.sum(lnp.fmod(x, 2.0)), [0.0, -0.0, -2, 2.5, -2.5], [1] * 5),
+    (lambda x: lnp.sum(lnp.fmod(-5.0, x)), [2, -2, 3], [2, -2, 1]),
 ], ids=lambda value: getattr(value, "__name__", str(value)))
 def test_gradients_of_reductions_at_ties(f, x, wanted):
     for run in _modes(grad(f)):

@@ -14,6 +14,7 @@ from leptonc.arithmetic import (
     less,
     multiply,
     named_operands,
+    negative,
     not_equal,
     remainder,
     subtract,
@@ -21,7 +22,7 @@ from leptonc.arithmetic import (
 from leptonc.bfloat16 import kind_of
 from leptonc.errors import DtypeError, op_error
 from leptonc.numpy.elementwise import where
-from leptonc.numpy.floatbits import copysign
+from leptonc.numpy.floatbits import signbit
 from leptonc.trace import align, bind, cast
 
 
@@ -45,7 +46,9 @@ def fmod(x: Any, y: Any) -> Any:
     if a.dtype.kind == "b":
         raise op_error("fmod", "takes numbers only", {"x": x, "y": y}, kind=DtypeError)
     if kind_of(a.dtype) == "f":
-        return copysign(remainder(absolute(a), absolute(b)), a)
+        below = signbit(a)  # chosen by it, not made of a's magnitude: that has another derivative at zeros
+        rest = remainder(where(below, negative(a), a), absolute(b))
+        return where(below, negative(rest), rest)
     if a.dtype.kind == "u":
         return remainder(a, b)
     rest = remainder(a, b)

@@ -18,6 +18,7 @@ from leptonc.arithmetic import (
     less,
     multiply,
     named_operands,
+    negative,
     not_equal,
     right_shift,
     subtract,
@@ -132,10 +133,11 @@ def frexp(x: Any) -> Frexp:
     mask = 2 * bias + 1
     exponent = bitwise_and(right_shift(bits, mantissa), mask)
     plain = bitwise_or(equal(operand, 0), equal(exponent, mask))
-    number = subtract(exponent, bias - 1)
-    number = subtract(number, where(tiny, np.asarray(mantissa + 1, bits.dtype), np.asarray(0, bits.dtype)))
-    normal = add(bitwise_and(bits, np.asarray(~(mask << mantissa), bits.dtype)), (bias - 1) << mantissa)
-    found = where(plain, operand, float_of(normal, operand.dtype))
+    down = subtract(bias - 1, exponent)
+    half = right_shift(down, 1)  # one factor alone may be no normal number; products are exact, and have a derivative
+    normal = multiply(multiply(scaled, _power_of_two(half, operand.dtype)), _power_of_two(subtract(down, half), operand.dtype))
+    found = where(plain, operand, normal)
+    number = subtract(where(tiny, np.asarray(-mantissa - 1, bits.dtype), np.asarray(0, bits.dtype)), down)
     return Frexp(found, cast(where(plain, np.asarray(0, bits.dtype), number), np.int32))
 
 
@@ -143,9 +145,10 @@ def frexp(x: Any) -> Frexp:
 def modf(x: Any) -> tuple[Any, Any]:
     """(fraction, whole part), both with x's sign."""
     operand = as_float(x)
-    whole = bind("trunc", operand)
-    rest = where(equal(absolute(operand), float("inf")), 0.0, subtract(operand, whole))
-    return copysign(rest, operand), whole
+    below = signbit(operand)
+    size = where(below, negative(operand), operand)
+    rest = where(equal(size, float("inf")), 0.0, subtract(size, bind("trunc", size)))
+    return where(below, negative(rest), rest), bind("trunc", operand)
 
 
 def unsigned_bits(name: str, x: Any) -> Any:

@@ -229,8 +229,7 @@ def _apart(one: Index, other: Index, extents: Extents, others: Extents, values: 
 
 def _apart_within(one: Index, other: Index, extents: Extents, others: Extents, step: int) -> bool:
     """Whether the remainders of two indices by a step are never the same: both run over intervals of a circle."""
-    a, b = (span(Index(tuple(term for term in index.axes if term[1] % step), index.offset), extents)
-            for index, extents in ((one, extents), (other, others)))
+    a, b = span(_within(one, step), extents), span(_within(other, step), others)
     assert a is not None and b is not None, "no values"
     return (b.low - a.low) % step > a.high - a.low and (a.low - b.low) % step > b.high - b.low
 
@@ -274,13 +273,29 @@ def is_injective(index: Sequence[Index], axes: Iterable[str], extents: Extents,
 
 def meet_at_one(one: Sequence[Index], other: Sequence[Index], axis: str, extents: Extents, others: Extents) -> bool:
     """Whether two accesses meet an element in common only where an axis of both stands at the same point, whatever all other axes
-    do: in some dimension a step of it is more than what they make of difference."""
+    do: in some dimension a step of it is more than what they make of difference, or those among them of steps less than another
+    one, within that."""
     return any(_steps_over(a, b, axis, extents, others) for a, b in zip(one, other, strict=True))
 
 
 def _steps_over(one: Index, other: Index, axis: str, extents: Extents, others: Extents) -> bool:
     coeff = one.coeff(axis)
-    a, b = span(at_first(one, (axis,)), extents), span(at_first(other, (axis,)), others)
-    if a is None or b is None or one.div != other.div or other.coeff(axis) != coeff:
+    if one.div != other.div or other.coeff(axis) != coeff or one.values or other.values:
         return False
-    return max(abs(a.high - b.low), abs(b.high - a.low)) < abs(coeff)
+    first, second = at_first(one, (axis,)), at_first(other, (axis,))
+    reach = abs(coeff) * (max(extents[axis], others[axis]) - 1)
+    return _difference(first, second, extents, others) < abs(coeff) or any(
+        _difference(_within(first, step), _within(second, step), extents, others) < min(abs(coeff), step - reach)
+        for step in {abs(step) for name, step in (*one.axes, *other.axes) if name != axis and abs(step) > abs(coeff)})
+
+
+def _difference(one: Index, other: Index, extents: Extents, others: Extents) -> int:
+    """How far two indices without values are from each other at most."""
+    a, b = span(one, extents), span(other, others)
+    assert a is not None and b is not None, "no values"
+    return max(abs(a.high - b.low), abs(b.high - a.low))
+
+
+def _within(index: Index, step: int) -> Index:
+    """What of an index is no multiple of a step."""
+    return Index(tuple(term for term in index.axes if term[1] % step), index.offset % step)

@@ -156,11 +156,10 @@ def test_about_as_exact_as_a_direct_sum(kind, always, rng):
 def test_tiles(monkeypatch, rng):
     """The same by tiles, whose squares never leave the cache."""
     monkeypatch.setattr(winograd, "GAIN", 0)
-    x, w = operands(rng, (4, 16, 16, 16), 24)
-    f, args = functions(x, w, {"stride": 2, "padding": 1})[0]
-    (kernel,) = [call.kernel for call in lowered(f, *args).program.calls if "conv_winograd" in call.kernel.name]
-    assert kernel.outer
-    assert_close_to_exact(f, args)
+    for f, args in functions(*operands(rng, (4, 16, 16, 16), 24), {"stride": 2, "padding": 1})[:2]:
+        (kernel,) = [call.kernel for call in lowered(f, *args).program.calls if "conv_winograd" in call.kernel.name]
+        assert kernel.outer
+        assert_close_to_exact(f, args)
 
 
 @pytest.mark.parametrize("shape, out, options, chosen", [

@@ -161,7 +161,7 @@ def _matched(kernel: Kernel, number: int, image: tuple[int, tuple[DType, ...]],
     col_index = _col_index(w, (ky, kx, *folds, *phases), cols[0], kernel.outer)
     if col_index is None or any(_moves(x, a) for a in kernel.outer if col_index.coeff(a.name)):
         return None
-    others = tuple(a for a in stage.map_axes if a not in (rows, columns, cols[0]))
+    others = (*phases, *(a for a in stage.map_axes if a not in (rows, columns, cols[0], *phases)))
     weights = Operand(w, weight[1])
     if not kernel.outer:
         return Convolution(lifted(kernel, (*others, rows)), number, x, image[1], weights, (ky, kx), rows, None, columns, folds,
@@ -315,16 +315,16 @@ def input_stage(found: Convolution, plan: Square, axes: Sequence[Axis], number: 
     return tidy(Stage((*axes, *folds), tuple(code.insts), stores))
 
 
-def product_stage(found: Convolution, count: int, v: Param, u: Param, m: Param) -> Stage:
-    """m[q, t, col] = sum over depth of v[q, t, depth] u[q, depth, col], for ``count`` squares."""
-    point, square, dtype = Axis("point", u.type.shape[0]), Axis("square", count), u.type.dtype
+def product_stage(found: Convolution, count: int, v: Param, u: Param, m: Param, first: Index) -> Stage:
+    """m[q, t, col] = sum over depth of v[q, t, depth] u[first + q, depth, col], for ``count`` squares."""
+    point, square, dtype = Axis("point", v.type.shape[0]), Axis("square", count), u.type.dtype
     col, column = found.col, found.col_index
     panels = tuple(_panels(col, u.type.shape[1]) for _ in u.type.shape[3:])
     if panels:
         col = replace(col, extent=u.type.shape[-1])
         column = Index.of(col)
     insts = (Load(v.name, tuple(map(Index.of, (point, square, found.depth))), dtype),
-             Load(u.name, (*map(Index.of, (point, *panels, found.depth)), column), dtype),
+             Load(u.name, (first + point, *map(Index.of, (*panels, found.depth)), column), dtype),
              Apply("mul", (0, 1), dtype), Reduce("sum", 2, dtype))
     store = Store(m.name, (Index.of(point), Index.of(square), row_major((*panels, col))), 3)
     return Stage((point, *panels, square, col, found.depth), insts, (store,))

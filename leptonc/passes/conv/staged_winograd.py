@@ -6,8 +6,7 @@
     with u = G w G' computed before
 
 A tile of ``passes/conv/winograd.py`` is done with before the next one begins, and reads all transformed weights again. Where
-these are many and the squares few, it is better to read the weights once, and to let the squares pass through L3. Input gradients
-of strided convolutions are done so as well: their results' phases, each of which has points of its own, are more axes. The last
+these are many and the squares few, it is better to read the weights once, and to let the squares pass through L3. Then the last
 squares of a row or a column may also reach beyond the image: what they read there is 0, what they make there is never written.
 
 Rounding, infinities and zeros are as in ``passes/conv/winograd.py``.
@@ -196,7 +195,7 @@ def _tasks(draft: Draft, weights: TransformedWeights, task: Task, found: Convolu
     if not plan.exact_zeros:
         bits, held, reached = (temp(*shape, dtype=i32) for shape in ((2, words, found.depth.extent), (2, words), (words,)))
         look = _reached(squares, bits, held, reached)
-    products = Kernel("winograd_products", (_read(v), u, m), (product_stage(found, count, v, u, m),))
+    products = Kernel("winograd_products", (_read(v), u, m), (product_stage(found, count, v, u, m, Index()),))
     kernels = [_input(squares, v, bits), *look, products, _met(squares, full, reached, met), _output(squares, m, met)]
     return [*before, *see, *(Task(kernel, task.loc) for kernel in kernels)]
 

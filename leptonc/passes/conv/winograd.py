@@ -8,9 +8,10 @@
 
 ``passes/conv/forms.py`` has the transforms, ``passes/conv/convolution.py`` says what is such a convolution. Squares of results are
 2x2 or 4x4, or 2 by 4, whatever takes least work; a tile is rows of squares of an image, or of some images, as many as give the
-products enough rows and still fit the cache; or a part of the columns of a wide image. In exact arithmetic the result is the
-convolution. Rounding errors are those of direct sums, about twice as much for 4x4. An infinity in a square makes NaN of results
-that a direct sum would make infinite, and a sum near the largest float may overflow earlier.
+products enough rows and still fit the cache; or a part of the columns of a wide image; of one phase, where a strided convolution's
+input gradient has some. In exact arithmetic the result is the convolution. Rounding errors are those of direct sums, about twice as
+much for 4x4. An infinity in a square makes NaN of results that a direct sum would make infinite, and a sum near the largest float
+may overflow earlier.
 
 Sums of products that are all 0 are 0, by what ``passes/conv/nonzero.py`` sees of the operands.
 """
@@ -36,7 +37,7 @@ from leptonc.passes.conv.convolution import (
     result_stage,
 )
 from leptonc.passes.conv.nonzero import full_weights, held_stage, met_stage, reached_stage
-from leptonc.passes.conv.squares import APART, LEAST_CHANNELS, Square, square_forms
+from leptonc.passes.conv.squares import APART, LEAST_CHANNELS, Square, row_major, square_forms
 from leptonc.passes.loops.coarsen import coarsened
 from leptonc.passes.loops.draft import Draft, Task, index_at, inst_at
 
@@ -67,7 +68,7 @@ class Winograd:
 
     def _replaced(self, draft: Draft, weights: TransformedWeights, task: Task) -> list[Task]:
         whole = find_convolution(task.kernel)
-        best = None if whole is None or whole.phases else _best(whole, self.local_bytes, 0 if is_frozen(draft, whole) else WEIGHT)
+        best = None if whole is None else _best(whole, self.local_bytes, 0 if is_frozen(draft, whole) else WEIGHT)
         if best is None:
             return [task]
         (u, before), (full, look) = weights.of(*best, task), full_weights(weights, best[0], task)
@@ -94,9 +95,9 @@ def _best(whole: Convolution, local_bytes: int, weight: int) -> tuple[Convolutio
 
 
 def tiled_work(whole: Convolution, weight: int) -> float:
-    """The least work that tiles take, infinite if none fit or phases would differ in one. To compare it with other ways, not only
-    tiles with tiles, what it costs that weights are far is halved: most of the time they arrive while others are multiplied."""
-    return inf if whole.phases else _least(whole, Winograd().local_bytes, weight, FAR // 2)[0]
+    """The least work that tiles take, infinite if none fit. To compare it with other ways, not only tiles with tiles, what
+    it costs that weights are far is halved: most of the time they arrive while others are multiplied."""
+    return _least(whole, Winograd().local_bytes, weight, FAR // 2)[0]
 
 
 def _least(whole: Convolution, local_bytes: int, weight: int, far: int = FAR) -> tuple[float, tuple[Convolution, _Plan] | None]:
@@ -164,7 +165,8 @@ def _work(found: Convolution, plan: _Plan, weight: int, far: int) -> float:
     if not plan.exact_zeros:
         moved += LOOK * plan.points * depth + REACH
     tiles = prod(a.extent for a in found.kernel.outer) // (plan.strips * plan.images)
-    return float(tiles * (weights * (squares + reading) + squares * moved) + weight * weights)
+    made = weight * weights * prod(a.extent for a in found.phases)
+    return float(tiles * (weights * (squares + reading) + squares * moved) + made)
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,7 @@ class _Squares:
 
 
 def _tiled(found: Convolution, plan: _Plan, u: Param, full: Param) -> Kernel:
-    """The kernel with larger tiles and its first stage done by squares."""
+    """The kernel with larger tiles, each of one phase, and its first stage done by squares."""
     dtype, kernel = u.type.dtype, found.kernel
     kernel, inner = coarsened(kernel, found.down, plan.strips) if found.down else (kernel, None)
     kernel, image = coarsened(kernel, found.images, plan.images) if found.images else (kernel, None)
@@ -215,14 +217,14 @@ def _tiled(found: Convolution, plan: _Plan, u: Param, full: Param) -> Kernel:
     x = stage.insts[found.stage.insts.index(found.x)]
     assert isinstance(x, Load)
     row = Axis("square_row", plan.strips * found.height // plan.down.results)
-    squares = _Squares(replace(found, kernel=kernel, x=x), plan, image, inner, row,
+    squares = _Squares(replace(found, kernel=kernel, x=x, phases=()), plan, image, inner, row,
                        Axis("square_column", found.columns.extent // plan.along.results))
     v = Param("squares", TensorType((plan.points, squares.count + APART, found.depth.extent), dtype), "local")
     m = Param("products", TensorType((plan.points, squares.count + APART, found.col.extent), dtype), "local")
     made, seen = _nonzero(squares, v, full)
     results = (Result(y, x, squares.place(y, x)) for y, x in product(range(plan.down.results), range(plan.along.results)))
     number = squares.number
-    stages = (*made, product_stage(squares.found, squares.count, v, u, m),
+    stages = (*made, product_stage(squares.found, squares.count, v, u, m, row_major(found.phases) * plan.points),
               result_stage(squares.found, plan, squares.axes, number, m, seen[0], number, results), *kernel.stages[1:])
     still = {i.buffer for s in stages for i in s.insts if isinstance(i, Load)}
     params = tuple(p for p in kernel.params if p.role != "in" or p.name in still)

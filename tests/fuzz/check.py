@@ -240,7 +240,10 @@ class Checker:
                 out = space["f"](*(np.array(a) for a in build(self.program).args))
         except (IndexError, TypeError, ValueError, AttributeError):
             return None
-        return self.expected.check(leaves_of(out))
+        found = leaves_of(out)
+        if [a.shape for a in found] == [a.shape for a in self.expected.base]:
+            found = [_without_dust(a, b) for a, b in zip(found, self.expected.base, strict=True)]
+        return self.expected.check(found)
 
     def differences(self) -> str | None:
         """The gradient along a random direction against central differences in f64, where they agree among themselves."""
@@ -299,7 +302,9 @@ def _without_dust(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
     if found.dtype.kind != "c":
         return found
     parts, wanted, size = reals(found), reals(expected), np.finfo(found.dtype).eps * RATIO * np.abs(found)[..., None]
-    return np.where(np.abs(parts - wanted) <= size, wanted, parts).astype(parts.dtype).view(found.dtype)[..., 0]
+    with np.errstate(all="ignore"):
+        near = np.abs(parts - wanted) <= size
+    return np.where(near, wanted, parts).astype(parts.dtype).view(found.dtype)[..., 0]
 
 
 def _direction(rng: np.random.Generator, like: np.ndarray) -> np.ndarray:

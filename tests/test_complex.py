@@ -8,8 +8,7 @@ import pytest
 import leptonc
 from leptonc import driver, lax, segments
 from leptonc import numpy as lnp
-from leptonc.errors import DtypeError, LeptonError, ValidationError
-from leptonc.errors import DtypeError
+from leptonc.errors import DtypeError, ValidationError
 from leptonc.ir import parse
 from leptonc.ir.op import get_op
 from leptonc.ir.pair import Pair

@@ -8,8 +8,12 @@ from leptonc.errors import IRError, LeptonError
 from leptonc.ir.graph import Graph, Literal, Node
 from leptonc.ir.op import get_op
 from leptonc.ir.types import DType, TensorType, is_addressable
+from leptonc.ir.verify.known import Known
 
 AROUND = 5  # lines shown on either side of the one at fault
+
+_sound = Known[Node, tuple[TensorType, ...]]()
+"""Nodes in which nothing is wrong, with their operands' types. Most nodes of a graph go through most passes as they are."""
 
 
 def verify(graph: Graph, after: str | None = None) -> None:
@@ -64,6 +68,17 @@ def _node_fault(node: Node, types: dict[int, TensorType], right: set[Any]) -> st
     for value in node.results:
         if value in types:
             return f"%{value} is defined twice"
+    operands = tuple([types[i] for i in node.operands])
+    if _sound.get(node) == operands:
+        return None
+    reason = _own_fault(node, types, right)
+    if reason is None:
+        _sound.set(node, operands)
+    return reason
+
+
+def _own_fault(node: Node, types: dict[int, TensorType], right: set[Any]) -> str | None:
+    """What is wrong with a node, whatever is around it."""
     names = [name for name, _ in node.attrs]
     if names != sorted(set(names)):
         return f"the attributes of {node.op} are not in order, or given twice"

@@ -22,8 +22,9 @@ class Cse:
         renamed: dict[int, int] = {}
         kept: list[Node] = []
         for node in graph.nodes:
-            node = replace(node, operands=tuple(renamed.get(i, i) for i in node.operands),
-                           regions=tuple(map(self, node.regions)))
+            if node.regions or not renamed.keys().isdisjoint(node.operands):  # the others stay what they are
+                node = replace(node, operands=tuple([renamed.get(i, i) for i in node.operands]),
+                               regions=tuple(map(self, node.regions)))
             first = known.setdefault(_key(node), node)
             if first is node:
                 kept.append(node)

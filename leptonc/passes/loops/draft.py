@@ -173,7 +173,7 @@ def bind(kernel: Kernel, args: tuple[int, ...]) -> Kernel:
             # lowering copies such an operand first, so that a name has one shape
             raise IRError(f"{kernel.name}: buffer {param.name} bound twice under different shapes")
         params.setdefault(param.name, param)
-    return replace(bound, params=tuple(params.values()))
+    return bound if len(params) == len(bound.params) else replace(bound, params=tuple(params.values()))
 
 
 def unbind(kernel: Kernel, before: Kernel | None = None) -> Kernel:
@@ -271,11 +271,12 @@ def renumber(inst: Inst, number: Mapping[int, int]) -> Inst:
 
 
 def renumber_store(store: Store, number: Mapping[int, int]) -> Store:
-    if number[store.value] == store.value and not any(i.values for i in store.index):
+    index = store.index
+    if any([i.values for i in index]):
+        index = tuple(replace(i, values=tuple(sorted((number[v], c) for v, c in i.values))) if i.values else i for i in index)
+    elif number[store.value] == store.value:
         return store
-    index = tuple(replace(i, values=tuple(sorted((number[v], c) for v, c in i.values))) if i.values else i
-                  for i in store.index)
-    return replace(store, value=number[store.value], index=index)
+    return Store(store.buffer, index, number[store.value], store.accumulate, store.masked, store.by)
 
 
 def tidy(stage: Stage, start: Stage | None = None) -> Stage:
@@ -294,7 +295,7 @@ def tidy(stage: Stage, start: Stage | None = None) -> Stage:
         if number[n] == len(insts):
             insts.append(moved)
     stores = tuple([renumber_store(s, number) for s in stage.stores])
-    needed = _needed(insts, stores)
+    needed = _most_needed(insts, stores)
     if len(needed) == len(insts):
         done = Stage(stage.axes, tuple(insts), stores)
         done.__dict__.update(numbers=seen, is_distinct=True)  # what the cached properties would count again
@@ -327,4 +328,14 @@ def _needed(insts: Sequence[Inst], stores: Sequence[Store]) -> set[int]:
             needed.add(n)
             inst = insts[n]
             work += inst.args if type(inst) is Apply else operands(inst)
+    return needed
+
+
+def _most_needed(insts: Sequence[Inst], stores: Sequence[Store]) -> set[int]:
+    """The same, sooner where there are few others."""
+    needed = {s.value for s in stores} | {v for s in stores for i in s.index for v, _ in i.values}
+    for n in range(len(insts) - 1, -1, -1):
+        if n in needed:
+            inst = insts[n]
+            needed.update(inst.args if type(inst) is Apply else operands(inst))
     return needed

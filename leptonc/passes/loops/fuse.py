@@ -279,7 +279,7 @@ class _Fusion:
             return False
         self._unlink(other, self.tasks.pop(other))
         self._joined(other, n)
-        self._swap(n, Task(replace(second.kernel, name=_named(first.kernel, second.kernel), params=params, stages=(stage,)),
+        self._swap(n, Task(Kernel(_named(first.kernel, second.kernel), params, (stage,)),
                            second.joined_loc(first)))
         return True
 
@@ -385,14 +385,14 @@ class _Fusion:
             others = any(other != n for other in self.readers.get(buffer_number(store.buffer), ()))
             if others or self._is_output(store.buffer):
                 kept.append(store)
-        stage = tidy(replace(stage, stores=tuple(kept)), first.stages[0])
+        stage = tidy(Stage(stage.axes, stage.insts, tuple(kept)), first.stages[0])
         params = _joined_params(first, second, stage)
         if not self._fits(stage, params):
             return False
         made, task = self.tasks.pop(p), self.tasks[n]
         self._unlink(p, made)
         self._joined(p, n)
-        self._swap(n, Task(replace(first, name=_named(first, second), params=params, stages=(stage,)),
+        self._swap(n, Task(Kernel(_named(first, second), params, (stage,)),
                            made.joined_loc(task) if stage.has_reduce else task.joined_loc(made)))
         return True
 

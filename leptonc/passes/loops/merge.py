@@ -104,9 +104,9 @@ def _inst_at(inst: Inst, point: dict[str, Index], pad: float | int | bool | None
     if len(known) < len(index):
         return None
     if isinstance(inst, AxisIndex):
-        return replace(inst, index=known[0])
+        return AxisIndex(known[0], inst.dtype)
     own = inst.pad if inst.pad is not None or pad is None else inst.dtype.numpy.type(pad).item()
-    return replace(inst, index=known, pad=own)
+    return Load(inst.buffer, known, inst.dtype, own)
 
 
 def _compose(index: Index, point: dict[str, Index]) -> Index | None:

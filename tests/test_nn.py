@@ -220,15 +220,6 @@ def test_windows_that_end_one_cell_beyond_the_image(pool, padding, rng):
     both(leptonc.grad(lambda x: (pool(x, 2, stride=2, padding=padding) ** 2).sum()), x)
 
 
-def test_products_of_blocks_that_share_a_scale(rng):
-    a, b = rng.standard_normal((2, 3, 8)).astype(F), rng.standard_normal((2, 5, 8)).astype(F)
-    s, t = rng.uniform(0.5, 2, (2, 3, 2)).astype(F), rng.uniform(0.5, 2, (2, 5, 2)).astype(F)
-    want = np.einsum("bmk,bnk->bmn", a * np.repeat(s, 4, -1), b * np.repeat(t, 4, -1))
-    np.testing.assert_allclose(leptonc.jit(nn.scaled_matmul)(a, b, s, t), want, rtol=1e-5, atol=1e-6)
-    with pytest.raises(ShapeError):
-        nn.scaled_matmul(a, b, s, t[:, :, :1])
-
-
 def test_logarithms_of_means():
     x = np.arange(6.0).reshape(2, 3)
     np.testing.assert_allclose(leptonc.jit(nn.logmeanexp)(x), np.log(np.exp(x).mean()))

@@ -209,20 +209,20 @@ def test_orthogonal_and_multivariate_normal():
     np.testing.assert_allclose(found, q, atol=1e-12)
 
 
-@pytest.mark.parametrize("n, p", [(20, 0.4), (10**6, 0.9)])
+@pytest.mark.parametrize("n, p", [(1000, 0.3)])
 def test_binomial_counts(n, p):
-    found = random.binomial(random.key(8), n, p, (2000,), np.float64)
-    np.testing.assert_allclose(found.mean(), n * p, atol=5 * (n * p * (1 - p) / 2000) ** 0.5)
-    np.testing.assert_allclose(found.var(), n * p * (1 - p), rtol=0.15)
+    found = random.binomial(random.key(8), n, p, (500,), np.float64)
+    np.testing.assert_allclose(found.mean(), n * p, atol=5 * (n * p * (1 - p) / 500) ** 0.5)
+    np.testing.assert_allclose(found.var(), n * p * (1 - p), rtol=0.3)
     np.testing.assert_array_equal(leptonc.jit(lambda k: random.binomial(k, n, p, (50,)))(random.key(1)), random.binomial(
         random.key(1), n, p, (50,)))
 
 
 def test_counts_of_several_ways():
     p = np.array([0.5, 0.2, 0.0, 0.3])
-    found = random.multinomial(random.key(2), 40, p, shape=(1000, 4))
+    found = random.multinomial(random.key(2), 40, p, shape=(200, 4))
     np.testing.assert_array_equal(found.sum(-1), 40)
-    np.testing.assert_allclose(found.mean(0), 40 * p, atol=0.5)
+    np.testing.assert_allclose(found.mean(0), 40 * p, atol=5 * (10 / 200) ** 0.5)
     edges = random.binomial(random.key(0), np.array([5, 5, -1, 5, 0]), np.array([0, 1, 0.5, 1.5, 0.5]))
     np.testing.assert_array_equal(edges, [0, 5, np.nan, np.nan, 0])
     assert random.key_impl(random.clone(random.key(0))) == "threefry2x32"

@@ -41,9 +41,7 @@ def test_zeta_functions(run):
 
 POINTS = {
     "igamma": (lax.igamma, (np.array([0.7, 3, 40]), np.array([0.5, 5, 38]))),
-    "igammac": (lax.igammac, (np.array([0.7, 3, 40]), np.array([0.5, 5, 38]))),
     "betainc": (lax.betainc, (np.array([0.7, 3, 9]), np.array([2, 0.8, 12]), np.array([0.2, 0.9, 0.4]))),
-    "zeta": (lax.zeta, (np.array([1.5, 3, 4]), np.array([0.5, 2, 9]))),
 }
 
 
@@ -121,8 +119,7 @@ def test_functions_of_several():
     np.testing.assert_allclose(special.logsumexp(x, 1, b=2.0), np.log(2 * np.exp(x).sum(1)), rtol=1e-14)
 
 
-@pytest.mark.parametrize("name, x", [("ndtri", 0.3), ("ndtri", 1e-9), ("erfcx", 0.7), ("dawsn", 1.3), ("expi", -0.5), ("exp1", 2.5),
-                                     ("spence", 0.4), ("entr", 0.3), ("gamma", 2.5), ("i1", 0.5), ("log_ndtr", -3.0)])
+@pytest.mark.parametrize("name, x", [("ndtri", 1e-9), ("erfcx", 0.7), ("expi", -0.5), ("spence", 0.4), ("gamma", 2.5), ("i1", 0.5)])
 def test_slopes(name, x):
     f = getattr(special, name)
     step = 1e-5 * x

@@ -84,7 +84,7 @@ if TYPE_CHECKING:
     from leptonc.nn.mixed import MixedPrecision, Policy
     from leptonc.nn.module import Module, Parameter, State, StateIndex, combine, inference_mode, partition, static
     from leptonc.nn.saving import load, save
-    from leptonc.nn.scaled import scaled_matmul
+    from leptonc.nn.scaled import get_scaled_dot_general_config, scaled_dot_general, scaled_matmul
     from leptonc.nn.sequences import GRU, LSTM, KVCache, MultiHeadAttention, SimpleRNN
 
 __all__ = [
@@ -98,7 +98,8 @@ __all__ = [
     "batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm",
     "dropout", "spatial_dropout", "alpha_dropout", "gaussian_dropout",
     "simple_rnn_cell", "lstm_cell", "gru_cell", "simple_rnn", "lstm", "gru",
-    "dot_product_attention", "scaled_matmul", "rotary_embedding", "sinusoidal_positions",
+    "dot_product_attention", "rotary_embedding", "sinusoidal_positions",
+    "get_scaled_dot_general_config", "scaled_dot_general", "scaled_matmul",
     "initializers",
     "Module", "Parameter", "State", "StateIndex", "combine", "inference_mode", "partition", "static", "load", "save",
     "BatchNorm", "Conv", "ConvTranspose", "Dropout", "Embedding", "GroupNorm", "LayerNorm", "Linear", "MLP", "RMSNorm",
@@ -110,7 +111,7 @@ _LATER = {
                "static"),
     **_members("leptonc.nn.mixed", "MixedPrecision", "Policy"),
     **_members("leptonc.nn.saving", "load", "save"),
-    **_members("leptonc.nn.scaled", "scaled_matmul"),
+    **_members("leptonc.nn.scaled", "get_scaled_dot_general_config", "scaled_dot_general", "scaled_matmul"),
     **_members("leptonc.nn.layers", "BatchNorm", "Conv", "ConvTranspose", "Dropout", "Embedding", "GroupNorm", "LayerNorm",
                "Linear", "MLP", "RMSNorm", "Sequential"),
     **_members("leptonc.nn.sequences", "GRU", "KVCache", "LSTM", "MultiHeadAttention", "SimpleRNN"),

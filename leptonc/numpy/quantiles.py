@@ -85,7 +85,8 @@ def _of_hundred(name: str, q: Any) -> Any:
     if isinstance(q, int | float):
         return q / 100
     given = array(name, "q", q)
-    return (as_float(given) if isinstance(q, Tracer | np.ndarray) else np.asarray(q, np.float64)) / 100
+    plain = isinstance(q, Tracer | np.ndarray) or given.dtype.kind == "c"  # of which quantile says that it is wrong
+    return (as_float(given) if plain else np.asarray(q, np.float64)) / 100
 
 
 def _quantile(name: str, x: Any, q: Any, axis: Any, method: str, keepdims: bool, skip: bool) -> Any:

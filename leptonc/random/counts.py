@@ -11,6 +11,7 @@ from leptonc import numpy as lnp
 from leptonc.arguments import array, floats
 from leptonc.arguments import shape as shape_of
 from leptonc.errors import ShapeError, op_error
+from leptonc.public import publish
 from leptonc.random.draws import parameter, shape_or, stopped, stored, uniform
 from leptonc.random.keys import pieces
 from leptonc.scipy.incomplete import betainc
@@ -77,3 +78,8 @@ def multinomial(key: Any, n: Any, p: Any, *, shape: Sequence[int] | None = None,
         found.append(drawn)
         left, rest = left - drawn, rest - share
     return stored(lnp.astype(lnp.stack(found, -1), kind))
+
+
+__all__ = ["binomial", "multinomial"]
+
+publish(globals(), __all__)

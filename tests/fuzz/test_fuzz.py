@@ -89,7 +89,7 @@ COMPOSED = set("""
 BatchNorm Conv ConvTranspose Dropout Embedding GRU GroupNorm KVCache LSTM LayerNorm Linear MLP Module MultiHeadAttention
 Parameter RMSNorm Sequential SimpleRNN State StateIndex alpha_dropout combine ctc_loss dot_product_attention dropout
 gaussian_dropout gru gru_cell inference_mode load lp_pool lstm lstm_cell partition save simple_rnn simple_rnn_cell
-sinusoidal_positions spatial_dropout static logmeanexp scaled_matmul
+sinusoidal_positions spatial_dropout static logmeanexp scaled_matmul get_scaled_dot_general_config scaled_dot_general
 """.split())
 DRAWN_NUMBERS = set("""
 PRNGKey ball beta binomial categorical cauchy chisquare choice clone dirichlet double_sided_maxwell f gamma generalized_normal

@@ -92,7 +92,7 @@ def test_numpy_arrays_on_the_left():
     left = np.array([[2], [3]], np.float32)
     assert_same(lambda x: left - x, a)
     assert_same(lambda x: np.float32(2) * x, a)
-    assert_same(lambda x: np.float64(2) * x, a)
+    assert_same(lambda x: np.float64(2) * x, a.astype(np.float64))
     assert_same(lambda x: left < x, a)
 
 

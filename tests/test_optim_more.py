@@ -211,3 +211,18 @@ def test_small_steps_are_not_lost_where_they_are_rounded_by_chance():
     np.testing.assert_allclose(walk(random.key(3)).astype(F).mean(), 1.1, atol=2e-3)
     with pytest.raises(DtypeError, match="rounds f32 to bf16 or f16, not to f32"):
         optim.stochastic_round(random.key(0), np.ones(2, F), F)
+
+
+def test_losses_are_one_number_for_each_element_or_example():
+    x, y = np.array([[2.0, -0.5, 0.0]], F), np.array([[0.0, 0.0, 0.0]], F)
+    np.testing.assert_allclose(optim.l2_loss(x, y), 0.5 * x * x)
+    np.testing.assert_allclose(optim.huber_loss(x, y), [[1.5, 0.125, 0]])
+    np.testing.assert_allclose(optim.log_cosh(x, y), np.log(np.cosh(x)), rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(optim.hinge_loss(x, np.sign(x)), [[0, 0.5, 1]])
+    np.testing.assert_allclose(optim.cosine_distance(x, -x), [2.0], rtol=1e-6)
+    np.testing.assert_allclose(optim.sigmoid_binary_cross_entropy(y, y), np.full((1, 3), np.log(2)), rtol=1e-6)
+    np.testing.assert_allclose(optim.smooth_labels(np.array([[0, 1.0, 0]], F), 0.3), [[0.1, 0.8, 0.1]], rtol=1e-6)
+    np.testing.assert_allclose(optim.kl_divergence(np.log(np.full((1, 2), 0.5, F)), np.array([[1, 0]], F)), [np.log(2)], rtol=1e-6)
+    found = optim.softmax_cross_entropy_with_integer_labels(y, np.array([1]))
+    np.testing.assert_allclose(found, optim.softmax_cross_entropy(y, np.array([[0, 1, 0]], F)))
+    np.testing.assert_allclose(found, [np.log(3)], rtol=1e-6)

@@ -59,6 +59,20 @@ from leptonc.optim.directions import (
 )
 from leptonc.optim.injected import InjectHyperparamsState, inject_hyperparams
 from leptonc.optim.lookahead import LookaheadParams, LookaheadState, lookahead
+from leptonc.optim.losses import (
+    cosine_distance,
+    cosine_similarity,
+    hinge_loss,
+    huber_loss,
+    kl_divergence,
+    l2_loss,
+    log_cosh,
+    sigmoid_binary_cross_entropy,
+    smooth_labels,
+    softmax_cross_entropy,
+    softmax_cross_entropy_with_integer_labels,
+    squared_error,
+)
 from leptonc.optim.moments import (
     scale_by_adadelta,
     scale_by_adamax,
@@ -135,6 +149,9 @@ from leptonc.optim.wrappers import (
 from leptonc.public import publish as _publish
 
 __all__ = [
+    "cosine_distance", "cosine_similarity", "hinge_loss", "huber_loss", "kl_divergence", "l2_loss", "log_cosh",
+    "sigmoid_binary_cross_entropy", "smooth_labels", "softmax_cross_entropy", "softmax_cross_entropy_with_integer_labels",
+    "squared_error",
     "GradientTransformation", "GradientTransformationExtraArgs", "EmptyState", "apply_updates", "chain", "identity", "named_chain",
     "incremental_update", "periodic_update", "safe_increment", "with_extra_args_support",
     "adan", "fromage", "noisy_sgd", "novograd", "optimistic_adam_v2", "optimistic_gradient_descent", "polyak_sgd", "rprop",

@@ -239,3 +239,24 @@ def test_averages_and_counts():
         np.testing.assert_allclose(a, b, rtol=1e-6)
     for count in (np.int32(3), np.int32(2**31 - 1), np.uint8(255)):
         np.testing.assert_array_equal(optim.safe_increment(count), optax.safe_increment(count))
+
+
+P, T = np.random.default_rng(6).normal(size=(2, 5, 4)).astype(F)
+SHARES = np.abs(T) / np.abs(T).sum(-1, keepdims=True)
+LOSSES = {
+    "squared_error": (P, T), "l2_loss": (P,), "huber_loss": (P, T), "log_cosh": (P, T), "softmax_cross_entropy": (P, SHARES),
+    "softmax_cross_entropy_with_integer_labels": (P, np.arange(5) % 4), "sigmoid_binary_cross_entropy": (P, SHARES),
+    "hinge_loss": (P, np.sign(T)), "kl_divergence": (P, np.where(SHARES < 0.1, 0, SHARES)), "cosine_similarity": (P, T),
+    "cosine_distance": (P, T), "smooth_labels": (SHARES, 0.1),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_loss(name):
+    ours, theirs, (first, *rest) = getattr(optim, name), getattr(optax, name), LOSSES[name]
+    wanted = np.asarray(theirs(first, *rest))
+    for found in (leptonc.jit(lambda x: ours(x, *rest))(first), ours(first, *rest)):
+        assert found.dtype == F
+        np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=1e-6)
+    gradient = leptonc.jit(leptonc.grad(lambda x: ours(x, *rest).sum()))(first)
+    np.testing.assert_allclose(gradient, jax.grad(lambda x: theirs(x, *rest).sum())(first), rtol=1e-4, atol=1e-6)

@@ -57,7 +57,7 @@ CASES = {
 def test_values_and_derivatives(name):
     ours, theirs = CASES[name](lnp, llax), CASES[name](jnp, jax.lax)
     weights = numbers(*np.shape(ours(A)))
-    stack = np.stack([A, A.T + np.eye(3)])
+    stack, tangent = np.stack([A, A.T + np.eye(3)]), numbers(3, 3)
 
     def all_of(lib, numpy, f):
         gradient = lib.grad(lambda a: numpy.sum(numpy.real(weights * f(a))))
@@ -69,3 +69,5 @@ def test_values_and_derivatives(name):
         limit = 1e-9 * max(float(np.abs(right).max()), 1)
         np.testing.assert_allclose(got, right, rtol=1e-8, atol=limit, err_msg=what)
         np.testing.assert_allclose(same, right, rtol=1e-8, atol=limit, err_msg=f"compiled {what}")
+    moved, right = leptonc.jvp(ours, (A,), (tangent,))[1], jax.jvp(theirs, (jnp.asarray(A),), (jnp.asarray(tangent),))[1]
+    np.testing.assert_allclose(moved, right, rtol=1e-8, atol=1e-9 * max(float(np.abs(right).max()), 1))

@@ -21,6 +21,7 @@ from leptonc.validation.compare import difference
 from leptonc.validation.execution import Runner, wide_arrays
 from leptonc.validation.inputs import KINDS, generate
 from leptonc.validation.placed import run_placed
+from leptonc.validation.rounding import F32, tolerance
 from leptonc.validation.validator import Result, Validator
 from leptonc.validation.widen import widen_kernel
 from tests.plant_programs import PROGRAMS
@@ -233,6 +234,20 @@ def test_rounding_is_told_from_faults():
     assert check(runner, claim, program, 1e-4, kind, arrays, want) is not None
     exact = replace(claim, changes=frozenset())
     assert check(runner, exact, program, 1e-7, kind, arrays, want) is not None
+
+
+@pytest.mark.parametrize("terms", [3, 100, 1000, 4000])
+def test_a_sum_of_squares_may_lose_what_its_additions_do(terms):
+    """n / 2 roundoffs of the sum of magnitudes, as many as one after the other loses in f32; not a hundred times as much."""
+    program = lowered(lambda x: lnp.sum(x * x), np.ones(terms, "f"))
+    for value in (0.1, 1 / 3, 0.7):
+        arrays = [np.full(terms, np.float64(np.float32(value)))]
+        runner = Runner()
+        want = runner.outputs(program, arrays)
+        (limit,) = tolerance(runner, program, arrays, want, F32)
+        squares = arrays[0].astype(np.float32) ** 2
+        lost = abs(float(np.cumsum(squares, dtype=np.float32)[-1]) - float(want[0]))
+        assert lost <= limit and terms / 2 * F32.unit * want[0] <= limit <= max(terms, 128) * 4 * F32.unit * want[0]
 
 
 def test_inputs_are_the_same_for_a_seed():

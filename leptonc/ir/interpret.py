@@ -48,7 +48,7 @@ SPREAD = 4  # times as many elements as are read, at most, may a buffer have wit
 
 COMBINE = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}  # an accumulating store's element and value
 
-ALIKE = 256  # terms of a sum from which on it matters that they may all round to one side
+ALIKE = 128  # terms of a sum from which on it matters that they may all round to one side
 
 Perturb = Callable[[Inst, np.ndarray, np.ndarray | None], np.ndarray]
 """Called for every float result: instruction, value, and of a sum the sum of magnitudes, as much larger as it has more than
@@ -281,7 +281,8 @@ class _Stage:
             size = self._fold(reduce, np.abs(self.values[reduce.arg])) if self.perturb is not None and sums else None
         if self.perturb is None or not reduce.dtype.is_float:
             return value
-        # Terms that are alike round to one side: one after the other, a sum of n of them is off by up to n / 2 roundoffs.
+        # Each addition is off by up to a roundoff of the partial sum. Of n terms of one sign these sums grow to that of all
+        # magnitudes evenly, and together the roundoffs are n / 2 of it.
         terms = prod(a.extent for a in self.stage.reduce_axes)
         return self.perturb(reduce, value, None if size is None else size * max(1.0, terms / ALIKE))
 

@@ -22,7 +22,9 @@ from leptonc.validation.compare import default_tolerance
 from leptonc.validation.execution import Runner
 
 RUNS = 3
-MARGIN = 64  # times the largest deviation seen: squares of a Winograd convolution lose up to a digit more than direct sums
+MARGIN = 64  # times the largest deviation seen: squares of a Winograd convolution lose up to a digit more than direct sums.
+# A sum of n terms is off in a run by a roundoff or two of the sum of magnitudes, n / ALIKE of them if there are many terms: with
+# the margin by n / 2 or more, which is what n additions one after the other may lose.
 USUAL = 0.9  # the quantile of a result's deviations that any of its elements may have
 TINY = 1e-30  # f32 results below it may be flushed to zero, or their operands
 EXACT = frozenset({"neg", "abs", "max", "min", "select", "floor", "ceil", "round", "trunc", "sign"})
@@ -45,7 +47,8 @@ PRECISIONS = {f64: F64, f32: F32, f16: Precision(2.0 ** -11, f16.greatest, 2.0 *
 
 
 class Noise:
-    """Each float result but those of exact instructions is off by up to ``unit`` of itself, a sum of its magnitudes."""
+    """Each float result but those of exact instructions is off by ``unit`` of itself, a sum of its magnitudes, or by half as much:
+    were it less, a result that few roundings make would be held to what three draws happen to be."""
 
     def __init__(self, unit: float, seed: int):
         self.unit, self.rng = unit, np.random.default_rng(seed)
@@ -57,8 +60,12 @@ class Noise:
         if isinstance(inst, Apply) and inst.op == "cast" and not self.casts:
             size = np.where(np.abs(value) > WHOLE, value, 0.0)
         with np.errstate(all="ignore"):
-            off = self.unit * self.rng.uniform(-1, 1, value.shape) * (value if size is None else 2 * size)
+            off = self.unit * self._off(value.shape) * (value if size is None else 2 * size)
             return np.asarray(value + off).astype(value.dtype, copy=False)
+
+    def _off(self, shape: tuple[int, ...]) -> np.ndarray:
+        drawn = self.rng.uniform(-1, 1, shape)
+        return np.asarray((drawn + np.sign(drawn)) / 2)
 
     def of(self, value: np.ndarray) -> np.ndarray:
         """A tensor each of whose elements is off; of complex numbers each part that is not 0, by so much of the whole."""
@@ -67,7 +74,7 @@ class Noise:
         with np.errstate(all="ignore"):
             parts = in_reals(value)
             size = parts if parts is value else np.where(parts == 0, 0, np.abs(value)[..., None])
-            off = self.unit * self.rng.uniform(-1, 1, parts.shape) * size
+            off = self.unit * self._off(parts.shape) * size
             whole = np.asarray(parts + off).astype(parts.dtype, copy=False)
         return whole if parts is value else np.ascontiguousarray(whole).view(value.dtype).reshape(value.shape)
 

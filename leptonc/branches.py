@@ -23,15 +23,21 @@ from leptonc.regions import closed_together, leaf_values, outside, traced, type_
 from leptonc.signature import as_leaf
 from leptonc.trace import ClosedGraph, Tracer, bind, cast, function_name, note
 
+NOTHING = object()  # None is an operand
+
 
 @public
-def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any) -> Any:
+def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any, operand: Any = NOTHING) -> Any:
     """``true_fun(*operands)`` if ``pred``, one bool or number, else ``false_fun(*operands)``; only the one chosen runs.
 
     Operands are trees; both functions give trees of one structure, with leaves of equal shapes and dtypes. Under ``vmap`` with a
-    pred for each example both run. Raises DtypeError or ShapeError for a pred that is no bool, TreeError, ShapeError or DtypeError
-    where what the functions give differs.
+    pred for each example both run. ``operand``: the only one, by name, as older programs give it. Raises DtypeError or ShapeError
+    for a pred that is no bool, TreeError, ShapeError or DtypeError where what the functions give differs.
     """
+    if operand is not NOTHING:
+        if operands:
+            raise ArgumentError("cond: operands are given by place and by name; fix: leave operand out")
+        operands = (operand,)
     for what, f in (("true_fun", true_fun), ("false_fun", false_fun)):
         function("cond", what, f, len(operands))
     value = pred if isinstance(pred, Tracer) else as_leaf(pred, "pred", "cond")

@@ -135,6 +135,14 @@ def test_dtypes_of_carries(dtype):
           a[0], a, tolerance=1e-2 if dtype == "float16" else 1e-9)
 
 
+def test_an_operand_by_name():
+    for run in (lambda f: f, leptonc.jit):
+        assert run(lambda: lax.cond(True, lambda x: x + 1, lambda x: x, operand=2))() == 3
+        assert run(lambda: lax.cond(False, lambda _: 1, lambda _: 4, operand=None))() == 4
+    with pytest.raises(ArgumentError, match="leave operand out"):
+        lax.cond(True, lambda x: x, lambda x: x, 1, operand=2)
+
+
 def test_bools_as_carry():
     flags = f32(4, 5) > 0
     agree(lambda c, x: lax.scan(lambda c, x: (lnp.logical_xor(c, x), c), c, x), flags[0], flags)

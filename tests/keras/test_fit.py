@@ -12,7 +12,7 @@ if find_spec("keras") is None:
     pytest.skip("Keras is not installed", allow_module_level=True)
 
 from leptonc import errors
-from leptonc.keras import Sequential, callbacks, layers, losses, random, utils
+from leptonc.keras import Input, Sequential, callbacks, layers, losses, random, utils
 
 X = np.random.default_rng(0).random((8, 6, 6, 1), np.float32)
 Y = np.arange(8) % 3
@@ -118,3 +118,75 @@ def test_what_is_frozen_is_asked_again_at_each_fit(steps):
         found.append(model.get_weights())
     for compiled, wanted in zip(*found):
         np.testing.assert_allclose(compiled, wanted, rtol=1e-4, atol=1e-6)
+
+
+def batches():
+    for n in range(0, 8, 3):
+        yield X[n:n + 3], Y[n:n + 3]
+
+
+def of_torch(workers=0):
+    data = pytest.importorskip("torch.utils.data")
+    return data.DataLoader(list(zip(X, Y)), batch_size=3, num_workers=workers)
+
+
+def of_torch_without_length():
+    data = pytest.importorskip("torch.utils.data")
+
+    class Examples(data.IterableDataset):
+        def __iter__(self):
+            return iter(zip(X, Y))
+
+    return data.DataLoader(Examples(), batch_size=3)
+
+
+def of_grain():
+    return pytest.importorskip("grain").MapDataset.source(list(zip(X, Y))).batch(3).to_iter_dataset()
+
+
+def of_tensorflow():
+    return pytest.importorskip("tensorflow").data.Dataset.from_tensor_slices((X, Y)).filter(lambda *_: True).batch(3)
+
+
+class Begun(callbacks.Callback):
+    """Which executions began, each of which must end."""
+
+    def __init__(self):
+        self.numbers, self.ends = [], 0
+
+    def on_train_batch_begin(self, batch, logs=None):
+        assert len(self.numbers) == self.ends
+        self.numbers.append(batch)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.ends += 1
+
+
+def linear():
+    utils.set_random_seed(0)
+    model = Sequential([Input((6, 6, 1)), layers.Flatten(), layers.Dense(3)])
+    model.compile("sgd", losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
+@pytest.mark.parametrize("source", [of_grain, of_torch, of_torch_without_length, of_tensorflow])
+@pytest.mark.parametrize("steps_per_execution", [1, 2])
+def test_data_of_unknown_length_is_read_to_its_end_in_each_epoch_and_nothing_is_warned_of(source, steps_per_execution):
+    """pytest makes an error of any warning."""
+    begun, model = Begun(), linear()
+    model.steps_per_execution = steps_per_execution
+    found = model.fit(source(), validation_data=source(), epochs=3, verbose=0, callbacks=[begun]).history
+    assert begun.numbers == [*range(0, 3, steps_per_execution)] * 3 and begun.ends == len(begun.numbers)
+    model = linear()
+    assert model.fit(X, Y, batch_size=3, shuffle=False, validation_data=(X, Y), epochs=3, verbose=0).history == {
+        name: pytest.approx(values, rel=1e-6) for name, values in found.items()}
+    assert model.predict(source(), verbose=0).shape == (8, 3)
+
+
+def test_a_generator_is_read_once():
+    model, begun = linear(), Begun()
+    model.fit(batches(), verbose=0, callbacks=[begun])
+    assert begun.numbers == [0, 1, 2] and begun.ends == 3
+    for options in ({"epochs": 2}, {"steps_per_epoch": 4}):
+        with pytest.warns(UserWarning, match="ran out of data"):
+            model.fit(batches(), verbose=0, **options)

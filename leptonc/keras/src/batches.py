@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import itertools
 import sys
 import time
 from collections.abc import Iterator
+from types import GeneratorType
 from typing import Any
 
 import numpy as np
 from keras.src import tree
-from keras.src.trainers.data_adapters import is_grain_dataset
+from keras.src.trainers.data_adapters import is_grain_dataset, is_tf_dataset, is_torch_dataloader
 from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
+from keras.src.trainers.data_adapters.generator_data_adapter import GeneratorDataAdapter
 from keras.src.trainers.epoch_iterator import EpochIterator
 
 from leptonc.keras.src import randomness
@@ -31,10 +34,11 @@ class Batches(EpochIterator):
     (``resume``)."""
 
     clock = staticmethod(time.perf_counter)
+    _current_iterator: Any
 
     def __init__(self, x: Any, *args: Any, reuse: bool = False, lender: Lender | None = None, **kwargs: Any):
         self._given = _in_epochs(x)
-        if is_grain_dataset(x):
+        if _has_an_order(x):
             kwargs["shuffle"] = False  # it does so itself, or not: fit's default is no reason for a warning
         super().__init__(self._given, *args, **kwargs)
         self._count()
@@ -49,6 +53,7 @@ class Batches(EpochIterator):
         self._states: Any = None  # of the random generators as the epoch began
         self._began: Any = None  # the same, of the epoch in which the iterator began
         self._drawn = 0
+        self._ended = False
         self._resumed: Any = None
         self._dropping = 0
         self._after: Any = None
@@ -85,6 +90,19 @@ class Batches(EpochIterator):
         super().reset()
         self._count()
         self._ahead = True
+
+    @contextlib.contextmanager
+    def catch_stop_iteration(self) -> Iterator[None]:
+        """The end of data whose length nobody knew is the end of an epoch. Keras warns of it; here only if more was asked for: so
+        many steps, or another epoch of a generator, which has ended."""
+        try:
+            yield
+        except StopIteration:
+            if self.steps_per_epoch or (self._ended and isinstance(self.data_adapter, GeneratorDataAdapter)):
+                self._interrupted_warning()
+            self._ended = True
+            self._current_iterator = None
+            self.data_adapter.on_epoch_end()
 
     def end(self) -> None:
         """No epoch follows."""
@@ -170,6 +188,10 @@ class Batches(EpochIterator):
             finally:
                 self.waited += self.clock() - start
             yield batch
+
+
+def _has_an_order(x: Any) -> bool:
+    return isinstance(x, GeneratorType) or is_grain_dataset(x) or is_tf_dataset(x) or is_torch_dataloader(x)
 
 
 def _in_epochs(x: Any) -> Any:

@@ -268,8 +268,9 @@ class LeptoncTrainer(base_trainer.Trainer):
         result: Any = batches.logs
         with batches.catch_stop_iteration():
             for first, last, iterator in batches:
+                data = self._taken(iterator)  # before the callbacks: there may be no more
                 begin(first)
-                result = self._executed(step, iterator, collect is not None)
+                result = self._executed(step, data, collect is not None)
                 if collect is not None:
                     collect(result)
                 end(last, result)
@@ -277,17 +278,17 @@ class LeptoncTrainer(base_trainer.Trainer):
                     break
         return result
 
-    def _executed(self, step: Step, iterator: Any, whole: bool) -> Any:
+    def _taken(self, iterator: Any) -> list[Any]:
+        """The batches of an execution, fewer at the end. Raises StopIteration if there are none."""
+        data = [as_batch(next(iterator))]
+        data += map(as_batch, itertools.islice(iterator, self.steps_per_execution - 1))
+        return data
+
+    def _executed(self, step: Step, data: list[Any], whole: bool) -> Any:
         """``steps_per_execution`` steps, as many of them in one native run as have batches of one shape.
 
         Returns the last one's result, or all joined if the ``whole`` is wanted.
         """
-        data = [as_batch(next(iterator))]
-        for _ in range(self.steps_per_execution - 1):
-            try:
-                data.append(as_batch(next(iterator)))
-            except StopIteration:
-                break
         results = []
         for run in ([*run] for _, run in itertools.groupby(data, _type)):  # an epoch's last batch may be smaller
             results.append(step(run[0]) if len(run) == 1 else _joined(step.repeat(run), whole))

@@ -36,6 +36,8 @@ def run(program: Program, arrays: list[np.ndarray]) -> list[np.ndarray] | None:
     import jax
 
     text = definition(program)
+    if program.mode != "forward" and "pow" in text and any(i.dtype[0] == "c" for i in program.inputs):
+        return None  # the derivative of 0 to the power 0, which is 0 as that of reals is, is NaN there
     if program.mode not in MODES or APART.search(text) or (mixed(program) and BY_INDEX.search(text)):
         return None
     space: dict[str, Any] = {"np": np, "lnp": jax.numpy, "lax": _lax(jax), "nn": _nn(jax), "leptonc": _top(jax)}

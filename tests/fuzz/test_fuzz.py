@@ -27,6 +27,7 @@ from tests.fuzz.program import NAMES, Index, Input, Program, Ref, Step, build, s
 from tests.fuzz.reduce import reduced, size
 from tests.fuzz.worker import NO_DERIVATIVE
 
+pytestmark = pytest.mark.filterwarnings("ignore::leptonc.notices.LeptonWarning")  # programs mix dtypes, and donate anything
 SHARE, CHUNK = 80, 20
 DRAWN, MOST = 400, 1500  # programs that are drawn, and lowered until every pass has changed one
 

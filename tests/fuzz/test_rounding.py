@@ -13,6 +13,8 @@ from tests.fuzz.check import Checker
 from tests.fuzz.generate import program
 from tests.fuzz.rounding import Expected
 
+pytestmark = pytest.mark.filterwarnings("ignore::leptonc.notices.LeptonWarning")  # programs mix dtypes, and donate anything
+
 
 def expected(f, *args):
     return Expected(leptonc.jit(f).trace(*args).graph, [np.asarray(a) for a in args])

@@ -21,7 +21,7 @@ WIDE = {"erf_inv": 20, "lgamma": 5, "digamma": 5, "igamma": 10, "igammac": 10}
 
 @dataclass(frozen=True)
 class Outcome:
-    """``kind``: "agrees", "differs", "missing" (leptonc refused, or has it not), "dtype" (complex numbers, typed keys)."""
+    """``kind``: "agrees", "differs", "missing" (leptonc refused, or has it not), "dtype" (typed keys)."""
 
     name: str
     kind: str

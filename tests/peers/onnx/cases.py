@@ -39,9 +39,8 @@ def is_expanded(case: Any) -> bool:
 @dataclass(frozen=True)
 class Outcome:
     """``kind``: "right"; "rounded" (where the judge asks for more than the type has: in 16 bits, right to two units in the last
-    place; of transforms, whose sums cancel to a zero beside great ones, to two of the greatest element's); "wrong"
-    (values); "not imported" (the op or a type is none of ours); "missing"
-    (leptonc refused)."""
+    place; of transforms, whose sums cancel to a zero beside great ones, to two of the greatest element's); "wrong" (values);
+    "not imported" (the op or a type is none of ours); "missing" (leptonc refused)."""
 
     name: str
     kind: str

@@ -124,6 +124,16 @@ def test_a_product_with_duplicates_says_that_it_has_no_gradient():
         leptonc.grad(lambda x, i: lnp.sum(x.at[i].multiply(2.0)))(np.ones(3), np.array([0, 0]))
 
 
+@pytest.mark.parametrize("method", ["mul", "max", "set", "add"])
+def test_gradients_of_nothing_updated(method: str):
+    """No elements, no places."""
+    def f(x, u):
+        return lnp.sum(getattr(x.at[np.zeros(0, np.int64)], method)(u, unique_indices=True) ** 2)
+
+    slopes = leptonc.jit(leptonc.grad(f, (0, 1)))(np.zeros((0, 4)), 2.0)
+    assert slopes[0].shape == (0, 4) and slopes[1] == 0
+
+
 def test_equal_extremes_share_the_gradient():
     x, u = np.array([1.0, 5.0]), np.array([1.0, 1.0, 9.0])
     found = leptonc.jit(leptonc.grad(lambda x, u, i: lnp.sum(x.at[i].max(u)), (0, 1)))(x, u, np.array([0, 0, 1]))

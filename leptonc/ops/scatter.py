@@ -346,6 +346,8 @@ class Scatter(Op):
     def taken(self, x: Value, operands: Sequence[Value], attrs: dict[str, Any], fill: Any = 0) -> Value:
         """x's elements where the updates go; ``fill`` for those that are dropped."""
         of, indices, updates = operands
+        if not x.type.size or not updates.type.size:
+            return x.builder.full(TensorType(updates.shape, x.dtype), fill)
         out: Value = get_op("gather")(x, indices, **Layout.of(attrs).attrs, mode=attrs["mode"], fill=fill,
                                       sizes=Layout.of(attrs).sizes(of.type, updates.type))
         return out

@@ -31,8 +31,9 @@ from tests.fuzz.program import SCALAR, Input, Program, build, definition
 from tests.fuzz.rounding import BITS, CONVOLUTIONS, RATIO, Expected, Run, written_out
 from tests.fuzz.rounding_complex import reals
 
+REQUIRED = ("split-complex", "expand", "donate", "plan-memory")
 OPTIONAL = tuple(dict.fromkeys(p.name for p in (*driver.GRAPH_PASSES, *driver.PROGRAM_PASSES)
-                               if p.name not in ("expand", "donate", "plan-memory")))
+                               if p.name not in REQUIRED))
 BEYOND_NUMPY = re.compile(r"\b(lax|nn|random|optim|leptonc)\.|\.at\[|astype|asarray\(|mean_squared|empty|partition|polyint")
 KINKS = re.compile(r"stop_gradient|astype|asarray\(|floor|ceil|trunc|rint|round|sign|//|mod\(|%")  # no derivative to compare with
 INTERPRETED = 200_000  # points of all kernels that the interpreter is given
@@ -375,7 +376,7 @@ def fault_of(program: Program, way: str, seed: int = 0) -> Fault | None:
 def first_wrong_pass(program: Program, way: str = "compiled", seed: int = 0) -> str:
     """The pass with which it goes wrong, found by running ever more of the pipeline; or what it is not."""
     names = driver.pipeline_names()
-    required = {n for n, p in enumerate(names) if p in ("expand", "donate", "plan-memory")}
+    required = {n for n, p in enumerate(names) if p in REQUIRED}
     checker = Checker(program, seed)
     if way.startswith("target "):
         return "for that target"

@@ -26,6 +26,7 @@ class SplitComplex:
     """``op(z: c64) => ops on the parts of z``, by ``Op.in_parts``."""
 
     name: str = "split-complex"
+    required: ClassVar[bool] = True
     changes: ClassVar[tuple[str, ...]] = ("special values",)  # a NaN in one part may make one of the other
 
     def __call__(self, graph: Graph) -> Graph:

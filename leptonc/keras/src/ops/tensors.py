@@ -13,6 +13,7 @@ from keras.src.backend.common import KerasVariable, standardize_dtype
 from keras.src.backend.common.dtypes import result_type
 from keras.src.backend.config import floatx
 
+from leptonc import config
 from leptonc import numpy as lnp
 from leptonc.bfloat16 import kind_of
 from leptonc.keras.src.missing import MissingOpError
@@ -101,7 +102,8 @@ def promoted(*xs: Any, also: Any = None) -> tuple[Any, ...]:
     found = [operand(x) for x in xs]
     kinds = [weak_or_dtype(x) for x in found] + ([also] if also is not None else [])
     if "complex" in {getattr(k, "__name__", k)[:7] for k in kinds}:  # of which Keras's rules know nothing
-        common = dtype_name(lnp.result_type(*found).name)
+        with config.override(promotion="jax"):
+            common = dtype_name(lnp.result_type(*found).name)
     else:
         common = dtype_name(result_type(*kinds))
     return tuple(convert_to_tensor(x, common) for x in found)

@@ -46,7 +46,7 @@ def test_what_goes_by_blocks(shape, dtype):
             close(x, y, LIMIT[dtype])
 
 
-@pytest.mark.parametrize("shape, dtype", [((2, 4, 4), "complex64"), ((11, 10), "complex128"), ((2, 0), "complex64")], ids=str)
+@pytest.mark.parametrize("shape, dtype", [((2, 10, 9), "complex64"), ((2, 0), "complex64")], ids=str)
 def test_orthogonal_factors(shape, dtype):
     a = numbers(*shape).astype(dtype)
     k, limit = min(shape[-2:]), EXACT[dtype] * max(shape[-1], 1)

@@ -101,12 +101,12 @@ CASES: dict[str, tuple[str, Callable[[Any, Any], Any], Callable[..., Errors]]] =
 
 
 TESTED = [(name, dtype) for name in CASES for dtype in ("float32", "float64")
-          if dtype == "float32" or name in ("cholesky", "qr", "eigh", "svd", "solve")]
+          if dtype == "float32" or name in ("eigh", "svd")]
 
 
 @functools.cache
 def compiled(dtype: str) -> dict[str, Any]:
-    """All of them in one program; in f64 those that rotate and reflect: the others are the same loops."""
+    """All of them in one program; in f64 those that rotate until something is small: the others are the same loops."""
     stacks = {kind: matrices(kind)[1].astype(dtype) for kind in ("general", "symmetric", "definite")}
     return leptonc.jit(lambda stacks: {name: f(lnp, stacks[kind]) for name, (kind, f, _) in CASES.items()
                                        if (name, dtype) in TESTED})(stacks)
@@ -139,13 +139,13 @@ def test_what_lapack_is_not_asked_for_in_numpy():
     def all_of(a: Any, s: Any) -> Any:
         factors, _, order = lax.linalg.lu(a)
         low = lax.linalg.triangular_solve(a, lnp.broadcast_to(right, (len(a), N, 3)), left_side=True, lower=True)
-        return factors, order, low, lnp.linalg.lstsq(a[0], right)[0], lnp.linalg.expm(s)
+        return factors, order, low, lnp.linalg.lstsq(a[0, :8, :8], right[:8])[0], lnp.linalg.expm(s)
 
     factors, order, low, least, power = (np.asarray(x, np.float64) for x in leptonc.jit(all_of)(a, s))
     wide = a.astype(float)
     assert (lu_parts(wide, factors, order) <= unit).all()
     sound = np.isfinite(low).all((-2, -1))
     assert (residual(np.tril(wide), low, right.astype(float))[sound] <= unit).all()
-    assert residual(wide[0], least, right.astype(float)) <= unit
+    assert residual(wide[0, :8, :8], least, right[:8].astype(float)) <= unit
     exact = exponential(s.astype(float))
     assert size(power - exact) / size(exact) <= unit * max(size(s.astype(float)), 1)

@@ -75,7 +75,7 @@ EXACT = frozenset({"abs", "all", "and", "any", "argmax", "argmin", "ceil", "cons
 WRITTEN_OUT = frozenset({"scan", "while_loop", "switch", "checkpoint_call", "custom_vjp_call", "custom_jvp_call"})
 OF_PASSES = frozenset({"do_while", "barrier", "barrier_token", "dft", "pass_roots", "line_roots", "grid_roots", "chirp",
                        "chirp_spectrum", "as_reals", "from_reals", "part", "joined",
-                       "custom_vjp_tangents"})  # made behind traces, or transposed away in them
+                       "custom_vjp_tangents", "host_call"})  # made behind traces, transposed away in them, or Python's
 
 
 def written_out(graph: Graph, arrays: Sequence[np.ndarray]) -> Graph:
@@ -423,6 +423,8 @@ def _spread(x: np.ndarray, axes: Sequence[int], reach: int) -> np.ndarray:
 def _either_zero(node: Node, operands: list[np.ndarray], out: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Which of 0.0 and -0.0 is the greatest of many depends on the order that they are looked at in. NumPy's is another in f32
     than in f64."""
+    if node.op in TRANSFORMS:  # sums of zeros, of the same signs throughout
+        return np.where(out == 0, rng.choice([0.0, -0.0]), out)
     if node.op not in EXTREMES:
         return out
     extreme, (x,) = get_op(node.op).eager, operands

@@ -60,8 +60,11 @@ def test_vectors():
         np.testing.assert_allclose(getattr(stats, name).logpdf(*args), getattr(jax.scipy.stats, name).logpdf(*args), rtol=1e-10)
 
 
-@pytest.mark.parametrize("peer", ["jax", "scipy"])
-@pytest.mark.parametrize("name", [*OF_ONE, *OF_TWO])
+INEXACT = {"log_ndtr", "beta", "betaln"}  # JAX's, by 1e-4 to 1e-6: of small results, and of one large operand
+
+
+@pytest.mark.parametrize("name, peer", [(name, peer) for name in (*OF_ONE, *OF_TWO) for peer in ("jax", "scipy")
+                                        if peer == "scipy" or name not in INEXACT])
 def test_special_functions(name, peer):
     theirs = jax.scipy.special if peer == "jax" else pytest.importorskip("scipy.special")
     args = (OF_ONE[name],) if name in OF_ONE else (POSITIVE, OTHER)

@@ -174,3 +174,15 @@ def test_a_body_tidied_from_where_it_was_tidy_is_the_same():
             both = side_by_side(first, with_prefix(second, "p"))
             assert both == tidy(both)
             assert both.numbers == {inst: n for n, inst in enumerate(both.insts)}
+
+
+def test_a_sum_that_only_said_which_of_equal_numbers_leaves_no_fold():
+    """All places of a constant array hold the same: the sum that chose one goes, and its axis with it."""
+    equal = np.ones(5, np.float32)
+
+    def f(x):
+        return x * lnp.take(equal, lnp.sum(x[:, None] > equal, axis=1, dtype=np.int32))
+
+    x = np.linspace(0, 2, 4, dtype=np.float32)
+    np.testing.assert_array_equal(leptonc.jit(f)(x), x)
+    np.testing.assert_array_equal(leptonc.jit(lambda x: lnp.interp(x, equal, equal))(x), np.interp(x, equal, equal))

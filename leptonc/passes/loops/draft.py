@@ -313,9 +313,18 @@ def pruned(stage: Stage, stores: tuple[Store, ...]) -> Stage:
 def _only(stage: Stage, insts: Sequence[Inst], stores: tuple[Store, ...], needed: set[int]) -> Stage:
     order = sorted(needed)
     number = {old: new for new, old in enumerate(order)}
-    done = Stage(stage.axes, tuple([renumber(insts[n], number) for n in order]), tuple([renumber_store(s, number) for s in stores]))
+    kept = tuple([renumber(insts[n], number) for n in order])
+    done = Stage(_axes_of(stage, kept), kept, tuple([renumber_store(s, number) for s in stores]))
     done.__dict__["is_distinct"] = True
     return done
+
+
+def _axes_of(stage: Stage, kept: Sequence[Inst]) -> tuple[Axis, ...]:
+    """Its axes, without those that were folded if nothing is folded any more: each point would be written once for each of theirs."""
+    folds = any(axis.reduce for axis in stage.axes) and any(isinstance(i, Reduce) for i in stage.insts)
+    if not folds or any(isinstance(i, Reduce) for i in kept):
+        return stage.axes
+    return tuple(axis for axis in stage.axes if not axis.reduce)
 
 
 def _needed(insts: Sequence[Inst], stores: Sequence[Store]) -> set[int]:

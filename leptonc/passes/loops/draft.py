@@ -320,7 +320,7 @@ def _only(stage: Stage, insts: Sequence[Inst], stores: tuple[Store, ...], needed
 
 
 def _axes_of(stage: Stage, kept: Sequence[Inst]) -> tuple[Axis, ...]:
-    """Its axes, without those that were folded if nothing is folded any more: each point would be written once for each of theirs."""
+    """Its axes, without the folded ones if nothing is folded any more: each point would be written once for each of theirs."""
     folds = any(axis.reduce for axis in stage.axes) and any(isinstance(i, Reduce) for i in stage.insts)
     if not folds or any(isinstance(i, Reduce) for i in kept):
         return stage.axes

@@ -18,7 +18,7 @@ from leptonc.arithmetic import bitwise_and, bitwise_or, bitwise_xor, named_opera
 from leptonc.bfloat16 import kind_of
 from leptonc.errors import ArgumentError, DtypeError, op_error
 from leptonc.ir.scalar import bits_dtype
-from leptonc.ir.types import dtype_of
+from leptonc.ir.types import MOST_DIMENSIONS, dtype_of
 from leptonc.numpy import complexes, division, elementwise, floatbits, manipulation, reductions
 from leptonc.numpy.arranging import broadcast_shapes, unstack
 from leptonc.numpy.creation import astype, full, full_like, stack
@@ -149,7 +149,7 @@ def empty(shape: Any, dtype: Any) -> Any:
 def broadcast_to_rank(x: Any, rank: int) -> Any:
     """x with axes of extent 1 in front, ``rank`` in all. Raises ShapeError if it has more."""
     operand = array("broadcast_to_rank", "x", x)
-    wanted = integer("broadcast_to_rank", "rank", rank, {"x": operand}, least=len(operand.shape))
+    wanted = integer("broadcast_to_rank", "rank", rank, {"x": operand}, least=len(operand.shape), most=MOST_DIMENSIONS)
     return reshape(operand, ((1,) * (wanted - len(operand.shape)) + tuple(operand.shape)))
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from leptonc import tree
-from leptonc.arguments import array, function, known_array
+from leptonc.arguments import array, function, known_array, shape
 from leptonc.eager import plain
-from leptonc.errors import DtypeError, ShapeError, op_error
+from leptonc.errors import ArgumentError, DtypeError, ShapeError, op_error
 from leptonc.ir.host import HostCall, kept
 from leptonc.ir.types import TensorType, dtype_of
 from leptonc.promotion import numpy_dtype
@@ -32,6 +32,14 @@ def device_get(x: Any) -> Any:
     return tree.map(lambda leaf: plain(known_array("device_get", "x", leaf, "biufcV")), x)
 
 
+def _promise(value: Any) -> TensorType:
+    """The type of a ShapeDtypeStruct, or of whatever else has a shape and a dtype."""
+    if not hasattr(value, "shape") or not hasattr(value, "dtype"):
+        raise op_error("pure_callback", f"result_shape_dtypes has {value!r:.60}, wants what has a shape and a dtype", {},
+                       "leptonc.ShapeDtypeStruct(shape, dtype)", ArgumentError)
+    return TensorType(shape("pure_callback", value.shape), dtype_of(numpy_dtype(value.dtype, "pure_callback")))
+
+
 def pure_callback(callback: Callable[..., Any], result_shape_dtypes: Any, *args: Any, sharding: Any = None,
                   vmap_method: str | None = None, **kwargs: Any) -> Any:
     """What ``callback(*args, **kwargs)`` of NumPy arrays gives, a tree of arrays as ``result_shape_dtypes`` say (ShapeDtypeStructs,
@@ -43,7 +51,7 @@ def pure_callback(callback: Callable[..., Any], result_shape_dtypes: Any, *args:
     """
     call = function("pure_callback", "callback", callback)
     promised, structure = tree.flatten(result_shape_dtypes)
-    types = tuple(TensorType(tuple(s.shape), dtype_of(numpy_dtype(s.dtype, "pure_callback"))) for s in promised)
+    types = tuple(_promise(s) for s in promised)
     leaves, given = tree.flatten((args, kwargs))
     values = [array("pure_callback", f"argument {n}", x) for n, x in enumerate(leaves)]
 

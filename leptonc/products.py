@@ -58,7 +58,7 @@ def dot(lhs: Any, rhs: Any, *, dimension_numbers: Any = None, precision: Any = N
     if dimension_numbers is None and not {*ranks} <= {1, 2}:
         raise op_error("dot", "without dimension_numbers it takes vectors and matrices", {"lhs": a, "rhs": b},
                        "use leptonc.numpy.dot", ShapeError)
-    numbers = dimension_numbers or (((ranks[0] - 1,), (0,)), ((), ()))
+    numbers = (((ranks[0] - 1,), (0,)), ((), ())) if dimension_numbers is None else dimension_numbers
     return dot_general(a, b, numbers, precision, preferred_element_type)
 
 

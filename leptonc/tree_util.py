@@ -13,8 +13,10 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
+
 from leptonc import tree as _tree
-from leptonc.errors import ArgumentError, TreeError, describe
+from leptonc.errors import ArgumentError, ShapeError, TreeError, describe, op_error
 from leptonc.public import publish
 from leptonc.tree import LEAF, IsLeaf, TreeDef
 
@@ -209,7 +211,12 @@ def tree_reduce_associative(operation: Callable[[Any, Any], Any], tree: Any, *, 
 
 def tree_all(tree: Any, *, is_leaf: IsLeaf = None) -> bool:
     """Whether all leaves are true."""
-    return all(_tree.leaves(tree, is_leaf))
+    leaves = _tree.leaves(tree, is_leaf)
+    for leaf in leaves:
+        if isinstance(leaf, np.ndarray) and leaf.size != 1:
+            raise op_error("tree.all", f"a leaf of shape {leaf.shape} is neither true nor false", {"leaf": leaf},
+                           "leptonc.numpy.all of each leaf first", ShapeError)
+    return all(leaves)
 
 
 def all_leaves(iterable: Iterable[Any], is_leaf: IsLeaf = None) -> bool:

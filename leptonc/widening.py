@@ -34,8 +34,9 @@ def check(name: str, dtype: np.dtype, args: Sequence[Any]) -> None:
     wide = next((x for x in args if is_unchosen(x)), None)
     if wide is None:
         return
-    what, fix = CREATED if isinstance(wide, EagerArray) and wide.unchosen == "created" else CONSTANTS[wide.shape == ()]
-    made, own, other = (SHORT_DTYPES[str(kind)] for kind in (dtype, wide.dtype, narrow[0].dtype))
+    what, fix = CREATED if isinstance(wide, EagerArray) and wide.unchosen == "created" else CONSTANTS[np.shape(wide) == ()]
+    kept = wide.dtype if hasattr(wide, "dtype") else np.asarray(wide).dtype  # of a list or tuple
+    made, own, other = (SHORT_DTYPES[str(kind)] for kind in (dtype, kept, narrow[0].dtype))
     warn(f"{own} enters {name}, whose inputs are narrower: {what} in {own} makes {made} of {other}; fix: {fix}")
 
 

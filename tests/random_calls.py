@@ -103,6 +103,7 @@ POOL: list[Any] = [
 POOL_FUNCTION = next(f for f in POOL if isinstance(f, FunctionType)).__code__.co_firstlineno
 MODES = ("traced", "eager", "plain")
 SKIPPED = {"disable_jit", "set_num_threads", "register", "explain_recompiles", "set_printoptions"}  # they change the process
+FUNCTIONS = {"f", "func", "function", "callback", "default", "inner_factory"}  # parameters that may be called
 WRITING = {"leptonc.numpy.save", "leptonc.numpy.savez"}  # files, by any name
 
 
@@ -162,7 +163,7 @@ def random_arguments(rng: np.random.Generator, function: FunctionType) -> tuple[
     def draw(name: str) -> Any:
         """A function that is given is a Python one: others have no frame that would tell their errors from leptonc's."""
         found = POOL[rng.integers(len(POOL))]
-        wanted = (type, FunctionType) if name == "is_leaf" else type if name == "f" else ()
+        wanted = (type, FunctionType) if name == "is_leaf" else type if name in FUNCTIONS else ()
         return draw(name) if isinstance(found, wanted) else found
 
     args = [draw(p.name) for p in required for _ in range(rng.integers(1, 3) if p.kind is p.VAR_POSITIONAL else 1)]
@@ -200,7 +201,7 @@ def outcome(function: FunctionType, args: list[Any], kwargs: dict[str, Any], mod
             return run(function, args, kwargs, mode), ""
     except LeptonError as error:
         return error, "" if error.line is not None and error.line.file == __file__ else f"no line: {error!r}"
-    except MemoryError as error:
+    except (MemoryError, FileNotFoundError) as error:  # there is no file of a name that is drawn
         return error, ""
     except Exception as error:
         inner = error.__traceback__

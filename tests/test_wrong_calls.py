@@ -20,6 +20,8 @@ from leptonc import numpy as lnp
 from leptonc.errors import LeptonError
 from tests.random_calls import campaign
 
+pytestmark = pytest.mark.filterwarnings("ignore::leptonc.LeptonWarning")  # of what is slow; errors are asked for here
+
 F = np.float32
 X = np.arange(6, dtype=F).reshape(2, 3)
 N = np.array([0, 1, 2])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from leptonc import numpy as lnp
-from leptonc.arguments import array, choice, flag, integer, integers, number
+from leptonc.arguments import array, choice, flag, integers, number, shape
 from leptonc.checkpoint import checkpoint
 from leptonc.errors import DtypeError, op_error
 from leptonc.nn.activations import softmax
@@ -212,8 +212,7 @@ def _over_keys(q: Any, k: Any, v: Any, bias: Any, hidden: Hidden, rows: Any) -> 
 def sinusoidal_positions(length: int, features: int, dtype: Any = np.float32, base: float = 10000.0) -> Any:
     """[length, features]: sines in the first half, cosines in the second, of position / base^(2 i / features) (Vaswani et al. 2017,
     who interleave them). Raises ShapeError for an odd number of features."""
-    count = integer("sinusoidal_positions", "length", length, least=0)
-    width = integer("sinusoidal_positions", "features", features, least=0)
+    count, width = shape("sinusoidal_positions", (length, features), what="(length, features)")
     if width % 2:
         raise op_error("sinusoidal_positions", f"features={width} must be even", {})
     angles = np.arange(count)[:, None] * _frequencies("sinusoidal_positions", width, base)

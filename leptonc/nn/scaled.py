@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array, choice
+from leptonc.arguments import array, choice, items
 from leptonc.arithmetic import absolute
 from leptonc.custom import custom_vjp
 from leptonc.errors import ArgumentError, ShapeError, op_error
@@ -162,7 +162,7 @@ def scaled_dot_general(lhs: Any, rhs: Any, dimension_numbers: Any, preferred_ele
     a, b = array(name, "lhs", lhs), array(name, "rhs", rhs)
     if configs is None:
         return dot_general(a, b, dimension_numbers, preferred_element_type=preferred_element_type)
-    given = tuple(configs)
+    given = items(name, "configs", configs)
     if len(given) != 3 or not all(isinstance(c, BlockScaleConfig) for c in given):
         raise op_error(name, "configs must be three of get_scaled_dot_general_config, for lhs, rhs and the gradient", {},
                        kind=ArgumentError)

@@ -172,6 +172,6 @@ def astype(x: Any, dtype: Any, *, copy: bool = True, device: Any = None) -> Any:
     """The elements in another dtype; floats out of an integer type's range saturate, NaN becomes 0. Without ``copy`` an array of
     that dtype is returned as it is."""
     on_cpu("astype", device)
-    if not flag("astype", "copy", copy) and x.dtype == numpy_dtype(dtype, "astype"):
+    if not flag("astype", "copy", copy) and getattr(x, "dtype", None) == numpy_dtype(dtype, "astype"):
         return x
     return cast(x, dtype) if isinstance(x, Tracer) else bind("cast", asarray(x), dtype=dtype_of(numpy_dtype(dtype, "astype")))

@@ -10,7 +10,7 @@ import numpy as np
 
 from leptonc.arguments import known_array
 from leptonc.errors import ArgumentError, LeptonError, op_error
-from leptonc.promotion import asarray
+from leptonc.promotion import asarray, numpy_dtype
 from leptonc.public import publish
 from leptonc.trace import known
 
@@ -69,7 +69,7 @@ def fromfile(file: Any, dtype: Any = float, count: int = -1, sep: str = "", offs
 
 def fromiter(iter: Any, dtype: Any, count: int = -1) -> Any:
     """The numbers that an iterator gives."""
-    return _array("fromiter", np.fromiter, iter, dtype, count)
+    return _array("fromiter", np.fromiter, iter, numpy_dtype(dtype, "fromiter"), count)
 
 
 def fromstring(string: str, dtype: Any = float, count: int = -1, *, sep: str) -> Any:

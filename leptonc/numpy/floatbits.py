@@ -108,6 +108,8 @@ def ldexp(x: Any, y: Any) -> Any:
     if kind_of(exponent.dtype) == "f":
         raise op_error("ldexp", "exponents are ints", {"x": x, "y": y}, kind=DtypeError)
     operand = as_float(x)
+    if kind_of(operand.dtype) != "f":
+        raise op_error("ldexp", "is of real numbers", {"x": x, "y": y}, kind=DtypeError)
     whole = bits_dtype(dtype_of(operand.dtype)).numpy
     _, bias = _parts(operand.dtype)
     left = cast(clip(cast(exponent, np.int64), -4 * bias, 4 * bias), whole if np.dtype(whole).itemsize > 2 else np.int32)

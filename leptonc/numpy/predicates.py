@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array
+from leptonc.arguments import array, flag
 from leptonc.arguments import axis as axis_of
 from leptonc.arithmetic import (
     absolute,
@@ -36,7 +36,7 @@ def isclose(x: Any, y: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: boo
     gap = absolute(subtract(where(finite, a, 0), where(finite, b, 0)))
     near = less_equal(gap, add(atol, multiply(rtol, absolute(where(finite, b, 0)))))
     found = where(finite, near, equal(a, b))
-    return bitwise_or(found, bitwise_and(not_equal(a, a), not_equal(b, b))) if equal_nan else found
+    return bitwise_or(found, bitwise_and(not_equal(a, a), not_equal(b, b))) if flag("isclose", "equal_nan", equal_nan) else found
 
 
 def allclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from leptonc.arguments import array, choice, flag
 from leptonc.arguments import axes as axes_of
 from leptonc.bfloat16 import kind_of
-from leptonc.errors import DtypeError, op_error
+from leptonc.errors import DtypeError, RangeError, op_error
 from leptonc.ir.types import dtype_of
 from leptonc.numpy.elementwise import as_float, ceil, clip, floor, isnan, rint, where
 from leptonc.numpy.manipulation import moveaxis, reshape
@@ -93,8 +93,10 @@ def _quantile(name: str, x: Any, q: Any, axis: Any, method: str, keepdims: bool,
     operand = as_float(array(name, "x", x))
     choice(name, "method", method, PLACES)
     places = array(name, "q", q)
-    if kind_of(places.dtype) not in "biuf" or (not isinstance(places, Tracer) and not _within(places)):
-        raise op_error(name, "q must be numbers within [0, 1]" + " of 100" * ("percent" in name), {"q": places}, kind=DtypeError)
+    is_number = kind_of(places.dtype) in "biuf"
+    if not is_number or (not isinstance(places, Tracer) and not _within(places)):
+        raise op_error(name, "q must be numbers within [0, 1]" + " of 100" * ("percent" in name), {"q": places},
+                       kind=RangeError if is_number else DtypeError)
     dtype = operand.dtype
     if isinstance(q, Tracer | np.ndarray) and q.shape and kind_of(places.dtype) == "f":
         dtype = result_dtype((operand, places))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from leptonc.arguments import flag, on_cpu
-from leptonc.errors import ArgumentError, op_error
+from leptonc.errors import ArgumentError, DtypeError, op_error
 from leptonc.ir.types import MOST_DIMENSIONS
 from leptonc.numpy.creation import asarray
 from leptonc.numpy.dtypes import isdtype
@@ -68,6 +68,8 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> A
         found = np.from_dlpack(x)
     except AttributeError:
         raise op_error("from_dlpack", "takes objects with a method __dlpack__", {"x": repr(x)[:40]}, kind=ArgumentError) from None
+    except BufferError as error:
+        raise op_error("from_dlpack", str(error), {"x": repr(x)[:40]}, kind=DtypeError) from None
     return asarray(found, copy=True if copied else None)
 
 

@@ -12,6 +12,7 @@ from leptonc.arguments import shape as shape_of
 from leptonc.arithmetic import add, bitwise_and, equal, greater_equal, multiply, remainder
 from leptonc.bfloat16 import kind_of
 from leptonc.errors import ArgumentError, op_error
+from leptonc.ir.types import MOST_DIMENSIONS
 from leptonc.numpy.creation import asarray, eye, ones_like, stack, zeros
 from leptonc.numpy.elementwise import where
 from leptonc.numpy.manipulation import broadcast_to, moveaxis, ravel, take
@@ -170,7 +171,8 @@ def triu_indices_from(arr: Any, k: int = 0) -> tuple[Any, Any]:
 
 def diag_indices(n: int, ndim: int = 2) -> tuple[Any, ...]:
     """Indices of the diagonal of an array of ``ndim`` axes of n."""
-    return (known(np.arange(*shape_of("diag_indices", (n,)))),) * integer("diag_indices", "ndim", ndim, least=0)
+    count = integer("diag_indices", "ndim", ndim, least=0, most=MOST_DIMENSIONS)
+    return (known(np.arange(*shape_of("diag_indices", (n,)))),) * count
 
 
 def diag_indices_from(arr: Any) -> tuple[Any, ...]:

@@ -109,10 +109,12 @@ def einsum_path(subscripts: Any, /, *operands: Any, optimize: Any = "greedy") ->
     given = [x if isinstance(x, list | tuple) and not hasattr(x, "shape") and all(isinstance(n, int) for n in x)
              else np.broadcast_to(0.0, array("einsum_path", "operand", x).shape) for x in operands]
     first = subscripts if isinstance(subscripts, str) else np.broadcast_to(0.0, array("einsum_path", "operand", subscripts).shape)
+    if not isinstance(optimize, str | bool | list | tuple):
+        raise op_error("einsum_path", f"optimize={optimize!r:.60} must be True, False, a word or a path", {}, kind=ArgumentError)
     how = "greedy" if optimize == "auto" else optimize
     try:
         found, text = np.einsum_path(first, *given, optimize=how)
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, LookupError) as error:
         raise op_error("einsum_path", str(error), {}, kind=ArgumentError) from None
     return list(found[1:]), text
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from math import log
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from leptonc import numpy as lnp
 from leptonc import tree
-from leptonc.arguments import scalar
+from leptonc.arguments import array, integer, scalar
 from leptonc.errors import ArgumentError, LeptonError, describe
 from leptonc.public import public
 from leptonc.tracer import Tracer
@@ -51,11 +51,27 @@ def transformation(name: str, init: Callable[[Any], Any], update: Callable[..., 
     return GradientTransformation(public(init, f"{name}.init"), public(checked, f"{name}.update"))
 
 
+def transformation_argument(name: str, what: str, value: Any) -> GradientTransformation:
+    """A pair of functions ``init`` and ``update``, this library's or another's. Raises ArgumentError for anything else."""
+    is_pair = not isinstance(value, type) and all(callable(getattr(value, part, None)) for part in ("init", "update"))
+    if not is_pair:
+        raise ArgumentError(f"{name}: {what} is {describe(value)}, wants a GradientTransformation; fix: call its factory, such as "
+                            "sgd(0.1)")
+    found: GradientTransformation = value
+    return found
+
+
+def extended(name: str, what: str, inner: Any) -> GradientTransformationExtraArgs:
+    """``with_extra_args_support`` of the argument of a function."""
+    plain = transformation_argument(name, what, inner)
+    if isinstance(plain, GradientTransformationExtraArgs):
+        return plain
+    return GradientTransformationExtraArgs(plain.init, lambda grads, state, params=None, **more: plain.update(grads, state, params))
+
+
 def with_extra_args_support(inner: GradientTransformation) -> GradientTransformationExtraArgs:
     """``inner``, which is handed what its update takes by name and else does without."""
-    if isinstance(inner, GradientTransformationExtraArgs):
-        return inner
-    return GradientTransformationExtraArgs(inner.init, lambda grads, state, params=None, **more: inner.update(grads, state, params))
+    return extended("with_extra_args_support", "inner", inner)
 
 
 def rate_argument(name: str, learning_rate: Any, what: str = "learning_rate") -> Any:
@@ -77,6 +93,11 @@ def counter() -> np.ndarray:
     return np.zeros((), np.int32)
 
 
+def step_count(name: str, what: str, value: Any, least: int = 1) -> np.int32:
+    """A number of steps, as counters of steps hold them."""
+    return np.int32(integer(name, what, value, least=least, most=np.iinfo(np.int32).max))
+
+
 def apply_updates(params: Any, updates: Any) -> Any:
     """params + updates, leaf by leaf."""
     return tree.map(lambda p, u: lnp.add(p, u), params, updates)
@@ -84,8 +105,9 @@ def apply_updates(params: Any, updates: Any) -> Any:
 
 def incremental_update(new_tensors: Any, old_tensors: Any, step_size: Any) -> Any:
     """step_size * new + (1 - step_size) * old: one step of Polyak's averaging."""
-    scalar("incremental_update", "step_size", step_size)
-    return tree.map(lambda new, old: step_size * new + (1 - step_size) * old, new_tensors, old_tensors)
+    size = scalar("incremental_update", "step_size", step_size)
+    return tree.map(lambda new, old: lnp.add(lnp.multiply(size, new), lnp.multiply(lnp.subtract(1, size), old)), new_tensors,
+                    old_tensors)
 
 
 def periodic_update(new_tensors: Any, old_tensors: Any, steps: Any, update_period: int) -> Any:
@@ -96,9 +118,11 @@ def periodic_update(new_tensors: Any, old_tensors: Any, steps: Any, update_perio
 
 def safe_increment(count: Any) -> Any:
     """count + 1, or count where it is the largest int of its dtype."""
-    if count.dtype.kind in "iu":
-        count = lnp.minimum(count, count.dtype.type(np.iinfo(count.dtype).max - 1))
-    return lnp.add(count, count.dtype.type(1))
+    known = array("safe_increment", "count", count)
+    one = known.dtype.type(1)
+    if known.dtype.kind in "iu":
+        known = lnp.minimum(known, known.dtype.type(np.iinfo(known.dtype).max - 1))
+    return lnp.add(known, one)
 
 
 def identity() -> GradientTransformation:
@@ -106,18 +130,9 @@ def identity() -> GradientTransformation:
     return transformation("identity", lambda params: EmptyState(), lambda grads, state, params=None: (grads, state))
 
 
-def check_parts(name: str, transformations: Iterable[Any]) -> None:
-    """Raises ArgumentError unless all are transformations."""
-    for n, part in enumerate(transformations):
-        if not isinstance(part, tuple) or len(part) != 2 or not all(map(callable, part)):
-            raise ArgumentError(f"{name}: number {n} is {describe(part)}, wants a GradientTransformation; fix: call its "
-                                "factory, such as sgd(0.1)")
-
-
 def chain(*transformations: GradientTransformation) -> GradientTransformation:
     """One after the other; the state is the tuple of theirs. What update gets by name goes to those that take it."""
-    check_parts("chain", transformations)
-    parts = [with_extra_args_support(part) for part in transformations]
+    parts = [extended("chain", f"number {n}", part) for n, part in enumerate(transformations)]
 
     def init(params: Any) -> Any:
         return tuple(t.init(params) for t in transformations)

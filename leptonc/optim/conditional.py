@@ -10,7 +10,7 @@ import numpy as np
 from leptonc import lax, tree
 from leptonc import numpy as lnp
 from leptonc.arguments import flag, function, scalar
-from leptonc.optim.base import GradientTransformation, counter, transformation, with_extra_args_support
+from leptonc.optim.base import GradientTransformation, counter, extended, transformation, transformation_argument
 from leptonc.optim.clipping import set_to_zero
 from leptonc.optim.selected import masked, partition
 
@@ -31,12 +31,12 @@ class ConditionallyMaskState(NamedTuple):
 
 def _conditionally(name: str, inner: GradientTransformation, condition: Callable[..., Any], forward_extra_args: bool,
                    otherwise: Any, state_type: Any) -> GradientTransformation:
-    whole = with_extra_args_support(inner)
+    whole = extended(name, "inner", inner)
     function(name, "should_transform_fn", condition)
     flag(name, "forward_extra_args", forward_extra_args)
 
     def init(params: Any) -> Any:
-        return state_type(inner_state=inner.init(params), step=counter())
+        return state_type(inner_state=whole.init(params), step=counter())
 
     def update(grads: Any, state: Any, params: Any = None, **more: Any) -> tuple[Any, Any]:
         updates, after = lax.cond(condition(state.step, **(more if forward_extra_args else {})),
@@ -69,13 +69,14 @@ def freeze(mask: Any) -> GradientTransformation:
 
 def selective_transform(optimizer: GradientTransformation, *, freeze_mask: Any) -> GradientTransformation:
     """``optimizer``, but nothing for what ``freeze_mask``, a tree of bools, says."""
+    trained = transformation_argument("selective_transform", "optimizer", optimizer)
     labels = tree.map(lambda frozen: "freeze" if frozen else "train", freeze_mask)
-    return partition({"train": optimizer, "freeze": set_to_zero()}, labels)
+    return partition({"train": trained, "freeze": set_to_zero()}, labels)
 
 
 def flatten(inner: GradientTransformation) -> GradientTransformation:
     """``inner`` of all parameters as one vector."""
-    whole = with_extra_args_support(inner)
+    whole = extended("flatten", "inner", inner)
 
     def joined(values: Any) -> Any:
         return lnp.concatenate([lnp.ravel(leaf) for leaf in tree.leaves(values)])
@@ -87,7 +88,7 @@ def flatten(inner: GradientTransformation) -> GradientTransformation:
         parts = lnp.split(flat, ends[:-1])
         return tree.unflatten(structure, [lnp.reshape(part, leaf.shape) for part, leaf in zip(parts, leaves)]), after
 
-    return transformation("flatten", lambda params: inner.init(joined(params)), update, extra=True)
+    return transformation("flatten", lambda params: whole.init(joined(params)), update, extra=True)
 
 
 def skip_large_updates(updates: Any, max_squared_norm: float) -> Any:
@@ -95,5 +96,5 @@ def skip_large_updates(updates: Any, max_squared_norm: float) -> Any:
     scalar("skip_large_updates", "max_squared_norm", max_squared_norm)
     total: Any = np.float32(0)
     for leaf in tree.leaves(updates):
-        total = total + lnp.sum(leaf * leaf)
+        total = total + lnp.sum(lnp.square(leaf))
     return lnp.logical_not(total < max_squared_norm)

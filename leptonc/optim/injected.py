@@ -11,11 +11,11 @@ import numpy as np
 
 from leptonc import numpy as lnp
 from leptonc import tree
+from leptonc.arguments import floats, function
 from leptonc.bfloat16 import kind_of
 from leptonc.errors import ArgumentError
-from leptonc.optim.base import GradientTransformation, counter, transformation, with_extra_args_support
+from leptonc.optim.base import GradientTransformation, counter, extended, transformation
 from leptonc.optim.schedules import rate_at
-from leptonc.promotion import numpy_dtype
 from leptonc.public import public
 from leptonc.tracer import Tracer
 
@@ -36,12 +36,10 @@ def inject_hyperparams(inner_factory: Callable[..., GradientTransformation], sta
     ``static_args``: names of arguments that stay as they are, such as functions that are no schedules. ``hyperparam_dtype``: that
     of floats, by default the widest of the parameters'. Raises ArgumentError for names that the factory does not have.
     """
-    signature = inspect.signature(inner_factory)
-    static = {static_args} if isinstance(static_args, str) else set(static_args)
-    if not static <= signature.parameters.keys():
-        raise ArgumentError(f"inject_hyperparams: static_args={sorted(static)!r}, but there are {[*signature.parameters]}")
+    signature = _signature(inner_factory)
+    static = _names(static_args, signature)
 
-    dtype = None if hyperparam_dtype is None else numpy_dtype(hyperparam_dtype)
+    dtype = None if hyperparam_dtype is None else floats("inject_hyperparams", "hyperparam_dtype", hyperparam_dtype)
 
     def injected(*args: Any, **kwargs: Any) -> GradientTransformation:
         given = signature.bind(*args, **kwargs)
@@ -49,6 +47,21 @@ def inject_hyperparams(inner_factory: Callable[..., GradientTransformation], sta
         return _injected(inner_factory, given.arguments, static, dtype)
 
     return functools.wraps(inner_factory)(public(injected, getattr(inner_factory, "__name__", "inject_hyperparams")))
+
+
+def _signature(factory: Any) -> inspect.Signature:
+    try:
+        return inspect.signature(function("inject_hyperparams", "inner_factory", factory))
+    except ValueError:
+        raise ArgumentError(f"inject_hyperparams: inner_factory={factory!r:.60} does not say what it takes") from None
+
+
+def _names(static_args: Any, signature: inspect.Signature) -> set[str]:
+    """One name, or several, of what a factory takes."""
+    named = [*static_args] if isinstance(static_args, Iterable) and not isinstance(static_args, str) else [static_args]
+    if not all(isinstance(name, str) and name in signature.parameters for name in named):
+        raise ArgumentError(f"inject_hyperparams: static_args={named!r:.60}, but there are {[*signature.parameters]}")
+    return set(named)
 
 
 def _is_number(value: Any) -> bool:
@@ -74,7 +87,7 @@ def _injected(factory: Callable[..., GradientTransformation], arguments: dict[st
         return {name: rate_at(schedule, count, kind) for name, schedule in schedules.items()}
 
     def inner(hyperparams: dict[str, Any]) -> Any:
-        return with_extra_args_support(factory(**others, **hyperparams))
+        return extended("inject_hyperparams", "what inner_factory gave", factory(**others, **hyperparams))
 
     def init(params: Any) -> InjectHyperparamsState:
         kind = dtype or _widest(params)

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from leptonc import tree
-from leptonc.arguments import flag, integer, scalar
+from leptonc.arguments import flag, scalar
 from leptonc.errors import ArgumentError, describe
-from leptonc.optim.base import GradientTransformation, counter, transformation
+from leptonc.optim.base import GradientTransformation, counter, step_count, transformation, transformation_argument
 from leptonc.optim.wrappers import chosen
 
 
@@ -39,26 +39,27 @@ def lookahead(fast_optimizer: GradientTransformation, sync_period: int, slow_ste
     Parameters are a ``LookaheadParams``; gradients are those at ``params.fast``. ``reset_state``: the optimizer's state begins anew
     where both meet.
     """
-    period = np.int32(integer("lookahead", "sync_period", sync_period, least=1))
+    inner = transformation_argument("lookahead", "fast_optimizer", fast_optimizer)
+    period = step_count("lookahead", "sync_period", sync_period)
     scalar("lookahead", "slow_step_size", slow_step_size)
     flag("lookahead", "reset_state", reset_state)
 
     def init(params: Any) -> LookaheadState:
         fast = params.fast if isinstance(params, LookaheadParams) else params
-        return LookaheadState(fast_optimizer.init(fast), counter())
+        return LookaheadState(inner.init(fast), counter())
 
     def update(grads: Any, state: LookaheadState, params: Any = None) -> tuple[LookaheadParams, LookaheadState]:
         if not isinstance(params, LookaheadParams):
             raise ArgumentError(f"lookahead: update got the parameters {describe(params)}, wants LookaheadParams; fix: "
                                 "LookaheadParams.init_synced(params)")
-        updates, fast_state = fast_optimizer.update(grads, state.fast_state, params.fast)
+        updates, fast_state = inner.update(grads, state.fast_state, params.fast)
         meets = state.steps_since_sync == period - 1
         apart = tree.map(lambda f, u, s: f + u - s, params.fast, updates, params.slow)
         zeros = tree.map(lambda x: x * 0, apart)
         slow = chosen(meets, tree.map(lambda d: slow_step_size * d, apart), zeros)
         fast = chosen(meets, tree.map(lambda u, d: u - (1 - slow_step_size) * d, updates, apart), updates)
         if reset_state:
-            fast_state = chosen(meets, fast_optimizer.init(params.fast), fast_state)
+            fast_state = chosen(meets, inner.init(params.fast), fast_state)
         return LookaheadParams(fast, slow), LookaheadState(fast_state, (state.steps_since_sync + np.int32(1)) % period)
 
     return transformation("lookahead", init, update, LookaheadState)

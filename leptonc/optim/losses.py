@@ -8,6 +8,7 @@ from typing import Any
 from leptonc import nn
 from leptonc import numpy as lnp
 from leptonc.arguments import array, scalar
+from leptonc.errors import ShapeError, op_error
 
 
 def squared_error(predictions: Any, targets: Any = None) -> Any:
@@ -83,4 +84,6 @@ def smooth_labels(labels: Any, alpha: float) -> Any:
     """One-hot labels, ``alpha`` of which goes to all classes alike (Szegedy et al. 2016)."""
     scalar("smooth_labels", "alpha", alpha, least=0)
     found = array("smooth_labels", "labels", labels)
+    if not found.shape or not found.shape[-1]:
+        raise op_error("smooth_labels", "labels need an axis of classes", {"labels": found}, kind=ShapeError)
     return lnp.add(lnp.multiply(1 - alpha, found), alpha / found.shape[-1])

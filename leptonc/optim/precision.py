@@ -9,11 +9,12 @@ import numpy as np
 
 from leptonc import numpy as lnp
 from leptonc import random, tree
-from leptonc.arguments import array, integer, number, scalar
+from leptonc.arguments import array, number, scalar
 from leptonc.bfloat16 import is_bfloat16, kind_of
 from leptonc.elementary import bitcast_convert_type
 from leptonc.errors import DtypeError, op_error
 from leptonc.ir.types import dtype_of
+from leptonc.optim.base import step_count
 from leptonc.optim.wrappers import chosen
 from leptonc.promotion import numpy_dtype
 from leptonc.public import public_methods
@@ -69,7 +70,7 @@ class DynamicLossScale(StaticLossScale):
 
     def __post_init__(self) -> None:
         name = "DynamicLossScale"
-        integer(name, "period", self.period, least=1)
+        step_count(name, "period", self.period)
         number(name, "factor", self.factor, least=1)
         number(name, "min_loss_scale", self.min_loss_scale, least=0)
         object.__setattr__(self, "loss_scale", lnp.asarray(scalar(name, "loss_scale", self.loss_scale), np.float32))

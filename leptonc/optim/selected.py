@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from leptonc import tree
 from leptonc.errors import ArgumentError, describe
-from leptonc.optim.base import GradientTransformation, transformation
+from leptonc.optim.base import GradientTransformation, transformation, transformation_argument
 
 
 class MaskedState(NamedTuple):
@@ -27,16 +27,18 @@ def masked(inner: GradientTransformation, mask: Any) -> GradientTransformation:
 
     ``mask``: a tree of bools like the parameters', or one that ends earlier, or a function of the parameters that gives one.
     """
+    part_of = transformation_argument("masked", "inner", inner)
+
     def held(values: Any, tested: Any) -> tuple[Any, Any]:
         wanted = mask(values) if callable(mask) else mask
         return wanted, None if tested is None else _kept(wanted, tested)
 
     def init(params: Any) -> MaskedState:
-        return MaskedState(inner.init(held(params, params)[1]))
+        return MaskedState(part_of.init(held(params, params)[1]))
 
     def update(grads: Any, state: MaskedState, params: Any = None) -> tuple[Any, MaskedState]:
         wanted, part = held(grads, grads)
-        found, own = inner.update(part, state.inner_state, None if params is None else _kept(wanted, params))
+        found, own = part_of.update(part, state.inner_state, None if params is None else _kept(wanted, params))
         return tree.map(lambda keep, new, old: new if keep else old, wanted, found, grads), MaskedState(own)
 
     return transformation("masked", init, update, MaskedState)
@@ -56,6 +58,11 @@ def partition(transforms: Mapping[Any, GradientTransformation], param_labels: An
     ``param_labels``: a tree of labels like the parameters', or one that ends earlier, or a function of the parameters that
     gives one. Raises ArgumentError for a label without a transformation. Also called ``multi_transform``.
     """
+    if not isinstance(transforms, Mapping):
+        raise ArgumentError(f"partition: transforms is {describe(transforms)}, wants a dict of transformations by labels")
+    for name, inner in transforms.items():
+        transformation_argument("partition", f"transforms[{name!r:.60}]", inner)
+
     def labels_of(params: Any) -> Any:
         labels = param_labels(params) if callable(param_labels) else param_labels
         for label in tree.leaves(labels):

@@ -9,8 +9,8 @@ import numpy as np
 
 from leptonc import lax, tree
 from leptonc import numpy as lnp
-from leptonc.arguments import flag, integer, number
-from leptonc.optim.base import GradientTransformation, bias_correction, counter, transformation
+from leptonc.arguments import flag, function, number
+from leptonc.optim.base import GradientTransformation, bias_correction, counter, step_count, transformation, transformation_argument
 
 
 class EmaState(NamedTuple):
@@ -61,7 +61,7 @@ def ema(decay: float, debias: bool = True) -> GradientTransformation:
 
 def apply_every(k: int = 1) -> GradientTransformation:
     """The sum of k updates at every k-th step, none at the others."""
-    every = np.int32(integer("apply_every", "k", k, least=1))
+    every = step_count("apply_every", "k", k)
 
     def update(grads: Any, state: ApplyEveryState, params: Any = None) -> tuple[Any, ApplyEveryState]:
         is_first, is_last = state.count == 0, state.count == every - 1
@@ -88,16 +88,17 @@ def chosen(condition: Any, new: Any, old: Any) -> Any:
 
 def apply_if_finite(inner: GradientTransformation, max_consecutive_errors: int) -> GradientTransformation:
     """``inner``, but nothing where an element is not finite, unless that was so more often in a row than given."""
-    most = np.int32(integer("apply_if_finite", "max_consecutive_errors", max_consecutive_errors, least=0))
+    whole = transformation_argument("apply_if_finite", "inner", inner)
+    most = step_count("apply_if_finite", "max_consecutive_errors", max_consecutive_errors, least=0)
 
     def init(params: Any) -> ApplyIfFiniteState:
-        return ApplyIfFiniteState(counter(), np.bool_(True), counter(), inner.init(params))
+        return ApplyIfFiniteState(counter(), np.bool_(True), counter(), whole.init(params))
 
     def update(grads: Any, state: ApplyIfFiniteState, params: Any = None) -> tuple[Any, ApplyIfFiniteState]:
         is_finite = all_finite(grads)
         failed = lnp.where(is_finite, np.int32(0), state.notfinite_count + np.int32(1))
         taken = lnp.logical_or(is_finite, failed > most)
-        updates, after = lax.cond(taken, lambda: inner.update(grads, state.inner_state, params),
+        updates, after = lax.cond(taken, lambda: whole.update(grads, state.inner_state, params),
                                   lambda: (tree.map(lnp.zeros_like, grads), state.inner_state))
         total = state.total_notfinite + lnp.where(is_finite, np.int32(0), np.int32(1))
         return updates, ApplyIfFiniteState(failed, is_finite, total, after)
@@ -119,9 +120,11 @@ class MultiSteps:
 
     def __init__(self, opt: GradientTransformation, every_k_schedule: int | Callable[[Any], Any], use_grad_mean: bool = True,
                  should_skip_update_fn: Callable[[Any], Any] | None = None):
-        self._opt, self._mean, self._skips = opt, flag("MultiSteps", "use_grad_mean", use_grad_mean), should_skip_update_fn
-        self._every = every_k_schedule if callable(every_k_schedule) else np.int32(
-            integer("MultiSteps", "every_k_schedule", every_k_schedule, least=1))
+        name = "MultiSteps"
+        self._opt = transformation_argument(name, "opt", opt)
+        self._mean = flag(name, "use_grad_mean", use_grad_mean)
+        self._skips = None if should_skip_update_fn is None else function(name, "should_skip_update_fn", should_skip_update_fn)
+        self._every = every_k_schedule if callable(every_k_schedule) else step_count(name, "every_k_schedule", every_k_schedule)
 
     def init(self, params: Any) -> MultiStepsState:
         return MultiStepsState(counter(), counter(), self._opt.init(params), tree.map(lnp.zeros_like, params))

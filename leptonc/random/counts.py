@@ -62,7 +62,10 @@ def multinomial(key: Any, n: Any, p: Any, *, shape: Sequence[int] | None = None,
         raise op_error(name, "p needs an axis of ways", {"p": shares}, kind=ShapeError)
     ways = shares.shape[-1]
     counts = lnp.astype(array(name, "n", n), np.float64)
-    together = np.broadcast_shapes(tuple(counts.shape), tuple(shares.shape[:-1]))
+    try:
+        together = np.broadcast_shapes(tuple(counts.shape), tuple(shares.shape[:-1]))
+    except ValueError:
+        raise op_error(name, "n does not broadcast with p without its last axis", {"n": counts, "p": shares}) from None
     extents = (*together, ways) if shape is None else shape_of(name, shape)
     if extents[-1:] != (ways,):
         raise op_error(name, f"shape must end with {ways}", {"p": shares}, kind=ShapeError)

@@ -214,10 +214,10 @@ def choice(key: Any, a: Any, shape: Sequence[int] = (), replace: bool = True, p:
     whole = not given.shape
     along = 0 if whole else axis_of("choice", given, axis)
     count = given.shape[along] if not whole else integer("choice", "a", a.item() if isinstance(a, np.ndarray) else a, least=0)
-    draws = prod(extents)
-    if draws and (not count or (not flag("choice", "replace", replace) and draws > count)):
+    draws, again = prod(extents), flag("choice", "replace", replace)
+    if draws and (not count or (not again and draws > count)):
         raise op_error("choice", f"draws {draws} of {count} elements", {"a": given}, kind=ShapeError)
-    if p is None and not replace:
+    if p is None and not again:
         order = permutation(key, count if whole else given, along)
         picked = order[(slice(None),) * along + (slice(draws),)]
     else:

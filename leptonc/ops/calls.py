@@ -46,9 +46,15 @@ class Call(Op):
         return _inlined(attrs["regions"][0], operands)
 
     def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Sequence[Value]:
-        """Every region on its own, all that it takes and gives with the axis."""
-        regions = tuple(axis.region(r, (True,) * len(r.inputs), (True,) * len(r.outputs))[0] for r in attrs["regions"])
-        return _emit(self, axis.front(batched, operands), _own(attrs), regions)
+        """Every region on its own."""
+        return _batched(self, axis, batched, operands, attrs)
+
+
+def _batched(op: Op, axis: BatchAxis, batched: tuple[bool, ...], operands: Sequence[Value],
+             attrs: dict[str, Any]) -> Sequence[Value]:
+    """All that the regions take and give with the axis."""
+    regions = tuple(axis.region(r, (True,) * len(r.inputs), (True,) * len(r.outputs))[0] for r in attrs["regions"])
+    return _emit(op, axis.front(batched, operands), _own(attrs), regions)
 
 
 def _emit(op: Op, operands: Sequence[Value], attrs: dict[str, Any], regions: Regions) -> tuple[Value, ...]:
@@ -193,6 +199,10 @@ class custom_vjp_tangents(Op):
         bwd, known = attrs["regions"][0], len(operands) - attrs["tangents"]
         seeds = [_or_zero(x, t, operands[0].builder) for x, t in zip(g, bwd.input_types[known:])]
         return [*[None] * known, *_inlined(bwd, (*operands[:known], *seeds))]
+
+    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Sequence[Value]:
+        """As the function's own call."""
+        return _batched(self, axis, batched, operands, attrs)
 
     def _refuse_others(self, moving: Sequence[bool], attrs: dict[str, Any]) -> None:
         """Raises LeptonError where forward mode is differentiated once more."""

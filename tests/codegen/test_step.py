@@ -161,6 +161,7 @@ def test_small_programs_have_no_races(name):
         verify_step(build_step(small(name), target))
 
 
+@pytest.mark.filterwarnings("ignore::leptonc.notices.LeptonWarning")  # programs mix dtypes
 def test_generated_programs_have_no_races():
     for seed in range(GENERATED):
         verify_step(build_step(generated(seed)[0], AVX512))
@@ -417,6 +418,7 @@ def test_the_step_computes_what_the_program_says(name, target):
         np.testing.assert_array_equal(before, after)
 
 
+@pytest.mark.filterwarnings("ignore::leptonc.notices.LeptonWarning")  # programs mix dtypes
 @pytest.mark.parametrize("seed", range(INTERPRETED))
 def test_generated_steps_compute_what_their_programs_say(seed):
     program, arrays = generated(seed)

@@ -286,8 +286,7 @@ def test_grains_own_loader_and_iterators(keras, rows):
     loader = grain.DataLoader(data_source=Source(), sampler=sampler, operations=[grain.transforms.Batch(4)], worker_count=0)
     for made, batches in ((loader, 3), (rows.to_iter_dataset(), 3)):
         model, seen = spied(keras, made)
-        with pytest.warns(UserWarning, match="ran out of data"):  # Keras's, of data without a length
-            model.fit(made, epochs=2, verbose=0)
+        model.fit(made, epochs=2, verbose=0)  # data without a length: an epoch is as long as it is
         assert len(seen) == 2 * batches
 
 

@@ -156,7 +156,7 @@ def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -
     x = convert_to_tensor(x)
     if kind_of(x.dtype) != "f":
         return x
-    limits = np.finfo(x.dtype)
+    limits = lnp.finfo(x.dtype)
     high, low = float(limits.max) if posinf is None else posinf, float(limits.min) if neginf is None else neginf
     for found, new in ((lnp.isnan(x), nan), (lnp.equal(x, math.inf), high), (lnp.equal(x, -math.inf), low)):
         x = lnp.where(found, convert_to_tensor(new, x.dtype), x)

@@ -30,6 +30,10 @@ _DEFAULT = "float32"
 _TRUNCATED = 0.87962566103423978  # the standard deviation of a standard normal number between -2 and 2
 
 
+def _is_key(key: Any) -> bool:
+    return isinstance(key, Tracer | np.ndarray) and bool(key.shape)
+
+
 def _generator(rng: Any) -> np.random.Generator:
     if isinstance(rng, np.random.Generator):
         return rng
@@ -71,7 +75,7 @@ def _drawn(draw: Draw, draw_by_key: DrawByKey, default: Any = None) -> Initializ
 
     def init(key: Any, shape: Sequence[int], dtype: Any = default) -> Any:
         kind = floats("initializers", "dtype", default if dtype is None else dtype)
-        if isinstance(key, Tracer | np.ndarray) and key.shape:
+        if _is_key(key):
             return draw_by_key(key, _extents(shape), kind)
         return placed(draw(_generator(key), _extents(shape)).astype(kind))
 
@@ -152,7 +156,7 @@ def variance_scaling(scale: float, mode: str, distribution: str, in_axis: Axes =
         inputs, outputs = fans(_extents(shape), in_axis, out_axis, batch_axis)
         fan = {"fan_in": inputs, "fan_out": outputs, "fan_avg": (inputs + outputs) / 2,
                "fan_geo_avg": (inputs * outputs) ** 0.5}[mode]
-        variance = kind.type(scale / max(fan, 1))
+        variance = (kind.type if _is_key(key) else np.float64)(scale / max(fan, 1))  # JAX's numbers of a key are of its roundings
         return _SCALED[distribution](variance)(key, shape, kind)
 
     return public(init, "initializers")
@@ -164,7 +168,7 @@ def _scaled_truncated(variance: Any) -> Initializer:
 
 def _scaled_uniform(variance: Any) -> Initializer:
     limit = np.sqrt(variance.dtype.type(3) * variance)
-    return _drawn(lambda rng, shape: rng.uniform(-1, 1, shape) * limit,
+    return _drawn(lambda rng, shape: rng.uniform(-limit, limit, shape),
                   lambda key, shape, kind: random.uniform(key, shape, kind, -1) * limit)
 
 

@@ -105,6 +105,7 @@ MODES = ("traced", "eager", "plain")
 SKIPPED = {"disable_jit", "set_num_threads", "register", "explain_recompiles", "set_printoptions"}  # they change the process
 FUNCTIONS = {"f", "func", "function", "callback", "default", "inner_factory"}  # parameters that may be called
 WRITING = {"leptonc.numpy.save", "leptonc.numpy.savez"}  # files, by any name
+READING = (lnp.load, lnp.fromfile, nn.load)
 
 
 def functions() -> dict[str, FunctionType]:
@@ -201,8 +202,10 @@ def outcome(function: FunctionType, args: list[Any], kwargs: dict[str, Any], mod
             return run(function, args, kwargs, mode), ""
     except LeptonError as error:
         return error, "" if error.line is not None and error.line.file == __file__ else f"no line: {error!r}"
-    except (MemoryError, FileNotFoundError) as error:  # there is no file of a name that is drawn
+    except MemoryError as error:
         return error, ""
+    except FileNotFoundError as error:  # there is no file of a name that is drawn
+        return error, "" if function in READING else f"{type(error).__name__}: {error}"
     except Exception as error:
         inner = error.__traceback__
         while inner is not None and inner.tb_next is not None:

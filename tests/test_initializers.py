@@ -59,3 +59,11 @@ def test_default_dtypes():
 def test_wrong_calls(wrong):
     with pytest.raises(leptonc.LeptonError):
         wrong()
+
+
+@pytest.mark.parametrize("name, scale, fan", [("glorot_uniform", 1, (108 + 36) / 2), ("he_uniform", 2, 108), ("lecun_uniform", 1, 108)])
+def test_kernels_of_a_seed_are_numpys_draws_to_the_bit(name, scale, fan):
+    """Computed in f64 and rounded once: a training from a seed starts where it always did."""
+    limit = np.sqrt(3 * (scale / fan))
+    wanted = np.random.default_rng(3).uniform(-limit, limit, (3, 3, 12, 4)).astype(np.float32)
+    np.testing.assert_array_equal(getattr(initializers, name)()(3, wanted.shape), wanted)

@@ -93,6 +93,13 @@ class History:
     seconds: list[float]
 
 
+def timed_step(params: Any, opt_state: Any, batch: Images) -> tuple[Any, float]:
+    """(what a step gives, its seconds)."""
+    began = time.perf_counter()
+    result = seed_cnn.train_step(params, opt_state, batch.x, batch.one_hot)
+    return result, time.perf_counter() - began
+
+
 def train(images: Images, validation: Images, epochs: int) -> tuple[Any, History]:
     """Adam over shuffled batches of 32; the parameters of the best epoch. Stops when both accuracies are good enough.
 
@@ -106,9 +113,8 @@ def train(images: Images, validation: Images, epochs: int) -> tuple[Any, History
         order = rng.permutation(len(images))
         for start in range(0, len(images) - BATCH + 1, BATCH):
             batch = images[order[start:start + BATCH]]
-            began = time.perf_counter()
-            params, opt_state, loss = seed_cnn.train_step(params, opt_state, batch.x, batch.one_hot)
-            history.seconds.append(time.perf_counter() - began)
+            (params, opt_state, loss), seconds = timed_step(params, opt_state, batch)
+            history.seconds.append(seconds)
             history.losses.append(float(loss))
         history.train.append(accuracy(params, images))
         history.validation.append(accuracy(params, validation))
@@ -122,25 +128,27 @@ def train(images: Images, validation: Images, epochs: int) -> tuple[Any, History
 
 
 def side_by_side(images: Images) -> tuple[float, float]:
-    """Ten steps compiled and eager from the same start: (largest relative difference of the losses, speed-up)."""
-    runs = []
-    for eager in (False, True):
-        params = seed_cnn.init(SEED, images.x.shape[1:])
-        opt_state = seed_cnn.init_opt(params)
-        losses, seconds = [], []
-        with leptonc.disable_jit(eager):
-            for step in range(EAGER_STEPS):
-                batch = images[np.arange(step * BATCH, (step + 1) * BATCH) % len(images)]
-                began = time.perf_counter()
-                params, opt_state, loss = seed_cnn.train_step(params, opt_state, batch.x, batch.one_hot)
-                seconds.append(time.perf_counter() - began)
-                losses.append(float(loss))
-        runs.append((np.array(losses), float(np.median(seconds))))
-    (compiled, fast), (eager_losses, slow) = runs
+    """Ten steps, each compiled and eager from the same parameters: (largest relative difference of the losses before and after a
+    step, speed-up). From one start on each its own way, the two would tell how training amplifies rounding."""
+    params = seed_cnn.init(SEED, images.x.shape[1:])
+    opt_state = seed_cnn.init_opt(params)
+    loss_of, losses, after, seconds = leptonc.jit(seed_cnn.loss), [], [], []
+    for step in range(EAGER_STEPS):
+        batch = images[np.arange(step * BATCH, (step + 1) * BATCH) % len(images)]
+        start, state = leptonc.tree.map(np.copy, (params, opt_state))  # a step overwrites what it is given
+        (params, opt_state, loss), fast = timed_step(params, opt_state, batch)
+        with leptonc.disable_jit():
+            (other, _, eager_loss), slow = timed_step(start, state, batch)
+        losses.append((float(loss), float(eager_loss)))
+        after.append([float(loss_of(reached, batch.x, batch.one_hot)) for reached in (params, other)])
+        seconds.append((fast, slow))
+    fast, slow = np.median(seconds, axis=0)
+    compiled, eager_losses = np.transpose(losses)
     print("step  compiled loss  eager loss")
     for step, (a, b) in enumerate(zip(compiled, eager_losses)):
         print(f"{step:4d}  {a:13.6f}  {b:10.6f}")
-    difference = float(np.max(np.abs(compiled - eager_losses) / np.abs(eager_losses)))
+    both = np.array([*losses, *after])
+    difference = float(np.max(np.abs(both[:, 0] - both[:, 1]) / np.abs(both[:, 1])))
     print(f"batch {BATCH}: compiled {fast * 1e3:.1f} ms a step, eager {slow * 1e3:.1f} ms, {slow / fast:.1f} times faster; "
           f"losses differ by at most {difference:.1e} relative")
     return difference, slow / fast

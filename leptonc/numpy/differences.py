@@ -69,6 +69,7 @@ def _slopes(f: Any, axis: int, step: Any, order: int) -> Any:
     """Along the last axis, moved there."""
     x = moveaxis(f, axis, -1)
     widths = asarray(step) if is_one(step) else array("gradient", "coordinates", step)
+    widths = cast(widths, x.dtype) if is_one(step) else as_float(widths)  # differences of unsigned ones wrap
     slopes_of, h = (_uneven_slopes, diff(widths)) if widths.shape else (_even_slopes, widths)
     return moveaxis(concatenate(slopes_of(x, cast(h, x.dtype), order), -1), -1, axis)
 
@@ -109,7 +110,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     if x is None:
         widths = dx
     else:
-        places = array("trapezoid", "x", x)
+        places = as_float(array("trapezoid", "x", x))  # before differences, which of unsigned ones wrap
         widths = diff(places, axis=at) if len(places.shape) > 1 else diff(places).reshape(
             [-1 if d == at else 1 for d in range(len(values.shape))])
     before, behind = pairs_along(values, at)

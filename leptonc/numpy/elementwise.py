@@ -129,10 +129,13 @@ _round = _rounding("round", "round", "")
 
 
 def round(x: Any, decimals: int = 0) -> Any:
-    """Halves to even; ints are themselves without ``decimals``, floats with them."""
+    """Halves to even. Ints stay ints: they are themselves unless ``decimals`` is negative."""
     integer("round", "decimals", decimals, {"x": x}, least=-300, most=300)
-    if decimals == 0:
-        return rint(x) if result_dtype((x,)).kind == "c" else _round(x)
+    kind = result_dtype((x,))
+    if decimals == 0 or (decimals > 0 and kind.kind in "iu"):
+        return rint(x) if kind.kind == "c" else _round(x)
+    if kind.kind in "iu":
+        return cast(round(cast(x, np.float64), decimals), kind)
     scale = 10.0**decimals
     return divide(rint(multiply(x, scale)), scale)
 
@@ -152,6 +155,8 @@ minimum = _extreme("minimum", "min", "and", "The lesser element; NaN if either i
 
 def clip(x: Any, min: Any = None, max: Any = None) -> Any:
     """x within [min, max]; either may be None."""
+    if min is None and max is None:
+        return x if isinstance(x, Tracer) else asarray(x)
     if min is not None:
         x = maximum(x, min)
     return x if max is None else minimum(x, max)

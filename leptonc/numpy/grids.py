@@ -9,10 +9,10 @@ import numpy as np
 
 from leptonc.arguments import array, choice, flag, function, integer, number
 from leptonc.arguments import shape as shape_of
-from leptonc.errors import DtypeError, ShapeError, op_error
+from leptonc.errors import ArgumentError, DtypeError, ShapeError, op_error
 from leptonc.numpy.creation import by_default
 from leptonc.promotion import default_float, numpy_dtype
-from leptonc.trace import bind, broadcast, known
+from leptonc.trace import Tracer, bind, broadcast, known
 
 
 def meshgrid(*xi: Any, indexing: str = "xy", sparse: bool = False, copy: bool = True) -> list[Any]:
@@ -39,12 +39,22 @@ def indices(dimensions: Any, dtype: Any = np.int64, sparse: bool = False) -> Any
 
 
 def ix_(*args: Any) -> tuple[Any, ...]:
-    """Vectors as an open grid, to index with: x[ix_(rows, columns)]."""
-    vectors = [array("ix_", f"x{n}", x) for n, x in enumerate(args)]
+    """Vectors as an open grid, to index with: x[ix_(rows, columns)]. One of bools stands for the places where it is true, whose
+    number must be known: inside ``jit``, a constant."""
+    vectors = [_places(array("ix_", f"x{n}", x)) for n, x in enumerate(args)]
     if any(len(v.shape) != 1 for v in vectors):
         raise op_error("ix_", "takes vectors", {f"x{n}": v for n, v in enumerate(vectors[:4])}, kind=ShapeError)
     rank = len(vectors)
     return tuple(bind("reshape", v, shape=tuple(v.shape[0] if d == n else 1 for d in range(rank))) for n, v in enumerate(vectors))
+
+
+def _places(vector: Any) -> Any:
+    if vector.dtype.kind != "b":
+        return vector
+    if isinstance(vector, Tracer):
+        raise op_error("ix_", "how many elements of a traced vector of bools are true is not known", {"x": vector},
+                       "leptonc.numpy.nonzero(x, size=...)[0]", ArgumentError)
+    return known(np.flatnonzero(vector))
 
 
 def fromfunction(f: Callable[..., Any], shape: Any, *, dtype: Any = None, **kwargs: Any) -> Any:

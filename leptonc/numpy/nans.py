@@ -91,12 +91,12 @@ def nanmean(x: Any, axis: Axis = None, *, keepdims: bool = False, where: Any = N
 
 
 def nanvar(x: Any, axis: Axis = None, *, ddof: float = 0, keepdims: bool = False, where: Any = None) -> Any:
-    """``var`` of what is not NaN; NaN if no more than ``ddof`` elements are left."""
+    """``var`` of what is not NaN, real of complex numbers; NaN if no more than ``ddof`` elements are left."""
     operand, here = _numbers("nanvar", x, where)
     axes = reductions.sorted_axes("nanvar", operand, axis)
     off = subtract(reductions.only("nanvar", operand, here, 0), reductions.mean(operand, axes, keepdims=True, where=here))
-    left = subtract(reductions.counted(operand, axes, keepdims, here), ddof)
-    total = reductions.sum(multiply(off, off), axes, keepdims=keepdims, where=here)
+    left = subtract(reductions.counted(reductions.real_part(operand), axes, keepdims, here), ddof)
+    total = reductions.sum(reductions.squared_modulus(off), axes, keepdims=keepdims, where=here)
     return divide(total, _chosen(left > 0, left, cast(np.nan, left.dtype)))
 
 

@@ -108,13 +108,19 @@ def sort_complex(a: Any) -> Any:
     return wide[(*from_, order)]
 
 
-def histogramdd(sample: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: Any = None) -> tuple[Any, list[Any]]:
-    """(counts, ends of bins): of points [n, d] in bins of d axes, each so many, or given by their ends. ``density``: shares over
-    the bins' sizes. Raises ShapeError or ArgumentError."""
-    name = "histogramdd"
+def _points(name: str, sample: Any) -> Any:
+    """[n, d], of an array that is so, or of a list of d vectors."""
     points = array(name, "sample", sample)
     if len(points.shape) != 2:
         raise op_error(name, "sample must be [n, d]", {"sample": points}, kind=ShapeError)
+    return moveaxis(points, 0, 1) if isinstance(sample, list | tuple) else points
+
+
+def histogramdd(sample: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: Any = None) -> tuple[Any, list[Any]]:
+    """(counts, ends of bins): of points [n, d], or of a list of d vectors, in bins of d axes, each so many, or given by their ends.
+    ``density``: shares over the bins' sizes. Raises ShapeError or ArgumentError."""
+    name = "histogramdd"
+    points = _points(name, sample)
     rank = points.shape[1]
     each = [bins] * rank if not isinstance(bins, list | tuple) else listed(name, "bins", bins)
     ranges = [None] * rank if range is None else listed(name, "range", range)

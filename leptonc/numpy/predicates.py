@@ -28,14 +28,14 @@ from leptonc.trace import Tracer, align
 
 @named_operands
 def isclose(x: Any, y: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Any:
-    """Whether |x - y| <= atol + rtol |y|; equal infinities are close, NaN only to NaN with ``equal_nan``."""
+    """Whether |x - y| <= atol + rtol |y|; equal numbers are close, infinities too, NaN only to NaN with ``equal_nan``."""
     a, b = align("isclose", x, y)
     if kind_of(a.dtype) not in "fc":
         a, b = as_float(a), as_float(b)
     finite = bitwise_and(isfinite(a), isfinite(b))
     gap = absolute(subtract(where(finite, a, 0), where(finite, b, 0)))
     near = less_equal(gap, add(atol, multiply(rtol, absolute(where(finite, b, 0)))))
-    found = where(finite, near, equal(a, b))
+    found = bitwise_or(bitwise_and(finite, near), equal(a, b))  # equal numbers are close by any tolerance
     return bitwise_or(found, bitwise_and(not_equal(a, a), not_equal(b, b))) if flag("isclose", "equal_nan", equal_nan) else found
 
 

@@ -184,9 +184,9 @@ def diag_indices_from(arr: Any) -> tuple[Any, ...]:
 
 
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
-    """The powers of the elements of a vector, the highest first, by repeated products; those of ints and bools are i64."""
+    """The powers of the elements of a vector, the highest first, by products; those of ints and bools are i64, of u64 f64."""
     operand = array("vander", "x", x)
-    operand = operand if kind_of(operand.dtype) == "f" else cast(operand, np.int64)
+    operand = operand if kind_of(operand.dtype) in "fc" else cast(operand, np.promote_types(operand.dtype, np.int64))
     if len(operand.shape) != 1:
         raise op_error("vander", "takes a vector", {"x": operand})
     count = operand.shape[0] if N is None else integer("vander", "N", N, least=0)

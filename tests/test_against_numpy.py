@@ -1,0 +1,104 @@
+"""Every function that leptonc.numpy shares with NumPy, called in the ways that people call it, of five dtypes: the same shapes,
+kinds of numbers and values, or a clear error. What is meant otherwise stands in ``APART``, with its reason."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from leptonc import numpy as lnp
+from leptonc.errors import LeptonError
+from leptonc.numpy import fft, linalg
+
+MODULES = {"": (lnp, np), "linalg.": (linalg, np.linalg), "fft.": (fft, np.fft)}
+APART = {
+    "argpartition partition": "only the element at the place asked for is settled",
+    "unique_values": "in ascending order, which the standard leaves open",
+    "linalg.eigh linalg.eigvalsh linalg.svd": "of matrices that are symmetric; of any signs (tests/linalg)",
+    "linalg.lstsq": "residues of matrices of any rank, as JAX has them",
+    "linalg.matrix_rank": "the second argument is rtol, as in the array API and JAX",
+    "linalg.cond linalg.pinv": "of a singular matrix any large number",
+    "polydiv polymul": "zeros in front stay: how many there are may not be known",
+    "reciprocal": "of ints in floats, as in JAX",
+    "dot inner outer kron linalg.outer linalg.cross union1d setdiff1d": "Python's numbers are of the array's dtype",
+    "searchsorted interp": "of what ascends (tests/test_searching)",
+    "around round conj conjugate square": "of bools stay bools, where NumPy makes f16 or i8",
+    "quantile nanquantile percentile nanpercentile": "of ints in floats",
+    "polyval trapezoid": "bools add up to 2, where NumPy's add up to True; unsigned differences don't wrap",
+    "unwrap gradient": "differences of unsigned ints don't wrap; 0/0 and x/0 by other quotients",
+    "poly roots": "complex always: NumPy looks at the values",
+    "unravel_index": "of the dtype of the places",
+    "spacing": "of ints in f64",
+    "argsort lexsort": "equal elements keep their order",
+}
+WRITING = frozenset({"save", "savez", "savez_compressed", "load", "fromfile", "frombuffer", "fromfunction", "empty", "empty_like",
+                     "copyto", "place", "put", "putmask", "printoptions", "set_printoptions"})
+KEYS = [(prefix, name) for prefix, (own, theirs) in MODULES.items() for name in sorted(dir(own))
+        if callable(getattr(own, name)) and not isinstance(getattr(own, name), type) and callable(getattr(theirs, name, None))
+        and name not in WRITING and prefix + name not in " ".join(APART).split()]
+
+
+def array(rng: np.random.Generator, dtype: str, *shape: int) -> np.ndarray:
+    if dtype[0] in "fc":
+        x = rng.standard_normal(shape) + (1j * rng.standard_normal(shape) if dtype[0] == "c" else 0)
+    else:
+        x = rng.integers(-3 if dtype[0] == "i" else 0, 4, shape)
+    return x.astype(dtype)
+
+
+def calls(dtype: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    rng = np.random.default_rng(0)
+    v, w, u, m, n, s, t = (array(rng, dtype, *shape) for shape in ((4,), (4,), (4,), (3, 4), (4, 3), (3, 3), (3, 3)))
+    places, there = np.array([2, 0, 1]), np.array([True, False, True, False])
+    return iter({"v": (v,), "m": (m,), "s": (s,), "v, w": (v, w), "m, m": (m, m[::-1].copy()), "s, t": (s, t), "m, n": (m, n),
+                 "v, 2": (v, 2), "m, 0": (m, 0), "list": ([v, w],), "v, places": (v, places), "s, places": (s, places),
+                 "v, w, u": (v, w, u), "there, v, w": (there, v, w), "there": (there,)}.items())
+
+
+def leaves(out: Any) -> list[np.ndarray]:
+    return [x for part in out for x in leaves(part)] if isinstance(out, tuple | list) else [np.asarray(out)]
+
+
+def difference(found: Any, wanted: Any) -> str | None:
+    a, b = leaves(found), leaves(wanted)
+    if len(a) != len(b):
+        return f"{len(a)} results, not {len(b)}"
+    for x, y in zip(a, b):
+        if y.dtype.kind not in "biufc":
+            continue
+        if x.shape != y.shape or x.dtype.kind.replace("u", "i") != y.dtype.kind.replace("u", "i"):
+            return f"{x.dtype}{list(x.shape)}, not {y.dtype}{list(y.shape)}"
+        if not np.allclose(x.astype(y.dtype), y, 1e-3, 1e-3, equal_nan=True):
+            return f"{x.ravel()[:4]}, not {y.ravel()[:4]}"
+    return None
+
+
+@pytest.mark.parametrize("dtype", ["f4", "c8", "i4", "u1", "?"])
+def test_functions_agree_with_numpys(dtype: str) -> None:
+    wrong, compared = [], 0
+    for prefix, name in KEYS:
+        own, theirs = (getattr(module, name) for module in MODULES[prefix])
+        for label, args in calls(dtype):
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")
+                try:
+                    wanted = theirs(*args)
+                    found = own(*args)
+                except (LeptonError, ValueError, TypeError, IndexError, np.linalg.LinAlgError, AttributeError, ArithmeticError,
+                        NotImplementedError):
+                    continue  # what one of the two does not take
+            compared += 1
+            if text := difference(found, wanted):
+                wrong.append(f"{prefix}{name}({label}) of {dtype}: {text}")
+    assert not wrong, "\n".join(wrong)
+    assert compared > 800
+
+
+def test_positions_of_bools_make_an_open_grid() -> None:
+    x = np.arange(12).reshape(3, 4)
+    rows, columns = lnp.ix_(np.array([True, False, True]), np.array([1, 3]))
+    np.testing.assert_array_equal(x[rows, columns], [[1, 3], [9, 11]])

@@ -276,6 +276,8 @@ class Run:
             return np.where(np.abs(out) * float(np.finfo(node.types[0].dtype.numpy).eps) < 1, 0, GRACE * np.abs(out))
         if op == "mod":
             return np.where(_all_few(node, out, *operands), 0, GRACE * (np.abs(out) + np.abs(operands[1])))
+        if op == "lgamma":  # of negative numbers a difference, by reflection, whose roots are not the arguments' roundoff away
+            return GRACE * (np.abs(out) + (operands[0] < 0))
         if op in INEXACT:
             return GRACE * np.abs(out)
         if op in ALONG:

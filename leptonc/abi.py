@@ -16,6 +16,7 @@ SHARED_ARRIVED = 0  # i32: threads that have reached the barrier
 SHARED_GENERATION = 64  # i32: barriers passed; threads wait for it to change
 SHARED_SYSCALL = 128  # ptr: libc's syscall, or null (then waiting is spinning)
 SHARED_SPINS = 136  # i32: looks at the generation before a waiting thread sleeps
+SHARED_BARRIER = 144  # ptr: leptonc_barrier, if there is more than one thread
 SHARED_STOP = 192  # i32: 1 if the call is to end as soon as it can: barriers stand open, and no kernel begins any more
 SHARED_PATIENT = 196  # i32: 1 if the call should come to its end for all that: it overwrites donated arguments
 SHARED_POLL = 200  # ptr: leptonc_poll, or null

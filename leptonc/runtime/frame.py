@@ -82,6 +82,8 @@ class Frames:
         shared = aligned_bytes(abi.SHARED_BYTES)
         shared.view(np.uint64)[abi.SHARED_SYSCALL // 8] = syscall_address()
         shared.view(np.int32)[abi.SHARED_SPINS // 4] = spins(threads)
+        if threads > 1:
+            shared.view(np.uint64)[abi.SHARED_BARRIER // 8] = shared_pool().barrier
         if self._lasts:
             shared.view(np.int32)[abi.SHARED_PATIENT // 4] = self._donates
             shared.view(np.uint64)[abi.SHARED_POLL // 8] = shared_pool().poll if shared_pool().python else 0

@@ -23,7 +23,7 @@ from leptonc.runtime.elf import LoadedObject
 from leptonc.runtime.signals import python_table
 from leptonc.runtime.system import address, aligned_bytes, keep_for_ever, syscall_address
 
-SUPPORT_FUNCTIONS = ("leptonc_run", "leptonc_repeat", "leptonc_worker", "leptonc_poll", "leptonc_bind")
+SUPPORT_FUNCTIONS = ("leptonc_run", "leptonc_repeat", "leptonc_worker", "leptonc_barrier", "leptonc_poll", "leptonc_bind")
 START_SECONDS = 10.0  # what new threads may take to get going, once; they take a millisecond unless the machine is busy
 RETRY_SECONDS = 1.0  # after the system refused a thread
 
@@ -39,6 +39,7 @@ class Pool:
         keep_for_ever(memory)
         self._words = memory.view(np.int32)
         self._address = address(memory)
+        self.barrier = support.address("leptonc_barrier")
         self.poll, self.python = support.address("leptonc_poll"), python_table(self._address)
         self._run = ctypes.CFUNCTYPE(_WORD, *[_ADDRESS] * 3, _WORD)(support.address("leptonc_run"))
         self._repeat = ctypes.CFUNCTYPE(_WORD, *[_ADDRESS] * 3, *[_WORD] * 2, _ADDRESS, *[_ADDRESS, _WORD] * 2)(

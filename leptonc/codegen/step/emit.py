@@ -43,7 +43,7 @@ from leptonc.codegen.step.step import (
     Unit,
 )
 from leptonc.codegen.support.signals import stopped_text
-from leptonc.codegen.support.threads import barrier_text, denormal_epilogue, denormal_prologue
+from leptonc.codegen.support.threads import denormal_epilogue, denormal_prologue, meet
 from leptonc.ir.control import Branch, Loop
 from leptonc.ir.kernel import Axis, Kernel
 from leptonc.memory import aligned
@@ -60,7 +60,7 @@ def emit_step(step: Step, entry: str, parts: bool = False) -> str:
         bodies |= {f"part.{n}": _body(functions, step, _alone(n, launch)) for n, launch in enumerate(step.launches)}
     text = [f'target triple = "{step.target.triple}"', ""]
     text += [f"{name} = {definition}" for name, definition in functions.globals.items()]
-    text += ["", barrier_text(step.target), *([stopped_text()] if step.lasts else []), *functions.helpers.values(), *functions.text]
+    text += ["", *([stopped_text()] if step.lasts else []), *functions.helpers.values(), *functions.text]
     for name, body in bodies.items():
         text += [f"define void @{name}(ptr %ctx) {{", "entry:", *body.lines, "  ret void", "}", ""]
     text += sorted(functions.declarations)
@@ -209,7 +209,7 @@ def _emit_statements(e: Emitter, context: _Context, statements: Sequence[Stateme
     for statement in statements:
         match statement:
             case Barrier():
-                e.line("call void @barrier(ptr %ctx)")
+                meet(e)
             case Parallel(number):
                 context.call(number, parallel=True)
             case Together(number):
@@ -453,4 +453,4 @@ def _emit_branch(e: Emitter, branch: Branch, schedule: ControlUnit, pointers: di
 
 def _meet(e: Emitter, schedule: ControlUnit) -> None:
     if schedule.parallel:
-        e.line("call void @barrier(ptr %ctx)")
+        meet(e)

@@ -82,18 +82,40 @@ def _declarations(target: Target) -> str:
     return "declare void @llvm.x86.sse2.pause()\n" if target.triple.startswith("x86_64") else ""
 
 
-def barrier_text(target: Target) -> str:
-    """``@barrier(ctx)``: returns when all threads of the step have called it, or the step is to stop. The last to arrive opens it.
-
-    Who stops the step says so first and then changes the generation: a thread that read the one before sees it change."""
-    return _declarations(target) + _wait_function(target) + f"""
+def meet(e: Emitter) -> None:
+    """Call ``@barrier(ctx)``: a thread that is alone goes on, others go to ``leptonc_barrier``, which every step shares: to compile it
+    with each takes longer than a small step's kernels do."""
+    e.functions.setdefault("barrier", f"""
 define internal void @barrier(ptr %ctx) {{
 entry:
   %at.threads = getelementptr i8, ptr %ctx, i64 {abi.CONTEXT_NTHREADS}
   %threads = load i64, ptr %at.threads, align 8
   %alone = icmp eq i64 %threads, 1
-  br i1 %alone, label %done, label %arrive
-arrive:
+  br i1 %alone, label %done, label %meet
+meet:
+  %at.shared = getelementptr i8, ptr %ctx, i64 {abi.CONTEXT_SHARED}
+  %shared = load ptr, ptr %at.shared, align 8
+  %at.barrier = getelementptr i8, ptr %shared, i64 {abi.SHARED_BARRIER}
+  %barrier = load ptr, ptr %at.barrier, align 8
+  call void %barrier(ptr %ctx)
+  br label %done
+done:
+  ret void
+}}
+""")
+    e.line("call void @barrier(ptr %ctx)")
+
+
+def _barrier() -> str:
+    """``leptonc_barrier(ctx)``: returns when all threads of the step have called it, or the step is to stop. The last to arrive
+    opens it.
+
+    Who stops the step says so first and then changes the generation: a thread that read the one before sees it change."""
+    return f"""
+define void @leptonc_barrier(ptr %ctx) {{
+entry:
+  %at.threads = getelementptr i8, ptr %ctx, i64 {abi.CONTEXT_NTHREADS}
+  %threads = load i64, ptr %at.threads, align 8
   %at.shared = getelementptr i8, ptr %ctx, i64 {abi.CONTEXT_SHARED}
   %shared = load ptr, ptr %at.shared, align 8
   %arrived = getelementptr i8, ptr %shared, i64 {abi.SHARED_ARRIVED}
@@ -139,7 +161,7 @@ def support_module(target: Target) -> str:
     cannot mistake the next one's count for it.
     """
     head = f'target triple = "{target.triple}"'
-    return "\n".join([head, _declarations(target), _wait_function(target), _worker(), _post(), _run(), _repeat(),
+    return "\n".join([head, _declarations(target), _wait_function(target), _barrier(), _worker(), _post(), _run(), _repeat(),
                       poll_text(target), binding_text()])
 
 

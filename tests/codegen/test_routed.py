@@ -53,9 +53,9 @@ def kernels(form, dtype, density, rng):
 def compiled_agrees(kernel: Kernel, arrays, target, rtol):
     program = program_of(kernel)
     wanted = run_program(program, arrays)
-    found = None
+    found, compiled = None, driver.compile_program(program, target)
     for threads in (1, 2, 3):
-        got = driver.compile_program(program, target).executable(list(arrays), nthreads=threads)
+        got = compiled.executable(list(arrays), nthreads=threads)
         for a, b in zip(got, wanted, strict=True):
             np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol * 20)
         bits = [a.tobytes() for a in got]

@@ -18,7 +18,6 @@ from leptonc.passes.graph.expand import Expand
 from tests.ops.sweep import EITHER_ZERO, FREE_SIGNS, NOT_UNIQUE, Case, assert_close, cases, signed_zeros
 
 CASES, SMOOTH = cases(), cases(differentiable=True)
-FORWARD = pytest.mark.parametrize("case", CASES, ids=str)
 
 
 def test_every_op_has_samples_and_one_way_down():
@@ -33,9 +32,40 @@ def test_every_op_has_samples_and_one_way_down():
         assert op.lowers != op.expands, op.name
 
 
-@FORWARD
-def test_inferred_type_is_the_eager_one(case: Case):
-    arrays = case.arrays(np.random.default_rng(case.seed))
+def _zero_cases() -> set[str]:
+    """Up to three samples of each op that takes floats."""
+    found: dict[str, list[str]] = {}
+    for case in CASES:
+        floats = any(np.asarray(a).dtype.kind == "f" and np.size(a) for a in case.arrays(np.random.default_rng(0)))
+        if floats and case.op.name not in NOT_UNIQUE | FREE_SIGNS and case.dtype == "float32" and \
+                case.sample.name not in ("special", "nan"):
+            found.setdefault(case.op.name, []).append(str(case))
+    return {case for own in found.values() for case in own[-3:]}
+
+
+ZEROS = _zero_cases()
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_every_way_down_is_the_eager_meaning(case: Case):
+    """The inferred type, the text, the kernel or the expansion, machine code: one test, for there are thousands of samples."""
+    rng = np.random.default_rng(case.seed)
+    arrays = case.arrays(rng)
+    graph = case.graph(arrays)
+    _inferred_type_is_the_eager_one(case, arrays)
+    _graph_prints_and_parses_back(graph)
+    if case.op.lowers:
+        _interpreted_kernel_is_the_eager_meaning(case, arrays)
+    if case.op.expands:
+        _expansion_is_the_eager_meaning(graph, arrays)
+    compiled = driver.compile_program(driver.lower(driver.optimize(graph)))
+    for got, wanted in zip(compiled(arrays), evaluate(graph, arrays)):
+        assert_close(got, wanted, signs=case.op.name not in EITHER_ZERO)
+    if str(case) in ZEROS:
+        _signs_of_zeros_are_the_eager_ones(case, graph, compiled, arrays, rng)
+
+
+def _inferred_type_is_the_eager_one(case: Case, arrays: list[np.ndarray]) -> None:
     out = case.op.eager(*arrays, **case.sample.attrs)
     inferred = case.op.infer(*case.types(arrays), **case.sample.attrs)
     for result, type_ in zip(out if isinstance(out, tuple) else (out,),
@@ -43,16 +73,12 @@ def test_inferred_type_is_the_eager_one(case: Case):
         assert (result.shape, result.dtype) == (type_.shape, type_.dtype.numpy)
 
 
-@FORWARD
-def test_graph_prints_and_parses_back(case: Case):
-    graph = case.graph(case.arrays(np.random.default_rng(case.seed)))
+def _graph_prints_and_parses_back(graph: Graph) -> None:
     verify(graph)
     assert str(parse(str(graph))) == str(graph)
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.op.lowers], ids=str)
-def test_interpreted_kernel_is_the_eager_meaning(case: Case):
-    arrays = case.arrays(np.random.default_rng(case.seed))
+def _interpreted_kernel_is_the_eager_meaning(case: Case, arrays: list[np.ndarray]) -> None:
     kernel = case.op.lower(*case.types(arrays), **case.sample.attrs)
     verify_kernel(kernel)
     assert str(parse(str(kernel))) == str(kernel)
@@ -61,43 +87,16 @@ def test_interpreted_kernel_is_the_eager_meaning(case: Case):
         assert_close(got.reshape(expected.shape), expected, signs=case.op.name not in EITHER_ZERO)
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.op.expands], ids=str)
-def test_expansion_is_the_eager_meaning(case: Case):
-    arrays = case.arrays(np.random.default_rng(case.seed))
-    graph = case.graph(arrays)
+def _expansion_is_the_eager_meaning(graph: Graph, arrays: list[np.ndarray]) -> None:
     expanded = Expand()(graph)
     verify(expanded)
     for got, wanted in zip(evaluate(expanded, arrays), evaluate(graph, arrays)):
         assert_close(got, wanted, signs=True)
 
 
-@FORWARD
-def test_compiled_is_the_eager_meaning(case: Case):
-    arrays = case.arrays(np.random.default_rng(case.seed))
-    graph = case.graph(arrays)
-    compiled = driver.compile_program(driver.lower(driver.optimize(graph)))
-    for got, wanted in zip(compiled(arrays), evaluate(graph, arrays)):
-        assert_close(got, wanted, signs=case.op.name not in EITHER_ZERO)
-
-
-def _zero_cases() -> list[Case]:
-    """Up to three samples of each op that takes floats."""
-    found: dict[str, list[Case]] = {}
-    for case in CASES:
-        floats = any(np.asarray(a).dtype.kind == "f" and np.size(a) for a in case.arrays(np.random.default_rng(0)))
-        if floats and case.op.name not in NOT_UNIQUE | FREE_SIGNS and case.dtype == "float32" and \
-                case.sample.name not in ("special", "nan"):
-            found.setdefault(case.op.name, []).append(case)
-    return [case for own in found.values() for case in own[-3:]]
-
-
-@pytest.mark.parametrize("case", _zero_cases(), ids=str)
-def test_signs_of_zeros(case: Case):
-    """Operands of -0.0 alone, and of zeros of both signs: machine code, kernel and expansion give the eager meaning's."""
-    rng = np.random.default_rng(case.seed)
-    plain = case.arrays(rng)
-    graph = case.graph(plain)
-    compiled = driver.compile_program(driver.lower(driver.optimize(graph)))
+def _signs_of_zeros_are_the_eager_ones(case: Case, graph: Graph, compiled: driver.Compiled, plain: list[np.ndarray],
+                                       rng: np.random.Generator) -> None:
+    """Operands of -0.0 alone, and of zeros of both signs: machine code, kernel and expansion."""
     for both in (False, True):
         arrays = [signed_zeros(a.shape, rng, both).astype(a.dtype) if a.dtype.kind == "f" else a for a in plain]
         wanted = evaluate(graph, arrays)

@@ -42,17 +42,18 @@ def functions(x, w, options):
     return (conv, (x, w)), (input_gradient, (g, w)), (weight_gradient, (x, g))
 
 
-def squares(f, *args):
+def squares(low):
     """How many convolutions go by squares."""
-    return sum("conv_winograd" in call.kernel.name for call in lowered(f, *args).program.calls)
+    return sum("conv_winograd" in call.kernel.name for call in low.program.calls)
 
 
 def assert_close_to_exact(f, args):
-    """Compiled and interpreted: errors of a few roundings of the largest result."""
-    wanted = np.asarray(exact(f, *args))
-    for got in (leptonc.jit(f)(*args), run_program(lowered(f, *args).program, args)[0]):
+    """Compiled and interpreted: errors of a few roundings of the largest result. Returns the kernels."""
+    wanted, low = np.asarray(exact(f, *args)), lowered(f, *args)
+    for got in (low.compile()(*args), run_program(low.program, args)[0]):
         error = np.abs(np.asarray(got).reshape(wanted.shape) - wanted).max()
         assert got.dtype == args[0].dtype and error <= 20 * np.finfo(got.dtype).eps * max(np.abs(wanted).max(), 1), error
+    return low
 
 
 CASES = [  # images, units, options, which of forward, input and weight gradient go by squares
@@ -68,24 +69,22 @@ CASES = [  # images, units, options, which of forward, input and weight gradient
 @pytest.mark.parametrize("shape, out, options, by_squares", CASES)
 def test_forms(shape, out, options, by_squares, always, rng):
     for (f, args), expected in zip(functions(*operands(rng, shape, out), options), by_squares):
-        assert squares(f, *args) == expected
-        assert_close_to_exact(f, args)
+        assert squares(assert_close_to_exact(f, args)) == expected
 
 
 @pytest.mark.parametrize("taps, options", [((2, 2), {}), ((2, 3), {"padding": "SAME"}), ((6, 4), {"stride": 2, "padding": 2})])
 def test_other_taps(taps, options, always, rng):
     """Two taps, or two and three, of stride 1 or of phases."""
     for f, args in functions(*operands(rng, (2, 12, 12, 16), 16, taps), options)[::2]:
-        assert squares(f, *args) == 1
-        assert_close_to_exact(f, args)
+        assert squares(assert_close_to_exact(f, args)) == 1
 
 
 def test_double_precision_and_threads(always, rng):
     x, w = operands(rng, (2, 8, 8, 16), 32, dtype=np.float64)
     for f, args in functions(x, w, {"stride": 2, "padding": 1}):
-        assert squares(f, *args) == 1
-        assert_close_to_exact(f, args)
-        program = driver.compile_program(lowered(f, *args).program)
+        low = assert_close_to_exact(f, args)
+        assert squares(low) == 1
+        program = driver.compile_program(low.program)
         assert len({program.executable(list(args), nthreads=n)[0].tobytes() for n in (1, 2, 3)}) == 1
 
 
@@ -104,8 +103,9 @@ def test_what_is_fused_stays(always, rng):
         return w - 0.1 * dw, b - 0.1 * db
 
     args = w, np.full(16, 0.1, np.float32), x
-    assert squares(step, *args) == 5
-    for got, wanted in zip(leptonc.jit(step)(*args), exact(step, *args)):
+    low = lowered(step, *args)
+    assert squares(low) == 5
+    for got, wanted in zip(low.compile()(*args), exact(step, *args)):
         np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-6)
 
 
@@ -121,9 +121,9 @@ def test_zeros_stay_zeros(kind, always, rng):
         else:
             a *= rng.random(a.shape) < 0.02
             b *= rng.random(b.shape) < 0.02
-        assert squares(f, a, b) == 1
-        none = exact(f, np.abs(a), np.abs(b)) == 0
-        for got in (leptonc.jit(f)(a, b), run_program(lowered(f, a, b).program, [a, b])[0]):
+        low, none = lowered(f, a, b), exact(f, np.abs(a), np.abs(b)) == 0
+        assert squares(low) == 1
+        for got in (low.compile()(a, b), run_program(low.program, [a, b])[0]):
             assert np.array_equal(np.asarray(got).reshape(none.shape) == 0, none)
 
 
@@ -147,19 +147,20 @@ def test_about_as_exact_as_a_direct_sum(kind, always, rng):
         return nn.conv(x, w, stride=2)
 
     def error(y):
-        return np.sqrt(np.mean((y - exact(f, x, w)) ** 2))
+        return np.sqrt(np.mean((y - truth) ** 2))
 
-    assert squares(f, x, w) == 1
-    assert error(leptonc.jit(f)(x, w)) <= 2.2 * error(one_after_the_other(x, w))
+    low, truth = lowered(f, x, w), exact(f, x, w)
+    assert squares(low) == 1
+    assert error(low.compile()(x, w)) <= 2.2 * error(one_after_the_other(x, w))
 
 
 def test_tiles(monkeypatch, rng):
     """The same by tiles, whose squares never leave the cache."""
     monkeypatch.setattr(winograd, "GAIN", 0)
     for f, args in functions(*operands(rng, (4, 16, 16, 16), 24), {"stride": 2, "padding": 1})[:2]:
-        (kernel,) = [call.kernel for call in lowered(f, *args).program.calls if "conv_winograd" in call.kernel.name]
+        low = assert_close_to_exact(f, args)
+        (kernel,) = [call.kernel for call in low.program.calls if "conv_winograd" in call.kernel.name]
         assert kernel.outer
-        assert_close_to_exact(f, args)
 
 
 @pytest.mark.parametrize("shape, out, options, chosen", [
@@ -173,4 +174,4 @@ def test_chosen_where_it_is_less_work(shape, out, options, chosen):
     x = leptonc.ShapeDtypeStruct(shape, np.float32)
     w = leptonc.ShapeDtypeStruct((4, 4, shape[-1] // options.get("groups", 1), out), np.float32)
     made = functions(x, w, {"stride": 2, "padding": 1, **options})
-    assert tuple(bool(squares(f, *args)) for f, args in made) == chosen
+    assert tuple(bool(squares(lowered(f, *args))) for f, args in made) == chosen

@@ -12,6 +12,7 @@ import leptonc
 from leptonc import driver, nn
 from leptonc.ir.interpret import run_program
 from leptonc.passes.conv import weightgrad
+from leptonc.stages import Lowered
 from tests.compare import exact, lowered
 
 
@@ -40,22 +41,23 @@ def gradient(**options: Any) -> Any:
     return back
 
 
-def forms(f: Any, *args: Any) -> list[int]:
+def forms(low: Lowered) -> list[int]:
     """Points of each weight gradient that is made so."""
-    return [k.outputs[-1].type.shape[-3] for k in products(f, *args)]
+    return [k.outputs[-1].type.shape[-3] for k in products(low)]
 
 
-def products(f: Any, *args: Any) -> list[Any]:
-    return [c.kernel for c in lowered(f, *args).program.calls if c.kernel.name == "winograd_products"]
+def products(low: Lowered) -> list[Any]:
+    return [c.kernel for c in low.program.calls if c.kernel.name == "winograd_products"]
 
 
-def assert_close_to_exact(f: Any, *args: Any) -> None:
-    """Compiled and interpreted: errors of a few roundings of the largest result."""
-    wanted, dtype = np.asarray(exact(f, *args)), args[0].dtype
-    for got in (leptonc.jit(f)(*args), run_program(lowered(f, *args).program, args)[0]):
+def assert_close_to_exact(f: Any, *args: Any) -> Lowered:
+    """Compiled and interpreted: errors of a few roundings of the largest result. Returns the kernels."""
+    wanted, dtype, low = np.asarray(exact(f, *args)), args[0].dtype, lowered(f, *args)
+    for got in (low.compile()(*args), run_program(low.program, args)[0]):
         assert got.dtype == dtype
         error = np.abs(np.asarray(got).reshape(wanted.shape) - wanted).max()
         assert error <= 40 * np.finfo(dtype).eps * np.abs(wanted).max(), error
+    return low
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -77,8 +79,7 @@ def test_forms(shape, out, options, points, dtype, rng):
     f = gradient(**options)
     rows, columns = leptonc.eval_shape(lambda x, w: nn.conv(x, w, **{"padding": "SAME", **options}), *args[:2]).shape[1:3]
     args[2] = rng.standard_normal((shape[0], rows, columns, out)).astype(dtype)
-    assert forms(f, *args) == [points]
-    assert_close_to_exact(f, *args)
+    assert forms(assert_close_to_exact(f, *args)) == [points]
 
 
 @pytest.mark.parametrize("make", [
@@ -92,8 +93,9 @@ def test_forms(shape, out, options, points, dtype, rng):
 ])
 def test_not_where_it_does_not_fit(make, rng):
     args, options = make(rng)
-    assert not forms(gradient(**options), *args)
-    np.testing.assert_allclose(leptonc.jit(gradient(**options))(*args), exact(gradient(**options), *args), rtol=1e-4, atol=1e-3)
+    low = lowered(gradient(**options), *args)
+    assert not forms(low)
+    np.testing.assert_allclose(low.compile()(*args), exact(gradient(**options), *args), rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("shape, out, options, tile", [
@@ -110,10 +112,10 @@ def test_tiles(shape, out, options, tile, dtype, rng, monkeypatch):
     f = gradient(**options)
     results = leptonc.eval_shape(lambda x, w: nn.conv(x, w, **{"padding": "SAME", **options}), x, w).shape
     g = rng.standard_normal(results).astype(dtype)
-    (kernel,) = products(f, x, w, g)
+    low = assert_close_to_exact(f, x, w, g)
+    (kernel,) = products(low)
     assert prod(a.extent for a in kernel.stages[0].axes[:-1]) == prod(tile) and kernel.outer
-    assert_close_to_exact(f, x, w, g)
-    program = driver.compile_program(lowered(f, x, w, g).program)
+    program = driver.compile_program(low.program)
     assert len({program.executable([x, w, g], nthreads=n)[0].tobytes() for n in (1, 2, 3)}) == 1
 
 
@@ -125,7 +127,8 @@ def test_what_lies_beyond_a_slice_is_not_read(rng):
     def f(x, w, g):
         return gradient()(x, w, g[:, :, :16])
 
-    assert forms(f, x, w, g) == [36] and np.isfinite(leptonc.jit(f)(x, w, g)).all()
+    low = lowered(f, x, w, g)
+    assert forms(low) == [36] and np.isfinite(low.compile()(x, w, g)).all()
     odd = x[:, :11, :15], w, g
     assert_close_to_exact(lambda x, w, g: gradient()(x, w, g[:, :11, :15]), *odd)
 
@@ -134,8 +137,9 @@ def test_groups_are_left_alone(rng):
     x, w, g = operands(rng, (6, 12, 16, 32), 32)
     f = gradient(groups=2)
     args = x, w[:, :, :16], g
-    assert not forms(f, *args)
-    np.testing.assert_allclose(leptonc.jit(f)(*args), exact(f, *args), rtol=1e-4, atol=1e-3)
+    low = lowered(f, *args)
+    assert not forms(low)
+    np.testing.assert_allclose(low.compile()(*args), exact(f, *args), rtol=1e-4, atol=1e-3)
 
 
 def test_updates_follow_in_the_same_kernel(rng):
@@ -145,9 +149,8 @@ def test_updates_follow_in_the_same_kernel(rng):
     def update(x, w, g):
         return w - 0.1 * gradient()(x, w, g)
 
-    kernels = [c.kernel.name for c in lowered(update, x, w, g).program.calls]
+    kernels = [c.kernel.name for c in assert_close_to_exact(update, x, w, g).program.calls]
     assert kernels[-1].startswith("conv_winograd_weight_grad+") and kernels.count("winograd_products") == 1
-    assert_close_to_exact(update, x, w, g)
 
 
 def one_after_the_other(x: np.ndarray, g: np.ndarray) -> np.ndarray:
@@ -166,13 +169,14 @@ def test_about_as_exact_as_a_direct_sum(shape, points, rng):
     1.8 times as much where they are short and registers small."""
     x, w, g = operands(rng, shape, shape[-1])
     f = gradient()
-    assert forms(f, x, w, g) == [points]
+    low, truth = lowered(f, x, w, g), exact(f, x, w, g)
+    assert forms(low) == [points]
 
     def error(dw):
-        return np.sqrt(np.mean((dw - exact(f, x, w, g)) ** 2))
+        return np.sqrt(np.mean((dw - truth) ** 2))
 
     direct = one_after_the_other(np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), g)
-    assert error(leptonc.jit(f)(x, w, g)) <= 2 * error(direct)
+    assert error(low.compile()(x, w, g)) <= 2 * error(direct)
 
 
 @pytest.mark.parametrize("shape", [(6, 12, 16, 24), (6, 12, 18, 24), (6, 14, 18, 24)])
@@ -180,8 +184,9 @@ def test_channels_that_hold_nothing_have_no_gradient(shape, rng):
     x, w, g = operands(rng, shape)
     x[..., 3], g[..., 7] = 0, 0
     f = gradient()
-    assert forms(f, x, w, g)
-    dw = leptonc.jit(f)(x, w, g)
+    low = lowered(f, x, w, g)
+    assert forms(low)
+    dw = low.compile()(x, w, g)
     assert np.array_equal(dw == 0, exact(f, x, w, g) == 0) and (dw[:, :, 3] == 0).all() and (dw[..., 7] == 0).all()
 
 
@@ -196,7 +201,8 @@ def test_taps_whose_products_are_0(shape, dtype, rng):
     none = exact(gradient(), np.abs(x), w, np.abs(g)) == 0
     alive = ~none.all((0, 1))
     assert (none & alive).any() and not none.all()
-    for got in (leptonc.jit(gradient())(x, w, g), run_program(lowered(gradient(), x, w, g).program, [x, w, g])[0]):
+    low = lowered(gradient(), x, w, g)
+    for got in (low.compile()(x, w, g), run_program(low.program, [x, w, g])[0]):
         assert np.array_equal(np.asarray(got).reshape(none.shape) == 0, none)
 
 
@@ -227,10 +233,11 @@ def test_all_of_a_layer_at_once(rng):
     def grads(w, last, x):
         return leptonc.grad(loss)((w, last), x)
 
-    assert forms(grads, w, last, x) == [36, 36]
+    low = lowered(grads, w, last, x)
+    assert forms(low) == [36, 36]
     with leptonc.disable_jit():
         wanted = leptonc.jit(grads)(*(a.astype(np.float64) for a in (w, last, x)))
-    for got, direct in zip(leptonc.jit(grads)(w, last, x), wanted, strict=True):
+    for got, direct in zip(low.compile()(w, last, x), wanted, strict=True):
         assert np.abs(got - direct).max() <= 1e-5 * np.abs(direct).max()
 
 
@@ -243,21 +250,21 @@ def test_donated_weights_are_updated_in_place(rng):
         m = 0.9 * m + gradient()(x, w, g)
         return w - 0.1 * m, m
 
-    traced = leptonc.jit(update, donate_argnums=(0, 1)).trace(w, m, x, g)
-    program = traced.lower().program
-    assert [c.kernel.name for c in program.calls].count("copy") == 0 and forms(update, w, m, x, g) == [36]
+    low = leptonc.jit(update, donate_argnums=(0, 1)).trace(w, m, x, g).lower()
+    assert [c.kernel.name for c in low.program.calls].count("copy") == 0 and forms(low) == [36]
     wanted = exact(update, w, m, x, g)
-    for got, direct in zip(driver.compile_program(program)([w.copy(), m.copy(), x, g]), wanted, strict=True):
+    for got, direct in zip(driver.compile_program(low.program)([w.copy(), m.copy(), x, g]), wanted, strict=True):
         assert np.abs(got - direct).max() <= 1e-5 * np.abs(direct).max()
 
 
 def test_not_of_few_positions(monkeypatch, rng):
     """Gradients that are sums of few products would have errors of the others' size, and Adam makes full steps of them."""
     monkeypatch.setattr(weightgrad, "LEAST_POSITIONS", 1024)
-    assert not forms(gradient(), *operands(rng, (2, 12, 12, 48))) and forms(gradient(), *operands(rng, (8, 12, 12, 48)))
+    few, many = (lowered(gradient(), *operands(rng, (n, 12, 12, 48))) for n in (2, 8))
+    assert not forms(few) and forms(many)
 
 
 def test_not_where_the_squares_would_fill_the_memory():
     shapes = [leptonc.ShapeDtypeStruct(s, np.float32) for s in ((32, 112, 112, 64), (3, 3, 64, 64), (32, 112, 112, 64))]
-    assert not forms(gradient(), *shapes) and forms(gradient(), *(leptonc.ShapeDtypeStruct((8, *s.shape[1:]), np.float32)
-                                                                  if len(s.shape) == 4 and s.shape[0] == 32 else s for s in shapes))
+    fewer = [leptonc.ShapeDtypeStruct((8, *s.shape[1:]), np.float32) if s.shape[0] == 32 else s for s in shapes]
+    assert not forms(lowered(gradient(), *shapes)) and forms(lowered(gradient(), *fewer))

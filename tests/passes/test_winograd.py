@@ -11,9 +11,9 @@ from leptonc.ir.interpret import run_program
 from tests.compare import exact, lowered
 
 
-def by_squares(f, *args) -> int:
+def by_squares(low) -> int:
     """How many kernels go by squares."""
-    return sum("winograd" in call.kernel.name and bool(call.kernel.outer) for call in lowered(f, *args).program.calls)
+    return sum("winograd" in call.kernel.name and bool(call.kernel.outer) for call in low.program.calls)
 
 
 def operands(rng, shape=(2, 12, 18, 24), out=40, kernel=(3, 3), dtype=np.float32):
@@ -24,7 +24,7 @@ def assert_close_to_exact(f, *args):
     """Compiled and interpreted: errors of a few roundings of the largest result, more for long sums, as a random walk."""
     dtype, products = args[0].dtype, 9 * max(args[0].shape[-1], args[1].shape[-2])
     wanted, low = exact(f, *args), lowered(f, *args)
-    for got in (leptonc.jit(f)(*args), run_program(low.program, args)[0]):
+    for got in (low.compile()(*args), run_program(low.program, args)[0]):
         assert got.dtype == dtype
         error = np.abs(np.asarray(got).reshape(wanted.shape) - wanted).max()
         assert error <= max(8, products ** 0.5) * np.finfo(dtype).eps * np.abs(wanted).max(), error
@@ -45,8 +45,7 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 def test_forms(form, dtype, rng):
     args = operands(rng, (2, 13, 17, 24) if "leaves" in form else (2, 12, 18, 24), dtype=dtype)
-    assert by_squares(FORMS[form], *args)
-    assert_close_to_exact(FORMS[form], *args)
+    assert by_squares(assert_close_to_exact(FORMS[form], *args))
 
 
 def test_input_gradients(rng):
@@ -58,8 +57,7 @@ def test_input_gradients(rng):
         _, back = leptonc.vjp(lambda x: nn.conv(x, w, padding="SAME"), x.astype(g.dtype))
         return back(g)[0]
 
-    assert by_squares(f, g, w) == 1
-    assert_close_to_exact(f, g, w)
+    assert by_squares(assert_close_to_exact(f, g, w)) == 1
 
 
 @pytest.mark.parametrize("make", [
@@ -77,8 +75,9 @@ def test_not_where_it_does_not_fit(make, rng):
     def f(x, w):
         return nn.conv(x, w, **options)
 
-    assert not by_squares(f, *args)
-    np.testing.assert_allclose(leptonc.jit(f)(*args), exact(f, *args), rtol=1e-4, atol=1e-4)
+    low = lowered(f, *args)
+    assert not by_squares(low)
+    np.testing.assert_allclose(low.compile()(*args), exact(f, *args), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("form", ["valid", "relu"])
@@ -115,9 +114,9 @@ def test_same_bits_for_any_number_of_threads(rng):
     assert len({program.executable([x, w], nthreads=n)[0].tobytes() for n in (1, 2, 3, 8)}) == 1
 
 
-def points(f, *args) -> list[int]:
+def points(low) -> list[int]:
     """At how many points the squares of each such kernel are: the first extent of its transformed weights."""
-    kernels = [call.kernel for call in lowered(f, *args).program.calls if call.kernel.name.startswith("conv_winograd")]
+    kernels = [call.kernel for call in low.program.calls if call.kernel.name.startswith("conv_winograd")]
     return [kernel.params[0].type.shape[0] for kernel in kernels]
 
 
@@ -142,10 +141,11 @@ def test_about_as_exact_as_a_direct_sum(count, most, rng):
         return nn.conv(x, w)
 
     def error(y):
-        return np.sqrt(np.mean((y - exact(f, x, w)) ** 2))
+        return np.sqrt(np.mean((y - truth) ** 2))
 
-    assert points(f, x, w) == [count]
-    ours = error(leptonc.jit(f)(x, w))
+    low, truth = lowered(f, x, w), exact(f, x, w)
+    assert points(low) == [count]
+    ours = error(low.compile()(x, w))
     assert ours <= most * error(one_after_the_other(x, w))
     if count == 16:
         with leptonc.disable_jit():
@@ -165,9 +165,9 @@ def test_zeros_make_zeros(count, dtype, rng):
     def through_relu(x, w):
         return leptonc.grad(lambda x: nn.relu(nn.conv(x, w)).sum())(x)
 
-    assert points(f, x, w) == [count]
     low, wanted = lowered(f, x, w), exact(f, x, w)
-    for got in (leptonc.jit(f)(x, w), np.asarray(run_program(low.program, [x, w])[0]).reshape(wanted.shape)):
+    assert points(low) == [count]
+    for got in (low.compile()(x, w), np.asarray(run_program(low.program, [x, w])[0]).reshape(wanted.shape)):
         assert (wanted == 0).any() and np.array_equal(got == 0, wanted == 0)
     np.testing.assert_allclose(leptonc.jit(through_relu)(x, w), exact(through_relu, x, w), atol=1e-4)
 
@@ -184,9 +184,9 @@ def test_zero_cotangents(count, rng):
         _, pull = leptonc.vjp(lambda x: nn.conv(x, w, padding="SAME"), np.zeros((n, rows, columns, 16), g.dtype))
         return pull(g)[0]
 
-    assert points(gradient, g, w) == [count]
-    wanted = exact(gradient, g, w)
-    assert (wanted == 0).any() and np.array_equal(leptonc.jit(gradient)(g, w) == 0, wanted == 0)
+    low, wanted = lowered(gradient, g, w), exact(gradient, g, w)
+    assert points(low) == [count]
+    assert (wanted == 0).any() and np.array_equal(low.compile()(g, w) == 0, wanted == 0)
 
 
 @pytest.mark.parametrize("count", IMAGES)
@@ -206,10 +206,10 @@ def test_zero_weights(count, kind, rng):
         return pull(g)[0]
 
     for f, args in ((forward, (x, w)), (back, (x, w.transpose(0, 1, 3, 2)))):
-        none = exact(f, *map(np.abs, args)) == 0
-        got = leptonc.jit(f)(*args)
+        none, low = exact(f, *map(np.abs, args)) == 0, lowered(f, *args)
+        got = low.compile()(*args)
         assert none.any() and not got[none].any()
-        interpreted = np.asarray(run_program(lowered(f, *args).program, args)[0]).reshape(got.shape)
+        interpreted = np.asarray(run_program(low.program, args)[0]).reshape(got.shape)
         assert not interpreted[none].any()
 
 

@@ -83,8 +83,8 @@ def _declarations(target: Target) -> str:
 
 
 def meet(e: Emitter) -> None:
-    """Call ``@barrier(ctx)``: a thread that is alone goes on, others go to ``leptonc_barrier``, which every step shares: to compile it
-    with each takes longer than a small step's kernels do."""
+    """Call ``@barrier(ctx)``: a thread that is alone goes on, others go to ``leptonc_barrier``, which all programs share: to
+    compile it with each would take longer than the kernels of a small one."""
     e.functions.setdefault("barrier", f"""
 define internal void @barrier(ptr %ctx) {{
 entry:

@@ -92,7 +92,9 @@ class Draft:
         return len(self.buffers) - 1
 
     def finish(self) -> Program:
-        """The Program, without buffers that nothing uses."""
+        """The Program, without buffers that nothing uses; the one that came in, if nothing was changed."""
+        if self._is_unchanged and _finished.get(self.program):
+            return self.program
         used = set(self.program.inputs) | set(self.program.outputs)
         for task in self.tasks:
             used |= {buffer_number(p.name) for p in task.kernel.params}
@@ -108,14 +110,28 @@ class Draft:
             same = before is not None and before.kernel is kernel and before.args == args and before.loc is task.loc
             calls.append(before if before is not None and same else Call(kernel, args, task.loc))
         buffers = tuple(_renumbered(self.buffers[n], number) for n in kept)
-        return replace(self.program, buffers=buffers, calls=tuple(calls),
+        made = replace(self.program, buffers=buffers, calls=tuple(calls),
                        inputs=tuple(number[n] for n in self.program.inputs),
                        outputs=tuple(number[n] for n in self.program.outputs))
+        _finished.set(made, True)
+        return made
+
+    @property
+    def _is_unchanged(self) -> bool:
+        """Whether the very same tasks and buffers are there, in the same order."""
+        tasks, buffers = [task for task, _ in self._calls], self.program.buffers
+        return _are_same(self.tasks, tasks) and _are_same(self.buffers, buffers)
+
+
+def _are_same(found: Sequence[object], wanted: Sequence[object]) -> bool:
+    return len(found) == len(wanted) and all(a is b for a, b in zip(found, wanted))
 
 
 _tasks = Known[Call, Task]()
 """Most calls pass through most passes as they are."""
 _canonically_named = Known[Kernel, bool]()
+_finished = Known[Program, bool]()
+"""Programs that ``finish`` made: no buffer is without use, equal kernels are one."""
 
 
 def _task(call: Call) -> Task:

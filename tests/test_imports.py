@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import leptonc
@@ -59,10 +60,43 @@ def part_of(module: str) -> str:
     return "cli" if names[1] in ("__main__", "check") else names[1] if names[1] in PARTS else "api"
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
+@dataclass(frozen=True)
+class Import:
+    """A module or a member of one that a statement imports; where it stands."""
+
+    name: str
+    typing_only: bool
+    in_function: bool
+
+    @property
+    def package(self) -> str:
+        return self.name.split(".")[0]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the tests ask of a module's text."""
+
+    imports: tuple[Import, ...]
+    attributes: frozenset[tuple[str, str]]  # (name, attribute) of ``name.attribute``; "" for the name of what is none
+
+
+@functools.cache
+def modules() -> dict[str, Source]:
+    """Parsed once for all tests."""
+    found = {}
     for path in sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
         names = path.relative_to(ROOT).with_suffix("").parts
-        yield ".".join(n for n in names if n != "__init__"), ast.parse(path.read_text())
+        found[".".join(n for n in names if n != "__init__")] = source_of(ast.parse(path.read_text()))
+    return found
+
+
+def source_of(tree: ast.Module) -> Source:
+    skipped, within = typing_only(tree), in_functions(tree)
+    nodes = list(ast.walk(tree))
+    imports = (Import(name, node in skipped, node in within) for node in nodes for name in imported(node))
+    attributes = ((n.value.id if isinstance(n.value, ast.Name) else "", n.attr) for n in nodes if isinstance(n, ast.Attribute))
+    return Source(tuple(imports), frozenset(attributes))
 
 
 def imported(node: ast.AST) -> list[str]:
@@ -81,45 +115,53 @@ def typing_only(tree: ast.Module) -> set[ast.AST]:
     return {inner for n in guarded for inner in ast.walk(n)}
 
 
+def in_functions(tree: ast.Module) -> set[ast.AST]:
+    """Imports in functions, methods among them."""
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
+    return {inner for n in functions for inner in ast.walk(n) if isinstance(inner, ast.Import | ast.ImportFrom)}
+
+
+def users_of(package: str) -> set[str]:
+    return {m for m, source in modules().items() for found in source.imports if found.package == package}
+
+
 def test_imports_run_one_way():
     wrong = []
-    for module, tree in modules():
-        skipped = typing_only(tree)
-        for node in ast.walk(tree):
-            for name in imported(node) if node not in skipped else ():
-                if name.split(".")[0] not in PACKAGES:
-                    continue
-                source, target = part_of(module), part_of(name)
-                if source != target and target not in ALLOWED[source]:
-                    wrong.append(f"{module} ({source}) imports {name} ({target})")
+    for module, source in modules().items():
+        for found in source.imports:
+            if found.typing_only or found.package not in PACKAGES:
+                continue
+            own, target = part_of(module), part_of(found.name)
+            if own != target and target not in ALLOWED[own]:
+                wrong.append(f"{module} ({own}) imports {found.name} ({target})")
     assert not wrong, "\n".join(wrong)
 
 
 def test_llvmlite_is_imported_by_codegen_alone():
-    users = {m for m, tree in modules() for n in ast.walk(tree) for name in imported(n) if name.split(".")[0] == "llvmlite"}
+    users = users_of("llvmlite")
     assert users and all(part_of(m) == "codegen" for m in users), users
 
 
 def test_networkx_is_imported_by_passes_alone():
-    users = {m for m, tree in modules() for n in ast.walk(tree) for name in imported(n) if name.split(".")[0] == "networkx"}
-    assert all(part_of(m) == "passes" for m in users), users
+    users = users_of("networkx")
+    assert users and all(part_of(m) == "passes" for m in users), users
 
 
 def test_keras_is_imported_by_the_backend_alone():
-    users = {m for m, tree in modules() for n in ast.walk(tree) for name in imported(n) if name.split(".")[0] == "keras"}
+    users = users_of("keras")
     assert users and all(part_of(m) == "keras" for m in users), users
 
 
 def test_matplotlib_is_imported_by_plot_alone():
-    users = {m for m, tree in modules() for n in ast.walk(tree) for name in imported(n) if name.split(".")[0] == "matplotlib"}
+    users = users_of("matplotlib")
     assert users and all(part_of(m) in ("plot", "bench") for m in users), users
 
 
 def test_no_circles_of_imports():
     """Function-level imports and those for types alone included."""
-    names = {module for module, _ in modules()}
-    graph = {module: {_module(name, names) for node in ast.walk(tree) for name in imported(node)} - {module, ""}
-             for module, tree in modules()}
+    names = set(modules())
+    graph = {module: {_module(found.name, names) for found in source.imports} - {module, ""}
+             for module, source in modules().items()}
     circles = sorted(sorted(circle) for circle in _circles(graph))
     assert not circles
 
@@ -154,12 +196,9 @@ def test_function_level_imports_are_the_ones_allowed():
     """By the driver: codegen (a cached program starts without LLVM) and networkx, which both take long to import. And
     benchmarks and profiles, which have code of their own compiled, by the command line, peers by the benchmarks, ml_dtypes where
     bfloat16 is used."""
-    found = set()
-    for module, tree in modules():
-        for function in ast.walk(tree):
-            if isinstance(function, ast.FunctionDef):
-                for node in ast.walk(function):
-                    found |= {(module, name) for name in imported(node) if name.split(".")[0] not in sys.stdlib_module_names}
+    found = {(module, found.name) for module, source in modules().items() for found in source.imports
+             if found.in_function and found.package not in sys.stdlib_module_names}
+    assert found
     for module, name in found:
         allowed = (
             (module == "leptonc.driver" and name.startswith(SELDOM))
@@ -172,16 +211,13 @@ def test_function_level_imports_are_the_ones_allowed():
 
 def test_lazy_attributes_have_no_lock():
     """``functools.cached_property`` of Python 3.11 locks all instances of a class, across a fork as well."""
-    users = {m for m, tree in modules() for n in ast.walk(tree) for name in imported(n) if name == "functools.cached_property"}
-    attributes = {m for m, tree in modules() for n in ast.walk(tree)
-                  if isinstance(n, ast.Attribute) and n.attr == "cached_property"}
-    assert users | attributes <= {"leptonc.lazy"}
+    users = {m for m, source in modules().items() if any(found.name == "functools.cached_property" for found in source.imports)}
+    attributes = {m for m, source in modules().items() if any(name == "cached_property" for _, name in source.attributes)}
+    assert users and users | attributes <= {"leptonc.lazy"}
 
 
 def test_no_lock_is_held_in_python():
     """A lock that an exception, a signal handler or a fork leaves locked hangs a process: see ``leptonc.exclusive``."""
     locks = {"Lock", "RLock", "Condition", "Semaphore", "Event", "allocate_lock"}
-    found = {m for m, tree in modules() for n in ast.walk(tree)
-             if isinstance(n, ast.Attribute) and n.attr in locks and isinstance(n.value, ast.Name)
-             and n.value.id in ("threading", "_thread", "multiprocessing")}
-    assert not found
+    held = {(owner, lock) for owner in ("threading", "_thread", "multiprocessing") for lock in locks}
+    assert not {m for m, source in modules().items() if source.attributes & held}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,6 +15,7 @@ if find_spec("keras") is None:
 import leptonc
 from leptonc.keras import Sequential, backend, layers, ops
 from leptonc.keras.src.missing import MissingOpError
+from tests import forked
 from tests.keras.missing_ops import table
 
 ROOT = Path(__file__).parents[2]
@@ -28,9 +27,7 @@ X = np.ones((4, 4), "float32")
 def test_programs(number, tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(blocks) == 3
-    command = [sys.executable, "-W", "error", "-c", blocks[number]]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    forked.run(blocks[number], tmp_path, "error")
 
 
 @pytest.mark.parametrize("name, known_only", [("missing", False), ("traced", True)])

@@ -10,11 +10,14 @@ from leptonc import tree
 from leptonc.arguments import array, flag, function, integer
 from leptonc.arguments import axis as axis_of
 from leptonc.errors import LeptonError, ShapeError, TreeError, op_error
+from leptonc.ir.types import TensorType, dtype_of
 from leptonc.public import public
 from leptonc.scan import scan
 from leptonc.signature import as_leaf
-from leptonc.trace import Tracer, function_name, known
+from leptonc.trace import Tracer, bind, function_name, known, trace_to_graph
 from leptonc.vmap import vmap
+
+CUMULATIVE = {"add": "cumsum", "mul": "cumprod", "max": "cummax", "min": "cummin", "logaddexp": "cumlogsumexp"}
 
 
 @public
@@ -67,7 +70,7 @@ def associative_scan(fn: Callable[[Any, Any], Any], elems: Any, reverse: bool = 
     """All prefixes of ``elems`` along an axis, joined by ``fn(a, b)``, which must be associative and takes many pairs at once.
 
     ``elems`` is a tree whose leaves have equal extents along ``axis``. ``fn`` is called a logarithmic number of times (Ladner and
-    Fischer 1980).
+    Fischer 1980), unless its trace is one sum, product, extreme or logaddexp of two arrays: that is ``lax.cumsum`` and its like.
     Raises TreeError or ShapeError for what does not fit.
     """
     name = f"associative_scan of {function_name(function('associative_scan', 'fn', fn, 2))}"
@@ -79,9 +82,25 @@ def associative_scan(fn: Callable[[Any, Any], Any], elems: Any, reverse: bool = 
         raise LeptonError(f"{name}: elems has no arrays")
     place = axis_of("associative_scan", values[0], axis)
     _length(name, values, place)
+    op = _cumulative(lambda a, b: _joined(fn, structure, [a], [b], name), values[0]) if len(values) == 1 else None
+    if op is not None:
+        return tree.unflatten(structure, [bind(op, values[0], axis=place, reverse=reverse)])
     front = [_turned(lnp.moveaxis(x, place, 0), reverse) for x in values]
     out = _prefixes(lambda a, b: _joined(fn, structure, a, b, name), front)
     return tree.unflatten(structure, [lnp.moveaxis(_turned(x, reverse), 0, place) for x in out])
+
+
+def _cumulative(join: Callable[[Any, Any], Any], x: Any) -> str | None:
+    """The op of all prefixes by a function that is one op of its two operands, or none."""
+    if x.dtype.kind not in "iuf":
+        return None
+    try:
+        graph = trace_to_graph(lambda a, b: join(a, b)[0], [TensorType(x.shape, dtype_of(x.dtype))] * 2).graph
+    except (LeptonError, TypeError, ValueError, AttributeError, IndexError):
+        return None  # it is called again, and raises it then
+    if len(graph.nodes) != 1 or graph.outputs != graph.nodes[0].results:
+        return None
+    return CUMULATIVE.get(graph.nodes[0].op) if sorted(graph.nodes[0].operands) == sorted(graph.inputs) else None
 
 
 def _turned(x: Any, reverse: bool) -> Any:

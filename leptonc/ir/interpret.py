@@ -36,6 +36,7 @@ from leptonc.ir.kernel import (
     points,
     reduction_identity,
 )
+from leptonc.ir.prefix import Prefix
 from leptonc.ir.scalar import NUMPY
 from leptonc.ir.sorting import Sort
 from leptonc.ir.types import DType, dtype_of, in_reals, out_of_reals
@@ -110,7 +111,7 @@ def execute(kernel: Kernel, env: dict[str, np.ndarray], perturb: Perturb | None 
     """
     if isinstance(kernel, Control):
         return kernel.run(env, partial(run_program, perturb=perturb))
-    if isinstance(kernel, Sort):
+    if isinstance(kernel, Sort | Prefix):
         return kernel.run(env)
     arrays = dict(env)
     room = AT_ONCE // max((points(s.axes) or 1 for s in kernel.stages), default=1)

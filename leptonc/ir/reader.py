@@ -33,6 +33,7 @@ from leptonc.ir.kernel import (
     Store,
 )
 from leptonc.ir.op import get_op
+from leptonc.ir.prefix import Prefix
 from leptonc.ir.sorting import Sort
 from leptonc.ir.types import DTYPES, DType, TensorType, is_addressable, is_element
 from leptonc.ir.verify.faults import Fault, excerpt
@@ -57,7 +58,7 @@ def parse(text: str) -> Any:
     """The Graph, Kernel or Program whose text this is, verified. Raises IRError."""
     reader = _Reader(text)
     readers: dict[str, Callable[[], Any]] = {"graph": reader.graph, "kernel": reader.kernel, "sort": reader.sort,
-                                               "program": reader.program}
+                                               "prefix": reader.prefix, "program": reader.program}
     if reader.kind != "word" or reader.token not in readers:
         reader.fail("expected graph, kernel or program")
     found = readers[reader.token]()
@@ -502,7 +503,8 @@ class _Reader:
         return found
 
     def _leaf_kernel(self) -> Kernel:
-        return self.sort() if self.token == "sort" else self.kernel()
+        special: dict[str, Callable[[], Kernel]] = {"sort": self.sort, "prefix": self.prefix}
+        return special.get(self.token, self.kernel)()
 
     def sort(self) -> Sort:
         line = self.line
@@ -512,6 +514,17 @@ class _Reader:
         params = tuple(self.many(self._param, ")"))
         keys = self._after("keys", self.integer)
         found = Sort(name, params, (), (), (), keys, self.accept("descending"), self.accept("values"), self.accept("order"))
+        self.rows[id(found)] = [line]
+        return found
+
+    def prefix(self) -> Prefix:
+        line = self.line
+        self.expect("prefix")
+        name = self.symbol()
+        self.expect("(")
+        params = tuple(self.many(self._param, ")"))
+        join = self._after("by", lambda: self.take("word"))
+        found = Prefix(name, params, (), (), (), join, self.accept("reverse"))
         self.rows[id(found)] = [line]
         return found
 

@@ -36,6 +36,7 @@ from leptonc.ir.kernel import (
     Stage,
     Store,
 )
+from leptonc.ir.prefix import Prefix
 from leptonc.ir.printing import text_of
 from leptonc.ir.sorting import Sort
 from leptonc.ir.types import DType, in_reals
@@ -200,6 +201,8 @@ def print_kernel(kernel: Kernel) -> str:
         return _control_text(kernel)
     if isinstance(kernel, Sort):
         return _sort_text(kernel)
+    if isinstance(kernel, Prefix):
+        return _prefix_text(kernel)
     head = f"kernel {symbol(kernel.name)}({', '.join(map(_param_text, kernel.params))})"
     head += f" outer ({_axes_text(kernel.outer)})" if kernel.outer else ""
     head += f" locals ({', '.join(map(_param_text, kernel.locals))})" if kernel.locals else ""
@@ -223,6 +226,11 @@ def _control_text(control: Control) -> str:
 def _sort_text(sort: Sort) -> str:
     head = f"sort {symbol(sort.name)}({', '.join(map(_param_text, sort.params))}) keys {sort.keys}"
     return head + "".join(f" {word}" for word in ("descending", "values", "order") if getattr(sort, word))
+
+
+def _prefix_text(scan: Prefix) -> str:
+    head = f"prefix {symbol(scan.name)}({', '.join(map(_param_text, scan.params))}) by {scan.join}"
+    return head + " reverse" * scan.reverse
 
 
 def _buffer_text(number: int, buffer: Buffer) -> str:

@@ -1,11 +1,7 @@
-"""What all elements up to each one make along an axis: sums, products, extremes, logarithms of sums.
-
-By doubling, as the op ``cumsum`` (Hillis and Steele 1986): log2(n) steps, each of which joins x with itself, shifted.
-"""
+"""What all elements up to each one make along an axis: sums, products, extremes, logarithms of sums."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,22 +10,22 @@ from leptonc.arguments import array, flag
 from leptonc.arguments import axis as axis_of
 from leptonc.arithmetic import multiply
 from leptonc.errors import DtypeError, op_error
-from leptonc.ir.kernel import reduction_identity
-from leptonc.ir.types import dtype_of
-from leptonc.numpy.elementwise import as_float, logaddexp, maximum, minimum
+from leptonc.numpy.elementwise import as_float
 from leptonc.numpy.reductions import cumsum, summed_dtype
 from leptonc.trace import bind, promote
 
 
-def doubled(x: Any, axis: int, reverse: bool, join: Callable[[Any, Any], Any], neutral: Any) -> Any:
-    """All prefixes along an axis (suffixes, if ``reverse``)."""
+def _product(x: Any, axis: int, reverse: bool) -> Any:
+    """Of complex numbers by doubling (Hillis and Steele 1986): log2(n) steps, each of which multiplies x with itself, shifted."""
+    if x.dtype.kind != "c":
+        return bind("cumprod", x, axis=axis, reverse=reverse)
     rank, shift = len(x.shape), 1
     while shift < x.shape[axis]:
         by = tuple(shift if d == axis else 0 for d in range(rank))
         back = tuple(-b for b in by)
         low, high = (back, by) if reverse else (by, back)
-        shifted = bind("pad", x, low=low, high=high, interior=(0,) * rank, value=neutral)
-        x = join(x, shifted) if reverse else join(shifted, x)
+        shifted = bind("pad", x, low=low, high=high, interior=(0,) * rank, value=1)
+        x = multiply(x, shifted)
         shift *= 2
     return x
 
@@ -43,7 +39,7 @@ def _row(name: str, x: Any, axis: Any) -> tuple[Any, int]:
 
 def cumprod(x: Any, axis: int | None = None, *, dtype: Any = None) -> Any:
     """Products of all elements up to each; bools and ints multiply in i64, unsigned ints in u64. No gradient divides."""
-    return doubled(*_row("cumprod", summed_dtype("cumprod", x, dtype), axis), False, multiply, 1)
+    return _product(*_row("cumprod", summed_dtype("cumprod", x, dtype), axis), False)
 
 
 def _included(name: str, x: Any, found: Any, axis: int, include: bool, neutral: int) -> Any:
@@ -72,20 +68,18 @@ def cumulative_prod(x: Any, *, axis: int | None = None, dtype: Any = None, inclu
     """The array API's ``cumprod``: the axis must be given unless there is one; with ``include_initial`` a 1 stands before all."""
     operand = summed_dtype("cumulative_prod", x, dtype)
     at = _only_axis("cumulative_prod", operand, axis)
-    return _included("cumulative_prod", operand, doubled(operand, at, False, multiply, 1), at, include_initial, 1)
+    return _included("cumulative_prod", operand, _product(operand, at, False), at, include_initial, 1)
 
 
 def lax_cumulative(name: str, operand: Any, axis: int, reverse: bool) -> Any:
     """lax's cumsum, cumprod, cummax, cummin and cumlogsumexp, in the operand's dtype."""
     x = as_float(array(name, "operand", operand)) if name == "cumlogsumexp" else promote(array(name, "operand", operand))[0]
     at, back = axis_of(name, x, axis), flag(name, "reverse", reverse)
-    if name == "cumsum":
-        return bind("cumsum", x, axis=at, reverse=back)
-    if x.dtype.kind == "c" and name != "cumprod":
+    if name == "cumprod":
+        return _product(x, at, back)
+    if x.dtype.kind == "c" and name != "cumsum":
         raise op_error(name, "complex numbers have no order", {"operand": x}, kind=DtypeError)
-    join, kind = {"cumprod": (multiply, "prod"), "cummax": (maximum, "max"), "cummin": (minimum, "min"),
-                  "cumlogsumexp": (logaddexp, "max")}[name]
-    return doubled(x, at, back, join, reduction_identity(kind, dtype_of(x.dtype)))
+    return bind(name, x, axis=at, reverse=back)
 
 
-__all__ = ["cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "doubled", "lax_cumulative"]
+__all__ = ["cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "lax_cumulative"]

@@ -11,6 +11,7 @@ from leptonc.ops import (
     complexes,
     contraction,
     conv,
+    cumulative,
     elementwise,
     fourier,
     host,
@@ -31,9 +32,9 @@ from leptonc.ops import (
 )
 
 __all__ = [
-    "arcs", "barrier", "binary", "bits", "calls", "collective", "complexes", "contraction", "conv", "elementwise", "fourier",
-    "host", "indexing", "linalg", "pool", "reduce", "routed", "scan", "scatter", "softmax", "sorting", "special", "structural",
-    "switch", "threefry", "whiles",
+    "arcs", "barrier", "binary", "bits", "calls", "collective", "complexes", "contraction", "conv", "cumulative",
+    "elementwise", "fourier", "host", "indexing", "linalg", "pool", "reduce", "routed", "scan", "scatter", "softmax",
+    "sorting", "special", "structural", "switch", "threefry", "whiles",
 ]
 
 seal()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from leptonc.errors import DtypeError, op_error
+from leptonc.ir import prefix
 from leptonc.ir.op import Op, Sample, get_op, register, register_op
 from leptonc.ir.types import TensorType
 from leptonc.ir.value import Value
@@ -174,8 +175,7 @@ class logaddexp(Binary):
     name, kinds = "logaddexp", FLOATS
 
     def body(self, s: Any, x: Any, y: Any) -> Any:
-        top, gap = s.max(x, y), s.abs(s.sub(x, y))
-        return s.select(s.isnan(gap), top, s.add(top, s.log1p(s.exp(s.neg(gap)))))  # two equal infinities have no gap
+        return prefix.logaddexp(s, x, y)
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
         """sigmoid(x - y) and sigmoid(y - x); 1 for an operand that is inf, as JAX; 1/2 each where both are -inf."""

@@ -1,4 +1,4 @@
-"""Reductions over axes, positions of extremes, cumulative sums."""
+"""Reductions over axes, positions of extremes."""
 
 from __future__ import annotations
 
@@ -248,52 +248,3 @@ class argmax(ArgExtreme):
 @register
 class argmin(ArgExtreme):
     name = "argmin"
-
-
-@register
-class cumsum(Op):
-    """Sums of all elements up to each one along an axis (from it on, with ``reverse``).
-
-    log2(n) shifted additions (Hillis and Steele 1986), whose rounding error is that of pairwise summation.
-    """
-
-    name, componentwise = "cumsum", True
-
-    def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
-        x = types[0]
-        if not 0 <= attrs["axis"] < x.rank:
-            raise op_error("cumsum", f"axis {attrs['axis']} is outside x", {"x": x})
-        if x.dtype.is_bool:
-            raise op_error("cumsum", "does not take bool", {"x": x}, kind=DtypeError)
-        return x
-
-    def eager(self, *arrays: np.ndarray, **attrs: Any) -> np.ndarray:
-        x, axis = np.asarray(arrays[0]), attrs["axis"]
-        if attrs["reverse"]:
-            return np.flip(np.cumsum(np.flip(x, axis), axis, dtype=x.dtype), axis).copy()
-        return np.cumsum(x, axis, dtype=x.dtype)
-
-    def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
-        return (self(g, axis=attrs["axis"], reverse=not attrs["reverse"]),)
-
-    def expand(self, *operands: Value, **attrs: Any) -> Value:
-        x, axis, shift = operands[0], attrs["axis"], 1
-        nothing = -0.0 if x.dtype.is_float else 0  # x + -0.0 is x, of any sign
-        while shift < x.shape[axis]:
-            by = tuple(shift if d == axis else 0 for d in range(x.type.rank))
-            back = tuple(-b for b in by)
-            low, high = (back, by) if attrs["reverse"] else (by, back)
-            x = x + get_op("pad")(x, low=low, high=high, interior=(0,) * x.type.rank, value=nothing)
-            shift *= 2
-        return x
-
-    def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
-        return self(*operands, axis=attrs["axis"] + 1, reverse=attrs["reverse"])
-
-    def samples(self) -> Sequence[Sample]:
-        def make(shape: tuple[int, ...], axis: int, reverse: bool) -> Sample:
-            return Sample(lambda rng: [rng.standard_normal(shape)], {"axis": axis, "reverse": reverse}, True,
-                          f"{shape}{axis}{reverse}")
-
-        return [make((17,), 0, False), make((17,), 0, True), make((3, 5), 1, False), make((3, 5), 0, True), make((1,), 0, False),
-                make((0, 2), 0, False)]

@@ -13,6 +13,7 @@ from leptonc.ir.evaluate import evaluate
 from leptonc.ir.graph import Graph
 from leptonc.ir.interpret import Perturb, run_kernel
 from leptonc.ir.kernel import Kernel, Program, Stage, points
+from leptonc.ir.prefix import Prefix
 from leptonc.ir.sorting import Sort
 from leptonc.ir.structure import is_contraction
 from leptonc.ir.types import in_reals, out_of_reals
@@ -37,6 +38,8 @@ def _kernel_cost(kernel: Kernel) -> int:
     if isinstance(kernel, Sort):
         outer, n, inner = kernel.shape
         return outer * inner * n * max(n, 2).bit_length()
+    if isinstance(kernel, Prefix):
+        return kernel.params[0].type.size
     return points(kernel.outer) * sum(map(_stage_cost, kernel.stages))
 
 

@@ -55,18 +55,18 @@ CONVOLUTIONS = frozenset({"conv", "conv_input_grad", "conv_weight_grad"})
 INEXACT = frozenset({"exp", "expm1", "log", "log1p", "rsqrt", "tanh", "sinh", "cosh", "sigmoid", "erf", "erf_inv", "sin", "cos",
                      "tan", "atan2", "acos", "acosh", "asin", "asinh", "atan", "atanh", "cbrt", "erfc", "exp2", "hurwitz", "hypot",
                      "i0e", "i1e", "lgamma", "log_ndtr", "complex_abs",
-                     "prod", "scatter_prod", "softplus"})
-ALONG = frozenset({"softmax", "log_softmax", "logsumexp", "logaddexp", "digamma"})  # errors of their operands' size
+                     "prod", "cumprod", "scatter_prod", "softplus"})
+ALONG = frozenset({"softmax", "log_softmax", "logsumexp", "logaddexp", "cumlogsumexp", "digamma"})  # errors of their operands' size
 BACKWARD = frozenset({"cholesky", "eigh", "lu", "lu_adjugate", "lu_det", "lu_slogdet", "lu_solve", "pinv_of", "qr", "svd",
                       "triangular_solve"})
 """What they give is right for operands that are off by roundoff of their norm (Wilkinson 1963): so these are what is disturbed."""
 BITS = frozenset({"from_bits", "to_bits"})  # of numbers in their own dtype
-EXTREMES = {"reduce_max": 1, "reduce_min": -1}
+EXTREMES = {"reduce_max": 1, "reduce_min": -1, "cummax": 1, "cummin": -1}
 MOVES = frozenset({"all_gather", "pmax", "pmin",
                    "reshape", "broadcast", "transpose", "slice", "pad", "neg", "concatenate", "take", "select", "gather", "scatter",
                    "scatter_max", "scatter_min", "real", "imag", "complex", "conj"})
-EXACT = frozenset({"abs", "all", "and", "any", "argmax", "argmin", "ceil", "constant", "dynamic_slice", "dynamic_update_slice",
-                   "eq",
+EXACT = frozenset({"abs", "all", "and", "any", "argmax", "argmin", "ceil", "constant", "cummax", "cummin", "dynamic_slice",
+                   "dynamic_update_slice", "eq",
                    "floor", "gcd", "ge", "gt", "iota", "isnan", "le", "lt", "max", "max_pool", "max_pool_index", "min", "ne",
                    "not", "or", "pool_take", "reduce_max", "reduce_min", "relu", "round", "sampling_parameter", "shl", "shr",
                    "sign", "sort", "stop_gradient", "threefry2x32", "trunc", "xor"}) | MOVES

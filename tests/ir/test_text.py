@@ -23,7 +23,7 @@ k0 = kernel @k(in a0: f32[8], out r0: f32[8]) {{
 
 def test_texts_of_all_levels_are_changed():
     kinds = {type(parse(text)).__name__ for text in corpus()[::5]}
-    assert kinds == {"Graph", "Kernel", "Program", "Sort"}
+    assert kinds == {"Graph", "Kernel", "Prefix", "Program", "Sort"}
 
 
 def test_changed_texts_are_rejected_or_mean_what_their_own_text_says():

@@ -15,6 +15,7 @@ from leptonc.codegen.loops.nest import NestEmitter
 from leptonc.codegen.loops.nestfunction import call_nest
 from leptonc.codegen.loops.schedule import may_end_at_once
 from leptonc.codegen.loops.squares import SquaresEmitter
+from leptonc.codegen.prefix.emit import PrefixEmitter
 from leptonc.codegen.routed.emit import RoutedEmitter, emit_routed_packing
 from leptonc.codegen.routed.lookup import LookupEmitter
 from leptonc.codegen.sorting.emit import SortEmitter
@@ -30,6 +31,7 @@ from leptonc.codegen.step.step import (
     NestUnit,
     PackingUnit,
     Parallel,
+    PrefixUnit,
     RoutedPackingUnit,
     RoutedUnit,
     Rows,
@@ -144,6 +146,9 @@ def _emit_unit(e: Emitter, unit: Unit, pointers: dict[str, str]) -> None:
         case SortUnit(sort):
             if unit.items:
                 SortEmitter(e, sort, pointers, "%local").emit("%begin", "%end")
+        case PrefixUnit(scan, phase):
+            if unit.items:
+                PrefixEmitter(e, scan, phase, pointers, "%panels").emit("%begin", "%end")
 
 
 def _sources(e: Emitter, plan: Contraction, pointers: dict[str, str], offset: int) -> dict[str, str]:

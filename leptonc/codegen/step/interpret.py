@@ -19,6 +19,7 @@ from leptonc.codegen.contraction.panels import Panels
 from leptonc.codegen.contraction.plan import Contraction
 from leptonc.codegen.loops.access import Access
 from leptonc.codegen.loops.linear import LinearStage
+from leptonc.codegen.prefix.plan import PREFIXES, TOTALS, PrefixPlan
 from leptonc.codegen.routed.plan import Routed
 from leptonc.codegen.step.step import (
     PANELS,
@@ -31,6 +32,7 @@ from leptonc.codegen.step.step import (
     NestUnit,
     PackingUnit,
     Parallel,
+    PrefixUnit,
     Region,
     RoutedPackingUnit,
     RoutedUnit,
@@ -47,6 +49,7 @@ from leptonc.errors import IRError
 from leptonc.ir.control import Control
 from leptonc.ir.interpret import COMBINE, fold
 from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, Reduce, Store
+from leptonc.ir.prefix import UFUNCS, accumulated, joined, neutral
 from leptonc.ir.scalar import NUMPY
 from leptonc.ir.sorting import Sort
 from leptonc.ir.types import DType, in_reals, out_of_reals
@@ -231,12 +234,35 @@ class _Item:
                 self._stage(lookup.routed.stage)
             case SortUnit(sort):
                 self._sort(sort.kernel)
+            case PrefixUnit(scan, phase):
+                self._prefix(scan, phase)
 
     def _sort(self, kernel: Sort) -> None:
         """The item's rows."""
         rows = tuple(slice(self.points[axis].start, self.points[axis].stop) for axis in "oi")
         arrays = {p.name: self.buffers[p.name].reshape(p.type.shape)[rows[0], :, rows[1]] for p in kernel.params}
         kernel.run(arrays)
+
+    def _prefix(self, plan: PrefixPlan, phase: str) -> None:
+        """The item's blocks: their totals, what each begins with, or their prefixes."""
+        outer, n, inner = plan.kernel.shape
+        join, source, target = plan.kernel.join, *(self.buffers[p.name].reshape(outer, n, inner) for p in plan.kernel.params)
+        o, i = (slice(self.points[axis].start, self.points[axis].stop) for axis in "oi")
+        if not plan.shared:
+            target[o, :, i] = accumulated(join, source[o, :, i], 1, plan.kernel.reverse)
+            return
+        bases = self.buffers[PANELS].view(plan.base.numpy)[:outer * plan.blocks * inner].reshape(outer, plan.blocks, inner)
+        number = self.points["b"].start if "b" in self.points else 0
+        block = slice(number * plan.block, min((number + 1) * plan.block, n))
+        if phase == TOTALS:
+            bases[o, number, i] = joined(join, source[o, block, i].astype(plan.base.numpy), 1)
+        elif phase == PREFIXES:
+            found = accumulated(join, source[o, block, i], 1, plan.kernel.reverse)
+            target[o, block, i] = UFUNCS[join](bases[o, number, i].astype(found.dtype)[:, None], found)
+        else:
+            first = np.full_like(bases[o, :1, i], neutral(join, plan.base))
+            every = (bases[o, 1:, i], first) if plan.kernel.reverse else (first, bases[o, :-1, i])
+            bases[o, :, i] = accumulated(join, np.concatenate(every, 1), 1, plan.kernel.reverse)
 
     def _tiled(self, unit: Unit, schedule: TiledUnit) -> None:
         for local in unit.kernel.locals:

@@ -11,6 +11,7 @@ from leptonc.codegen.contraction.plan import Contraction
 from leptonc.codegen.loops.access import Access, row_major
 from leptonc.codegen.loops.linear import LinearStage
 from leptonc.codegen.loops.schedule import Nest
+from leptonc.codegen.prefix.plan import BASES, PREFIXES, TOTALS, PrefixPlan
 from leptonc.codegen.routed.plan import Routed
 from leptonc.codegen.sorting.plan import SortPlan
 from leptonc.codegen.step.step import PANELS, Digit, Region, Term
@@ -52,6 +53,15 @@ def sort_digits(plan: SortPlan) -> tuple[Digit, ...]:
     if 0 in plan.kernel.outputs[0].type.shape:
         return (Digit("o", 0),)
     return Digit("o", outer, by.get("o", 1)), Digit("i", inner, by.get("i", 1))
+
+
+def prefix_digits(plan: PrefixPlan, phase: str) -> tuple[Digit, ...]:
+    """Rows, the blocks of them if they are shared, and what is side by side; none if there is nothing to write."""
+    outer, n, inner = plan.kernel.shape
+    if 0 in (outer, n, inner):
+        return (Digit("o", 0),)
+    blocks = (Digit("b", plan.blocks),) if plan.shared and phase != BASES else ()
+    return Digit("o", outer), *blocks, Digit("i", inner, plan.columns)
 
 
 def axis_digits(axes: Iterable[Axis]) -> tuple[Digit, ...]:
@@ -183,6 +193,29 @@ def sort_regions(plan: SortPlan, digits: Iterable[Digit]) -> Iterator[Region]:
         rows = Term("o", length * inner * size, outer)
         columns = (Term("", inner * size, length), Term("i", size, inner)) if inner > 1 else ()
         yield Region(param.name, param.role == "out", 0, (rows, *columns), size if inner > 1 else length * size)
+
+
+def prefix_regions(plan: PrefixPlan, phase: str) -> Iterator[Region]:
+    """Of operand and result an item's part of rows, and what its blocks begin with."""
+    outer, n, inner = plan.kernel.shape
+    if 0 in (outer, n, inner):
+        return
+    size, base = plan.kernel.dtype.itemsize, plan.base.itemsize
+    side = Term("i", size, inner)
+    along = (Term("b", plan.block * inner * size, plan.blocks), Term("", inner * size, plan.block)) if plan.shared else (
+        Term("", inner * size, n),)
+    ragged = plan.shared and n % plan.block > 0  # the last block ends before its rows do
+    source, target = plan.kernel.params
+    row = Term("o", n * inner * size, outer)
+    if phase != BASES:
+        yield Region(source.name, False, 0, (row, *along, side), size, guarded=ragged)
+    if phase == PREFIXES:
+        yield Region(target.name, True, 0, (row, *along, side), size, guarded=ragged, disjoint=ragged)
+    if plan.shared:
+        own = Term("" if phase == BASES else "b", inner * base, plan.blocks)
+        terms = (Term("o", plan.blocks * inner * base, outer), own, Term("i", base, inner))
+        yield from (Region(PANELS, write, 0, terms, base) for write in (False, True)
+                    if (write and phase != PREFIXES) or (not write and phase != TOTALS))
 
 
 def distinct(regions: Iterable[Region]) -> tuple[Region, ...]:

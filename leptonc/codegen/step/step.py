@@ -14,6 +14,7 @@ from leptonc.codegen.contraction.panels import Panels
 from leptonc.codegen.contraction.plan import Contraction
 from leptonc.codegen.loops.linear import LinearStage
 from leptonc.codegen.loops.schedule import Nest
+from leptonc.codegen.prefix.plan import PrefixPlan
 from leptonc.codegen.routed.lookup import Lookup
 from leptonc.codegen.routed.plan import Routed
 from leptonc.codegen.sorting.plan import SortPlan
@@ -161,6 +162,14 @@ class SortUnit:
 
 
 @dataclass(frozen=True)
+class PrefixUnit:
+    """One phase of a prefix scan (``prefix/plan.py``); what blocks begin with lies in panels."""
+
+    plan: PrefixPlan
+    phase: str
+
+
+@dataclass(frozen=True)
 class RowShare:
     """What a block of rows is to a unit: ``each`` points of the digit at ``place``."""
 
@@ -207,7 +216,7 @@ class ControlUnit:
 
 
 Schedule = (NestUnit | PackingUnit | ContractionUnit | TiledUnit | RoutedPackingUnit | RoutedUnit | LookupUnit | SortUnit
-            | ControlUnit)
+            | PrefixUnit | ControlUnit)
 
 
 @dataclass(frozen=True)
@@ -365,6 +374,7 @@ FILES: dict[type, str] = {
     RoutedUnit: "routed/plan.py",
     LookupUnit: "routed/lookup.py",
     SortUnit: "sorting/plan.py",
+    PrefixUnit: "prefix/plan.py",
     ControlUnit: "step/control.py",
 }
 """The file below ``leptonc/codegen`` that decides how each kind of unit runs."""
@@ -384,7 +394,7 @@ def _memory_lines(step: Step) -> Iterator[str]:
         why = "passes/memory/plan.py: donated" if buffer.donated is not None else why
         yield f"  b{number}: {buffer.type} {buffer.kind}{name} = {memory}  ; {why}"
     if step.arena_bytes > step.panels_at:
-        yield f"  panels = arena[{step.panels_at}:{step.arena_bytes}]  ; contraction/panels.py, routed/plan.py"
+        yield f"  panels = arena[{step.panels_at}:{step.arena_bytes}]  ; contraction/panels.py, routed/plan.py, prefix/plan.py"
 
 
 def _unit_lines(step: Step) -> Iterator[str]:

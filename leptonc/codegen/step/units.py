@@ -12,6 +12,7 @@ from leptonc.codegen.contraction.plan import Contraction, find_contraction
 from leptonc.codegen.loops.filling import fill_kernel, filling
 from leptonc.codegen.loops.linear import LinearStage, linear_stage
 from leptonc.codegen.loops.schedule import Nest, schedule_nest, stage_cost
+from leptonc.codegen.prefix.plan import PrefixPlan, plan_prefix
 from leptonc.codegen.routed.emit import routed_scratch
 from leptonc.codegen.routed.lookup import LANES, Lookup, find_lookup
 from leptonc.codegen.routed.plan import Routed, cleared_by_item, find_routed
@@ -25,6 +26,8 @@ from leptonc.codegen.step.regions import (
     nest_digits,
     packing_digits,
     packing_regions,
+    prefix_digits,
+    prefix_regions,
     routed_digits,
     routed_packing_digits,
     routed_packing_regions,
@@ -40,6 +43,7 @@ from leptonc.codegen.step.step import (
     LookupUnit,
     NestUnit,
     PackingUnit,
+    PrefixUnit,
     Region,
     RoutedPackingUnit,
     RoutedUnit,
@@ -49,6 +53,7 @@ from leptonc.codegen.step.step import (
     Unit,
 )
 from leptonc.ir.kernel import Axis, Kernel, Param
+from leptonc.ir.prefix import Prefix
 from leptonc.ir.sorting import Sort
 from leptonc.memory import aligned
 from leptonc.target import Target
@@ -74,6 +79,9 @@ class _KernelUnits:
     def all(self) -> list[Unit]:
         if isinstance(self.kernel, Sort):
             return [self._sort_unit(plan_sort(self.kernel, self.target))]
+        if isinstance(self.kernel, Prefix):
+            plan = plan_prefix(self.kernel, self.target)
+            return [self._prefix_unit(plan, phase) for phase in plan.phases]
         units = [unit for p in self.kernel.params if p.init is not None and p.role != "in" for unit in self._fill(p)]
         if self.kernel.outer:
             return [*units, *self._tiled_units()]
@@ -90,6 +98,11 @@ class _KernelUnits:
     def _sort_unit(self, plan: SortPlan) -> Unit:
         digits = sort_digits(plan)
         return self._unit(SortUnit(plan), digits, sort_regions(plan, digits), plan.cycles, str(plan), 0, plan.scratch_bytes)
+
+    def _prefix_unit(self, plan: PrefixPlan, phase: str) -> Unit:
+        digits = prefix_digits(plan, phase)
+        return self._unit(PrefixUnit(plan, phase), digits, prefix_regions(plan, phase), plan.cost(phase), plan.describe(phase),
+                          plan.panel_bytes)
 
     def _fill(self, param: Param) -> list[Unit]:
         """Set a result to its initial value where the stages do not write it, or add to it."""

@@ -11,7 +11,7 @@ from leptonc.ir.types import TensorType, f32
 from leptonc.ir.value import Value
 
 EXACT = frozenset({"neg", "abs", "sign", "floor", "ceil", "round", "trunc", "relu", "max", "min", "reduce_max", "reduce_min",
-                   "max_pool", "pool_take", "unpool"})
+                   "max_pool", "pool_take", "unpool", "cummax", "cummin"})
 """Ops that give some of their operands' numbers, or whole ones as short: their f32 results need no rounding."""
 
 PRODUCTS = frozenset({"dot_general", "conv", "conv_input_grad", "conv_weight_grad"})

@@ -30,6 +30,7 @@ from leptonc.ir.kernel import (
     Store,
     operands,
 )
+from leptonc.ir.prefix import Prefix
 from leptonc.ir.sorting import Sort
 from leptonc.ir.types import TensorType
 from leptonc.ir.verify.known import Known
@@ -225,7 +226,7 @@ def rename(kernel: Kernel, buffers: Mapping[str, str], axes: Mapping[str, str]) 
     if isinstance(kernel, Control):
         given = tuple(replace(p, name=buffers.get(p.name, p.name)) for p in kernel.params)
         return replace(kernel, params=given).with_names(buffers)
-    if isinstance(kernel, Sort):
+    if isinstance(kernel, Sort | Prefix):
         return replace(kernel, params=tuple(replace(p, name=buffers.get(p.name, p.name)) for p in kernel.params))
     # built field by field, as all below: this runs over all code in each pass, and dataclasses.replace is slow
     def params(of: tuple[Param, ...]) -> tuple[Param, ...]:

@@ -1,0 +1,96 @@
+"""Prefix scans of a Program: a kernel that joins each element with all that stand before it in its row.
+
+The joins are associative and commutative, so that a row may be cut in blocks, whose totals are joined first (Blelloch 1990).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from leptonc.ir.kernel import Kernel, reduction_identity
+from leptonc.ir.types import DType, dtype_of
+
+
+def logaddexp(s: Any, x: Any, y: Any) -> Any:
+    """log(e^x + e^y) without overflow, as a scalar function over a handler."""
+    top, gap = s.max(x, y), s.abs(s.sub(x, y))
+    return s.select(s.isnan(gap), top, s.add(top, s.log1p(s.exp(s.neg(gap)))))  # two equal infinities have no gap
+
+
+JOINS: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "add": lambda s, x, y: s.add(x, y),
+    "mul": lambda s, x, y: s.mul(x, y),
+    "max": lambda s, x, y: s.max(x, y),
+    "min": lambda s, x, y: s.min(x, y),
+    "logaddexp": logaddexp,
+}
+"""Scalar functions over a handler (``ir/scalar.py``)."""
+
+UFUNCS = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum, "logaddexp": np.logaddexp}
+
+
+def neutral(join: str, dtype: DType) -> float | int | bool:
+    """What joined with any x is x, -0.0 too."""
+    if join == "add":
+        return -0.0 if dtype.is_float else 0
+    return reduction_identity({"mul": "prod", "logaddexp": "max"}.get(join, join), dtype)
+
+
+@dataclass(frozen=True)
+class Prefix(Kernel):
+    """Rows of the operand [outer, n, inner] along n: each element of the result is all up to it joined, or, if ``reverse``, all
+    from it on. Like a sort it has no stages, reads all of the one and writes all of the other."""
+
+    join: str = "add"
+    reverse: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """outer, n, inner."""
+        outer, n, inner = self.params[0].type.shape
+        return outer, n, inner
+
+    @property
+    def dtype(self) -> DType:
+        return self.params[0].type.dtype
+
+    def run(self, env: dict[str, np.ndarray]) -> None:
+        """On arrays by parameter name; the result is written into its own."""
+        source, target = (env[p.name] for p in self.params)
+        target[...] = accumulated(self.join, source, 1, self.reverse)
+
+
+def prefix_faults(kernel: Prefix) -> Iterator[str]:
+    """What is wrong with a prefix scan, whatever program it is in."""
+    params = kernel.params
+    if len({p.name for p in params}) < len(params) or kernel.stages or kernel.outer or kernel.locals:
+        yield "its parameters have names of their own, and it has no stages"
+    if [(p.role, p.init) for p in params] != [("in", None), ("out", None)]:
+        yield "it has an operand and a result without an initial value"
+        return
+    if params[0].type != params[1].type or params[0].type.rank != 3:
+        yield "operand and result have one type [outer, n, inner]"
+    if kernel.join not in JOINS or (kernel.join == "logaddexp" and not kernel.dtype.is_float):
+        yield f"{kernel.join!r} joins no {kernel.dtype}"
+    if kernel.dtype.is_narrow:
+        yield "floats of 16 bits are not computed with"
+
+
+def accumulated(join: str, x: np.ndarray, axis: int, reverse: bool = False) -> np.ndarray:
+    """The prefixes of rows along an axis, one element after the other."""
+    turned = np.flip(x, axis) if reverse else x
+    with np.errstate(all="ignore"):
+        found = np.asarray(UFUNCS[join].accumulate(turned, axis, x.dtype))
+        if join == "logaddexp":
+            found = found + x.dtype.type(0)  # of one element log(e^x), which is no -0.0
+    return np.ascontiguousarray(np.flip(found, axis)) if reverse else found
+
+
+def joined(join: str, x: np.ndarray, axis: int) -> np.ndarray:
+    """Rows along an axis joined as a whole, from the neutral element on."""
+    with np.errstate(all="ignore"):
+        return np.asarray(UFUNCS[join].reduce(x, axis, x.dtype, initial=neutral(join, dtype_of(x.dtype))))

@@ -51,6 +51,7 @@ from leptonc.passes.loops.lower import lower_graph
 from leptonc.passes.loops.moments import JoinMoments
 from leptonc.passes.loops.phases import SplitPhases
 from leptonc.passes.loops.rows import JoinRows
+from leptonc.passes.loops.scatters import SplitScatters
 from leptonc.passes.loops.single import SinglePositions
 from leptonc.passes.loops.split import SplitReductions
 from leptonc.passes.loops.taps import WriteOutTaps
@@ -93,6 +94,7 @@ PROGRAM_PASSES: tuple[Pass, ...] = (
     TakeCasts(),
     SinglePositions(),
     SplitReductions(),
+    SplitScatters(),
     Halo(gaps=False),
     Fuse(),
     DropDerived(),

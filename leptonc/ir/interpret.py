@@ -36,7 +36,7 @@ from leptonc.ir.kernel import (
     points,
     reduction_identity,
 )
-from leptonc.ir.prefix import Prefix
+from leptonc.ir.prefix import Prefix, accumulated
 from leptonc.ir.scalar import NUMPY
 from leptonc.ir.sorting import Sort
 from leptonc.ir.types import DType, dtype_of, in_reals, out_of_reals
@@ -111,8 +111,10 @@ def execute(kernel: Kernel, env: dict[str, np.ndarray], perturb: Perturb | None 
     """
     if isinstance(kernel, Control):
         return kernel.run(env, partial(run_program, perturb=perturb))
-    if isinstance(kernel, Sort | Prefix):
+    if isinstance(kernel, Sort):
         return kernel.run(env)
+    if isinstance(kernel, Prefix):
+        return _scan(kernel, env, perturb)
     arrays = dict(env)
     room = AT_ONCE // max((points(s.axes) or 1 for s in kernel.stages), default=1)
     local = frozenset(p.name for p in kernel.locals)
@@ -144,6 +146,17 @@ def _boxes(axes: Sequence[Axis], room: int, pieces: int, backwards: bool) -> Ite
 
 def _ranges(extent: int, size: int) -> list[range]:
     return [range(at, min(at + size, extent)) for at in range(0, extent, size)]
+
+
+def _scan(kernel: Prefix, env: dict[str, np.ndarray], perturb: Perturb | None) -> None:
+    """Extremes are exact. Of sums an error has the size of what is added up, of products that of the result."""
+    kernel.run(env)
+    source, target = (env[p.name] for p in kernel.params)
+    if perturb is None or not kernel.dtype.is_float or kernel.join in ("max", "min"):
+        return
+    sums = kernel.join == "add"
+    size = accumulated("add", np.abs(source), 1, kernel.reverse) if sums else np.abs(target) + (kernel.join == "logaddexp")
+    target[...] = perturb(Reduce("sum", 0, kernel.dtype), target, size * max(1.0, kernel.shape[1] / ALIKE))
 
 
 class _Stage:

@@ -5,7 +5,7 @@ Offsets are summed up as loops open, each at the loop it belongs to, so the inne
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from leptonc.codegen.llvm.emitter import Emitter, emit_const, is_number, llvm_type, memory_type
 from leptonc.codegen.llvm.scalars import emit_scalar
@@ -159,6 +159,13 @@ def place(addresses: Addresses, key: tuple[str, int], values: dict[int, Reg]) ->
     for vector in vectors:
         offset = e.let(f"add {type_} {offset}, {vector}", "lane")
     return Place(offset, lanes, False, condition, condition_lanes)
+
+
+def condition_along(addresses: Addresses, key: tuple[str, int], axis: str, values: dict[int, Reg]) -> str | None:
+    """The condition of an access, for all points of an axis that is not open; None if it has none that is the same there."""
+    access = addresses.accesses[key]
+    known = all(values[v].lanes == 1 if v in values else False for c in access.checks for v, _ in c.index.values)
+    return _condition(addresses.space, access.checks, values)[0] if known and not access.check_depends_on(axis) else None
 
 
 def _varies(space: Space, index: Index, values: dict[int, Reg]) -> bool:
@@ -334,10 +341,13 @@ def _gather(space: Space, where: Place, pointer: str, dtype: DType, pad: float |
 
 
 def store(addresses: Addresses, key: tuple[str, int], pointer: str, value: Reg, by: str,
-          values: dict[int, Reg]) -> None:
-    """Store one element, or one per lane; ``by``: what is made of it and of what is there ("set": it alone)."""
+          values: dict[int, Reg], inside: bool = False) -> None:
+    """Store one element, or one per lane; ``by``: what is made of it and of what is there ("set": it alone). ``inside``: its
+    condition is known to hold."""
     space = addresses.space
     e, where = space.e, place(addresses, key, values)
+    if inside:
+        where = replace(where, condition=None, condition_lanes=1)
     if where.lanes > 1 or where.condition_lanes > 1:
         _store_lanes(space, where, pointer, value, by)
         return

@@ -14,7 +14,17 @@ from math import prod
 
 from leptonc.codegen.llvm.emitter import Emitter, emit_const, llvm_type
 from leptonc.codegen.llvm.scalars import emit_scalar
-from leptonc.codegen.loops.addresses import Addresses, Reg, Space, index_value, load, store, store_interleaved, widen
+from leptonc.codegen.loops.addresses import (
+    Addresses,
+    Reg,
+    Space,
+    condition_along,
+    index_value,
+    load,
+    store,
+    store_interleaved,
+    widen,
+)
 from leptonc.codegen.loops.linear import LinearStage, interleaved_stores
 from leptonc.codegen.loops.neighbours import fold_points, folded_insts, moved
 from leptonc.codegen.loops.reduction import SATURATING, Accumulator, accumulator_of, fold_lanes, saturated
@@ -23,6 +33,7 @@ from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Load, Reduce, opera
 from leptonc.ir.types import bool_, i64
 from leptonc.lazy import cached_property
 
+WRITTEN_OUT = 8  # vectors of a scatter's row
 POINTS_BETWEEN_LOOKS = 8  # of a fold that may end early: a look costs about as much as a point
 
 
@@ -40,6 +51,7 @@ class NestEmitter:
         self.addresses = Addresses(self.space, accesses)
         self.values: dict[int, Reg] = {}
         self.folding = frozenset(folded_insts(stage))  # emitted before or inside the reduce loops; all others after them
+        self._inside = False  # whether the store's condition holds here
         self._jammed: tuple[Axis, str, int] | None = None  # points that are taken together: their axis, the first, how many
         for axis in ivs:
             self.addresses.enter(axis)
@@ -110,9 +122,23 @@ class NestEmitter:
                 self._ready()
                 self._loops(loops[1:], block)
         elif self.nest.vector is not None and not self.nest.vector.reduce:
-            self._vector_loop(self.nest.vector, block)
+            with self._where_stored(self.nest.vector):
+                self._vector_loop(self.nest.vector, block)
         else:
             self._point()
+
+    @contextmanager
+    def _where_stored(self, vector: Axis) -> Iterator[None]:
+        """All of the vector axis at once is left out where the only store's condition, the same along it, does not hold."""
+        only = len(self.stage.stores) == 1 and not self.stage.reduces
+        condition = condition_along(self.addresses, ("store", 0), vector.name, self.values) if only else None
+        if condition is None:
+            yield
+            return
+        self._inside = True
+        with self.e.when(condition, "inside"), self._scope():
+            yield
+        self._inside = False
 
     def _jammed_loop(self, axis: Axis, block: str | None) -> None:
         """``jam`` points of an axis together, and those that are left over."""
@@ -134,12 +160,23 @@ class NestEmitter:
             start = e.mul(block, str(self.nest.block))
             limit = e.add(start, str(self.nest.block))
             stop = e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {limit}, i64 {main}", "stop")
-        if main:
+        few = self._written_out(axis)
+        for at in range(0, few, lanes):
+            with self._axis(axis, e.add(start, str(at)), lanes):
+                self._ready()
+                self._point()
+        if main and not few:
             with e.loop(axis.name, start, stop, lanes) as iv, self._axis(axis, iv, lanes):
                 self._ready()
                 self._point()
         if main < axis.extent:
             self._tail(axis, main, block)
+
+    def _written_out(self, axis: Axis) -> int:
+        """Points of a scatter's rows, or of its blocks of them, if they are few whole vectors: no loop within the one over rows."""
+        points = self.nest.block or axis.extent
+        whole = points % self.nest.lanes == 0 and axis.extent % points == 0
+        return points if self._inside and whole and points <= WRITTEN_OUT * self.nest.lanes else 0
 
     def _tail(self, axis: Axis, start: int, block: str | None) -> None:
         """The last ``extent - start`` points in ever narrower vectors; only the last block has them."""
@@ -222,7 +259,7 @@ class NestEmitter:
             if n in together:
                 continue
             store(self.addresses, ("store", n), self.pointers[target.buffer], self.values[target.value],
-                  target.by if target.accumulate else "set", self.values)
+                  target.by if target.accumulate else "set", self.values, self._inside)
 
     @cached_property
     def _interleaved(self) -> tuple[tuple[int, ...], ...]:

@@ -27,6 +27,7 @@ from leptonc.codegen.loops.addresses import (
 )
 from leptonc.codegen.loops.linear import LinearStage, interleaved_stores
 from leptonc.codegen.loops.neighbours import fold_points, folded_insts, moved
+from leptonc.codegen.loops.parts import Fold
 from leptonc.codegen.loops.reduction import SATURATING, Accumulator, accumulator_of, fold_lanes, saturated
 from leptonc.codegen.loops.schedule import Nest
 from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Load, Reduce, operands
@@ -442,9 +443,9 @@ class NestEmitter:
             return self._update(accumulators, state)
         if all(a.kind in SATURATING for a in accumulators):
             return self._fold_until(axes, accumulators, state)
-        with self._fold_loop(axes[0], ("0", str(axes[0].extent)), accumulators, state) as (iv, phis, following):
-            following += self._fold_at(axes, iv, accumulators, phis)
-        return phis
+        each = prod(a.extent for a in axes[1:])
+        fold = Fold(self.e, axes[0].name, accumulators, each, lambda iv, state: self._fold_at(axes, iv, accumulators, state))
+        return fold.over(0, axes[0].extent, state)
 
     def _fold_loop(self, axis: Axis, run: tuple[str, str], accumulators: list[Accumulator], state: list[str], step: int = 1,
                    done: Callable[[list[str]], str] | None = None
@@ -477,34 +478,36 @@ class NestEmitter:
         """Vector accumulators along a reduce axis, scalar ones for its tail, folded together at the end."""
         wide = [self._accumulator(n, self.nest.lanes) for n in self.stage.reduces]
         narrow = [self._accumulator(n, 1) for n in self.stage.reduces]
-        main = vector.extent // self.nest.lanes * self.nest.lanes
         state = [v for a in (*wide, *narrow) for v in a.initial()]
-        state = self._lane_loops(self.nest.fold[:-1], vector, main, wide, narrow, state)
+        state = self._lane_loops(self.nest.fold[:-1], vector, wide, narrow, state)
         for k, n in enumerate(self.stage.reduces):
             name = fold_lanes(self.e, wide[k], state[k])
             name = narrow[k].combine(self.e, name, state[len(wide) + k])
             self.values[n] = Reg(name, self.stage.insts[n].dtype)
 
-    def _lane_loops(self, axes: tuple[Axis, ...], vector: Axis, main: int, wide: list[Accumulator],
-                    narrow: list[Accumulator], state: list[str]) -> list[str]:
-        types = [t for a in (*wide, *narrow) for t in a.types()]
+    def _lane_loops(self, axes: tuple[Axis, ...], vector: Axis, wide: list[Accumulator], narrow: list[Accumulator],
+                    state: list[str]) -> list[str]:
+        lanes, count = self.nest.lanes, len(wide)
+        main = vector.extent // lanes * lanes
         if axes:
-            with self.e.reduce_loop(axes[0].name, "0", str(axes[0].extent), 1, list(zip(types, state))) as (
-                iv, phis, following), self._axis(axes[0], iv):
-                self._ready()
-                following += self._lane_loops(axes[1:], vector, main, wide, narrow, phis)
-            return phis
-        count = len(wide)
-        vectors = self._lane_loop(vector, 0, main, self.nest.lanes, wide, state[:count])
-        scalars = self._lane_loop(vector, main, vector.extent, 1, narrow, state[count:])
-        return vectors + scalars
+            each = prod(a.extent for a in axes[1:]) * main // lanes
+            fold = Fold(self.e, axes[0].name, [*wide, *narrow], each,
+                        lambda iv, state: self._lanes_at(axes, iv, vector, wide, narrow, state))
+            return fold.over(0, axes[0].extent, state)
+        return [*self._lane_loop(vector, 0, main, lanes, wide, state[:count]),
+                *self._lane_loop(vector, main, vector.extent, 1, narrow, state[count:])]
+
+    def _lanes_at(self, axes: tuple[Axis, ...], iv: str, vector: Axis, wide: list[Accumulator], narrow: list[Accumulator],
+                  state: list[str]) -> list[str]:
+        """Fold a point of the first axis, and all of the others there."""
+        with self._axis(axes[0], iv):
+            self._ready()
+            return self._lane_loops(axes[1:], vector, wide, narrow, state)
 
     def _lane_loop(self, axis: Axis, start: int, stop: int, lanes: int, accumulators: list[Accumulator],
                    state: list[str]) -> list[str]:
-        if start == stop:
-            return state
-        carried = list(zip([t for a in accumulators for t in a.types()], state))
-        with self.e.reduce_loop(axis.name, str(start), str(stop), lanes, carried) as (iv, phis, following):
+        def point(iv: str, state: list[str]) -> list[str]:
             with self._axis(axis, iv, lanes):
-                following += self._update(accumulators, phis)
-        return phis
+                return self._update(accumulators, state)
+
+        return Fold(self.e, axis.name, accumulators, 1, point, lanes).over(start, stop, state)

@@ -58,6 +58,11 @@ class Accumulator:
     def combine(self, e: Emitter, x: str, y: str) -> str:
         return emit_scalar(e, COMBINE[self.kind], [x, y], [self.dtype, self.dtype], self.dtype, self.lanes)
 
+    @property
+    def rounds(self) -> bool:
+        """Whether the error grows with the number of points that are folded one by one."""
+        return self.kind == "sum" and self.dtype.is_float
+
     def update(self, e: Emitter, state: list[str], x: str, position: str) -> list[str]:
         """The state with the point at row-major ``position`` (scalar i64) folded in."""
         if not self.tracks_position:

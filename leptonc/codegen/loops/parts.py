@@ -1,7 +1,7 @@
 """Folds in parts: an error is that of as many additions as there are parts and points in one, not of all points.
 
-A sum of 4,096 equal numbers, one after the other in f32, may be wrong by 1e-5 of its size: what an addition rounds off, the next ones
-round off as well. By parts of 32, and parts of these, it is wrong by no more than 2e-7, for one more addition in 32.
+A sum of 4,096 equal numbers, one after the other in f32, may be wrong by 1e-5 of its size: what an addition rounds off, the next
+ones round off as well. By parts of 32, and parts of these, it is wrong by no more than 2e-7, for one more addition in 32.
 """
 
 from __future__ import annotations

@@ -74,7 +74,8 @@ cases = [c for c in test_sweep.CASES if c.op.name == "softsign"]
 smooth = [c for c in test_sweep.SMOOTH if c.op.name == "softsign"]
 assert len(cases) >= 10 and len(smooth) >= 5, (len(cases), len(smooth))
 for case in cases:
-    test_sweep.test_every_way_down_is_the_eager_meaning(case)
+    test_sweep.test_type_text_and_kernel_are_those_of_the_eager_meaning(case)
+test_sweep.test_compiled_is_the_eager_meaning(cases)
 for case in smooth:
     test_sweep.test_gradient_is_that_of_finite_differences_twice(case)
 import numpy as np

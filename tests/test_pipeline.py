@@ -41,6 +41,12 @@ def wanted(graph, inputs):
     return evaluate(graph, inputs)
 
 
+@pytest.fixture(scope="module")
+def right():
+    """Texts of programs whose code was compared."""
+    return set()
+
+
 def close(got, wanted):
     for a, b in zip(got, wanted, strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-5 * max(1.0, float(np.abs(b).max())))
@@ -211,10 +217,12 @@ def test_every_pass_is_reached():
 
 
 @pytest.mark.parametrize("name", sorted(set(driver.pipeline_names()) - {"plan-memory", "donate", "split-complex"}))
-def test_any_pass_can_be_switched_off(graph, inputs, wanted, name):
+def test_any_pass_can_be_switched_off(graph, inputs, wanted, right, name):
     options = driver.Options(disable=frozenset({name}))
     program = driver.lower(driver.optimize(graph, options), {}, options)
-    close(driver.compile_program(program)(inputs), wanted)
+    if str(program) not in right:  # of most passes this program makes no use
+        close(driver.compile_program(program)(inputs), wanted)
+        right.add(str(program))
 
 
 def test_any_number_of_passes_can_run(graph, inputs, wanted):
@@ -229,7 +237,7 @@ def test_unknown_pass_is_named_with_near_ones(graph):
 
 
 def test_dump_after_each_pass(graph):
-    for name in driver.pipeline_names():
+    for name in sorted(set(driver.pipeline_names())):
         parse(driver.dump_after(graph, {}, name))
 
 

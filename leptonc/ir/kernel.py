@@ -150,7 +150,7 @@ class Load:
     def __hash__(self) -> int:
         return hash((self.buffer, self.index, self._bits))
 
-    @property
+    @cached_property
     def _bits(self) -> bytes | str | None:
         return None if self.pad is None else number_bits(self.pad, self.dtype)
 
@@ -303,7 +303,7 @@ class Param:
     def __hash__(self) -> int:
         return hash((self.name, self.type, self.role, self._bits))
 
-    @property
+    @cached_property
     def _bits(self) -> bytes | str | None:
         return None if self.init is None else number_bits(self.init, self.type.dtype)
 

@@ -15,10 +15,13 @@ from tests.fuzz import (
     steps_products,
     steps_shapes,
 )
-from tests.fuzz.draw import STEPS, STRUCTURES, Draw, Refused, Value, attempt
+from tests.fuzz.draw import STEPS as UNORDERED
+from tests.fuzz.draw import STRUCTURES, Draw, Refused, Value, attempt
 from tests.fuzz.program import Program, pruned
 
-REGISTERED = (networks, steps_elementwise, steps_families, steps_indexing, steps_numbers, steps_products, steps_shapes)
+REGISTERED = (networks, steps_shapes, steps_indexing, steps_products, steps_elementwise, steps_families, steps_numbers)
+# In an order that does not depend on which module was imported first: a seed is the same program in a test, a worker and a replay.
+STEPS = sorted(UNORDERED, key=lambda step: [module.__name__ for module in REGISTERED].index(step[1].__module__))
 
 NAMED = 0.35  # the share of programs about names of the families
 NAMED_STEPS = [(w, m) for w, m in STEPS if m.__module__ in (steps_families.__name__, steps_numbers.__name__)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,6 +61,10 @@ def test_every_pass_and_the_public_surface_are_reached():
 
 
 def test_a_program_is_the_same_each_time():
+    """In this process, which has imported the fuzzer's modules in another order, and in one that draws alone."""
+    text = "from tests.fuzz import generate, program; print([program.source(generate.program(seed)) for seed in range(9)])"
+    alone = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    assert [source(program(seed)) for seed in range(9)] == ast.literal_eval(alone.stdout)
     assert [source(program(seed)) for seed in range(20)] == [source(program(seed)) for seed in range(20)]
 
 

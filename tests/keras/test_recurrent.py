@@ -18,7 +18,7 @@ else:
     from leptonc import keras
 
 layers = keras.layers
-STEPS = 12
+STEPS = 7  # each is written out in one of the programs
 
 
 def data(steps=STEPS):

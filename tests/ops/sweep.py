@@ -48,6 +48,13 @@ class Case:
         return zlib.crc32(str(self).encode())
 
 
+def joined(graphs: Sequence[Graph]) -> Graph:
+    """Graphs side by side in one, which takes the inputs of all of them and gives all their outputs."""
+    builder = Builder("joined")
+    own = [[builder.input(t) for t in graph.input_types] for graph in graphs]
+    return builder.finish([value for graph, values in zip(graphs, own) for value in builder.inline(graph, values)])
+
+
 def _as(dtype: str, array: np.ndarray) -> np.ndarray:
     """Floats in a dtype, complex numbers in that of which it is a part."""
     return array.astype({"f": np.dtype(dtype), "c": np.result_type(dtype, np.complex64)}.get(array.dtype.kind, array.dtype))

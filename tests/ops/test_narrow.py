@@ -16,7 +16,7 @@ from leptonc.ir.op import all_ops
 from leptonc.ir.reader import parse
 from leptonc.ir.types import DTYPES, dtype_of
 from leptonc.target import TARGETS, host_target
-from tests.ops.sweep import Case
+from tests.ops.sweep import Case, joined
 
 SAMPLES = 3  # of each op: the special values and some shapes
 UNITS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
@@ -46,18 +46,22 @@ PARTS = ("complex", "from_reals", "dft", "rfft")  # of complex numbers are f32 o
 
 @pytest.mark.parametrize("op", [op for op in all_ops().values() if op.name not in PARTS], ids=lambda op: op.name)
 def test_ops_are_those_on_f32_rounded(op, narrow):
-    for sample in _samples(op):
-        case = Case(op, sample, narrow)
-        with np.errstate(over="ignore"):
-            arrays = case.arrays(np.random.default_rng(case.seed))
-        graph = case.graph(arrays)
-        program = driver.lower(driver.optimize(graph))
-        assert str(parse(str(graph))) == str(graph) and str(parse(str(program))) == str(program)
-        compiled = driver.compile_program(program)(arrays)
-        for got, interpreted, wanted in zip(compiled, run_program(program, arrays), evaluate(graph, arrays)):
+    """All samples in one program: their own inputs and outputs."""
+    cases = [Case(op, sample, narrow) for sample in _samples(op)]
+    with np.errstate(over="ignore"):
+        arrays = [case.arrays(np.random.default_rng(case.seed)) for case in cases]
+    graphs = [case.graph(given) for case, given in zip(cases, arrays)]
+    program = driver.lower(driver.optimize(joined(graphs)))
+    assert str(parse(str(program))) == str(program)
+    given = [a for own in arrays for a in own]
+    results = iter(zip(driver.compile_program(program)(given), run_program(program, given), strict=True))
+    for case, graph, own in zip(cases, graphs, arrays):
+        assert str(parse(str(graph))) == str(graph)
+        for wanted, (got, interpreted) in zip(evaluate(graph, own), results):
             assert (got.shape, got.dtype) == (wanted.shape, wanted.dtype)
             for found in (got, interpreted.reshape(wanted.shape)):
-                _assert_near(found, wanted, f"{op.name} {sample.name}")
+                _assert_near(found, wanted, f"{op.name} {case.sample.name}")
+    assert not [*results]
 
 
 def _assert_near(found, wanted, what):

@@ -15,8 +15,9 @@ from leptonc.ir.reader import parse
 from leptonc.ir.types import f64
 from leptonc.ir.verify import verify, verify_kernel
 from leptonc.passes.graph.expand import Expand
-from tests.ops.sweep import EITHER_ZERO, FREE_SIGNS, NOT_UNIQUE, Case, assert_close, cases, signed_zeros
+from tests.ops.sweep import EITHER_ZERO, FREE_SIGNS, NOT_UNIQUE, Case, assert_close, cases, joined, signed_zeros
 
+TOGETHER = 8  # samples in one program, at most
 CASES, SMOOTH = cases(), cases(differentiable=True)
 
 
@@ -47,10 +48,9 @@ ZEROS = _zero_cases()
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_every_way_down_is_the_eager_meaning(case: Case):
-    """The inferred type, the text, the kernel or the expansion, machine code: one test, for there are thousands of samples."""
-    rng = np.random.default_rng(case.seed)
-    arrays = case.arrays(rng)
+def test_type_text_and_kernel_are_those_of_the_eager_meaning(case: Case):
+    """The inferred type, the graph's text, the kernel or the expansion: one test, for there are thousands of samples."""
+    arrays = case.arrays(np.random.default_rng(case.seed))
     graph = case.graph(arrays)
     _inferred_type_is_the_eager_one(case, arrays)
     _graph_prints_and_parses_back(graph)
@@ -58,11 +58,6 @@ def test_every_way_down_is_the_eager_meaning(case: Case):
         _interpreted_kernel_is_the_eager_meaning(case, arrays)
     if case.op.expands:
         _expansion_is_the_eager_meaning(graph, arrays)
-    compiled = driver.compile_program(driver.lower(driver.optimize(graph)))
-    for got, wanted in zip(compiled(arrays), evaluate(graph, arrays)):
-        assert_close(got, wanted, signs=case.op.name not in EITHER_ZERO)
-    if str(case) in ZEROS:
-        _signs_of_zeros_are_the_eager_ones(case, graph, compiled, arrays, rng)
 
 
 def _inferred_type_is_the_eager_one(case: Case, arrays: list[np.ndarray]) -> None:
@@ -94,21 +89,60 @@ def _expansion_is_the_eager_meaning(graph: Graph, arrays: list[np.ndarray]) -> N
         assert_close(got, wanted, signs=True)
 
 
-def _signs_of_zeros_are_the_eager_ones(case: Case, graph: Graph, compiled: driver.Compiled, plain: list[np.ndarray],
-                                       rng: np.random.Generator) -> None:
-    """Operands of -0.0 alone, and of zeros of both signs: machine code, kernel and expansion."""
+def _of_one_program() -> dict[str, list[Case]]:
+    """Samples of one op in one dtype, some of them to a program: most of what a small one takes to compile is not its kernels'."""
+    own: dict[str, list[Case]] = {}
+    for case in CASES:
+        own.setdefault(f"{case.op.name}-{case.dtype}", []).append(case)
+    return {f"{name}-{n}": cases[n:n + TOGETHER] for name, cases in own.items() for n in range(0, len(cases), TOGETHER)}
+
+
+@pytest.mark.parametrize("cases", [pytest.param(cases, id=name) for name, cases in _of_one_program().items()])
+def test_compiled_is_the_eager_meaning(cases: list[Case]):
+    """Each sample's own inputs and outputs; then those of floats again with zeros alone."""
+    rngs = [np.random.default_rng(case.seed) for case in cases]
+    arrays = [case.arrays(rng) for case, rng in zip(cases, rngs)]
+    graphs = [case.graph(given) for case, given in zip(cases, arrays)]
+    compiled = driver.compile_program(driver.lower(driver.optimize(joined(graphs))))
+    _assert_all_are_eager(compiled, cases, graphs, arrays)
     for both in (False, True):
-        arrays = [signed_zeros(a.shape, rng, both).astype(a.dtype) if a.dtype.kind == "f" else a for a in plain]
-        wanted = evaluate(graph, arrays)
-        found = [compiled(arrays)]
+        zeros = [_with_zeros(given, rng, both) if str(case) in ZEROS else given for case, rng, given in zip(cases, rngs, arrays)]
+        if any(str(case) in ZEROS for case in cases):
+            _assert_all_are_eager(compiled, cases, graphs, zeros, negative=not both)
+            _assert_uncompiled_are_eager(cases, graphs, zeros, negative=not both)
+
+
+def _assert_all_are_eager(compiled: driver.Compiled, cases: list[Case], graphs: list[Graph], arrays: list[list[np.ndarray]],
+                          negative: bool = False) -> None:
+    got = iter(compiled([a for given in arrays for a in given]))
+    for case, graph, given in zip(cases, graphs, arrays):
+        for wanted in evaluate(graph, given):
+            assert_close(next(got), wanted, str(case), signs=_signs_are_told(case, negative))
+    assert not [*got]
+
+
+def _assert_uncompiled_are_eager(cases: list[Case], graphs: list[Graph], arrays: list[list[np.ndarray]],
+                                 negative: bool) -> None:
+    """Kernels or expansions of zeros."""
+    for case, graph, given in zip(cases, graphs, arrays):
+        if str(case) not in ZEROS:
+            continue
         if case.op.lowers:
-            kernel = case.op.lower(*case.types(arrays), **case.sample.attrs)
-            found.append([got.reshape(w.shape) for got, w in zip(run_kernel(kernel, arrays), wanted)])
+            found = run_kernel(case.op.lower(*case.types(given), **case.sample.attrs), given)
         else:
-            found.append(evaluate(Expand()(graph), arrays))
-        for results in found:
-            for got, expected in zip(results, wanted):
-                assert_close(got, expected, signs=not both or case.op.name not in EITHER_ZERO)
+            found = evaluate(Expand()(graph), given)
+        for got, wanted in zip(found, evaluate(graph, given)):
+            assert_close(got.reshape(wanted.shape), wanted, str(case), signs=_signs_are_told(case, negative))
+
+
+def _with_zeros(arrays: list[np.ndarray], rng: np.random.Generator, both: bool) -> list[np.ndarray]:
+    """-0.0 alone, or zeros of both signs, in the place of floats."""
+    return [signed_zeros(a.shape, rng, both).astype(a.dtype) if a.dtype.kind == "f" else a for a in arrays]
+
+
+def _signs_are_told(case: Case, negative: bool) -> bool:
+    """``negative``: zeros are all -0.0, where the case has zeros."""
+    return case.op.name not in EITHER_ZERO or (negative and str(case) in ZEROS)
 
 
 def _scalar_graph(graph: Graph, rng: np.random.Generator) -> Graph:

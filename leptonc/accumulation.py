@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
+from leptonc.bfloat16 import is_float8
 from leptonc.errors import ArgumentError, DtypeError, op_error
 from leptonc.ir.types import dtype_of
 from leptonc.promotion import numpy_dtype
@@ -54,6 +55,8 @@ _NAMES = tuple(Precision.__members__)  # of JAX's own Precision, too
 
 
 def wide_enough(name: str, x: Any, y: Any, preferred: Any) -> tuple[Any, Any]:
-    """Operands of a product in one dtype, which holds sums of the preferred one."""
+    """Operands of a product in one dtype, which holds sums of the preferred one: floats of 8 bits of two formats in that itself."""
+    if preferred is not None and is_float8(x.dtype) and is_float8(y.dtype):
+        return preferring(name, preferred, x)[0], preferring(name, preferred, y)[0]
     a, b = preferring(name, preferred, *promote(x, y))
     return a, b

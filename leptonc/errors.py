@@ -15,6 +15,7 @@ from leptonc.frames import users_line
 SHORT_DTYPES = {
     "bool": "bool",
     "bfloat16": "bf16",
+    **{f"float8_{kind}": f"f8_{kind}" for kind in ("e4m3fn", "e5m2", "e4m3fnuz", "e5m2fnuz", "e4m3b11fnuz", "e4m3", "e3m4")},
     **{f"float{bits}": f"f{bits}" for bits in (16, 32, 64)},
     **{f"complex{bits}": f"c{bits}" for bits in (64, 128)},
     **{f"int{bits}": f"i{bits}" for bits in (8, 16, 32, 64)},

@@ -8,12 +8,13 @@ from leptonc.arguments import array, integer
 from leptonc.bfloat16 import kind_of
 from leptonc.custom import custom_jvp
 from leptonc.errors import DtypeError, op_error
-from leptonc.ir.types import dtype_of
+from leptonc.ir.types import DTYPES, LOW, dtype_of
 from leptonc.numpy.elementwise import isnan, where
 from leptonc.numpy.floatbits import bits_of, float_of
 from leptonc.public import public
 
-WIDTHS = {"f16": (5, 10), "bf16": (8, 7), "f32": (8, 23), "f64": (11, 52)}  # bits of exponent and mantissa
+WIDTHS = {"f16": (5, 10), "f32": (8, 23), "f64": (11, 52),  # bits of exponent and mantissa
+          **{name: (DTYPES[name].format.exponent, DTYPES[name].format.mantissa) for name in LOW}}
 
 
 @public

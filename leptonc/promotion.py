@@ -1,4 +1,5 @@
-"""Concrete values as arrays, and promotion among the dtypes leptonc has: NumPy's (NEP 50; of bfloat16, JAX's), or JAX's.
+"""Concrete values as arrays, and promotion among the dtypes leptonc has: NumPy's (NEP 50; of bfloat16 and floats of 8 bits,
+JAX's), or JAX's.
 
 A Python bool, int, float or complex is weak: beside an array it takes the array's dtype unless its kind is higher
 (``f32 * 2.0`` is f32, ``bool + 1`` is i64; ``i32 * 2.0`` is f64, with JAX's promotion the default float dtype). A traced Python
@@ -15,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from leptonc import config
-from leptonc.bfloat16 import bfloat16, is_bfloat16, kind_of
+from leptonc.bfloat16 import FORMATS, bfloat16, is_bfloat16, is_float8, is_low, kind_of, low_float
 from leptonc.errors import DtypeError, LeptonError, describe
-from leptonc.ir.types import DTYPES, DType, bf16, dtype_of
+from leptonc.ir.types import DTYPES, LOW, DType, dtype_of
 from leptonc.lattice import WEAK, join
 
-SUPPORTED = frozenset(t.numpy for t in DTYPES.values() if t != bf16)  # bfloat16 beside them, of which NumPy may never have heard
+SUPPORTED = frozenset(t.numpy for t in DTYPES.values() if t.name not in LOW)  # beside them those of ml_dtypes
 PYTHON_SCALARS = (bool, int, float, complex)
 _SCALAR_OF_KIND: dict[str, Any] = {"b": False, "u": 0, "i": 0, "f": 0.0, "c": 0j}
 
@@ -80,8 +81,8 @@ def numpy_dtype(dtype: Any, what: str = "") -> np.dtype:
         return dtype.numpy
     if isinstance(dtype, str) and dtype in DTYPES:
         return DTYPES[dtype].numpy
-    if isinstance(dtype, str) and dtype == "bfloat16":
-        return bfloat16()
+    if isinstance(dtype, str) and dtype in FORMATS:
+        return low_float(dtype)
     try:
         is_array = hasattr(dtype, "dtype") and not isinstance(dtype, type)  # NumPy would take a traced one's own
         found = None if dtype is None or is_array else np.dtype(dtype).newbyteorder("=")
@@ -102,7 +103,7 @@ def attribute_of(x: Any) -> Any:
 
 def is_supported(dtype: np.dtype) -> bool:
     """Whether leptonc has code for a NumPy dtype of native byte order."""
-    return dtype in SUPPORTED or is_bfloat16(dtype)
+    return dtype in SUPPORTED or is_low(dtype)
 
 
 def is_weak(x: Any) -> bool:
@@ -138,6 +139,8 @@ def promoted(operands: Iterable[Any]) -> tuple[np.dtype, bool]:
         return _by_lattice(given)
     if settings.default_dtype and not any(isinstance(x, np.dtype) for x in given):
         return _of_numbers(given), False
+    if any(isinstance(x, np.dtype) and is_float8(x) for x in given):
+        return _by_lattice(given)
     if any(isinstance(x, np.dtype) and is_bfloat16(x) for x in given):
         return _beside_bfloat16(given), False
     return numpy_dtype(np.result_type(*given), "promotion"), False

@@ -15,7 +15,7 @@ import numpy as np
 
 from leptonc import tree
 from leptonc.arguments import function, integer
-from leptonc.bfloat16 import is_bfloat16
+from leptonc.bfloat16 import is_low
 from leptonc.collectives import NamedAxis, key_of, name_axis
 from leptonc.driver import batch
 from leptonc.eager import argument
@@ -151,7 +151,7 @@ class _Call:
 
 def _shared(leaf: Any) -> Any:
     """A leaf that all examples share, as f sees it: of an array one that meets traced values as they do each other."""
-    is_array = isinstance(leaf, np.ndarray) and (leaf.dtype in SUPPORTED or is_bfloat16(leaf.dtype))
+    is_array = isinstance(leaf, np.ndarray) and (leaf.dtype in SUPPORTED or is_low(leaf.dtype))
     return argument(leaf) if is_array else leaf
 
 

@@ -44,7 +44,7 @@ DIFFERENCES = """\
 ## Differences from JAX
 
 * **Dtypes are NumPy's**, promoted as NumPy promotes them (NEP 50), without a switch for 64 bits: `leptonc.numpy.ones(3)` is f64.
-  Only bfloat16 is promoted as in JAX, and everything after `leptonc.config.promotion = "jax"` ([the page on
+  Only bfloat16 and floats of 8 bits are promoted as in JAX, and everything after `leptonc.config.promotion = "jax"` ([the page on
   dtypes](guides/dtypes.md)). There are none of less than 8 bits and no floats of 8 bits. `eig` and `eigvals` take values
   that are known, outside of `jit`; all of `linalg` takes complex matrices.
 * **Arrays are NumPy's** outside of `jit`. A function of `leptonc.numpy` that is called there runs at once, by NumPy.

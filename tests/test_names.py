@@ -18,6 +18,7 @@ import pytest
 import leptonc
 from leptonc import lax, nn, optim, random, tree, tree_util
 from leptonc import numpy as lnp
+from leptonc.bfloat16 import FORMATS
 from leptonc.errors import LeptonError, MissingNameError
 from leptonc.public import _PUBLISHED, publish
 from leptonc.substitutes import SUBSTITUTES
@@ -25,10 +26,10 @@ from leptonc.substitutes import SUBSTITUTES
 MODULES = (leptonc, lnp, lax, nn, nn.initializers, optim, random, tree, tree_util, lnp.linalg, lnp.fft)
 BESIDE_ALL = {  # what modules have that `from module import *` leaves out
     "leptonc": {"__version__", "callbacks", "data", "debug", "keras", "plot", "profile", "scipy", "tree_util"},
-    "leptonc.numpy": {"bfloat16", "fft", "linalg"},
+    "leptonc.numpy": {*FORMATS, "fft", "linalg"},
     "leptonc.lax": {"linalg"},
 }
-EXTRAS = {"bfloat16", "callbacks", "data", "keras", "plot"}  # which need a package that may not be there
+EXTRAS = {*FORMATS, "callbacks", "data", "keras", "plot"}  # which need a package that may not be there
 NAMED = re.compile(r"\bleptonc(?:\.[A-Za-z_]\w*)+")
 
 

@@ -6,6 +6,7 @@ import importlib
 
 import pytest
 
+from leptonc.bfloat16 import FORMATS
 from tests.names_page import NAMESPACES, PAGE, names, page
 
 
@@ -17,7 +18,7 @@ def test_the_page_is_current():
 def test_what_is_supported_is_there_and_what_is_not_is_not(peer):
     part = names(peer)
     module = importlib.import_module(part.module)
-    optional = {"bfloat16"}  # of ml_dtypes, which may not be installed
+    optional = set(FORMATS)  # of ml_dtypes, which may not be installed
     assert part.there and all(hasattr(module, name) for name in part.there if name not in optional)
     assert not [name for name in part.missing if hasattr(module, name)]
 

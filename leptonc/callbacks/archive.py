@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.bfloat16 import bfloat16, is_bfloat16
+from leptonc.bfloat16 import FORMATS, is_low, low_float
 from leptonc.callbacks import atomic
 from leptonc.errors import LeptonError
 
@@ -27,7 +27,7 @@ SUM = 32
 ALIGNED = 64
 ARRAY = "array:"  # the key of an array's entry
 DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
-          "float16", "bfloat16", "float32", "float64", "complex64", "complex128")
+          "float16", "float32", "float64", "complex64", "complex128", *FORMATS)
 
 
 class CheckpointError(LeptonError, ValueError):
@@ -76,7 +76,7 @@ def _summed(header: bytes, arrays: list[np.ndarray], size: int) -> Iterator[byte
 
 
 def _little(array: np.ndarray) -> np.ndarray:
-    bits = array.view(np.uint16) if is_bfloat16(array.dtype) else array
+    bits = array.view(f"u{array.itemsize}") if is_low(array.dtype) else array
     return bits.astype(bits.dtype.newbyteorder("<"), copy=False)
 
 
@@ -116,9 +116,9 @@ def _unpacked(value: Any, arrays: memoryview) -> Any:
         return {key: _unpacked(item, arrays) for key, item in value.items()}
     if value[ARRAY] not in DTYPES:
         raise ValueError(f"dtype {value[ARRAY]!r:.30}")
-    narrow = value[ARRAY] == "bfloat16"
-    dtype = np.dtype("uint16" if narrow else value[ARRAY]).newbyteorder("<")
+    low = low_float(value[ARRAY]) if value[ARRAY] in FORMATS else None
+    dtype = np.dtype(value[ARRAY] if low is None else f"u{low.itemsize}").newbyteorder("<")
     shape = tuple(value["shape"])
     count = int(np.prod(shape, dtype=object))  # an empty product is 1
     found = np.frombuffer(arrays, dtype, count, value["offset"]) if count else np.empty(0, dtype)
-    return (found.view(bfloat16()) if narrow else found).reshape(shape)
+    return (found if low is None else found.view(low)).reshape(shape)

@@ -38,6 +38,7 @@ from leptonc.ir.kernel import (
 )
 from leptonc.ir.prefix import Prefix, accumulated
 from leptonc.ir.scalar import NUMPY
+from leptonc.ir.scalar import GIVEN, NUMPY
 from leptonc.ir.sorting import Sort
 from leptonc.ir.types import DType, dtype_of, in_reals, out_of_reals
 
@@ -199,8 +200,8 @@ class _Stage:
                 return self._load(inst)
             case Apply():
                 operands = [self.values[n] for n in inst.args]
-                value = (NUMPY.cast(operands[0], inst.dtype) if inst.op == "cast"
-                         else np.asarray(getattr(NUMPY, inst.op)(*operands)))
+                given = (inst.dtype,) if inst.op in GIVEN else ()
+                value = np.asarray(getattr(NUMPY, inst.op)(*operands, *given))
                 return value if self.perturb is None or not inst.dtype.is_float else self.perturb(inst, value, None)
             case Reduce():
                 return self._reduce(inst)

@@ -74,6 +74,9 @@ class StageBuilder:
     def cast(self, x: Scalar, dtype: DType) -> Scalar:
         return x if x.dtype == dtype else self._push(Apply("cast", (x.id,), dtype))
 
+    def from_bits(self, x: Scalar, dtype: DType) -> Scalar:
+        return self._push(Apply("from_bits", (x.id,), dtype))
+
     def dtype(self, x: Scalar) -> DType:
         return x.dtype
 

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from leptonc.ir.erfinv import erf_inv, fma
-from leptonc.ir.types import DType, bool_, dtype_of, f16, f32, f64, i16, i32, i64
+from leptonc.ir.types import DType, bool_, dtype_of, i8, i16, i32, i64
 
 
 @dataclass(frozen=True)
 class ScalarOp:
     """``result``: "same" (the operands' common dtype), "bool", "last" (select: dtype of the last operand), "bits" (of a float: the
-    signed integer of its bits) or "float" (of a signed integer: the float of those bits)."""
+    signed integer of its bits) or "given" (that of the instruction)."""
 
     name: str
     arity: int
@@ -109,23 +109,19 @@ SCALARS: dict[str, ScalarOp] = {
     "fma": ScalarOp("fma", 3, fma),
     "select": ScalarOp("select", 3, np.where, "last"),
     "to_bits": ScalarOp("to_bits", 1, lambda x: x.view(bits_dtype(dtype_of(x.dtype)).numpy), "bits", 0),
-    "from_bits": ScalarOp("from_bits", 1, lambda x: x.view(float_dtype(dtype_of(x.dtype)).numpy), "float", 0),
+    "from_bits": ScalarOp("from_bits", 1, lambda x, dtype: np.asarray(x).view(dtype.numpy), "given", 0),
 }
-"""``cast`` stands beside the table: its result dtype is an argument. ``not`` on bools is logical."""
+"""``cast`` stands beside the table. Its result dtype is an argument, as that of ``from_bits``. ``not`` on bools is logical."""
+GIVEN = frozenset({"cast", "from_bits"})
 
 
 def bits_dtype(dtype: DType) -> DType:
     """The signed integer as wide as a float."""
-    return {16: i16, 32: i32, 64: i64}[dtype.bits]
-
-
-def float_dtype(dtype: DType) -> DType:
-    """The float as wide as a signed integer."""
-    return {16: f16, 32: f32, 64: f64}[dtype.bits]
+    return {8: i8, 16: i16, 32: i32, 64: i64}[dtype.bits]
 
 
 def result_dtype(op: str, operands: tuple[DType, ...]) -> DType:
-    rules = {"bool": lambda x: bool_, "bits": bits_dtype, "float": float_dtype}
+    rules = {"bool": lambda x: bool_, "bits": bits_dtype}
     return rules.get(SCALARS[op].result, lambda x: x)(operands[-1])
 
 
@@ -146,6 +142,9 @@ class NumpyScalars:
     def cast(self, x: Any, dtype: DType) -> np.ndarray:
         with np.errstate(all="ignore"):
             return _saturating_cast(np.asarray(x), dtype)
+
+    def from_bits(self, x: Any, dtype: DType) -> np.ndarray:
+        return np.asarray(x).view(dtype.numpy)
 
     def const(self, number: Any, dtype: DType) -> np.ndarray:
         return np.asarray(number, dtype.numpy)

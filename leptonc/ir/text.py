@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.bfloat16 import is_bfloat16
+from leptonc.bfloat16 import is_low
 from leptonc.errors import IRError
 from leptonc.ir.control import Branch, Control, Loop
 from leptonc.ir.graph import Graph, Literal, Loc, Node
@@ -94,7 +94,7 @@ def _listed(literal: Literal) -> str | None:
 
 
 def _element_text(x: Any) -> str:
-    if is_bfloat16(x.dtype):
+    if is_low(x.dtype):
         x = np.float32(x)
     if x.dtype.kind == "f":
         return str(float(x)) if not math.isfinite(x) else np.format_float_scientific(x, unique=True, trim="0", exp_digits=1) \

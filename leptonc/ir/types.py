@@ -9,7 +9,7 @@ from math import isfinite, prod
 
 import numpy as np
 
-from leptonc.bfloat16 import GREATEST, bfloat16, is_bfloat16
+from leptonc.bfloat16 import EIGHT_BITS, FORMATS, Format, is_low, low_float
 from leptonc.errors import IRError, LeptonError
 from leptonc.lazy import cached_property
 
@@ -29,8 +29,8 @@ class DType:
     @cached_property
     def numpy(self) -> np.dtype:
         """The NumPy dtype of the same values; a bool is one byte."""
-        if self.name == "bf16":
-            return bfloat16()
+        if self.name in LOW:
+            return low_float(LOW[self.name])
         return np.dtype("bool" if self.kind == "b" else f"{self.kind}{self.bits // 8}")
 
     @property
@@ -63,13 +63,18 @@ class DType:
 
     @property
     def is_narrow(self) -> bool:
-        """Whether it is a float of 16 bits: one that is stored, and computed with as f32."""
-        return self.kind == "f" and self.bits == 16
+        """Whether it is a float of 16 bits or 8: one that is stored, and computed with as f32."""
+        return self.kind == "f" and self.bits <= 16
 
     @property
     def greatest(self) -> float:
         """The greatest finite number of a float type, or of a part of a complex one."""
-        return GREATEST if self.name == "bf16" else float(np.finfo(self.numpy).max)
+        return self.format.greatest if self.name in LOW else float(np.finfo(self.numpy).max)
+
+    @property
+    def format(self) -> Format:
+        """Of bf16 and the floats of 8 bits."""
+        return FORMATS[LOW[self.name]]
 
     @property
     def is_int(self) -> bool:
@@ -101,10 +106,15 @@ f64 = DType("f64", "f", 64)
 c64 = DType("c64", "c", 64)
 c128 = DType("c128", "c", 128)
 
-DTYPES = {t.name: t for t in (bool_, u8, u16, u32, u64, i8, i16, i32, i64, f16, bf16, f32, f64, c64, c128)}
+LOW = {"bf16": "bfloat16", **{name.replace("loat", ""): name for name in EIGHT_BITS}}
+"""Types whose NumPy dtypes are those of ml_dtypes, which may not be installed, by name: f8_e4m3fn ..."""
+FLOATS8 = tuple(DType(name, "f", 8) for name in LOW if name != "bf16")
+
+DTYPES = {t.name: t for t in (bool_, u8, u16, u32, u64, i8, i16, i32, i64, f16, bf16, f32, f64, c64, c128, *FLOATS8)}
 REALS = {name: t for name, t in DTYPES.items() if not t.is_complex}
 """What kernels compute with, and load and store."""
-_BY_NUMPY = {t.numpy: t for t in DTYPES.values() if t != bf16}
+_BY_NUMPY = {t.numpy: t for t in DTYPES.values() if t.name not in LOW}
+_BY_LOW_NAME = {name: DTYPES[short] for short, name in LOW.items()}
 
 
 def dtype_of(dtype: object) -> DType:
@@ -116,10 +126,10 @@ def dtype_of(dtype: object) -> DType:
         return dtype
     if isinstance(dtype, str) and dtype in DTYPES:
         return DTYPES[dtype]
-    if isinstance(dtype, str) and dtype == "bfloat16":
-        return bf16
+    if isinstance(dtype, str) and dtype in _BY_LOW_NAME:
+        return _BY_LOW_NAME[dtype]
     given: np.dtype = np.dtype(dtype)  # type: ignore[call-overload]
-    found = bf16 if is_bfloat16(given) else _BY_NUMPY.get(given.newbyteorder("="))
+    found = _BY_LOW_NAME[given.name] if is_low(given) else _BY_NUMPY.get(given.newbyteorder("="))
     if found is None:
         raise LeptonError(f"dtype {given} is not supported; use one of {', '.join(DTYPES)}")
     return found
@@ -198,7 +208,7 @@ def is_element(number: object, dtype: DType) -> bool:
     return not isfinite(number) or abs(number) <= dtype.greatest
 
 
-_TYPE_TEXT = re.compile(r"([a-z0-9]+)\[((?:[0-9]{1,18}(?:, *[0-9]{1,18})*)?)\]\Z")
+_TYPE_TEXT = re.compile(r"([a-z0-9_]+)\[((?:[0-9]{1,18}(?:, *[0-9]{1,18})*)?)\]\Z")
 
 
 def parse_type(text: str) -> TensorType:

@@ -30,6 +30,8 @@ SAFETENSORS = {
     "int64": "I64",
     "float16": "F16",
     "bfloat16": "BF16",
+    "float8_e4m3fn": "F8_E4M3",
+    "float8_e5m2": "F8_E5M2",
     "float32": "F32",
     "float64": "F64",
 }
@@ -95,7 +97,7 @@ def _named(whole: Any) -> list[tuple[str, Any]]:
 
 def _like(name: str, leaf: Any, found: np.ndarray) -> np.ndarray:
     kind = numpy_dtype(leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype)
-    if found.dtype.kind == "V" and found.dtype.itemsize == kind.itemsize:  # NumPy's own files know no bfloat16
+    if found.dtype.kind == "V" and found.dtype.itemsize == kind.itemsize:  # NumPy's own files know none of ml_dtypes
         found = found.view(kind)
     if found.shape != np.shape(leaf) or found.dtype != kind:
         raise ShapeError(f"load: {name} is {describe(found)} in the file, {describe(leaf)} in the model")

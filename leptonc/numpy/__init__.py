@@ -33,7 +33,7 @@ from leptonc.arithmetic import (
     right_shift,
     subtract,
 )
-from leptonc.bfloat16 import bfloat16 as _bfloat16
+from leptonc.bfloat16 import scalar_types as _scalar_types
 from leptonc.numpy.along import put_along_axis, take_along_axis
 from leptonc.numpy.arranging import (
     append,
@@ -365,7 +365,7 @@ __all__ = [
 ]
 
 _publish(globals(), [name for name in __all__ if name not in _LATER], later={
-    "bfloat16": lambda: _bfloat16().type, **_submodules(__name__, "fft", "linalg"), **_LATER})
+    **_scalar_types(), **_submodules(__name__, "fft", "linalg"), **_LATER})
 _install({
     "matmul": matmul, "matrix_transpose": matrix_transpose, "transpose": transpose, "reshape": reshape,
     "sum": sum, "prod": prod, "mean": mean, "var": var, "std": std, "max": max, "min": min,

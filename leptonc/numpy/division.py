@@ -30,7 +30,7 @@ from leptonc.trace import align, bind, cast
 def truncated_quotient(x: Any, y: Any) -> Any:
     """x / y, of ints rounded towards 0; by 0 it is 0."""
     a, b = align("div", x, y)
-    if kind_of(a.dtype) == "f":
+    if kind_of(a.dtype) in "fc":
         return divide(a, b)
     quotient, rest = floor_divide(a, b), remainder(a, b)
     if a.dtype.kind == "u":

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from leptonc.arguments import choice
-from leptonc.bfloat16 import is_bfloat16, kind_of
+from leptonc.bfloat16 import is_bfloat16, is_low, kind_of
 from leptonc.errors import ArgumentError, DtypeError, op_error
 from leptonc.promotion import PYTHON_SCALARS, asarray, numpy_dtype
 from leptonc.promotion import result_dtype as _result
@@ -75,10 +75,10 @@ def isdtype(dtype: Any, kind: Any) -> bool:
 
 
 def issubdtype(arg1: Any, arg2: Any) -> bool:
-    """Whether a dtype is below another in NumPy's order of types; bfloat16 is a float there."""
+    """Whether a dtype is below another in NumPy's order of types; those of ml_dtypes are floats there."""
     first = arg1 if isinstance(arg1, type) else _any_dtype("issubdtype", arg1)
     arg2 = arg2 if isinstance(arg2, type) else _any_dtype("issubdtype", arg2)
-    if isinstance(first, np.dtype) and is_bfloat16(first):
+    if isinstance(first, np.dtype) and is_low(first):
         return arg2 in (np.floating, np.inexact, np.number, np.generic) or (not isinstance(arg2, type) and first == arg2)
     try:
         return bool(np.issubdtype(first, arg2))
@@ -87,14 +87,14 @@ def issubdtype(arg1: Any, arg2: Any) -> bool:
 
 
 def finfo(dtype: Any) -> Any:
-    """The limits of a float dtype, of the parts of a complex one, or of an array's: NumPy's, of bfloat16 that of ml_dtypes."""
+    """The limits of a float dtype, of the parts of a complex one, or of an array's: NumPy's, or those of ml_dtypes."""
     found = dtype.dtype if isinstance(dtype, Tracer | np.ndarray) else numpy_dtype(dtype, "finfo")
     if kind_of(found) not in "fc":
         raise op_error("finfo", f"takes float dtypes, got {found}", {}, kind=DtypeError)
-    return _limits_of_bfloat16(found) if is_bfloat16(found) else np.finfo(found)
+    return _limits_of_low(found) if is_low(found) else np.finfo(found)
 
 
-def _limits_of_bfloat16(dtype: np.dtype) -> Any:
+def _limits_of_low(dtype: np.dtype) -> Any:
     """By the package that the dtype comes from."""
     import importlib
 

@@ -23,10 +23,10 @@ from leptonc.arithmetic import (
     right_shift,
     subtract,
 )
-from leptonc.bfloat16 import is_bfloat16, kind_of
+from leptonc.bfloat16 import kind_of
 from leptonc.errors import DtypeError, op_error
 from leptonc.ir.scalar import bits_dtype
-from leptonc.ir.types import bf16, dtype_of, f32
+from leptonc.ir.types import LOW, dtype_of
 from leptonc.numpy.elementwise import as_float, clip, isnan, where
 from leptonc.trace import align, bind, cast, promote
 
@@ -45,10 +45,7 @@ def bits_of(x: Any) -> Any:
 
 def float_of(bits: Any, dtype: np.dtype) -> Any:
     """The floats of these bits."""
-    if not is_bfloat16(dtype):
-        return bind("from_bits", bits, dtype=dtype_of(dtype))
-    wide = left_shift(cast(bits, np.int32), 16)  # bf16 is the upper half of f32
-    return cast(bind("from_bits", wide, dtype=f32), bf16)
+    return bind("from_bits", bits, dtype=dtype_of(dtype))
 
 
 @named_operands
@@ -92,7 +89,9 @@ def spacing(x: Any) -> Any:
 def _parts(dtype: Any) -> tuple[int, int]:
     """(bits of the mantissa, bias of the exponent)."""
     found = dtype_of(dtype)
-    return {"f16": (10, 15), "bf16": (7, 127), "f32": (23, 127), "f64": (52, 1023)}[found.name]
+    if found.name in LOW:
+        return found.format.mantissa, found.format.bias
+    return {"f16": (10, 15), "f32": (23, 127), "f64": (52, 1023)}[found.name]
 
 
 def _power_of_two(n: Any, dtype: np.dtype) -> Any:

@@ -43,7 +43,7 @@ class from_bits(Reinterpretation):
     name, kinds = "from_bits", "i"
 
     def body(self, s: Any, x: Any, dtype: DType) -> Any:
-        return s.from_bits(x)
+        return s.from_bits(x, dtype)
 
     def result_dtype(self, source: DType, **attrs: Any) -> DType:
         dtype: DType = attrs["dtype"]

@@ -11,13 +11,13 @@ from leptonc import lax
 from leptonc import numpy as lnp
 from leptonc.arguments import choice, floats
 from leptonc.arguments import shape as shape_of
-from leptonc.bfloat16 import is_narrow
+from leptonc.bfloat16 import FORMATS, is_narrow
 from leptonc.random.draws import between, draw, parameter, shape_or, stored, uniform, unit_of
 from leptonc.random.keys import pieces
 from leptonc.trace import bind
 
-TINY = {"float16": 2.0**-14, "bfloat16": 2.0**-126, "float32": 2.0**-126, "float64": 2.0**-1022}
-EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
+TINY = {"float16": 2.0**-14, "float32": 2.0**-126, "float64": 2.0**-1022, **{n: 2.0 ** (1 - f.bias) for n, f in FORMATS.items()}}
+EPS = {"float16": 2.0**-10, "float32": 2.0**-23, "float64": 2.0**-52, **{n: 2.0**-f.mantissa for n, f in FORMATS.items()}}
 
 
 def _number(x: float, kind: np.dtype) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 from leptonc import numpy as lnp
 from leptonc.arguments import array, floats
 from leptonc.arguments import shape as shape_of
-from leptonc.bfloat16 import is_narrow, kind_of
+from leptonc.bfloat16 import FORMATS, is_narrow, kind_of
 from leptonc.eager import jit_disabled, plain
 from leptonc.errors import ArgumentError, DtypeError, op_error
 from leptonc.memory import placed
@@ -27,7 +27,7 @@ from leptonc.trace import Tracer, align, bind, broadcast, cast, known, tracing
 
 BLOCK = 1 << 16  # counters in a call of compiled code; divides 2^32, so that no block carries from the low word to the high one
 LARGE = 2 * BLOCK  # elements from which it is worth compiling
-MANTISSA = {"float16": 10, "bfloat16": 7, "float32": 23, "float64": 52}
+MANTISSA = {"float16": 10, "float32": 23, "float64": 52, **{name: f.mantissa for name, f in FORMATS.items()}}
 
 Form = Callable[..., Any]
 
@@ -82,7 +82,7 @@ def words_of(words: Any, kind: np.dtype) -> Any:
 def unit_of(words: Any, kind: np.dtype) -> Any:
     """Floats in [0, 1) in steps of the dtype's epsilon: the mantissas of numbers in [1, 2), less 1."""
     digits = MANTISSA[kind.name]
-    width = 8 if kind.name == "bfloat16" else 8 * kind.itemsize
+    width = 8 if kind.name in FORMATS else 8 * kind.itemsize
     word = words_of(words, np.dtype(f"u{width // 8}"))
     high = lnp.right_shift(word, word.dtype.type(width - digits))
     wide = np.dtype(np.float64 if kind == np.float64 else np.float32)
@@ -92,7 +92,7 @@ def unit_of(words: Any, kind: np.dtype) -> Any:
 
 
 def between(unit: Any, low: Any, high: Any) -> Any:
-    """``unit`` scaled from [0, 1) to [low, high), rounded as JAX does: once, but floats of 16 bits after each step."""
+    """``unit`` scaled from [0, 1) to [low, high), rounded as JAX does: once, but floats of 16 bits and 8 after each step."""
     span = lnp.subtract(high, low)
     if is_narrow(unit.dtype):
         return lnp.maximum(low, lnp.add(lnp.multiply(unit, span), low))

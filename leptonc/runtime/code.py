@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.bfloat16 import bfloat16, is_bfloat16
+from leptonc.bfloat16 import FORMATS, is_low, low_float
 from leptonc.lazy import cached_property
 
 DIGEST_BYTES = 32
 MAX_BYTES = 1 << 47  # of an address space
-BFLOAT16 = "bfloat16"
-DTYPES = frozenset((BFLOAT16, *(np.dtype(name).str for name in (
+DTYPES = frozenset((*FORMATS, *(np.dtype(name).str for name in (
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64", "complex64",
     "complex128"))))
 
@@ -77,7 +76,7 @@ def _slot(slot: Slot) -> dict[str, Any]:
 
 
 def _dtype_text(dtype: np.dtype) -> str:
-    return BFLOAT16 if is_bfloat16(dtype) else dtype.str
+    return dtype.name if is_low(dtype) else dtype.str
 
 
 def from_bytes(data: bytes) -> Code:
@@ -125,7 +124,7 @@ def _shape(found: dict[str, Any]) -> tuple[int, ...]:
 def _dtype(found: dict[str, Any]) -> np.dtype:
     if found["dtype"] not in DTYPES:
         raise ValueError(f"dtype {found['dtype']!r}")
-    return bfloat16() if found["dtype"] == BFLOAT16 else np.dtype(found["dtype"])
+    return low_float(found["dtype"]) if found["dtype"] in FORMATS else np.dtype(found["dtype"])
 
 
 def _nbytes(found: dict[str, Any]) -> int:

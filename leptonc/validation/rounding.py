@@ -17,7 +17,7 @@ from leptonc.ir.control import Control
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.graph import Graph
 from leptonc.ir.kernel import Apply, Inst, Program
-from leptonc.ir.types import TensorType, bf16, f16, f32, f64, in_reals, out_of_reals
+from leptonc.ir.types import FLOATS8, TensorType, bf16, f16, f32, f64, in_reals, out_of_reals
 from leptonc.validation.compare import default_tolerance
 from leptonc.validation.execution import Runner
 
@@ -43,7 +43,9 @@ class Precision:
 F64 = Precision(2.0 ** -52, f64.greatest, TINY)
 F32 = Precision(2.0 ** -24, f32.greatest, TINY)
 PRECISIONS = {f64: F64, f32: F32, f16: Precision(2.0 ** -11, f16.greatest, 2.0 ** -24),
-              bf16: Precision(2.0 ** -8, bf16.greatest, TINY)}
+              bf16: Precision(2.0 ** -8, bf16.greatest, TINY),
+              **{t: Precision(2.0 ** -(t.format.mantissa + 1), t.greatest, 2.0 ** (1 - t.format.bias - t.format.mantissa))
+                 for t in FLOATS8}}
 
 
 class Noise:

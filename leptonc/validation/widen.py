@@ -31,9 +31,9 @@ from leptonc.ir.kernel import (
     Stage,
     operands,
 )
-from leptonc.ir.types import DType, TensorType, bf16, c64, c128, f16, f32, f64
+from leptonc.ir.types import FLOATS8, DType, TensorType, bf16, c64, c128, f16, f32, f64
 
-NARROWER = (f32, f16, bf16)
+NARROWER = (f32, f16, bf16, *FLOATS8)
 
 
 def wide_type(type: TensorType) -> TensorType:

@@ -17,7 +17,7 @@ from leptonc import numpy as lnp  # noqa: E402
 from leptonc.ir.types import DTYPES  # noqa: E402
 from leptonc.promotion import promoted  # noqa: E402
 
-ARRAYS = {name: np.ones(2, kind.numpy) for name, kind in DTYPES.items()}
+ARRAYS = {name: np.ones(2, kind.numpy) for name, kind in DTYPES.items() if not name.startswith("f8")}
 NUMBERS = {"True": True, "2": 2, "2.0": 2.0, "2j": 2j}
 PAIRS = [*itertools.product(ARRAYS, [*ARRAYS, *NUMBERS])]
 

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from leptonc.ir.types import DType
+from leptonc.ir.types import DTYPES, LOW, DType
 
 SCALAR_TYPES = {"bool": "i1", **{f"{kind}{bits}": f"i{bits}" for kind in "ui" for bits in (8, 16, 32, 64)},
-                "f16": "i16", "bf16": "i16", "f32": "float", "f64": "double"}
+                **{name: f"i{DTYPES[name].bits}" for name in ("f16", *LOW)}, "f32": "float", "f64": "double"}
 
 
 def llvm_type(dtype: DType, lanes: int = 1) -> str:
@@ -32,7 +32,7 @@ def memory_type(dtype: DType, lanes: int = 1) -> str:
 def emit_const(number: float | int | bool, dtype: DType, lanes: int) -> str:
     """An LLVM literal, exact to the bit; a vector literal for several lanes."""
     if dtype.is_narrow:
-        text = str(int(np.asarray(number, dtype.numpy).view(np.uint16)))
+        text = str(int(np.asarray(number, dtype.numpy).view(f"u{dtype.itemsize}")))
     elif dtype.is_float:
         # LLVM writes floats as the hexadecimal bits of the double of equal value
         text = f"0x{struct.unpack('<Q', struct.pack('<d', float(dtype.numpy.type(number))))[0]:016X}"

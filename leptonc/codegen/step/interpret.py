@@ -51,6 +51,7 @@ from leptonc.ir.interpret import COMBINE, fold
 from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, Reduce, Store
 from leptonc.ir.prefix import UFUNCS, accumulated, joined, neutral
 from leptonc.ir.scalar import NUMPY
+from leptonc.ir.scalar import GIVEN, NUMPY
 from leptonc.ir.sorting import Sort
 from leptonc.ir.types import DType, in_reals, out_of_reals
 from leptonc.memory import ALIGN, aligned
@@ -452,10 +453,9 @@ class _Evaluation:
                 return (self._number(index) // index.div).astype(inst.dtype.numpy)
             case Load():
                 return self._load(n, inst)
-            case Apply() if inst.op == "cast":
-                return NUMPY.cast(self.values[inst.args[0]], inst.dtype)
             case Apply():
-                return np.asarray(getattr(NUMPY, inst.op)(*(self.values[k] for k in inst.args)))
+                given = (inst.dtype,) if inst.op in GIVEN else ()
+                return np.asarray(getattr(NUMPY, inst.op)(*(self.values[k] for k in inst.args), *given))
             case Reduce():
                 return self._reduce(inst)
 

@@ -214,7 +214,12 @@ def _inst_fault(scope: _Scope, n: int, inst: Inst) -> str | None:
 
 def _has_twin(dtype: DType, wanted: str) -> bool:
     """Whether there is a number of the other kind with the same bits."""
-    return dtype.is_float if wanted == "bits" else dtype.kind == "i" and dtype.bits > 8
+    return dtype.is_float if wanted == "bits" else dtype.kind == "i"
+
+
+def _as_wide(float_: DType, whole: DType) -> DType | str:
+    """The float that bits are said to be, if it is one as wide as they are."""
+    return float_ if float_.is_float and float_.bits == whole.bits else f"a float of {whole.bits} bits"
 
 
 def _apply_fault(inst: Apply, dtypes: list[DType]) -> str | None:
@@ -227,9 +232,9 @@ def _apply_fault(inst: Apply, dtypes: list[DType]) -> str | None:
         return "the condition of a select is no bool"
     if len(set(dtypes)) != 1:
         return f"operands of {inst.op} are {', '.join(map(str, dtypes))}"
-    if op.result in ("bits", "float") and not _has_twin(dtypes[0], op.result):
+    if op.result in ("bits", "given") and not _has_twin(dtypes[0], op.result):
         return f"{inst.op} takes no {dtypes[0]}"
-    result = result_dtype(inst.op, tuple(dtypes))
+    result = result_dtype(inst.op, tuple(dtypes)) if op.result != "given" else _as_wide(inst.dtype, dtypes[0])
     if inst.dtype != result:
         return f"{inst.op} of {dtypes[-1]} gives {result}, not {inst.dtype}"
     return None if _takes(inst.op, dtypes[-1]) else f"{inst.op} does not take {dtypes[-1]}"

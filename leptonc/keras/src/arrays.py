@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from keras.src import tree
 
-from leptonc.keras.src.ops.tensors import SUPPORTED
+from leptonc.keras.src.ops.tensors import LOW, SUPPORTED
 
 NARROWER = {"float64": "float32", "int64": "int32", "uint64": "uint32"}
-READY = frozenset(np.dtype(name) for name in SUPPORTED if name not in NARROWER and name != "bfloat16"
+READY = frozenset(np.dtype(name) for name in SUPPORTED if name not in NARROWER and name not in LOW
                   and not name.startswith("complex"))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from keras.src import tree
 from keras.src.backend.common import KerasVariable, standardize_dtype
-from keras.src.backend.common.dtypes import result_type
+from keras.src.backend.common.dtypes import FLOAT8_TYPES, result_type
 from keras.src.backend.config import floatx
 
 from leptonc import config
@@ -20,7 +20,8 @@ from leptonc.keras.src.missing import MissingOpError
 from leptonc.promotion import SUPPORTED as PROMOTED
 from leptonc.trace import Tracer
 
-SUPPORTED = (*sorted(dtype.name for dtype in PROMOTED), "bfloat16")
+LOW = ("bfloat16", *FLOAT8_TYPES)  # of ml_dtypes
+SUPPORTED = (*sorted(dtype.name for dtype in PROMOTED), *LOW)
 NO_NUMBERS = "OSUMm"  # objects, bytes, text, dates: of layers that look up words
 NARROWED = {"int64": "int32", "float64": "float32", "uint64": "uint32", "complex128": "complex64"}
 

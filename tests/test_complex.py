@@ -322,9 +322,6 @@ def test_parts_stored_side_by_side_are_told_apart():
 
 
 @pytest.mark.parametrize("call, words", [
-    (lambda z: z < z, "lt: takes"),
-    (lambda z: lnp.max(z), "does not take c64"),
-    (lambda z: lnp.argmax(z), "no order"),
     (lambda z: z // 2, "floordiv: takes"),
     (lambda z: lnp.floor(z), "floor: takes"),
     (lambda z: lnp.arctan2(z, z), "atan2: takes"),

@@ -224,7 +224,7 @@ def reduction_identity(kind: str, dtype: DType) -> float | int | bool:
     if kind in ("sum", "prod", "any", "all", "or"):
         return {"sum": 0, "prod": 1, "any": False, "all": True, "or": 0}[kind]
     low = kind in ("max", "argmax")
-    if dtype.is_float:
+    if dtype.is_inexact:
         return float("-inf") if low else float("inf")
     if dtype.is_bool:
         return not low

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,22 +11,31 @@ from leptonc.arguments import array, flag
 from leptonc.arguments import axis as axis_of
 from leptonc.arithmetic import multiply
 from leptonc.errors import DtypeError, op_error
-from leptonc.numpy.elementwise import as_float
+from leptonc.numpy.elementwise import as_float, maximum, minimum
 from leptonc.numpy.reductions import cumsum, summed_dtype
 from leptonc.trace import bind, promote
 
 
+JOINS: dict[str, tuple[Callable[[Any, Any], Any], Any]] = {
+    "cumprod": (multiply, 1), "cummax": (maximum, (-np.inf, -np.inf)), "cummin": (minimum, (np.inf, np.inf))}
+"""Of complex numbers: what joins two, and what stands before all."""
+
+
 def _product(x: Any, axis: int, reverse: bool) -> Any:
-    """Of complex numbers by doubling (Hillis and Steele 1986): log2(n) steps, each of which multiplies x with itself, shifted."""
     if x.dtype.kind != "c":
         return bind("cumprod", x, axis=axis, reverse=reverse)
+    return _doubled(x, axis, reverse, *JOINS["cumprod"])
+
+
+def _doubled(x: Any, axis: int, reverse: bool, join: Callable[[Any, Any], Any], neutral: Any) -> Any:
+    """By doubling (Hillis and Steele 1986): log2(n) steps, each of which joins x with itself, shifted."""
     rank, shift = len(x.shape), 1
     while shift < x.shape[axis]:
         by = tuple(shift if d == axis else 0 for d in range(rank))
         back = tuple(-b for b in by)
         low, high = (back, by) if reverse else (by, back)
-        shifted = bind("pad", x, low=low, high=high, interior=(0,) * rank, value=1)
-        x = multiply(x, shifted)
+        shifted = bind("pad", x, low=low, high=high, interior=(0,) * rank, value=neutral)
+        x = join(x, shifted) if reverse else join(shifted, x)
         shift *= 2
     return x
 
@@ -75,11 +85,12 @@ def lax_cumulative(name: str, operand: Any, axis: int, reverse: bool) -> Any:
     """lax's cumsum, cumprod, cummax, cummin and cumlogsumexp, in the operand's dtype."""
     x = as_float(array(name, "operand", operand)) if name == "cumlogsumexp" else promote(array(name, "operand", operand))[0]
     at, back = axis_of(name, x, axis), flag(name, "reverse", reverse)
-    if name == "cumprod":
-        return _product(x, at, back)
-    if x.dtype.kind == "c" and name != "cumsum":
-        raise op_error(name, "complex numbers have no order", {"operand": x}, kind=DtypeError)
-    return bind(name, x, axis=at, reverse=back)
+    if x.dtype.kind != "c" or name == "cumsum":
+        return bind(name, x, axis=at, reverse=back)
+    if name == "cumlogsumexp":
+        raise op_error(name, "takes reals", {"operand": x}, kind=DtypeError)
+    join, neutral = JOINS[name]
+    return _doubled(x, at, back, join, neutral)
 
 
 __all__ = ["cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "lax_cumulative"]

@@ -85,7 +85,8 @@ def _beyond(dtype: np.dtype, op: str) -> Any:
         return op == "reduce_min"
     if dtype.kind in "iu":
         return np.iinfo(dtype).max if op == "reduce_min" else np.iinfo(dtype).min
-    return np.inf if op == "reduce_min" else -np.inf
+    most = np.inf if op == "reduce_min" else -np.inf
+    return complex(most, most) if dtype.kind == "c" else most
 
 
 def _extreme(name: str, op: str, join: Callable[[Any, Any], Any], doc: str) -> Callable[..., Any]:

@@ -10,9 +10,10 @@ import numpy as np
 from leptonc.errors import DtypeError, op_error
 from leptonc.ir import prefix
 from leptonc.ir.op import Op, Sample, get_op, register, register_op
+from leptonc.ir.pair import parts_of
 from leptonc.ir.types import TensorType
 from leptonc.ir.value import Value
-from leptonc.ops import pairs
+from leptonc.ops import ordered, pairs
 from leptonc.ops.elementwise import (
     BITS,
     FIELD,
@@ -144,7 +145,10 @@ class gcd(Binary):
 class Extreme(Binary):
     """Where both operands are equal each gets half the cotangent."""
 
-    wins = ""
+    kinds, wins = FIELD, ""
+
+    def in_parts(self, *operands: Any, **attrs: Any) -> Any:
+        return ordered.extreme(self.name, *map(parts_of, operands))
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
         a, b = operands
@@ -251,7 +255,18 @@ def _family(base: type[Binary], names: str) -> dict[str, Op]:
 
 _family(Bitwise, "and or xor")
 _family(Shift, "shl shr")
-_family(Comparison, "lt le gt ge")
+
+
+class Order(Comparison):
+    """Of complex numbers that of their real parts, of equal ones of the imaginary parts."""
+
+    kinds = "buifc"
+
+    def in_parts(self, *operands: Any, **attrs: Any) -> Any:
+        return ordered.compared(self.name, *map(parts_of, operands))
+
+
+_family(Order, "lt le gt ge")
 
 
 @register

@@ -119,11 +119,13 @@ def angle(z: Pair) -> Value:
 
 
 def sign(z: Pair) -> Pair:
-    """z / |z|; of zeros of any signs 0."""
+    """z / |z|; of zeros of any signs 0, with one infinite part the sign of that."""
     size = absolute(z)
     none = _compare("eq", size, 0)
     safe = _choose(none, 1.0, size)
-    return Pair(*(_choose(none, 0.0, part / safe) for part in z))
+    endless, both = _is_endless(size), _op("and", *map(_is_endless, z))
+    parts = (_choose(_is_endless(part), _copysign(_full(part, 1), part), 0.0) for part in z)
+    return Pair(*(_choose(none, 0.0, _choose(endless, _choose(both, np.nan, one), part / safe)) for part, one in zip(z, parts)))
 
 
 def equal(a: Pair, b: Pair) -> Value:

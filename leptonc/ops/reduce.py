@@ -15,7 +15,7 @@ from leptonc.ir.kernelbuilder import KernelBuilder
 from leptonc.ir.op import Op, Sample, get_op, register
 from leptonc.ir.types import TensorType, bool_, dtype_of, i64
 from leptonc.ir.value import Value
-from leptonc.ops import pairs
+from leptonc.ops import ordered, pairs
 
 
 def spread(g: Value, like: Value, axes: tuple[int, ...]) -> Value:
@@ -147,6 +147,9 @@ class Extreme(Reduction):
             raise op_error(self.name, "an extreme of no elements is undefined", {"x": types[0]})
         return out
 
+    def in_parts(self, *operands: Any, **attrs: Any) -> Any:
+        return ordered.extreme_over(self.kind, operands[0], tuple(attrs["axes"]))
+
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
         """Shared equally among equal extremes."""
         x, axes = operands[0], attrs["axes"]
@@ -159,7 +162,7 @@ class Extreme(Reduction):
 class reduce_max(Extreme):
     """NaN if any element is."""
 
-    name, kind, kinds = "reduce_max", "max", "buif"
+    name, kind, kinds = "reduce_max", "max", "buifc"
 
     def fold(self, x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
         return np.asarray(np.max(x, axes)) if x.size or not axes else np.zeros([n for d, n in enumerate(x.shape) if d not in axes])
@@ -169,7 +172,7 @@ class reduce_max(Extreme):
 class reduce_min(Extreme):
     """NaN if any element is."""
 
-    name, kind, kinds = "reduce_min", "min", "buif"
+    name, kind, kinds = "reduce_min", "min", "buifc"
 
     def fold(self, x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
         return np.asarray(np.min(x, axes)) if x.size or not axes else np.zeros([n for d, n in enumerate(x.shape) if d not in axes])
@@ -205,8 +208,6 @@ class ArgExtreme(Op):
         x, axis = types[0], attrs["axis"]
         if not 0 <= axis < x.rank:
             raise op_error(self.name, f"axis {axis} is outside x", {"x": x})
-        if x.dtype.is_complex:
-            raise op_error(self.name, "complex numbers have no order", {"x": x}, kind=DtypeError)
         if not x.shape[axis]:
             raise op_error(self.name, "an extreme of no elements is undefined", {"x": x})
         return TensorType((*x.shape[:axis], *x.shape[axis + 1:]), i64)
@@ -218,6 +219,9 @@ class ArgExtreme(Op):
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
         return (None,)
+
+    def in_parts(self, *operands: Any, **attrs: Any) -> Any:
+        return ordered.place_over(self.name.removeprefix("arg"), operands[0], attrs["axis"])
 
     def lower(self, *types: TensorType, **attrs: Any) -> Kernel:
         k = KernelBuilder(self.name)

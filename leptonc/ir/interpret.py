@@ -37,7 +37,6 @@ from leptonc.ir.kernel import (
     reduction_identity,
 )
 from leptonc.ir.prefix import Prefix, accumulated
-from leptonc.ir.scalar import NUMPY
 from leptonc.ir.scalar import GIVEN, NUMPY
 from leptonc.ir.sorting import Sort
 from leptonc.ir.types import DType, dtype_of, in_reals, out_of_reals

@@ -15,7 +15,6 @@ from leptonc.numpy.elementwise import as_float, maximum, minimum
 from leptonc.numpy.reductions import cumsum, summed_dtype
 from leptonc.trace import bind, promote
 
-
 JOINS: dict[str, tuple[Callable[[Any, Any], Any], Any]] = {
     "cumprod": (multiply, 1), "cummax": (maximum, (-np.inf, -np.inf)), "cummin": (minimum, (np.inf, np.inf))}
 """Of complex numbers: what joins two, and what stands before all."""

@@ -50,7 +50,6 @@ from leptonc.ir.control import Control
 from leptonc.ir.interpret import COMBINE, fold
 from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, Reduce, Store
 from leptonc.ir.prefix import UFUNCS, accumulated, joined, neutral
-from leptonc.ir.scalar import NUMPY
 from leptonc.ir.scalar import GIVEN, NUMPY
 from leptonc.ir.sorting import Sort
 from leptonc.ir.types import DType, in_reals, out_of_reals

@@ -11,9 +11,10 @@ demo: $(VENV)/.examples
 	$(BIN)/python examples/face_recognition.py --out out
 	@echo "== Pictures and texts of every stage of the compilation are in out/"
 
-# Two processes: most of a test's time is compiling, which takes one core.
+# Two processes: most of a test's time is compiling, which takes one core. Bytecode is kept whatever the environment says: each of
+# the hundred programs that tests start would compile leptonc's sources anew.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 bench: $(VENV)/.examples
 	$(BIN)/python -m leptonc bench

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.ma
 
 import leptonc
-from leptonc import lax, nn, optim, random, tree
+from leptonc import debug, lax, nn, optim, random, scipy, tree, tree_util
 from leptonc import numpy as lnp
 from leptonc.errors import LeptonError, RangeError, TracerError
 
@@ -105,12 +105,14 @@ MODES = ("traced", "eager", "plain")
 SKIPPED = {"disable_jit", "set_num_threads", "register", "explain_recompiles", "set_printoptions"}  # they change the process
 FUNCTIONS = {"f", "func", "function", "callback", "default", "inner_factory"}  # parameters that may be called
 WRITING = {"leptonc.numpy.save", "leptonc.numpy.savez"}  # files, by any name
+MODULES = (leptonc, lnp, lnp.fft, lnp.linalg, lax, lax.linalg, nn, nn.initializers, optim, random, tree, tree_util, debug,
+           scipy.special, scipy.stats)
 READING = (lnp.load, lnp.fromfile, nn.load)
 
 
 def functions() -> dict[str, FunctionType]:
     found = {}
-    for module in (leptonc, lnp, lax, nn, optim, random, tree):
+    for module in MODULES:
         for name in module.__all__:
             value = getattr(module, name)
             if isinstance(value, FunctionType) and name not in SKIPPED and f"{module.__name__}.{name}" not in WRITING:

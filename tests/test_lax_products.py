@@ -7,7 +7,8 @@ import pytest
 
 import leptonc
 from leptonc import lax
-from leptonc.errors import LeptonError
+from leptonc import numpy as lnp
+from leptonc.errors import ArgumentError, LeptonError
 from tests.compare import both
 
 F = np.float32
@@ -90,3 +91,19 @@ def test_tangents_of_reduced_numbers_are_not_reduced():
     for arguments in ((1, 8, 7), (x, 0, 7), (x, 8, -1)):
         with pytest.raises(LeptonError, match="reduce_precision"):
             lax.reduce_precision(*arguments)
+
+
+def test_products_of_numpy_take_jaxs_options():
+    """A precision that changes nothing, and a dtype to add up in."""
+    x, y = np.ones((3, 3), np.float16) * 300, np.ones(3, np.float16) * 300
+    calls = {"matmul": (x, x), "dot": (x, y), "inner": (x, y), "vdot": (x, x), "vecdot": (x, y), "tensordot": (x, x),
+             "convolve": (y, y), "correlate": (y, y), "einsum": ("ij,j->i", x, y)}
+    for name, args in calls.items():
+        f = getattr(lnp, name)
+        got = f(*args, precision="highest", preferred_element_type=np.float32)
+        wide = f(*(v if isinstance(v, str) else v.astype(np.float32) for v in args), precision=lax.Precision.HIGH)
+        assert got.dtype == np.float32
+        np.testing.assert_array_equal(got, wide)
+        with pytest.raises(ArgumentError, match=f"{name}: precision='best' must be"):
+            f(*args, precision="best")
+    np.testing.assert_array_equal(lnp.linalg.multi_dot([x / 300] * 2, precision="high"), x / 100)

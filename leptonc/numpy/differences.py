@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from leptonc.accumulation import checked_precision, preferring
 from leptonc.arguments import array, choice, flag, integer, is_one, items, vector
 from leptonc.arguments import axes as axes_of
 from leptonc.arguments import axis as axis_of
@@ -169,13 +170,18 @@ def _windows_times(windows: Any, w: Any, inside: np.ndarray) -> Any:
     return _sum(where(inside, multiply(windows, w), 0), -1)
 
 
-def convolve(a: Any, v: Any, mode: str = "full") -> Any:
-    """The convolution of two vectors: "full", as long as the longer one ("same"), or where they overlap wholly ("valid")."""
+def convolve(a: Any, v: Any, mode: str = "full", *, precision: Any = None, preferred_element_type: Any = None) -> Any:
+    """The convolution of two vectors: "full", as long as the longer one ("same"), or where they overlap wholly ("valid").
+    ``precision`` and ``preferred_element_type`` as in ``matmul``."""
+    checked_precision("convolve", precision)
+    a, v = preferring("convolve", preferred_element_type, *promote(array("convolve", "a", a), array("convolve", "v", v)))
     return _lags("convolve", a, v, mode, turned=True)
 
 
-def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
-    """Sums of a[n + k] v[n], of v's conjugates, for every lag k, in the modes of ``convolve``."""
+def correlate(a: Any, v: Any, mode: str = "valid", *, precision: Any = None, preferred_element_type: Any = None) -> Any:
+    """Sums of a[n + k] v[n], of v's conjugates, for every lag k, in the modes of ``convolve``, and with its options."""
+    checked_precision("correlate", precision)
+    a, v = preferring("correlate", preferred_element_type, *promote(array("correlate", "a", a), array("correlate", "v", v)))
     return _lags("correlate", a, conj(v), mode, turned=False)
 
 

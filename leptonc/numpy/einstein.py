@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from leptonc.accumulation import preferring
+from leptonc.accumulation import checked_precision, preferring
 from leptonc.arguments import array as array_of
 from leptonc.arguments import items as items_of
 from leptonc.errors import ArgumentError, op_error
@@ -30,16 +30,18 @@ class Term(NamedTuple):
     array: Any
 
 
-def einsum(subscripts: Any, /, *operands: Any, optimize: Any = "auto", preferred_element_type: Any = None) -> Any:
+def einsum(subscripts: Any, /, *operands: Any, optimize: Any = "auto", precision: Any = None,
+           preferred_element_type: Any = None) -> Any:
     """Einstein summation: ``einsum("ij,jk->ik", x, y)``, or ``einsum(x, [0, 1], y, [1, 2], [0, 2])``.
 
     A letter that the result lacks is summed over, one that an operand names twice means its diagonal, ``...`` stands for axes that
     broadcast. Without ``->`` the result has the axes of ``...``, then the letters that stand once, in order. Axes of one letter
     have one extent, or 1. Operands are contracted two at a time: ``optimize`` is "optimal", "greedy", True or "auto" (the first
     for up to 5 operands, else the second), False for left to right, or a path such as ``[(0, 2), (0, 1)]``: places of operands,
-    which leave the list, and what they make goes to its end. ``preferred_element_type``: a dtype to add up in, and of the result.
-    Raises ShapeError for subscripts that do not fit, ArgumentError for what are none.
+    which leave the list, and what they make goes to its end. ``preferred_element_type``: a dtype to add up in, and of the result;
+    ``precision``, JAX's, changes nothing. Raises ShapeError for subscripts that do not fit, ArgumentError for what are none.
     """
+    checked_precision("einsum", precision)
     text, given = _called(subscripts, operands)
     promoted = promote(*(array_of("einsum", f"operand {n}", x) for n, x in enumerate(given)))
     arrays = list(preferring("einsum", preferred_element_type, *promoted))

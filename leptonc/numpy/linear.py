@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.accumulation import preferring
+from leptonc.accumulation import checked_precision, preferring
 from leptonc.arguments import array as array_of
 from leptonc.arguments import axes as axes_of
 from leptonc.arguments import integer
@@ -35,20 +35,21 @@ def _numbers(name: str, x: Any, y: Any) -> None:
         raise op_error(name, "does not take bools", {"x": x, "y": y}, "cast them", DtypeError)
 
 
-def _operands(name: str, x: Any, y: Any, preferred: Any = None) -> tuple[Any, Any]:
+def _operands(name: str, x: Any, y: Any, preferred: Any = None, precision: Any = None) -> tuple[Any, Any]:
     """Both in one dtype. A Python number stays weak."""
+    checked_precision(name, precision)
     a, b = promote(*(v if is_weak(v) else array_of(name, what, v) for what, v in (("x", x), ("y", y))))
     a, b = preferring(name, preferred, a, b)
     return a, b
 
 
-def matmul(x: Any, y: Any, *, preferred_element_type: Any = None) -> Any:
+def matmul(x: Any, y: Any, *, precision: Any = None, preferred_element_type: Any = None) -> Any:
     """x @ y: of vectors, matrices, and stacks of matrices whose leading axes broadcast.
 
-    ``preferred_element_type``: a dtype to add up in, and of the result, no narrower than the operands'. Raises ShapeError if the
-    inner extents differ or an operand has no axis, DtypeError for another dtype.
+    ``preferred_element_type``: a dtype to add up in, and of the result, no narrower than the operands'; ``precision``, JAX's,
+    changes nothing. Raises ShapeError if the inner extents differ or an operand has no axis, DtypeError for another dtype.
     """
-    a, b = _operands("matmul", x, y, preferred_element_type)
+    a, b = _operands("matmul", x, y, preferred_element_type, precision)
     ra, rb = len(a.shape), len(b.shape)
     if not ra or not rb:
         raise op_error("matmul", "operands need at least one axis", {"x": a, "y": b}, "use *")
@@ -73,10 +74,10 @@ def _lead(a: Any, b: Any) -> tuple[int, ...]:
         raise op_error("matmul", "leading axes do not broadcast together", {"x": a, "y": b}) from None
 
 
-def dot(x: Any, y: Any, *, preferred_element_type: Any = None) -> Any:
-    """NumPy's dot: scalars multiply; else the last axis of x against the last but one of y. ``preferred_element_type`` as in
-    ``matmul``."""
-    a, b = _operands("dot", x, y, preferred_element_type)
+def dot(x: Any, y: Any, *, precision: Any = None, preferred_element_type: Any = None) -> Any:
+    """NumPy's dot: scalars multiply; else the last axis of x against the last but one of y. ``precision`` and
+    ``preferred_element_type`` as in ``matmul``."""
+    a, b = _operands("dot", x, y, preferred_element_type, precision)
     ra, rb = len(a.shape), len(b.shape)
     if not ra and not rb:
         return _multiplied("dot", a, b)
@@ -85,9 +86,9 @@ def dot(x: Any, y: Any, *, preferred_element_type: Any = None) -> Any:
     return tensordot(a, b, ((ra - 1,), (max(rb - 2, 0),)))
 
 
-def vdot(x: Any, y: Any) -> Any:
-    """The sum of the products of all elements, of x's conjugates."""
-    a, b = _operands("vdot", x, y)
+def vdot(x: Any, y: Any, *, precision: Any = None, preferred_element_type: Any = None) -> Any:
+    """The sum of the products of all elements, of x's conjugates; options as in ``matmul``."""
+    a, b = _operands("vdot", x, y, preferred_element_type, precision)
     left, right = (bind("reshape", v, shape=(int(np.prod(v.shape)),)) for v in (conj(a), b))
     return tensordot(left, right, 1)
 
@@ -99,10 +100,10 @@ def outer(x: Any, y: Any) -> Any:
     return _multiplied("outer", bind("reshape", a, shape=column), bind("reshape", b, shape=row))
 
 
-def tensordot(x: Any, y: Any, axes: Any = 2, *, preferred_element_type: Any = None) -> Any:
-    """Sums over pairs of axes: the last ``axes`` of x with the first of y, or two lists of axes. ``preferred_element_type`` as in
-    ``matmul``."""
-    a, b = _operands("tensordot", x, y, preferred_element_type)
+def tensordot(x: Any, y: Any, axes: Any = 2, *, precision: Any = None, preferred_element_type: Any = None) -> Any:
+    """Sums over pairs of axes: the last ``axes`` of x with the first of y, or two lists of axes. ``precision`` and
+    ``preferred_element_type`` as in ``matmul``."""
+    a, b = _operands("tensordot", x, y, preferred_element_type, precision)
     given = items_of("tensordot", "axes", axes)
     if len(given) == 1:
         count = integer("tensordot", "axes", given[0], {"x": a, "y": b}, least=0, most=min(len(a.shape), len(b.shape)))

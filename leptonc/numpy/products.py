@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from leptonc.accumulation import checked_precision, preferring
 from leptonc.arguments import array
 from leptonc.arguments import axis as axis_of
 from leptonc.errors import DtypeError, ShapeError, op_error
@@ -14,17 +15,19 @@ from leptonc.numpy.linear import matmul, tensordot
 from leptonc.trace import align, bind, broadcast, is_weak, promote
 
 
-def _operands(name: str, x: Any, y: Any) -> tuple[Any, Any]:
+def _operands(name: str, x: Any, y: Any, preferred: Any = None, precision: Any = None) -> tuple[Any, Any]:
+    checked_precision(name, precision)
     a, b = promote(*(v if is_weak(v) else array(name, what, v) for what, v in (("x", x), ("y", y))))
     if a.dtype.kind == "b":
         raise op_error(name, "does not take bools", {"x": a, "y": b}, "cast them", DtypeError)
+    a, b = preferring(name, preferred, a, b)
     return a, b
 
 
-def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
-    """Sums of products along an axis, which both have, of x1's conjugates; the other axes broadcast. Raises ShapeError or
-    DtypeError."""
-    a, b = _operands("vecdot", x1, x2)
+def vecdot(x1: Any, x2: Any, /, *, axis: int = -1, precision: Any = None, preferred_element_type: Any = None) -> Any:
+    """Sums of products along an axis, which both have, of x1's conjugates; the other axes broadcast. ``precision`` and
+    ``preferred_element_type`` as in ``matmul``. Raises ShapeError or DtypeError."""
+    a, b = _operands("vecdot", x1, x2, preferred_element_type, precision)
     operands = {"x1": a, "x2": b}
     if not a.shape or not b.shape:
         raise op_error("vecdot", "both need an axis", operands, kind=ShapeError)
@@ -41,9 +44,10 @@ def _axis_last(name: str, x: Any, axis: int) -> Any:
     return x if at == rank - 1 else bind("transpose", x, perm=(*(d for d in range(rank) if d != at), at))
 
 
-def inner(x: Any, y: Any) -> Any:
-    """Sums of products over the last axes of both: [*x.shape[:-1], *y.shape[:-1]]. Raises ShapeError or DtypeError."""
-    a, b = _operands("inner", x, y)
+def inner(x: Any, y: Any, *, precision: Any = None, preferred_element_type: Any = None) -> Any:
+    """Sums of products over the last axes of both: [*x.shape[:-1], *y.shape[:-1]]. ``precision`` and ``preferred_element_type`` as
+    in ``matmul``. Raises ShapeError or DtypeError."""
+    a, b = _operands("inner", x, y, preferred_element_type, precision)
     if not a.shape or not b.shape:
         return bind("mul", *align("inner", a, b))
     if a.shape[-1] != b.shape[-1]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from leptonc import numpy as lnp
+from leptonc.accumulation import checked_precision
 from leptonc.arguments import array, arrays, flag, integer
 from leptonc.errors import ShapeError, op_error
 from leptonc.numpy.linalg.operands import matrices
@@ -37,11 +38,12 @@ def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
     return lnp.sum(diagonal(x, offset=offset), axis=-1, dtype=dtype)
 
 
-def multi_dot(arrays: Sequence[Any]) -> Any:
+def multi_dot(arrays: Sequence[Any], *, precision: Any = None) -> Any:
     """The product of two or more matrices, in the order of the fewest multiplications; the first and the last may be vectors.
 
-    Raises ShapeError.
+    ``precision``, JAX's, changes nothing. Raises ShapeError.
     """
+    checked_precision("multi_dot", precision)
     given = _operands(arrays)
     first, last = len(given[0].shape) == 1, len(given[-1].shape) == 1
     chain = [bind("reshape", given[0], shape=(1, *given[0].shape)) if first else given[0], *given[1:]]

@@ -199,6 +199,7 @@ _LATER = {  # by the module that has them
         "conv_general_shape_tuple", "conv_shape_tuple", "conv_transpose", "conv_transpose_shape_tuple", "conv_with_general_padding",
         "padtype_to_pads", "reduce_window_shape_tuple"),
     "leptonc.exchanges": ("all_to_all", "ppermute", "pshuffle", "psum_scatter", "pswapaxes"),
+    "leptonc.implicit": ("custom_linear_solve", "custom_root"),
     "leptonc.products": ("batch_matmul", "dot", "ragged_dot"),
     "leptonc.slicing": (
         "dynamic_index_in_dim", "dynamic_slice_in_dim", "dynamic_update_index_in_dim", "dynamic_update_slice_in_dim",

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from leptonc import tree as _tree
+from leptonc.arguments import function
 from leptonc.errors import ArgumentError, ShapeError, TreeError, describe, op_error
 from leptonc.public import publish
 from leptonc.tree import LEAF, IsLeaf, TreeDef
@@ -71,7 +72,9 @@ KeyPath = tuple[Any, ...]
 
 def keystr(keys: KeyPath, *, simple: bool = False, separator: str = "") -> str:
     """A path in words: ``['conv'].kernel[0]``; with ``simple`` and a separator ``conv/kernel/0``."""
-    return separator.join(_simple(key) if simple else str(key) for key in keys)
+    if not isinstance(separator, str):
+        raise ArgumentError(f"keystr: separator={describe(separator)} must be text")
+    return separator.join(_simple(key) if simple else str(key) for key in _iterable("keystr", "keys", keys))
 
 
 def _simple(key: Any) -> str:
@@ -221,7 +224,18 @@ def tree_all(tree: Any, *, is_leaf: IsLeaf = None) -> bool:
 
 def all_leaves(iterable: Iterable[Any], is_leaf: IsLeaf = None) -> bool:
     """Whether none of some values is a container."""
-    return all((is_leaf is not None and is_leaf(x)) or _tree.take_apart(x) is None for x in iterable)
+    given = _iterable("all_leaves", "iterable", iterable)
+    if is_leaf is not None:
+        function("all_leaves", "is_leaf", is_leaf)
+    return all((is_leaf is not None and is_leaf(x)) or _tree.take_apart(x) is None for x in given)
+
+
+def _iterable(name: str, what: str, value: Any) -> Iterable[Any]:
+    """Raises ArgumentError for what has no items."""
+    try:
+        return iter(value)
+    except TypeError:
+        raise ArgumentError(f"{name}: {what}={describe(value)} has no items; fix: a list or a tuple") from None
 
 
 def tree_transpose(outer_treedef: TreeDef, inner_treedef: TreeDef | None, pytree_to_transpose: Any) -> Any:
@@ -261,7 +275,8 @@ def treedef_is_leaf(treedef: TreeDef) -> bool:
 
 def treedef_tuple(treedefs: Iterable[TreeDef]) -> TreeDef:
     """The structure of a tuple of trees."""
-    return TreeDef(tuple, None, tuple(_structure("treedef_tuple", "treedefs", t) for t in treedefs))
+    given = _iterable("treedef_tuple", "treedefs", treedefs)
+    return TreeDef(tuple, None, tuple(_structure("treedef_tuple", "treedefs", t) for t in given))
 
 
 def flatten_one_level(tree: Any) -> tuple[Iterable[Any], Hashable]:
@@ -284,6 +299,8 @@ def flatten_one_level_with_keys(tree: Any) -> tuple[Iterable[tuple[Any, Any]], H
 
 def is_tree_node(typ: type) -> bool:
     """Whether instances of a class are containers."""
+    if not isinstance(typ, type):
+        raise ArgumentError(f"is_tree_node: typ={describe(typ)} must be a class")
     return _tree.is_container(typ)
 
 

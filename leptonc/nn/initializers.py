@@ -15,7 +15,7 @@ import numpy as np
 
 from leptonc import random
 from leptonc.arguments import axis as axis_of
-from leptonc.arguments import choice, floats, integer, integers, number
+from leptonc.arguments import choice, floats, integer, integers, is_one, number
 from leptonc.arguments import shape as shape_of
 from leptonc.errors import ShapeError, op_error
 from leptonc.memory import placed
@@ -124,7 +124,8 @@ def _within(rng: np.random.Generator, lower: float, upper: float, shape: tuple[i
 def fans(shape: Sequence[int], in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = ()) -> tuple[float, float]:
     """(inputs, outputs) of one unit of a kernel; axes that are not named are its window. Raises ShapeError for fewer than two axes,
     if they are not named."""
-    if len(shape) < 2 and in_axis == -2:
+    shape = shape_of("initializers", shape)
+    if len(shape) < 2 and is_one(in_axis) and in_axis == -2:
         raise ShapeError(f"initializers: a shape of at least two axes has fans, {tuple(shape)} has not; fix: use zeros or normal()")
     inputs, outputs, batch = (prod(shape[d] for d in _places(shape, axes)) for axes in (in_axis, out_axis, batch_axis))
     field = prod(shape) / max(inputs, 1) / max(outputs, 1) / max(batch, 1)

@@ -256,6 +256,42 @@ class custom_jvp_call(CustomCall):
         return [next(found) if n < attrs["args"] and _is_float(x) else None for n, x in enumerate(operands)]
 
 
+@register
+class linear_call(Call):
+    """A function that is linear in its last ``linear`` operands, by whatever loop. Regions: the function; its transpose, which
+    takes the other operands and a cotangent for each result, and gives those of the last ones. Tangents go through the function,
+    cotangents through the transpose; by the other operands there is no derivative."""
+
+    name, region_count = "linear_call", 2
+
+    def jvp(self, autodiff: Differentiation, tangents: tuple[Value | None, ...], /, *operands: Value, **attrs: Any) -> Any:
+        known = self._known([t is not None for t in tangents], attrs)
+        moved = [_or_zero(t, x, x.builder) for t, x in zip(tangents[known:], operands[known:])]
+        own, regions = _own(attrs), attrs["regions"]
+        return _emit(self, operands, own, regions), _emit(self, (*operands[:known], *moved), own, regions)
+
+    def forward_pass(self, autodiff: Differentiation, varied: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
+        known = self._known(varied, attrs)
+        if len(attrs["regions"]) < self.region_count:
+            raise op_error(attrs["name"], "reverse mode needs its transpose", {}, "give transpose_solve, or symmetric=True",
+                           LeptonError)
+        return _emit(self, operands, _own(attrs), attrs["regions"]), known
+
+    def backward_pass(self, autodiff: Differentiation, saved: Any, g: tuple[Value | None, ...], /, *operands: Value,
+                      **attrs: Any) -> list[Value | None]:
+        function, transpose = attrs["regions"]
+        seeds = [_or_zero(x, t, operands[0].builder) for x, t in zip(g, function.output_types)]
+        return [*[None] * saved, *_inlined(transpose, (*operands[:saved], *seeds))]
+
+    def _known(self, moving: Sequence[bool], attrs: dict[str, Any]) -> int:
+        """How many operands it is not linear in. Raises LeptonError if it is differentiated by one of them."""
+        known = len(moving) - int(attrs["linear"])
+        if any(moving[:known]):
+            raise op_error(attrs["name"], "there is no derivative of this order by what the function closes over", {},
+                           kind=LeptonError)
+        return known
+
+
 def _saves(policy: str, node: Node) -> bool:
     """Whether a policy says to save the results of a node."""
     if policy == "dots_with_no_batch_dims":

@@ -60,7 +60,7 @@ def eigh(x: Any, /, UPLO: str | None = None, symmetrize_input: bool = True) -> E
     x is replaced by (x + x') / 2, as in JAX, unless ``symmetrize_input`` is False: then its triangle ``UPLO`` ("L" by default)
     alone is read. The vectors' derivative needs eigenvalues that differ. Raises ShapeError, DtypeError or ArgumentError.
     """
-    lower = UPLO is None or choice("eigh", "UPLO", UPLO.upper(), ("L", "U")) == "L"
+    lower = UPLO is None or choice("eigh", "UPLO", UPLO, ("L", "U", "l", "u")) in "Ll"
     v, w = factorizations.eigh(x, lower=lower, symmetrize_input=symmetrize_input)
     return EighResult(w, v)
 

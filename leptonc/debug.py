@@ -55,8 +55,7 @@ def print(fmt: str, *args: Any, ordered: bool = False, partitioned: bool = False
 
     Raises ArgumentError for a format that does not fit the arguments.
     """
-    if not flag("debug.print", "skip_format_check", skip_format_check):
-        _check_format("debug.print", fmt, args, kwargs)
+    _checked("debug.print", fmt, args, kwargs, skip_format_check)
     callback(lambda *found, **named: builtins.print(fmt.format(*found, **named)), *args, ordered=ordered, partitioned=partitioned,
              **kwargs)
 
@@ -64,16 +63,20 @@ def print(fmt: str, *args: Any, ordered: bool = False, partitioned: bool = False
 def log(fmt: str, *args: Any, ordered: bool = False, partitioned: bool = False, skip_format_check: bool = False,
         **kwargs: Any) -> None:
     """As ``print``, to the logger ``leptonc.debug``, as information."""
-    if not flag("debug.log", "skip_format_check", skip_format_check):
-        _check_format("debug.log", fmt, args, kwargs)
+    _checked("debug.log", fmt, args, kwargs, skip_format_check)
     callback(lambda *found, **named: logging.getLogger(__name__).info(fmt.format(*found, **named)), *args, ordered=ordered,
              partitioned=partitioned, **kwargs)
 
 
-def _check_format(name: str, fmt: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _checked(name: str, fmt: Any, args: tuple[Any, ...], kwargs: dict[str, Any], skipped: Any) -> None:
     if not isinstance(fmt, str):
         raise op_error(name, f"fmt={fmt!r:.40} must be a text with a place for each value, such as 'loss {{}}'", {},
                        kind=ArgumentError)
+    if not flag(name, "skip_format_check", skipped):
+        _check_format(name, fmt, args, kwargs)
+
+
+def _check_format(name: str, fmt: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     try:
         fields = [field for _, field, _, _ in string.Formatter().parse(fmt) if field is not None]
     except ValueError as error:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from leptonc import tree
-from leptonc.arguments import array, function, known_array, shape
+from leptonc.arguments import array, flag, function, known_array, shape
 from leptonc.eager import plain
+from leptonc.effects import Effect
 from leptonc.errors import ArgumentError, DtypeError, ShapeError, op_error
 from leptonc.ir.host import HostCall, kept
 from leptonc.ir.types import TensorType, dtype_of
 from leptonc.promotion import numpy_dtype
-from leptonc.trace import Tracer, bind, function_name, known
+from leptonc.trace import Tracer, bind, function_name, known, lifted, note, tracing
+from leptonc.transforms import ShapeDtypeStruct
 
 
 def block_until_ready(x: Any) -> Any:
@@ -66,6 +69,33 @@ def pure_callback(callback: Callable[..., Any], result_shape_dtypes: Any, *args:
     return tree.unflatten(structure, out)
 
 
+def io_callback(callback: Callable[..., Any], result_shape_dtypes: Any, *args: Any, sharding: Any = None, ordered: bool = False,
+                **kwargs: Any) -> Any:
+    """What ``callback(*args, **kwargs)`` gives, as of ``pure_callback``, but it may have effects: in a jitted function it is called
+    once for each run, whether its results are used or not, and always in the order of the program (``ordered`` or not).
+
+    ``result_shape_dtypes`` may be None for a callback that gives nothing. Under ``vmap`` examples go one after the other. It has no
+    derivative; in a compiled loop or branch tracing raises LeptonError. Raises ShapeError or DtypeError for another result.
+    """
+    call = function("io_callback", "callback", callback)
+    flag("io_callback", "ordered", ordered)
+    promised, structure = tree.flatten(result_shape_dtypes)
+    if not tracing():
+        return pure_callback(call, result_shape_dtypes, *args, **kwargs)
+    nothing = ShapeDtypeStruct((), np.int32)  # of a callback without results: there must be one that the run waits for
+
+    def run(mark: Any, *given: Any, **named: Any) -> Any:
+        return [np.int32(0), *tree.flatten_up_to(structure, call(*given, **named), "the result")]
+
+    mark, *found = pure_callback(functools.wraps(call)(run), [nothing, *promised], lifted(np.int32(0)), *args, **kwargs)
+    note([Effect(_forget, 1)], [mark])
+    return tree.unflatten(structure, found)
+
+
+def _forget(found: Any) -> None:
+    """What is done with a callback's mark."""
+
+
 def _as_promised(value: Any, wanted: TensorType) -> np.ndarray:
     found = np.asarray(value)
     if found.shape != wanted.shape:
@@ -75,4 +105,4 @@ def _as_promised(value: Any, wanted: TensorType) -> np.ndarray:
     return found.astype(wanted.dtype.numpy)
 
 
-__all__ = ["block_until_ready", "device_get", "device_put", "pure_callback"]
+__all__ = ["block_until_ready", "device_get", "device_put", "io_callback", "pure_callback"]

@@ -279,6 +279,11 @@ class ClosedGraph:
         return tree.unflatten(self.out_tree, results[:count])
 
 
+def lifted(x: Any) -> Tracer:
+    """A known value as one of the innermost trace, of which there must be one."""
+    return _stack.get()[-1].lift(x)
+
+
 def note(effects: Sequence[Effect], values: Sequence[Any]) -> None:
     """Have effects done with these values: when what is being traced has run, or else at once."""
     if not tracing():

@@ -45,15 +45,15 @@ DIFFERENCES = """\
 
 * **Dtypes are NumPy's**, promoted as NumPy promotes them (NEP 50), without a switch for 64 bits: `leptonc.numpy.ones(3)` is f64.
   Only bfloat16 and floats of 8 bits are promoted as in JAX, and everything after `leptonc.config.promotion = "jax"` ([the page on
-  dtypes](guides/dtypes.md)). There are none of less than 8 bits and no floats of 8 bits. `eig` and `eigvals` take values
+  dtypes](guides/dtypes.md)). There are none of less than 8 bits. `eig` and `eigvals` take values
   that are known, outside of `jit`; all of `linalg` takes complex matrices.
 * **Arrays are NumPy's** outside of `jit`. A function of `leptonc.numpy` that is called there runs at once, by NumPy.
 * **Devices** are the CPUs of one machine: there are no shardings, no `pmap`, no collectives across processes.
 * **Wrong calls** raise a `LeptonError` that names the op, its operands, the line of the program and the fix
   ([errors.md](errors.md)).
 * **Layers**: `leptonc.nn` has convolutions, pooling, losses and modules, which JAX leaves to other packages.
-* **Callbacks**: `debug.print` and `debug.callback` are called when the step has run, in order; `pure_callback` stands between
-  pieces of a program, not in its loops and branches. In `while_loop` there are none.
+* **Callbacks**: `debug.print` and `debug.callback` are called when the step has run, in order; `pure_callback` and
+  `io_callback` stand between pieces of a program, not in its loops and branches. In `while_loop` there are none.
 * **Random bits** are JAX's for the same key, shape and dtype, where 64-bit types are enabled; what distributions make of them is in
   [the architecture's page](architecture.md#random-numbers).
 """

@@ -177,6 +177,7 @@ def test_the_border_of_a_program():
 
 
 STRUCT = leptonc.ShapeDtypeStruct((3,), "f8")
+STRUCT_OF_ONE = leptonc.ShapeDtypeStruct((), "f4")
 
 
 def squared(x, k=1.0):
@@ -230,3 +231,29 @@ def test_results_of_python_with_a_derivative_by_rule():
 def test_where_python_cannot_be_called(wrong, words):
     with pytest.raises(leptonc.LeptonError, match=words):
         wrong()
+
+
+def test_io_callback_runs_once_each_in_order():
+    seen: list[float] = []
+
+    def draw() -> np.float32:
+        seen.append(0.0)
+        return np.float32(len(seen))
+
+    @leptonc.jit
+    def f(x):
+        first = leptonc.io_callback(draw, STRUCT_OF_ONE)
+        leptonc.io_callback(lambda v: seen.append(float(v)), None, x + first)
+        leptonc.io_callback(draw, STRUCT_OF_ONE, ordered=True)  # nobody wants its result
+        return x * leptonc.io_callback(draw, STRUCT_OF_ONE)
+
+    one = np.float32(3)
+    assert f(one) == 3 * 4 and seen == [0, 4, 0, 0]
+    assert f(one) == 3 * 8 and seen == [0, 4, 0, 0, 0, 8, 0, 0]
+    with leptonc.disable_jit():
+        assert f(one) == 3 * 12
+    got = leptonc.vmap(lambda x: leptonc.io_callback(lambda v: seen.append(float(v)) or v, STRUCT_OF_ONE, x))(X)
+    np.testing.assert_array_equal(got, X)
+    assert seen[-len(X):] == list(X)
+    with pytest.raises(leptonc.errors.LeptonError, match="compiled loops and branches wait for no Python"):
+        leptonc.jit(lambda x: leptonc.lax.fori_loop(0, 3, lambda _, v: leptonc.io_callback(lambda v: v, STRUCT_OF_ONE, v), x))(one)

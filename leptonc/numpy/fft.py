@@ -22,6 +22,7 @@ from leptonc.arithmetic import multiply as _multiply
 from leptonc.errors import DtypeError as _DtypeError
 from leptonc.errors import ShapeError as _ShapeError
 from leptonc.errors import op_error as _op_error
+from leptonc.ir.types import MOST_BYTES as _MOST_BYTES
 from leptonc.numpy.arranging import roll as _roll
 from leptonc.numpy.complexes import as_complex as _as_complex
 from leptonc.numpy.complexes import conj as _conj
@@ -112,6 +113,7 @@ def _irfft(name: str, x: _Any, n: _Any, axis: _Any, norm: _Any) -> _Any:
     return _scaled(name, _bind("irfft", _fitted(x, at, count // 2 + 1), axis=at, n=count), count, norm, True)
 
 
+_MOST = _MOST_BYTES // 8  # elements of an axis
 _OTHER = {None: "forward", "backward": "forward", "ortho": "ortho", "forward": "backward"}
 
 
@@ -212,13 +214,13 @@ def _frequencies(name: str, n: _Any, d: _Any, count: int, first: int, dtype: _An
 
 def fftfreq(n: int, d: float = 1.0, *, dtype: _Any = None, device: _Any = None) -> _Any:
     """The frequencies of ``fft``'s sums of n samples that are d apart: 0, 1 ... -1 over n d."""
-    count = _integer("fftfreq", "n", n, least=1)
+    count = _integer("fftfreq", "n", n, least=1, most=_MOST)
     return _frequencies("fftfreq", count, d, count, (count - 1) // 2 + 1, dtype, device)
 
 
 def rfftfreq(n: int, d: float = 1.0, *, dtype: _Any = None, device: _Any = None) -> _Any:
     """The frequencies of ``rfft``'s sums: 0, 1 ... n // 2 over n d."""
-    count = _integer("rfftfreq", "n", n, least=1)
+    count = _integer("rfftfreq", "n", n, least=1, most=_MOST)
     return _frequencies("rfftfreq", count, d, count // 2 + 1, count, dtype, device)
 
 

@@ -29,8 +29,8 @@ def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any
 
 
 def _vector_norm(name: str, x: Any, ord: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-    if isinstance(ord, str) or isinstance(ord, complex):
-        raise op_error(name, f"ord={ord!r} is no order of a vector's norm: {_ORDERS}", {"x": x}, kind=ArgumentError)
+    if isinstance(ord, str) or not _is_order(ord):
+        raise op_error(name, f"ord={ord!r:.60} is no order of a vector's norm: {_ORDERS}", {"x": x}, kind=ArgumentError)
     if ord is None or ord == 2:
         return lnp.sqrt(lnp.sum(squared_modulus(x), axis=axis, keepdims=keepdims))
     size = lnp.absolute(x)
@@ -43,6 +43,11 @@ def _vector_norm(name: str, x: Any, ord: Any, axis: tuple[int, ...], keepdims: b
     if ord == 1:
         return lnp.sum(size, axis=axis, keepdims=keepdims)
     return lnp.power(lnp.sum(lnp.power(size, float(ord)), axis=axis, keepdims=keepdims), 1 / float(ord))
+
+
+def _is_order(ord: Any) -> bool:
+    """Whether it is None, a word or a known real number."""
+    return ord is None or isinstance(ord, str | int | float | np.integer | np.floating)
 
 
 def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
@@ -59,6 +64,8 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
 def _matrix_norm(name: str, x: Any, ord: Any, axis: tuple[int, int], keepdims: bool) -> Any:
     if ord is None or (isinstance(ord, str) and ord in ("fro", "f")):
         return lnp.sqrt(lnp.sum(squared_modulus(x), axis=axis, keepdims=keepdims))
+    if not _is_order(ord):
+        raise op_error(name, f"ord={ord!r:.60} is no order of a matrix's norm: {_ORDERS}", {"x": x}, kind=ArgumentError)
     if (ord == "nuc" if isinstance(ord, str) else abs(ord) == 2):
         return _of_singular_values(x, ord, axis, keepdims)
     if isinstance(ord, str) or abs(ord) not in (1, np.inf):
@@ -105,6 +112,10 @@ def cond(x: Any, p: Any = None) -> Any:
     Raises as ``matrix_norm``.
     """
     a = matrices("cond", x)
+    if not all(a.shape[-2:]):
+        raise op_error("cond", "an empty matrix has no singular values", {"x": a}, kind=ShapeError)
+    if not _is_order(p):
+        raise op_error("cond", f"p={p!r:.60} is no order of a matrix's norm: {_ORDERS}", {"x": a}, kind=ArgumentError)
     if p is None or (not isinstance(p, str) and abs(p) == 2):
         values = svdvals(a)
         high, low = (values[..., 0], values[..., -1])

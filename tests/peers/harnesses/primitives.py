@@ -109,14 +109,7 @@ def convert(x: Any, *, new_dtype: Any, weak_type: bool, sharding: Any) -> Any:
 
 @rule("round")
 def rounded(x: Any, *, rounding_method: Any) -> Any:
-    if getattr(rounding_method, "name", "") == "TO_NEAREST_EVEN":
-        return lax.round(x)
-    return lax.sign(x) * lax.floor(lax.abs(x) + 0.5) if x.dtype.itemsize > 2 else _away_from_zero(x)
-
-
-def _away_from_zero(x: Any) -> Any:
-    wide = lax.convert_element_type(x, np.float32)
-    return lax.convert_element_type(lax.sign(wide) * lax.floor(lax.abs(wide) + 0.5), x.dtype)
+    return lax.round(x, lax.RoundingMethod[rounding_method.name])
 
 
 @rule("broadcast_in_dim")

@@ -94,6 +94,8 @@ def small(name: str) -> Program:
         return loop(name, normal)
     if name == "scattered":
         return lowered(lambda x, i, v: x.at[i].add(v) * 2, normal(300, 200), rng.integers(0, 300, 90), normal(90, 200))
+    if name == "prefixes":
+        return lowered(lambda x: lnp.cumsum(lax.cummax(x, 1), 0), normal(9000, 5))
     return sorted_rows(normal(300, 18)) if name == "sorted" else model()
 
 
@@ -123,7 +125,7 @@ def looped(w: Any, xs: Any, h: Any) -> Any:
 
 
 SMALL = ("loop", "shared loop", "network", "blocks", "donated", "products", "transposed batches", "packed", "routed", "looked up",
-         "scattered", "sorted", "model", "reversed batches")
+         "scattered", "sorted", "prefixes", "model", "reversed batches")
 
 
 def generated(seed: int) -> tuple[Program, list[np.ndarray]]:

@@ -124,6 +124,7 @@ class Checkpoint(keras.callbacks.Callback):
         yield from (("metrics", v) for v in self.model.metrics_variables)
         if self.model.optimizer is not None:
             yield from (("optimizer", v) for v in self.model.optimizer.variables)
+        yield from (("other", v) for v in getattr(self.model.train_function, "others", ()))
         seeds = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
         if seeds is not None:
             yield "seed", seeds.state
@@ -168,6 +169,7 @@ class Checkpoint(keras.callbacks.Callback):
             values = [entry["value"] for entry in state["variables"] if entry["kind"] == kind]
             for variable, value in zip([v for k, v in self._variables() if k == kind], values):
                 variable.assign(value)
+        self.model.train_function.expect([entry["value"] for entry in state["variables"] if entry["kind"] == "other"])
         entries = list(state["callbacks"])
         for callback in self._callbacks:
             n = next((n for n, entry in enumerate(entries) if entry["name"] == type(callback).__name__), None)

@@ -15,8 +15,9 @@ from leptonc import tree
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.graph import Graph
 from leptonc.keras import callbacks
-from leptonc.keras.src.steps import Groups, Step, stateless
+from leptonc.keras.src.steps import Groups, Step, others_of, stateless
 
+METRICS = 3  # which of the groups of a train step's state
 NONE_FOUND = ("op by op in NumPy the step is finite: compiled code rounds otherwise, and something in it is at the edge of what "
               "float32 holds")
 
@@ -98,7 +99,7 @@ class GuardedStep(Step):
         self._watched: list[tuple[int, int]] = []
         self.report = ""
         self.batch = -1  # in the epoch, as callbacks count them
-        super().__init__(self._guarded, model._compiled)
+        super().__init__(self._guarded, model._compiled, others=others_of(self._plain))
 
     def bind(self, groups: Groups) -> Step:
         """Weights that are not finite to begin with, such as a mask of -inf, are not looked at."""
@@ -110,8 +111,9 @@ class GuardedStep(Step):
         logs, new = self._plain(state, data)
         looked_at = [*_losses(logs), *(new[g][n] for g, n in self._watched)]
         finite = _all(lnp.all(lnp.isfinite(x)) for x in looked_at if x.dtype.kind == "f")
-        kept = [[lnp.where(finite, x, old) for x, old in zip(group, before)] for group, before in zip(new[:3], state[:3])]
-        return (logs, finite), (*kept, new[3])
+        kept = [group if n == METRICS else [lnp.where(finite, x, old) for x, old in zip(group, before)]
+                for n, (group, before) in enumerate(zip(new, state))]
+        return (logs, finite), tuple(kept)
 
     def __call__(self, data: Any) -> Any:
         logs, finite = super().__call__(data)
@@ -127,8 +129,8 @@ class GuardedStep(Step):
 
     def _named(self, data: Any, loss_is_finite: bool) -> str:
         groups = [*self._read, *self._written]
-        *kept, metrics = ([v.read() for v in group] for group in groups)
-        state = (*kept, [v if np.isfinite(v).all() else np.zeros_like(v) for v in metrics])  # the batch has been counted
+        state = [[v.read() for v in group] for group in groups]
+        state[METRICS] = [v if np.isfinite(v).all() else np.zeros_like(v) for v in state[METRICS]]  # the batch has been counted
 
         def step(state: Any, data: Any) -> Any:
             logs, new = self._plain(state, data)

@@ -89,6 +89,10 @@ class Batches(EpochIterator):
             self._rows.close()
         super().reset()
         self._count()
+        self.read_ahead()
+
+    def read_ahead(self) -> None:
+        """What is read of the data from here on is trained on, or predicted."""
         self._ahead = True
 
     @contextlib.contextmanager

@@ -6,7 +6,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from keras.src.backend.common.stateless_scope import StatelessScope
@@ -16,6 +16,7 @@ from leptonc import tree
 from leptonc.eager import jit_disabled
 from leptonc.errors import ArgumentError
 from leptonc.jit import Jitted
+from leptonc.keras.src.ops.tensors import SUPPORTED
 from leptonc.keras.src.slots import columns, stacked
 from leptonc.keras.src.variable import Variable
 from leptonc.scan import repeat
@@ -29,11 +30,14 @@ class Step:
     """``function(state, data)``, which returns (result, state), over the variables it was bound to last.
 
     The state goes out first: results and arguments of one type are then matched in order, and each variable is written where it
-    is. Groups that a step only reads are not given away, and come back unlooked at.
+    is. Groups that a step only reads are not given away, and come back unlooked at. A plain step's other variables are one more
+    group, which grows while it is traced.
     """
 
-    def __init__(self, function: Function, compiled: bool, reads_only: int = 0):
+    def __init__(self, function: Function, compiled: bool, reads_only: int = 0, others: list[Variable] | None = None):
         self._function, self._compiled, self._reads_only = function, compiled, reads_only
+        self._others = others_of(function) if others is None else others
+        self._expected: list[Any] = []
         self._layout: tuple[tuple[int, ...], ...] = ()
         self._run: Callable[..., Any] = self._fresh()
         self._read: list[Sequence[Variable]] = []
@@ -57,12 +61,44 @@ class Step:
         if layout != self._layout:
             self._layout, self._run = layout, self._fresh()
         self._read, self._written = [*groups[:self._reads_only]], [*groups[self._reads_only:]]
+        if self._others is not None:
+            self._written.append(self._others)
         return self
+
+    @property
+    def others(self) -> Sequence[Variable]:
+        """The variables of a plain step that are not the model's, as far as it was traced."""
+        return tuple(self._others or ())
+
+    def expect(self, values: Sequence[Any]) -> None:
+        """Values for the other variables, in order: they are given to those that are known, and to more when they are found."""
+        for variable, value in zip(self.others, values):
+            variable.assign(value)
+        self._expected = [*values[len(self.others):]]
+
+    def _complete(self, attempt: Callable[[], Any]) -> Any:
+        """What ``attempt`` gives, which traces the function: again as long as there are more variables in it than it was given."""
+        while True:
+            try:
+                return attempt()
+            except MoreVariables as found:
+                if self._others is None:
+                    raise
+                self._include(found.variables)
+
+    def _include(self, variables: list[Variable]) -> None:
+        """Trace anew, with these among the others."""
+        assert self._others is not None
+        self._others += variables
+        for variable, value in zip(variables, self._expected):
+            variable.assign(value)
+        self._expected = self._expected[len(variables):]
+        self._run = self._fresh()
+        self._seen.clear()
 
     def __call__(self, data: Any) -> Any:
         """Run on one batch; the variables are what it made of them."""
-        written = tuple([v.taken() for v in group] for group in self._written)
-        state, result = self._run(tuple([v.read() for v in group] for group in self._read), written, data)
+        state, result = self._complete(lambda: self._run(*self._state(), data))
         self._keep(state)
         return result
 
@@ -73,20 +109,26 @@ class Step:
         """
         if not isinstance(self._run, Jitted) or jit_disabled():
             return tree.map(lambda *parts: np.stack(parts), *[self(batch) for batch in batches])
-        read, written = self._state()
         structure = tree.structure(batches[0])
-        leaves = map(stacked, columns(batches))
-        state, results = repeat(self._run, read, written, tree.unflatten(structure, leaves))
+        data = tree.unflatten(structure, [*map(stacked, columns(batches))])
+        state, results = self._complete(lambda: repeat(cast(Jitted, self._run), *self._state(), data))
         self._keep(state)
         return results
 
     def call_on(self, data: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """What is run on a batch, and its arguments."""
+        if self._others is not None and not self._seen:
+            self._complete(lambda: leptonc.eval_shape(self._run, *self._state(), data))
         return self._run, (*self._state(), data)
 
-    def _state(self) -> Any:
+    def _state(self) -> tuple[Any, Any]:
         return (tuple([v.read() for v in group] for group in self._read),
                 tuple([v.taken() for v in group] for group in self._written))
+
+    def _shown(self) -> tuple[Any, Any]:
+        """The state to look at, not to give away."""
+        read, written = (tuple([v.read() for v in group] for group in groups) for groups in (self._read, self._written))
+        return read, written
 
     def _keep(self, state: Any) -> None:
         for group, arrays in zip(self._written, state):
@@ -109,9 +151,9 @@ class Step:
             raise ArgumentError("this step runs op by op, so there is no program; fix: compile(..., run_eagerly=False)")
         if data is None and not self._seen:
             raise ArgumentError("this step has seen no batch yet; fix: fit, evaluate or predict first")
-        read, written = (tuple([v.read() for v in group] for group in groups) for groups in (self._read, self._written))
         data = max(self._seen, key=_size) if data is None else data
-        return self._run.compiled_for(read, written, tree.map(lambda x: np.zeros(x.shape, x.dtype), data))
+        zeros = tree.map(lambda x: np.zeros(x.shape, x.dtype), data)
+        return self._complete(lambda: cast(Jitted, self._run).compiled_for(*self._shown(), zeros))
 
     def as_text(self, stage: str = "optimized", data: Any = None) -> str:
         """The program's text at stage "traced", "optimized", "kernels", "step", "llvm" or "asm"."""
@@ -144,20 +186,63 @@ def plainly(groups: Groups, step: Function, data: Any) -> Any:
     return result
 
 
-def stateless(step: Callable[..., Any], groups: Callable[[], Groups]) -> Function:
-    """A step function as (state, data) -> (result, state), from one of that form or a plain one of ``data`` alone.
+class MoreVariables(Exception):
+    """A step reads or assigns variables that it was not given."""
 
-    A plain one reads and assigns variables as it likes; what it leaves is the state.
+    def __init__(self, variables: list[Variable]):
+        super().__init__(", ".join(v.path for v in variables))
+        self.variables = variables
+
+
+class _Noting(StatelessScope):
+    """A scope that knows which variables without a value of its own were asked for or assigned."""
+
+    def __init__(self, state_mapping: Any):
+        super().__init__(state_mapping)
+        self._given = frozenset(self.state_mapping)
+        self.more: dict[int, Variable] = {}
+
+    def get_current_value(self, variable: Any) -> Any:
+        self._note(variable)
+        return super().get_current_value(variable)
+
+    def add_update(self, update: tuple[Any, Any]) -> None:
+        self._note(update[0])
+        super().add_update(update)
+
+    def _note(self, variable: Any) -> None:
+        if id(variable) not in self._given and isinstance(variable, Variable) and variable.dtype in SUPPORTED:
+            self.more[id(variable)] = variable
+
+
+class Plain:
+    """A step of ``data`` alone as a function (state, data) -> (result, state): it reads and assigns variables as it likes, and what
+    it leaves is the state.
+
+    ``others``: variables beside the model's own, such as those of a second optimizer or of a network that it does not hold. They
+    are the last group of the state. Raises MoreVariables while there are some that it was not given.
     """
-    if not is_plain(step):
-        return step
 
-    @functools.wraps(step)
-    def function(state: Any, data: Any) -> tuple[Any, Any]:
-        variables = groups()
-        mapping = [(v, value) for group, values in zip(variables, state) for v, value in zip(group, values)]
-        with StatelessScope(state_mapping=mapping) as scope:
-            result = step(data)
+    def __init__(self, step: Callable[..., Any], groups: Callable[[], Groups]):
+        functools.update_wrapper(self, step)
+        self._step, self._groups = step, groups
+        self.others: list[Variable] = []
+
+    def __call__(self, state: Any, data: Any) -> tuple[Any, Any]:
+        variables = (*self._groups(), self.others)
+        mapping = [pair for group, values in zip(variables, state, strict=True) for pair in zip(group, values, strict=True)]
+        with _Noting(mapping) as scope:
+            result = self._step(data)
+        if scope.more:
+            raise MoreVariables([*scope.more.values()])
         return result, tuple([scope.get_current_value(v) for v in group] for group in variables)
 
-    return function
+
+def others_of(function: Function) -> list[Variable] | None:
+    """The list that a plain step's other variables are in; None of a step that has no such."""
+    return function.others if isinstance(function, Plain) else None
+
+
+def stateless(step: Callable[..., Any], groups: Callable[[], Groups]) -> Function:
+    """A step function as (state, data) -> (result, state), from one of that form or a plain one of ``data`` alone."""
+    return Plain(step, groups) if is_plain(step) else step

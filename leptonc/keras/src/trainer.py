@@ -166,6 +166,13 @@ class LeptoncTrainer(base_trainer.Trainer):
     def _bound_predict_step(self) -> Step:
         return self.make_predict_function().bind(self._predict_groups())
 
+    def _symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Nothing is built of a model without a ``call``, which only steps of its own train."""
+        kinds = type(self).__mro__
+        model: Any = kinds[kinds.index(LeptoncTrainer) - 1]
+        if getattr(self.call, "__func__", self.call) is not model.call:
+            super()._symbolic_build(iterator, data_batch)
+
     def _step_on(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """The function that a batch is trained on by, or without ``y`` predicted, and what it is called with: to look at."""
         if y is None:
@@ -336,11 +343,16 @@ class LeptoncTrainer(base_trainer.Trainer):
         return tree.map_structure(lambda *parts: np.concatenate(parts), *found)
 
     def _built_on(self, batches: Batches) -> None:
-        """The model's variables made, by the shapes of the first batch if there are none yet."""
-        if not all(layer.built for layer in self._flatten_layers()):
-            for _, _, iterator in batches:
-                self._built_for(unpack(as_batch(next(iterator)))[0])
-                break
+        """The model's variables made, by the shapes of the first batch if there are none yet.
+
+        Without need the data is not told that an epoch ends: it may shuffle itself, and predictions belong to the rows that it has.
+        """
+        if all(layer.built for layer in self._flatten_layers()):
+            batches.read_ahead()
+            return
+        for _, _, iterator in batches:
+            self._built_for(unpack(as_batch(next(iterator)))[0])
+            break
         batches.reset()
 
     def _built_for(self, x: Any) -> None:

@@ -12,7 +12,7 @@ if find_spec("keras") is None:
     pytest.skip("Keras is not installed", allow_module_level=True)
 
 from leptonc import errors
-from leptonc.keras import Input, Sequential, callbacks, layers, losses, random, utils
+from leptonc.keras import Input, Model, Sequential, callbacks, layers, losses, random, utils
 
 X = np.random.default_rng(0).random((8, 6, 6, 1), np.float32)
 Y = np.arange(8) % 3
@@ -99,6 +99,26 @@ def test_every_epoch_reads_its_own_batches(workers):
     for thread in reading:  # they have been told to end
         thread.join(30)
     assert not any(thread.is_alive() for thread in reading)
+
+
+def test_workers_begin_each_epoch_at_its_first_batch():
+    """What they had read ahead when the model was built, or when an epoch ended, is not trained on in the next."""
+    class Numbered(Pictures):
+        def __getitem__(self, batch):
+            return np.full((2, 1), batch, np.float32), np.zeros((2, 1), np.float32)
+
+    class Given(Model):
+        def call(self, x):
+            return x
+
+        def train_step(self, data):
+            return {"batch": data[0][0, 0]}
+
+    model, given = Given(), []
+    model.compile(loss="mse")
+    told = callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: given.append(int(logs["batch"])))
+    model.fit(Numbered(workers=3), epochs=3, shuffle=False, verbose=0, callbacks=[told])
+    assert given == [0, 1, 2, 3] * 3
 
 
 @pytest.mark.parametrize("steps", [1, 2])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import itertools
+import queue
 import sys
 import time
 from collections.abc import Iterator
@@ -168,6 +169,8 @@ class Batches(EpochIterator):
     def _source(self) -> Iterator[Any]:
         adapter = self.data_adapter
         if getattr(adapter, "enqueuer", None) is not None:  # a PyDataset's own workers are ahead, and belong to one epoch
+            if adapter.num_batches is not None:
+                _empty(adapter.enqueuer.ready_queue)
             return self._timed(map(as_batch, adapter.get_numpy_iterator()))
         batches = map(as_batch, adapter.get_numpy_iterator())
         if not self._ahead:
@@ -192,6 +195,13 @@ class Batches(EpochIterator):
             finally:
                 self.waited += self.clock() - start
             yield batch
+
+
+def _empty(leftover: queue.Queue[Any]) -> None:
+    """Drop what workers had read ahead when an earlier walk ended: those of this one begin at the first batch again."""
+    with contextlib.suppress(queue.Empty):
+        while True:
+            leftover.get(block=False)
 
 
 def _has_an_order(x: Any) -> bool:

@@ -180,13 +180,13 @@ def function(name: str, what: str, value: Any, takes: int | None = None) -> Call
     """Something to call, with ``takes`` arguments if that is said."""
     if not callable(value):
         raise _wrong(name, what, value, "a function", _NOTHING)
-    if takes is not None and not _takes(value, takes):
+    if takes is not None and not can_take(value, takes):
         raise _wrong(name, what, value, f"a function of {takes} argument{'s' * (takes != 1)}", _NOTHING)
     found: Callable[..., Any] = value
     return found
 
 
-def _takes(f: Callable[..., Any], count: int) -> bool:
+def can_take(f: Callable[..., Any], count: int) -> bool:
     """Whether it can be called with so many arguments, as far as it says so."""
     if isinstance(f, FunctionType) and f.__code__.co_argcount == count and not f.__code__.co_kwonlyargcount:
         return True  # the rest takes longer
@@ -205,6 +205,18 @@ def on_cpu(name: str, device: Any) -> None:
         raise _wrong(name, "device", device, "'cpu', the only one there is", _NOTHING)
 
 
+def no_out(name: str, out: Any) -> None:
+    """Raises ArgumentError for an array to write into: of NumPy's parameter ``out`` None alone is taken, as by JAX."""
+    if out is not None:
+        raise op_error(name, "writes into no array: out must be None", {}, f"x = {name}(...)", ArgumentError)
+
+
+def row_major(name: str, order: Any, options: Iterable[str] = ("C", "K", "A")) -> None:
+    """Raises ArgumentError for a memory layout other than row-major, which all arrays have."""
+    if order is not None:
+        choice(name, "order", order, options)
+
+
 def array(name: str, what: str, value: Any) -> Any:
     """An array or a traced value. Raises DtypeError naming the argument.
 
@@ -220,6 +232,14 @@ def arrays(name: str, what: str, value: Any) -> list[Any]:
     if isinstance(value, Tracer | np.ndarray) and value.shape:
         return [array(name, what, x) for x in value]
     raise _wrong(name, what, value, "a list of arrays", _NOTHING)
+
+
+def ints(name: str, dtype: Any) -> np.dtype:
+    """A dtype of ints. Raises DtypeError for another."""
+    found = numpy_dtype(dtype, name)
+    if found.kind not in "iu":
+        raise op_error(name, f"dtype must be one of ints, got {found}", {}, kind=DtypeError)
+    return found
 
 
 def floats(name: str, what: str, dtype: Any) -> np.dtype:

@@ -138,17 +138,17 @@ class ArrayMethods:
         """The elements in another dtype; ``copy`` is there for NumPy's sake."""
         return installed("cast")(self, dtype)
 
-    def reshape(self, *shape: Any) -> Any:
-        """``x.reshape(2, -1)`` or ``x.reshape((2, -1))``."""
-        return installed("reshape")(self, shape[0] if len(shape) == 1 else shape)
+    def reshape(self, *shape: Any, order: str = "C") -> Any:
+        """``x.reshape(2, -1)`` or ``x.reshape((2, -1))``; for ``order`` "F" in column-major order."""
+        return installed("reshape")(self, shape[0] if len(shape) == 1 else shape, order)
 
     def transpose(self, *axes: Any) -> Any:
         """``x.transpose(1, 0)``, ``x.transpose((1, 0))`` or, all axes reversed, ``x.transpose()``."""
         return installed("transpose")(self, *((axes,) if len(axes) > 1 else axes))
 
-    def flatten(self) -> Any:
-        """All elements in one axis."""
-        return installed("reshape")(self, (-1,))
+    def flatten(self, order: str = "C") -> Any:
+        """All elements in one axis, for ``order`` "F" in column-major order."""
+        return installed("reshape")(self, (-1,), order)
 
     ravel = flatten
 

@@ -33,6 +33,7 @@ APART = {
     "poly roots": "complex always: NumPy looks at the values",
     "unravel_index": "of the dtype of the places",
     "spacing": "of ints in f64",
+    "geomspace": "of arrays in their own dtype, as in JAX, and of real ones",
     "argsort lexsort": "equal elements keep their order",
 }
 WRITING = frozenset({"save", "savez", "savez_compressed", "load", "fromfile", "frombuffer", "fromfunction", "empty", "empty_like",

@@ -72,7 +72,6 @@ from leptonc.numpy.creation import (
     eye,
     full,
     full_like,
-    linspace,
     ones,
     ones_like,
     stack,
@@ -142,7 +141,6 @@ from leptonc.numpy.elementwise import (
     tan,
     tanh,
     trunc,
-    where,
 )
 from leptonc.numpy.floatbits import bitwise_count, copysign, frexp, ldexp, modf, nextafter, signbit, spacing
 from leptonc.numpy.functions import apply_along_axis, apply_over_axes, choose, compress, extract, piecewise, select, vectorize
@@ -150,15 +148,14 @@ from leptonc.numpy.grids import (
     bartlett,
     blackman,
     fromfunction,
-    geomspace,
     hamming,
     hanning,
     indices,
     ix_,
     kaiser,
-    logspace,
     meshgrid,
 )
+from leptonc.numpy.intervals import geomspace, linspace, logspace
 from leptonc.numpy.linear import dot, matmul, outer, tensordot, vdot
 from leptonc.numpy.manipulation import (
     broadcast_arrays,
@@ -227,6 +224,7 @@ from leptonc.numpy.sets import (
     unique_counts,
     unique_inverse,
     unique_values,
+    where,
 )
 from leptonc.numpy.sorting import argpartition, argsort, lexsort, partition, sort
 from leptonc.numpy.standard import (
@@ -283,6 +281,7 @@ from leptonc.numpy.triangles import (
     triu_indices_from,
     vander,
 )
+from leptonc.numpy.ufuncmethods import give_methods as _give_methods
 from leptonc.operators import install as _install
 from leptonc.public import members as _members
 from leptonc.public import publish as _publish
@@ -364,6 +363,7 @@ __all__ = [
     "ComplexWarning", "character", "flexible", "object_", *_LATER,
 ]
 
+_give_methods()
 _publish(globals(), [name for name in __all__ if name not in _LATER], later={
     **_scalar_types(), **_submodules(__name__, "fft", "linalg"), **_LATER})
 _install({

@@ -41,7 +41,7 @@ def fill_of(name: str, dtype: np.dtype, value: Any) -> Any:
     return int(np.iinfo(dtype).min if kind == "i" else np.iinfo(dtype).max)
 
 
-def _rows(name: str, x: Any, indices: Any, axis: int) -> tuple[Any, Any, dict[str, Any]]:
+def _rows(name: str, x: Any, indices: Any, axis: int, wrap: bool = True) -> tuple[Any, Any, dict[str, Any]]:
     """Both stretched to each other off the axis, and how gather and scatter go through them."""
     index = array(name, "indices", indices)
     operands = {"arr": x, "indices": index}
@@ -56,20 +56,23 @@ def _rows(name: str, x: Any, indices: Any, axis: int) -> tuple[Any, Any, dict[st
     wide, places = (broadcast(of, tuple(of.shape[d] if d == axis else n for d, n in enumerate(common))) for of in (x, index))
     others = tuple(d for d in range(len(common)) if d != axis)
     layout = {"window_dims": (), "inserted": (axis,), "index_dims": (axis,), "batch_dims": others, "index_batch_dims": others}
-    places = from_start(places, x.shape[axis])
+    places = from_start(places, x.shape[axis]) if wrap else cast(places, np.int64)
     return wide, bind("reshape", places, shape=(*places.shape, 1)), layout
 
 
-def take_along_axis(arr: Any, indices: Any, axis: int | None = -1, mode: Any = None, fill_value: Any = None) -> Any:
+def take_along_axis(arr: Any, indices: Any, axis: int | None = -1, mode: Any = None, fill_value: Any = None, *,
+                    wrap_negative_indices: bool | None = None) -> Any:
     """Of each row of ``arr`` along the axis (None: of all elements in one row) the elements at its own ``indices``.
 
-    Negative indices count from the end. ``mode``: "clip" (the default: what is still outside reads the nearest end), "fill" (it
-    reads ``fill_value``, else NaN, the least signed int, the greatest unsigned one or True) or "promise_in_bounds".
+    Negative indices count from the end, unless ``wrap_negative_indices`` is False: they are outside then. ``mode``: "clip" (the
+    default: what is still outside reads the nearest end), "fill" (it reads ``fill_value``, else NaN, the least signed int, the
+    greatest unsigned one or True) or "promise_in_bounds".
     """
     x = array("take_along_axis", "arr", arr)
     if axis is None:
         x, axis = bind("reshape", x, shape=(int(np.prod(x.shape, dtype=np.int64)),)), 0
-    wide, places, layout = _rows("take_along_axis", x, indices, axis_of("take_along_axis", x, axis))
+    wrap = wrap_negative_indices is None or flag("take_along_axis", "wrap_negative_indices", wrap_negative_indices)
+    wide, places, layout = _rows("take_along_axis", x, indices, axis_of("take_along_axis", x, axis), wrap)
     how = mode_of("take_along_axis", mode, "clip" if fill_value is None else "drop")
     sizes = (1,) * len(wide.shape)
     at = layout["index_dims"][0]

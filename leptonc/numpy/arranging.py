@@ -8,16 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array, choice, integer, is_one, items, known_array, listed, vector
+from leptonc.arguments import array, choice, flag, integer, ints, is_one, items, known_array, listed
 from leptonc.arguments import arrays as arrays_of
 from leptonc.arguments import axes as axes_of
 from leptonc.arguments import axis as axis_of
 from leptonc.arguments import shape as shape_of
-from leptonc.arithmetic import remainder, subtract
-from leptonc.errors import ArgumentError, RangeError, ShapeError, op_error
+from leptonc.arithmetic import add, remainder, subtract
+from leptonc.errors import ArgumentError, DtypeError, RangeError, ShapeError, op_error
 from leptonc.numpy.creation import asarray, zeros
-from leptonc.numpy.manipulation import broadcast_to, concatenate, flip, moveaxis, ravel, reshape, split, swapaxes, take
+from leptonc.numpy.elementwise import where
+from leptonc.numpy.manipulation import broadcast_to, concatenate, expand_dims, flip, moveaxis, ravel, reshape, split, swapaxes, take
 from leptonc.numpy.positions import numbers
+from leptonc.numpy.reductions import sum as total
+from leptonc.numpy.sorting import sort_rows
 from leptonc.trace import Tracer, cast
 
 
@@ -114,9 +117,9 @@ def column_stack(tup: Sequence[Any]) -> Any:
     return concatenate([reshape(x, (-1, 1)) if len(x.shape) < 2 else x for x in given], 1)
 
 
-def dstack(tup: Sequence[Any]) -> Any:
+def dstack(tup: Sequence[Any], dtype: Any = None) -> Any:
     """Along the third axis."""
-    return concatenate([_raised(x, 3) for x in arrays_of("dstack", "tup", tup)], 2)
+    return concatenate([_raised(x, 3) for x in arrays_of("dstack", "tup", tup)], 2, dtype)
 
 
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
@@ -203,13 +206,31 @@ def _known_places(name: str, obj: Any, n: int, extra: int) -> tuple[np.ndarray, 
     return np.where(places < 0, places + n, places), given.ndim == 0
 
 
-def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
-    """Without the elements at ``obj``, an int, a slice, ints or a mask, which must be known while tracing."""
+def delete(arr: Any, obj: Any, axis: int | None = None, *, assume_unique_indices: bool = False) -> Any:
+    """Without the elements at ``obj``, an int, a slice or a mask, known while tracing, or ints, which with
+    ``assume_unique_indices`` may be traced."""
+    if flag("delete", "assume_unique_indices", assume_unique_indices) and isinstance(obj, Tracer):
+        return _without_unique(arr, obj, axis)
     operand = ravel(arr) if axis is None else array("delete", "arr", arr)
     at = axis_of("delete", operand, 0 if axis is None else axis)
     places, _ = _known_places("delete", obj, operand.shape[at], 0)
     left = np.setdiff1d(np.arange(operand.shape[at]), places)
     return take(operand, left, at)
+
+
+def _without_unique(arr: Any, obj: Any, axis: int | None) -> Any:
+    """Without the elements at traced places, no two of which are one: each index is raised by the places at or before it."""
+    operand = ravel(arr) if axis is None else array("delete", "arr", arr)
+    at = axis_of("delete", operand, 0 if axis is None else axis)
+    n = operand.shape[at]
+    if obj.dtype.kind not in "iu":
+        raise op_error("delete", "traced places must be ints: of a mask the number of places is not known", {"obj": obj},
+                       kind=DtypeError)
+    places = cast(ravel(obj), np.int64)
+    (places,) = sort_rows([where(places < 0, places + n, places)], 0)
+    left = subtract(places, numbers(places, places.shape[0]))
+    kept = numbers(places, max(n - places.shape[0], 0))
+    return take(operand, add(kept, total(cast(left <= expand_dims(kept, 1), np.int64), 1)), at)
 
 
 def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
@@ -240,15 +261,21 @@ def resize(a: Any, new_shape: Any) -> Any:
     return reshape(concatenate([flat] * -(-count // flat.shape[0]))[:count], shape)
 
 
-def trim_zeros(filt: Any, trim: str = "fb") -> Any:
-    """Without the zeros in front ("f") and behind ("b") of a vector, whose elements must be known."""
-    operand = vector("trim_zeros", "filt", filt)
+def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
+    """Without the slices of zeros in front ("f") and behind ("b") along axes (None: all), of elements that must be known."""
+    operand = array("trim_zeros", "filt", filt)
     choice("trim_zeros", "trim", trim, ("f", "b", "fb", "bf"))
     if isinstance(operand, Tracer):
         operand.__array__()  # raises: the shape of the result depends on the elements
-    hits = np.flatnonzero(np.asarray(operand))
-    first = int(hits[0]) if hits.size and "f" in trim.lower() else 0 if hits.size else operand.shape[0]
-    return operand[first:int(hits[-1]) + 1 if hits.size and "b" in trim.lower() else operand.shape[0]]
+    places, axes = np.nonzero(np.atleast_1d(np.asarray(operand))), axes_of("trim_zeros", operand, axis)
+    return operand[tuple(_trimmed(places[d], n, trim) if d in axes else slice(None) for d, n in enumerate(operand.shape))]
+
+
+def _trimmed(places: np.ndarray, n: int, trim: str) -> slice:
+    """From the first place that is not 0 to the last, of n; nothing if there is none."""
+    if not places.size:
+        return slice(n, n)
+    return slice(int(places.min()) if "f" in trim else 0, int(places.max()) + 1 if "b" in trim else n)
 
 
 def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
@@ -261,8 +288,9 @@ def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
                        kind=ShapeError) from None
 
 
-def ravel_multi_index(multi_index: Sequence[Any], dims: Any, mode: str = "raise", order: str = "C") -> Any:
-    """Places in the flattened array; "wrap" and "clip" take indices out of range, "raise" is for known ones."""
+def ravel_multi_index(multi_index: Sequence[Any], dims: Any, mode: str = "raise", order: str = "C", *, dtype: Any = None) -> Any:
+    """Places in the flattened array, in ``dtype``, one of ints; "wrap" and "clip" take indices out of range, "raise" is for known
+    ones."""
     extents = shape_of("ravel_multi_index", dims)
     name = "ravel_multi_index"
     given = [array(name, f"index {n}", i) for n, i in enumerate(listed(name, "multi_index", multi_index))]
@@ -270,14 +298,14 @@ def ravel_multi_index(multi_index: Sequence[Any], dims: Any, mode: str = "raise"
     choice("ravel_multi_index", "order", order, ("C", "F"))
     if len(given) != len(extents):
         raise op_error("ravel_multi_index", f"{len(given)} indices for {len(extents)} axes", {})
-    total: Any = 0
+    place: Any = 0
     pairs = list(zip(given, extents))
     for index, n in pairs if order == "C" else pairs[::-1]:
         if mode == "raise" and not isinstance(index, Tracer) and ((np.asarray(index) < 0) | (np.asarray(index) >= n)).any():
             raise op_error("ravel_multi_index", f"an index is out of bounds for {n} elements", {"index": index}, kind=RangeError)
         kept = remainder(index, n) if mode == "wrap" else index.clip(0, n - 1) if mode == "clip" else index
-        total = total * n + kept
-    return total
+        place = place * n + kept
+    return place if dtype is None else cast(place, ints(name, dtype))
 
 
 def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:

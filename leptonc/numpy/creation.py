@@ -8,11 +8,11 @@ import numpy as np
 
 from leptonc.arguments import arrays as arrays_of
 from leptonc.arguments import axis as axis_of
-from leptonc.arguments import flag, integer, number, on_cpu
+from leptonc.arguments import flag, integer, no_out, number, on_cpu, row_major
 from leptonc.arguments import shape as shape_of
 from leptonc.eager import EagerArray
 from leptonc.errors import ArgumentError, op_error
-from leptonc.ir.types import dtype_of
+from leptonc.ir.types import MOST_DIMENSIONS, dtype_of
 from leptonc.memory import copied
 from leptonc.memory import zeros as all_zero
 from leptonc.promotion import PYTHON_SCALARS, default_float, numpy_dtype
@@ -21,10 +21,12 @@ from leptonc.trace import Tracer, bind, broadcast, cast, current_trace, known, p
 from leptonc.tree import leaves
 
 
-def asarray(x: Any, dtype: Any = None, *, copy: bool | None = None, device: Any = None) -> Any:
+def asarray(x: Any, dtype: Any = None, order: str | None = None, *, copy: bool | None = None, device: Any = None) -> Any:
     """``x`` as an array of ``dtype``; a list may hold traced scalars and arrays of one shape. With ``copy`` True always a new one,
-    with False never. Raises DtypeError for what is none, masked arrays among them, ArgumentError where a copy cannot be avoided."""
+    with False never. ``order`` "K", "C" and "A" are all row-major. Raises DtypeError for what is none, masked arrays among them,
+    ArgumentError where a copy cannot be avoided."""
     on_cpu("asarray", device)
+    row_major("asarray", order)
     found, copy = _as_it_is(x, dtype), None if copy is None else flag("asarray", "copy", copy)
     if copy is None or isinstance(found, Tracer):
         return found
@@ -54,22 +56,33 @@ def marked(x: Any, unchosen: str) -> Any:
     return x
 
 
-def array(x: Any, dtype: Any = None) -> Any:
+def array(x: Any, dtype: Any = None, *, copy: bool = True, order: str | None = "K", ndmin: int = 0, device: Any = None) -> Any:
     """A copy of ``x`` as an array of ``dtype``, at a multiple of 64 bytes, where compiled code is fastest; a traced value as it
-    is."""
+    is, and with ``copy`` False an array. Axes of extent 1 in front make its rank ``ndmin``."""
+    on_cpu("array", device)
+    row_major("array", order)
     out = asarray(x, dtype)
-    return out if isinstance(out, Tracer) else known(copied(out), (out,))
+    if flag("array", "copy", copy) and not isinstance(out, Tracer):
+        out = known(copied(out), (out,))
+    missing = integer("array", "ndmin", ndmin, least=0, most=MOST_DIMENSIONS) - len(out.shape)
+    return bind("reshape", out, shape=(*(1,) * missing, *out.shape)) if missing > 0 else out
 
 
-def stack(arrays: Any, axis: int = 0) -> Any:
-    """Arrays of one shape along a new axis. Raises ShapeError if shapes differ or there are none."""
+def stack(arrays: Any, axis: int = 0, out: None = None, dtype: Any = None) -> Any:
+    """Arrays of one shape along a new axis, in ``dtype``. Raises ShapeError if shapes differ or there are none."""
+    no_out("stack", out)
     given = arrays_of("stack", "arrays", arrays)
-    items = promote(*given) if given else ()
+    items = in_one_dtype(given, dtype) if given else ()
     if not items or any(x.shape != items[0].shape for x in items):
         raise op_error("stack", "needs arrays of one shape", {f"x{n}": x for n, x in enumerate(items[:4])})
     at = axis_of("stack", items[0], axis, len(items[0].shape) + 1)
     shape = (*items[0].shape[:at], 1, *items[0].shape[at:])
     return bind("concatenate", *(bind("reshape", x, shape=shape) for x in items), axis=at)
+
+
+def in_one_dtype(arrays: list[Any], dtype: Any) -> tuple[Any, ...]:
+    """Some arrays, in ``dtype`` or promoted to one."""
+    return promote(*arrays) if dtype is None else tuple(cast(x, dtype) for x in arrays)
 
 
 def zeros(shape: Any, dtype: Any = None, *, device: Any = None) -> Any:
@@ -109,29 +122,30 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, *, device: Any = None) 
     return known(all_zero(extents, value.dtype) if empty_bits else copied(stretched), (value,))
 
 
-def full_like(x: Any, fill_value: Any, dtype: Any = None, *, device: Any = None) -> Any:
-    """In the shape of x, and its dtype unless told otherwise."""
+def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None, *, device: Any = None) -> Any:
+    """In the shape of x, and its dtype, unless told otherwise."""
     on_cpu("full_like", device)
     like = asarray(x)
     value = asarray(fill_value, like.dtype if dtype is None else dtype)
+    extents = like.shape if shape is None else shape_of("full_like", shape, value.dtype.itemsize)
     trace = current_trace(like, value)
     # A constant of the trace, stretched: a whole array of one number would be data in the graph.
-    return full(like.shape, value) if trace is None else broadcast(trace.lift(value), like.shape)
+    return full(extents, value) if trace is None else broadcast(trace.lift(value), extents)
 
 
-def zeros_like(x: Any, dtype: Any = None, *, device: Any = None) -> Any:
-    """Zeros in the shape and dtype of x."""
-    return full_like(x, 0, dtype, device=device)
+def zeros_like(x: Any, dtype: Any = None, shape: Any = None, *, device: Any = None) -> Any:
+    """Zeros in the shape and dtype of x, unless told otherwise."""
+    return full_like(x, 0, dtype, shape, device=device)
 
 
-def ones_like(x: Any, dtype: Any = None, *, device: Any = None) -> Any:
-    """Ones in the shape and dtype of x."""
-    return full_like(x, 1, dtype, device=device)
+def ones_like(x: Any, dtype: Any = None, shape: Any = None, *, device: Any = None) -> Any:
+    """Ones in the shape and dtype of x, unless told otherwise."""
+    return full_like(x, 1, dtype, shape, device=device)
 
 
-def empty_like(x: Any, dtype: Any = None, *, device: Any = None) -> Any:
-    """Zeros in the shape and dtype of x: there is no reason to show garbage."""
-    return full_like(x, 0, dtype, device=device)
+def empty_like(x: Any, dtype: Any = None, shape: Any = None, *, device: Any = None) -> Any:
+    """Zeros in the shape and dtype of x, unless told otherwise: there is no reason to show garbage."""
+    return full_like(x, 0, dtype, shape, device=device)
 
 
 def empty(shape: Any, dtype: Any = None, *, device: Any = None) -> Any:
@@ -142,6 +156,7 @@ def empty(shape: Any, dtype: Any = None, *, device: Any = None) -> Any:
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, *, device: Any = None) -> Any:
     """NumPy's; the bounds must be known while tracing."""
     on_cpu("arange", device)
+    step = 1 if step is None else step
     bounds = {"start": 0, "stop": start, "step": step} if stop is None else {"start": start, "stop": stop, "step": step}
     first, last, by = (number("arange", what, bound) for what, bound in bounds.items())
     if by == 0 or not np.isfinite([first, last, by]).all():
@@ -150,20 +165,11 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, *, de
     return by_default(np.arange(first, last, by), dtype)
 
 
-def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: Any = None, *, device: Any = None) -> Any:
-    """NumPy's; the bounds must be known while tracing."""
-    on_cpu("linspace", device)
-    first, last = number("linspace", "start", start), number("linspace", "stop", stop)
-    (count,) = shape_of("linspace", integer("linspace", "num", num, least=0), what="num")
-    with np.errstate(invalid="ignore"):  # of infinite bounds, as compiled code has it
-        return by_default(np.linspace(first, last, count, flag("linspace", "endpoint", endpoint)), dtype)
-
-
-def eye(n: int, m: int | None = None, k: int = 0, dtype: Any = None, *, device: Any = None) -> Any:
-    """Ones on the k-th diagonal."""
+def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None, *, device: Any = None) -> Any:
+    """[N, M] (None: N), with ones on the k-th diagonal."""
     on_cpu("eye", device)
     kind = numpy_dtype(default_float() if dtype is None else dtype, "eye")
-    rows, columns = shape_of("eye", (n, n if m is None else m), kind.itemsize)
+    rows, columns = shape_of("eye", (N, N if M is None else M), kind.itemsize)
     at = integer("eye", "k", k, least=-(2**63), most=2**63 - 1)
     return marked(known(np.eye(rows, columns, min(max(at, -rows), columns), kind)), "created" if dtype is None else "")
 

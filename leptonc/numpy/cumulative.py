@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array, flag
+from leptonc.arguments import array, flag, no_out
 from leptonc.arguments import axis as axis_of
 from leptonc.arithmetic import multiply
 from leptonc.errors import DtypeError, op_error
@@ -46,8 +46,9 @@ def _row(name: str, x: Any, axis: Any) -> tuple[Any, int]:
     return x, axis_of(name, x, axis)
 
 
-def cumprod(x: Any, axis: int | None = None, *, dtype: Any = None) -> Any:
+def cumprod(x: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
     """Products of all elements up to each; bools and ints multiply in i64, unsigned ints in u64. No gradient divides."""
+    no_out("cumprod", out)
     return _product(*_row("cumprod", summed_dtype("cumprod", x, dtype), axis), False)
 
 

@@ -7,20 +7,21 @@ from typing import Any
 import numpy as np
 
 from leptonc.accumulation import checked_precision, preferring
-from leptonc.arguments import array, choice, flag, integer, is_one, items, vector
+from leptonc.arguments import array, choice, flag, integer, is_one, items, no_out, vector
 from leptonc.arguments import axes as axes_of
 from leptonc.arguments import axis as axis_of
 from leptonc.arithmetic import add, divide, equal, less, less_equal, multiply, not_equal, subtract
+from leptonc.bfloat16 import kind_of
 from leptonc.errors import ArgumentError, op_error
-from leptonc.numpy.arranging import pairs_along
+from leptonc.numpy.arranging import pairs_along, trim_zeros
 from leptonc.numpy.complexes import complex_, conj, imag, real
 from leptonc.numpy.creation import asarray, zeros
-from leptonc.numpy.elementwise import as_float, clip, logical_and, where
+from leptonc.numpy.elementwise import as_float, clip, logical_and, maximum, where
 from leptonc.numpy.linear import dot
 from leptonc.numpy.manipulation import broadcast_to, concatenate, flip, moveaxis, ravel, reshape, split, take
 from leptonc.numpy.manipulation import pad as _pad
+from leptonc.numpy.reductions import in_float_dtype, mean
 from leptonc.numpy.reductions import max as _max
-from leptonc.numpy.reductions import mean
 from leptonc.numpy.reductions import min as _min
 from leptonc.numpy.reductions import sum as _sum
 from leptonc.trace import cast, promote
@@ -52,11 +53,11 @@ def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     return concatenate(([ends[0]] if to_begin is not None else []) + [steps] + ([ends[-1]] if to_end is not None else []))
 
 
-def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
+def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int | None = None) -> Any:
     """Slopes by central differences inside, by ones of ``edge_order`` at the edges; ``varargs`` are steps or coordinates."""
     operand = as_float(array("gradient", "f", f))
     places = axes_of("gradient", operand, axis)
-    order = integer("gradient", "edge_order", edge_order, least=1, most=2)
+    order = integer("gradient", "edge_order", 1 if edge_order is None else edge_order, least=1, most=2)
     steps = list(varargs) * (len(places) if len(varargs) == 1 else 1) or [1.0] * len(places)
     if len(steps) != len(places):
         raise op_error("gradient", f"{len(varargs)} steps for {len(places)} axes", {"f": operand}, kind=ArgumentError)
@@ -185,8 +186,9 @@ def correlate(a: Any, v: Any, mode: str = "valid", *, precision: Any = None, pre
     return _lags("correlate", a, conj(v), mode, turned=False)
 
 
-def ptp(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def ptp(a: Any, axis: Any = None, out: None = None, keepdims: bool = False) -> Any:
     """The greatest element less the least."""
+    no_out("ptp", out)
     return subtract(_max(a, axis, keepdims=keepdims), _min(a, axis, keepdims=keepdims))
 
 
@@ -205,18 +207,46 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
     return (found, cast(total, found.dtype)) if flag("average", "returned", returned) else found
 
 
-def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None) -> Any:
-    """The covariances of the rows of m (and y), each a variable, its columns samples."""
+def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None, fweights: Any = None,
+        aweights: Any = None, dtype: Any = None) -> Any:
+    """The covariances of the rows of m (and y), each a variable, its columns samples, in ``dtype``, a float.
+
+    ``fweights``: how often each sample counts, an int; ``aweights``: how much it does.
+    """
     flag("cov", "rowvar", rowvar)
     ddof = (0 if flag("cov", "bias", bias) else 1) if ddof is None else integer("cov", "ddof", ddof)
     rows = _variables("cov", m, rowvar)
     if y is not None:
         rows = concatenate([rows, _variables("cov", y, rowvar)], 0)
-    rows = as_float(rows)
-    off = subtract(rows, mean(rows, 1, keepdims=True))
-    count = max(rows.shape[1] - ddof, 0)  # too few samples: 0 / 0
-    found = divide(dot(off, conj(off.T)), float(count))
+    rows = in_float_dtype("cov", rows, dtype)
+    if fweights is None and aweights is None:
+        off = subtract(rows, mean(rows, 1, keepdims=True))
+        count: Any = float(max(rows.shape[1] - ddof, 0))  # too few samples: 0 / 0
+        found = divide(dot(off, conj(off.T)), count)
+    else:
+        found = _weighted_cov(rows, _weights(rows, fweights, aweights), aweights, ddof)
     return found[0, 0] if found.shape == (1, 1) else found
+
+
+def _weights(rows: Any, fweights: Any, aweights: Any) -> Any:
+    """The weight of each sample."""
+    weights: Any = None
+    for what, kinds, given in (("fweights", "biu", fweights), ("aweights", "biuf", aweights)):
+        if given is None:
+            continue
+        found = vector("cov", what, given)
+        if found.shape[0] != rows.shape[1] or kind_of(found.dtype) not in kinds:
+            raise op_error("cov", f"{what} must have one {'int' if what == 'fweights' else 'number'} for each of {rows.shape[1]} "
+                           "samples", {"m": rows, what: found})
+        weights = found if weights is None else multiply(weights, found)
+    return weights
+
+
+def _weighted_cov(rows: Any, weights: Any, aweights: Any, ddof: int) -> Any:
+    total = _sum(weights)
+    off = subtract(rows, divide(_sum(multiply(rows, weights), 1, keepdims=True), total))
+    lost = ddof if aweights is None else multiply(ddof, divide(_sum(multiply(weights, asarray(aweights))), total))
+    return divide(dot(multiply(off, weights), conj(off.T)), maximum(subtract(total, lost), 0))
 
 
 def _variables(name: str, m: Any, rowvar: bool) -> Any:
@@ -228,9 +258,9 @@ def _variables(name: str, m: Any, rowvar: bool) -> Any:
     return found if rowvar else found.T
 
 
-def corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Any:
-    """The correlation coefficients of the rows of x (and y), within [-1, 1]."""
-    found = cov(x, y, rowvar)
+def corrcoef(x: Any, y: Any = None, rowvar: bool = True, dtype: Any = None) -> Any:
+    """The correlation coefficients of the rows of x (and y), within [-1, 1], in ``dtype``, a float."""
+    found = cov(x, y, rowvar, dtype=dtype)
     if not found.shape:
         return divide(found, found)
     count = found.shape[0]
@@ -263,9 +293,17 @@ def polysub(a1: Any, a2: Any) -> Any:
     return polyadd(a1, multiply(vector("polysub", "a2", a2), -1))
 
 
-def polymul(a1: Any, a2: Any) -> Any:
-    """The product of two polynomials, coefficients highest first."""
+def polymul(a1: Any, a2: Any, *, trim_leading_zeros: bool = False) -> Any:
+    """The product of two polynomials, coefficients highest first; zeros in front of known ones may be trimmed."""
+    if flag("polymul", "trim_leading_zeros", trim_leading_zeros):
+        a1, a2 = (_without_zeros(vector("polymul", what, v)) for what, v in (("a1", a1), ("a2", a2)))
     return convolve(a1, a2)
+
+
+def _without_zeros(p: Any) -> Any:
+    """Without zeros in front, but for one coefficient."""
+    found = trim_zeros(p, "f")
+    return found if found.shape[0] else p[-1:]
 
 
 def polyder(p: Any, m: int = 1) -> Any:
@@ -277,11 +315,11 @@ def polyder(p: Any, m: int = 1) -> Any:
     return found
 
 
-def polyint(p: Any, m: int = 1, k: Any = 0) -> Any:
-    """The ``m``-th integral of a polynomial with constants ``k``, coefficients highest first."""
+def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
+    """The ``m``-th integral of a polynomial with constants ``k`` (0), coefficients highest first."""
     found = as_float(vector("polyint", "p", p))
     times = integer("polyint", "m", m, least=0)
-    constants = items("polyint", "k", k)
+    constants = items("polyint", "k", 0 if k is None else k)
     for n in range(times):
         count = found.shape[0]
         constant = reshape(cast(asarray(constants[n % len(constants)]), found.dtype), (1,))

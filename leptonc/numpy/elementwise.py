@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import flag, integer, number
+from leptonc.arguments import flag, integer, no_out, number
 from leptonc.arithmetic import (
     absolute,
     bitwise_and,
@@ -128,8 +128,9 @@ def rint(x: Any) -> Any:
 _round = _rounding("round", "round", "")
 
 
-def round(x: Any, decimals: int = 0) -> Any:
+def round(x: Any, decimals: int = 0, out: None = None) -> Any:
     """Halves to even. Ints stay ints: they are themselves unless ``decimals`` is negative."""
+    no_out("round", out)
     integer("round", "decimals", decimals, {"x": x}, least=-300, most=300)
     kind = result_dtype((x,))
     if decimals == 0 or (decimals > 0 and kind.kind in "iu"):
@@ -200,14 +201,16 @@ def isfinite(x: Any) -> Any:
 
 
 @named_operands
-def isposinf(x: Any) -> Any:
+def isposinf(x: Any, out: None = None) -> Any:
     """Whether each element is inf."""
+    no_out("isposinf", out)
     return equal(as_float(x), np.inf)
 
 
 @named_operands
-def isneginf(x: Any) -> Any:
+def isneginf(x: Any, out: None = None) -> Any:
     """Whether each element is -inf."""
+    no_out("isneginf", out)
     return equal(as_float(x), -np.inf)
 
 

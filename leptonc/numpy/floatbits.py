@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from leptonc.arguments import no_out
 from leptonc.arithmetic import (
     absolute,
     add,
@@ -143,8 +144,9 @@ def frexp(x: Any) -> Frexp:
 
 
 @named_operands
-def modf(x: Any) -> tuple[Any, Any]:
+def modf(x: Any, out: None = None) -> tuple[Any, Any]:
     """(fraction, whole part), both with x's sign."""
+    no_out("modf", out)
     operand = as_float(x)
     below = signbit(operand)
     size = where(below, negative(operand), operand)

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array, function, items, known_array, listed
+from leptonc.arguments import array, function, integer, items, kinds_in, known_array, listed, no_out, scalar, vector
 from leptonc.arguments import axis as axis_of
 from leptonc.arguments import choice as one_of
-from leptonc.errors import ArgumentError, DtypeError, op_error
+from leptonc.errors import ArgumentError, DtypeError, RangeError, TracerError, op_error
 from leptonc.numpy.creation import asarray, zeros_like
 from leptonc.numpy.elementwise import as_bool, logical_not, logical_or, where
-from leptonc.numpy.manipulation import broadcast_to, expand_dims, moveaxis, reshape
-from leptonc.trace import cast, promote
+from leptonc.numpy.manipulation import broadcast_to, concatenate, expand_dims, moveaxis, reshape, take
+from leptonc.numpy.sorting import sort_rows
+from leptonc.trace import Tracer, cast, promote
 from leptonc.vmap import vmap
 
 
@@ -97,17 +98,30 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
     return out
 
 
-def choose(a: Any, choices: Sequence[Any], mode: str = "clip") -> Any:
-    """For each element of ``a``, an int, that of the array of this number; numbers out of range are clipped, or "wrap"."""
+def choose(a: Any, choices: Sequence[Any], out: None = None, mode: str = "raise") -> Any:
+    """For each element of ``a``, an int, that of the array of this number; numbers out of range are errors, which in traced code
+    nobody can see: there ``mode`` must be "clip" or "wrap"."""
+    no_out("choose", out)
     index, given = array("choose", "a", a), listed("choose", "choices", choices, least=1)
-    one_of("choose", "mode", mode, ("clip", "wrap"))
+    one_of("choose", "mode", mode, ("raise", "clip", "wrap"))
     if index.dtype.kind not in "iu":
         raise op_error("choose", "takes ints", {"a": index}, kind=DtypeError)
+    if mode == "raise":
+        _check_choices(index, len(given))
     index = index % len(given) if mode == "wrap" else index.clip(0, len(given) - 1)
-    out, *rest = promote(*given)
+    found, *rest = promote(*given)
     for n, choice in enumerate(rest, 1):
-        out = where(index == n, choice, out)
-    return broadcast_to(out, np.broadcast_shapes(index.shape, out.shape))
+        found = where(index == n, choice, found)
+    return broadcast_to(found, np.broadcast_shapes(index.shape, found.shape))
+
+
+def _check_choices(index: Any, count: int) -> None:
+    """Raises RangeError for a number out of range, TracerError if they are not known."""
+    fix = 'mode="clip" or "wrap"'
+    if isinstance(index, Tracer):
+        raise op_error("choose", "whether traced numbers are in range is not known", {"a": index}, fix, TracerError)
+    if ((index < 0) | (index >= count)).any():
+        raise op_error("choose", f"a number is out of range for {count} choices", {"a": index}, fix, RangeError)
 
 
 def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: Any) -> Any:
@@ -131,19 +145,41 @@ def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: 
     return out
 
 
-def compress(condition: Any, a: Any, axis: int | None = None) -> Any:
-    """The elements along an axis where a condition, known while tracing, holds."""
+def compress(condition: Any, a: Any, axis: int | None = None, *, size: int | None = None, fill_value: Any = 0,
+             out: None = None) -> Any:
+    """The elements along an axis where a condition, known while tracing, holds. With ``size`` so many, the rest ``fill_value``:
+    then the condition may be traced."""
+    no_out("compress", out)
     operand = array("compress", "a", a)
     if axis is None:
         operand, axis = reshape(operand, (-1,)), 0
     at = axis_of("compress", operand, axis)
+    if size is not None:
+        return _compressed(operand, condition, at, size, fill_value)
     hits = np.flatnonzero(known_array("compress", "condition", condition, "buif"))
     if hits.size and hits[-1] >= operand.shape[at]:
         raise op_error("compress", f"condition is longer than the {operand.shape[at]} elements", {"a": operand})
     return operand[(*(slice(None) for _ in range(at)), hits)]
 
 
-def extract(condition: Any, arr: Any) -> Any:
-    """The elements where a condition, known while tracing, holds."""
-    return compress(known_array("extract", "condition", condition, "buif").reshape(-1), arr)
+def _compressed(x: Any, condition: Any, axis: int, size: Any, fill_value: Any) -> Any:
+    """``size`` slices along an axis: those where a condition holds, which stops with it, then others."""
+    n = x.shape[axis]
+    count = integer("compress", "size", size, {"a": x}, least=0, most=n)
+    test = as_bool(vector("compress", "condition", condition))[:n]
+    front = moveaxis(x, axis, 0)[:test.shape[0]]
+    mask = expand_dims(test, tuple(range(1, len(x.shape))))
+    value = cast(scalar("compress", "fill_value", fill_value, kinds=kinds_in(x.dtype)), x.dtype)
+    missing = max(count - test.shape[0], 0)
+    (places,) = sort_rows([test], 0, descending=True, count=min(count, test.shape[0]), values=False, order=True)
+    found = take(where(mask, front, value), places, 0)
+    if missing:
+        found = concatenate([found, broadcast_to(value, (missing, *found.shape[1:]))])
+    return moveaxis(found, 0, axis)
+
+
+def extract(condition: Any, arr: Any, *, size: int | None = None, fill_value: Any = 0) -> Any:
+    """The elements where a condition, known while tracing, holds. With ``size`` so many, the rest ``fill_value``: then the
+    condition may be traced."""
+    return compress(reshape(array("extract", "condition", condition), (-1,)), arr, size=size, fill_value=fill_value)
 

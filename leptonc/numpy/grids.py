@@ -1,4 +1,4 @@
-"""Grids of coordinates, spaced numbers and window functions."""
+"""Grids of coordinates and window functions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from leptonc.arguments import array, choice, flag, function, integer, number
 from leptonc.arguments import shape as shape_of
-from leptonc.errors import ArgumentError, DtypeError, ShapeError, op_error
+from leptonc.errors import ArgumentError, ShapeError, op_error
 from leptonc.numpy.creation import by_default
 from leptonc.promotion import default_float, numpy_dtype
 from leptonc.trace import Tracer, bind, broadcast, known
@@ -62,22 +62,6 @@ def fromfunction(f: Callable[..., Any], shape: Any, *, dtype: Any = None, **kwar
     extents = shape_of("fromfunction", shape)
     kind = numpy_dtype(default_float() if dtype is None else dtype, "fromfunction")
     return function("fromfunction", "function", f)(*(known(x) for x in np.indices(extents, kind)), **kwargs)
-
-
-def logspace(start: float, stop: float, num: int = 50, endpoint: bool = True, base: float = 10.0, dtype: Any = None) -> Any:
-    """Powers of ``base`` with evenly spaced exponents; the bounds must be known while tracing."""
-    first, last, by = (number("logspace", what, v) for what, v in (("start", start), ("stop", stop), ("base", base)))
-    (count,) = shape_of("logspace", integer("logspace", "num", num, least=0), what="num")
-    return by_default(np.logspace(first, last, count, flag("logspace", "endpoint", endpoint), by), dtype)
-
-
-def geomspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Any:
-    """Numbers whose ratios are equal; the bounds must be known while tracing, not 0 and of one sign."""
-    first, last = number("geomspace", "start", start), number("geomspace", "stop", stop)
-    if first == 0 or last == 0 or (first < 0) != (last < 0):
-        raise op_error("geomspace", "bounds must be of one sign and not 0", {"start": first, "stop": last}, kind=DtypeError)
-    (count,) = shape_of("geomspace", integer("geomspace", "num", num, least=0), what="num")
-    return by_default(np.geomspace(first, last, count, flag("geomspace", "endpoint", endpoint)), dtype)
 
 
 def _window(name: str, make: Callable[[int], np.ndarray], doc: str) -> Callable[[int], Any]:

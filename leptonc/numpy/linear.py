@@ -9,7 +9,7 @@ import numpy as np
 from leptonc.accumulation import checked_precision, preferring
 from leptonc.arguments import array as array_of
 from leptonc.arguments import axes as axes_of
-from leptonc.arguments import integer
+from leptonc.arguments import integer, no_out
 from leptonc.arguments import items as items_of
 from leptonc.errors import ArgumentError, DtypeError, op_error
 from leptonc.numpy.complexes import conj
@@ -93,8 +93,9 @@ def vdot(x: Any, y: Any, *, precision: Any = None, preferred_element_type: Any =
     return tensordot(left, right, 1)
 
 
-def outer(x: Any, y: Any) -> Any:
+def outer(x: Any, y: Any, out: None = None) -> Any:
     """Every element of x times every element of y."""
+    no_out("outer", out)
     a, b = _operands("outer", x, y)
     column, row = (int(np.prod(a.shape)), 1), (int(np.prod(b.shape)),)
     return _multiplied("outer", bind("reshape", a, shape=column), bind("reshape", b, shape=row))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array, choice, integer, integers, is_one, kinds_in, number
+from leptonc.arguments import array, choice, extent, flag, integer, integers, is_one, kinds_in, no_out, number
 from leptonc.arguments import arrays as arrays_of
 from leptonc.arguments import axes as axes_of
 from leptonc.arguments import axis as axis_of
@@ -17,15 +17,18 @@ from leptonc.arguments import shape as shape_of
 from leptonc.arithmetic import remainder
 from leptonc.errors import DtypeError, op_error
 from leptonc.numpy.along import fill_of, from_start
-from leptonc.numpy.creation import asarray
+from leptonc.numpy.creation import asarray, in_one_dtype
 from leptonc.numpy.elementwise import maximum
 from leptonc.promotion import attribute_of
-from leptonc.trace import Tracer, bind, broadcast, broadcast_shapes, cast, promote
+from leptonc.trace import Tracer, bind, broadcast, broadcast_shapes, cast
 
 
-def reshape(x: Any, shape: Any, *, copy: bool | None = None) -> Any:
-    """The same elements in row-major order; one extent may be -1. Raises ShapeError if they do not fill the shape."""
+def reshape(x: Any, shape: Any, order: str = "C", *, copy: bool | None = None) -> Any:
+    """The same elements in row-major order, or with ``order`` "F" read and laid out in column-major order; one extent may be -1.
+    Raises ShapeError if they do not fill the shape."""
     operand = array("reshape", "x", x) if copy is None else asarray(x, copy=copy)
+    if _is_column_major("reshape", order):
+        return transpose(reshape(transpose(operand), integers("reshape", "shape", shape, {"x": operand})[::-1]))
     sizes = list(integers("reshape", "shape", shape, {"x": operand}))
     total = int(np.prod(operand.shape, dtype=np.int64))
     if sizes.count(-1) > 1 or any(n < -1 for n in sizes):
@@ -38,9 +41,15 @@ def reshape(x: Any, shape: Any, *, copy: bool | None = None) -> Any:
     return bind("reshape", operand, shape=tuple(sizes))
 
 
-def ravel(x: Any) -> Any:
-    """All elements in one axis."""
+def _is_column_major(name: str, order: Any) -> bool:
+    """Whether ``order`` is "F". "A" and "K" would ask for the memory's layout, which traced values have none of."""
+    return choice(name, "order", order, ("C", "F")) == "F"
+
+
+def ravel(x: Any, order: str = "C") -> Any:
+    """All elements in one axis, in row-major order, or for "F" in column-major order."""
     operand = array("ravel", "x", x)
+    operand = transpose(operand) if _is_column_major("ravel", order) else operand
     return bind("reshape", operand, shape=(int(np.prod(operand.shape, dtype=np.int64)),))
 
 
@@ -116,29 +125,31 @@ def broadcast_arrays(*arrays: Any) -> list[Any]:
     return [broadcast_to(x, shape) for x in arrays]
 
 
-def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
-    """Arrays one after the other along an axis (flattened for None), promoted to one dtype."""
+def concatenate(arrays: Sequence[Any], axis: int | None = 0, dtype: Any = None) -> Any:
+    """Arrays one after the other along an axis (flattened for None), in ``dtype``, by default promoted to one."""
     given = arrays_of("concatenate", "arrays", arrays)
     if not given:
         raise op_error("concatenate", "needs at least one array", {})
-    items = promote(*given)
+    items = in_one_dtype(given, dtype)
     if axis is None:
         items, axis = tuple(ravel(x) for x in items), 0
     return bind("concatenate", *items, axis=axis_of("concatenate", items[0], axis))
 
 
-concat = concatenate
+def concat(arrays: Sequence[Any], axis: int | None = 0) -> Any:
+    """The array API's ``concatenate``."""
+    return concatenate(arrays, axis)
 
 
-def vstack(arrays: Sequence[Any]) -> Any:
+def vstack(tup: Sequence[Any], dtype: Any = None) -> Any:
     """Rows one below the other."""
-    return concatenate([reshape(x, (1, -1)) if len(x.shape) < 2 else x for x in arrays_of("vstack", "arrays", arrays)], 0)
+    return concatenate([reshape(x, (1, -1)) if len(x.shape) < 2 else x for x in arrays_of("vstack", "tup", tup)], 0, dtype)
 
 
-def hstack(arrays: Sequence[Any]) -> Any:
+def hstack(tup: Sequence[Any], dtype: Any = None) -> Any:
     """Along the second axis; of 1-D arrays along their only one."""
-    items = [ravel(x) if not x.shape else x for x in arrays_of("hstack", "arrays", arrays)]
-    return concatenate(items, 0 if not items or len(items[0].shape) < 2 else 1)
+    items = [ravel(x) if not x.shape else x for x in arrays_of("hstack", "tup", tup)]
+    return concatenate(items, 0 if not items or len(items[0].shape) < 2 else 1, dtype)
 
 
 def split(x: Any, sections: Any, axis: int = 0) -> list[Any]:
@@ -200,11 +211,17 @@ def _as_lists(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
-def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
-    """Every element ``repeats`` times in a row, a number or, known while tracing, one for each element along the axis."""
+def repeat(x: Any, repeats: Any, axis: int | None = None, *, total_repeat_length: int | None = None) -> Any:
+    """Every element ``repeats`` times in a row, a number or, known while tracing, one for each element along the axis.
+
+    With ``total_repeat_length`` the result has so many: the last ones are left out, or the last is repeated, and ``repeats`` may
+    be traced."""
     operand = array("repeat", "x", x)
     if axis is None:
         operand, axis = ravel(operand), 0
+    if total_repeat_length is not None:
+        length = extent("repeat", "total_repeat_length", total_repeat_length)
+        return _repeated_to(operand, repeats, axis_of("repeat", operand, axis), length)
     if not is_one(repeats):
         return _repeated(operand, repeats, axis_of("repeat", operand, axis))
     at, count = axis_of("repeat", operand, axis), integer("repeat", "repeats", repeats, {"x": operand}, least=0)
@@ -226,6 +243,18 @@ def _repeated(x: Any, repeats: Any, axis: int) -> Any:
     return take(x, np.repeat(np.arange(x.shape[axis]), counts), axis)
 
 
+def _repeated_to(x: Any, repeats: Any, axis: int, length: int) -> Any:
+    """As ``_repeated``, of a known length: a place reads the element which as many begin before, or at it."""
+    counts, n = array("repeat", "repeats", repeats), x.shape[axis]
+    if counts.shape not in ((), (1,), (n,)) or counts.dtype.kind not in "iu" or not n:
+        raise op_error("repeat", f"repeats of shape {counts.shape} must be one int, or one for each of {n} elements", {"x": x})
+    counts = broadcast(cast(counts, np.int64), (n,))
+    begins = bind("cumsum", counts, axis=0, reverse=False) - counts
+    ones = bind("broadcast", np.ones((), np.int64), shape=(n,), dims=())
+    begun = bind("scatter_add", np.zeros(length, np.int64), begins, ones, axis=0)
+    return take(x, bind("cumsum", begun, axis=0, reverse=False) - 1, axis)
+
+
 def tile(x: Any, reps: Any) -> Any:
     """x laid side by side ``reps`` times along each axis."""
     operand = array("tile", "x", x)
@@ -239,12 +268,15 @@ def tile(x: Any, reps: Any) -> Any:
     return bind("reshape", wide, shape=tuple(c * n for c, n in zip(counts, shape)))
 
 
-def take(x: Any, indices: Any, axis: int | None = None, *, mode: Any = None, fill_value: Any = None) -> Any:
+def take(x: Any, indices: Any, axis: int | None = None, out: None = None, mode: Any = None, unique_indices: bool = False,
+         indices_are_sorted: bool = False, fill_value: Any = None) -> Any:
     """Elements at ``indices``; negative ones count from the end, what is still outside reads the nearest end.
 
     ``mode`` "clip": negative ones read the first element; "wrap": all count modulo the extent; "fill": what is outside reads
-    ``fill_value``, else NaN, the least signed int, the greatest unsigned one or True.
+    ``fill_value``, else NaN, the least signed int, the greatest unsigned one or True. What is said of the indices changes nothing.
     """
+    no_out("take", out)
+    flag("take", "unique_indices", unique_indices), flag("take", "indices_are_sorted", indices_are_sorted)
     operand = array("take", "x", x)
     index = asarray(indices)
     if index.dtype.kind not in "iu":

@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array, choice, flag
+from leptonc.arguments import array, choice, flag, no_out
 from leptonc.arguments import axes as axes_of
 from leptonc.bfloat16 import kind_of
-from leptonc.errors import DtypeError, RangeError, op_error
+from leptonc.errors import ArgumentError, DtypeError, RangeError, ShapeError, op_error
 from leptonc.ir.types import dtype_of
 from leptonc.numpy.elementwise import as_float, ceil, clip, floor, isnan, rint, where
-from leptonc.numpy.manipulation import moveaxis, reshape
+from leptonc.numpy.manipulation import expand_dims, moveaxis, reshape
+from leptonc.numpy.reductions import any as any_of
+from leptonc.numpy.reductions import cumsum
 from leptonc.numpy.reductions import sum as sum_over
 from leptonc.numpy.sorting import along_axis, sort_rows
 from leptonc.trace import Tracer, bind, broadcast, cast, promote, result_dtype
@@ -47,38 +49,56 @@ PLACES: dict[str, Callable[[Any, Any], Any]] = {
 """Where among n sorted elements, counted from 0, each method has the quantile q."""
 
 
-def median(x: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+def median(x: Any, axis: Any = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False) -> Any:
     """The middle element over ``axis``, the mean of the two middle ones of an even number; NaN where there is a NaN, or nothing.
     Ints count as f64."""
+    _keeps("median", out, overwrite_input)
     return _quantile("median", x, 0.5, axis, "linear", keepdims, False)
 
 
-def nanmedian(x: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+def nanmedian(x: Any, axis: Any = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False) -> Any:
     """The median of what is not NaN."""
+    _keeps("nanmedian", out, overwrite_input)
     return _quantile("nanmedian", x, 0.5, axis, "linear", keepdims, True)
 
 
-def quantile(x: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: bool = False) -> Any:
-    """Quantiles over ``axis`` at ``q`` in [0, 1], whose axes come first; ``method`` is any of NumPy's.
+def quantile(x: Any, q: Any, axis: Any = None, out: None = None, overwrite_input: bool = False, method: str = "linear",
+             keepdims: bool = False, *, weights: Any = None) -> Any:
+    """Quantiles over ``axis`` at ``q`` in [0, 1], whose axes come first; ``method`` is any of NumPy's. How much each element counts
+    may be said by ``weights``, of x's shape or of that of the axes, with the method "inverted_cdf" alone.
 
     In the dtype of x, of ints in f64; an array q of wider floats makes it wider. NaN where there is a NaN, or nothing.
     """
-    return _quantile("quantile", x, q, axis, method, keepdims, False)
+    _keeps("quantile", out, overwrite_input)
+    return _quantile("quantile", x, q, axis, method, keepdims, False, weights)
 
 
-def nanquantile(x: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: bool = False) -> Any:
+def nanquantile(x: Any, q: Any, axis: Any = None, out: None = None, overwrite_input: bool = False, method: str = "linear",
+                keepdims: bool = False, *, weights: Any = None) -> Any:
     """Quantiles of what is not NaN."""
-    return _quantile("nanquantile", x, q, axis, method, keepdims, True)
+    _keeps("nanquantile", out, overwrite_input)
+    return _quantile("nanquantile", x, q, axis, method, keepdims, True, weights)
 
 
-def percentile(x: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: bool = False) -> Any:
+def percentile(x: Any, q: Any, axis: Any = None, out: None = None, overwrite_input: bool = False, method: str = "linear",
+               keepdims: bool = False, *, weights: Any = None) -> Any:
     """Quantiles at ``q`` in [0, 100]."""
-    return _quantile("percentile", x, _of_hundred("percentile", q), axis, method, keepdims, False)
+    _keeps("percentile", out, overwrite_input)
+    return _quantile("percentile", x, _of_hundred("percentile", q), axis, method, keepdims, False, weights)
 
 
-def nanpercentile(x: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: bool = False) -> Any:
+def nanpercentile(x: Any, q: Any, axis: Any = None, out: None = None, overwrite_input: bool = False, method: str = "linear",
+                  keepdims: bool = False, *, weights: Any = None) -> Any:
     """Percentiles of what is not NaN."""
-    return _quantile("nanpercentile", x, _of_hundred("nanpercentile", q), axis, method, keepdims, True)
+    _keeps("nanpercentile", out, overwrite_input)
+    return _quantile("nanpercentile", x, _of_hundred("nanpercentile", q), axis, method, keepdims, True, weights)
+
+
+def _keeps(name: str, out: Any, overwrite_input: Any) -> None:
+    """Raises ArgumentError for what would change an array."""
+    no_out(name, out)
+    if flag(name, "overwrite_input", overwrite_input):
+        raise op_error(name, "overwrites no array", {}, "leave overwrite_input out", ArgumentError)
 
 
 def _of_hundred(name: str, q: Any) -> Any:
@@ -89,7 +109,7 @@ def _of_hundred(name: str, q: Any) -> Any:
     return (as_float(given) if plain else np.asarray(q, np.float64)) / 100
 
 
-def _quantile(name: str, x: Any, q: Any, axis: Any, method: str, keepdims: bool, skip: bool) -> Any:
+def _quantile(name: str, x: Any, q: Any, axis: Any, method: str, keepdims: bool, skip: bool, weights: Any = None) -> Any:
     operand = as_float(array(name, "x", x))
     choice(name, "method", method, PLACES)
     places = array(name, "q", q)
@@ -102,7 +122,11 @@ def _quantile(name: str, x: Any, q: Any, axis: Any, method: str, keepdims: bool,
         dtype = result_dtype((operand, places))
     axes = axes_of(name, operand, axis)
     rows, kept = _rows(cast(operand, np.float32) if dtype_of(operand.dtype).is_narrow else operand, axes)
-    found = _of_rows(rows, reshape(cast(places, np.float64), (-1,)), method, skip)
+    wanted = reshape(cast(places, np.float64), (-1,))
+    if weights is None:
+        found = _of_rows(rows, wanted, method, skip)
+    else:
+        found = _of_weighted_rows(rows, wanted, _rows(_weights(name, operand, weights, axes, method), axes)[0], skip)
     found = reshape(moveaxis(found, -1, 0), (*places.shape, *kept))
     if flag(name, "keepdims", keepdims):
         found = reshape(found, (*places.shape, *(1 if d in axes else n for d, n in enumerate(operand.shape))))
@@ -140,6 +164,40 @@ def _of_rows(x: Any, q: Any, method: str, skip: bool) -> Any:
     found = where(alone, a, where(part < 0.5, a + gap * part, b - gap * (1 - part)))
     none = count == 0 if skip else isnan(ordered[..., -1:])
     return where(none, np.asarray(np.nan, x.dtype), found)
+
+
+def _weights(name: str, x: Any, weights: Any, axes: tuple[int, ...], method: str) -> Any:
+    """In x's shape: of that shape, or of that of the axes."""
+    given = as_float(array(name, "weights", weights))
+    if method != "inverted_cdf":
+        raise op_error(name, f"method {method!r} takes no weights", {"x": x, "weights": given}, 'method="inverted_cdf"',
+                       ArgumentError)
+    if kind_of(given.dtype) != "f":
+        raise op_error(name, "weights must be real", {"x": x, "weights": given}, kind=DtypeError)
+    if given.shape == x.shape:
+        return given
+    if given.shape != tuple(x.shape[d] for d in axes):
+        raise op_error(name, "weights must have the shape of x, or that of the axes", {"x": x, "weights": given}, kind=ShapeError)
+    turned = bind("transpose", given, perm=tuple(int(d) for d in np.argsort(axes)))
+    return broadcast(reshape(turned, tuple(n if d in axes else 1 for d, n in enumerate(x.shape))), x.shape)
+
+
+def _of_weighted_rows(x: Any, q: Any, weights: Any, skip: bool) -> Any:
+    """[..., quantiles]: of each row of x [..., n] the first element up to which the weights make q of all. NaN for a weight that is
+    negative or NaN, of no element and, unless they are left out, of NaNs."""
+    n = x.shape[-1]
+    if not n:
+        return np.full((*x.shape[:-1], q.shape[0]), np.nan, x.dtype)
+    wrong = any_of(isnan(weights) | (weights < 0), -1, keepdims=True)
+    counted = where(isnan(x), np.zeros((), weights.dtype), weights)
+    ordered, heavy = sort_rows([x, counted], len(x.shape) - 1, keys=1)
+    total = cumsum(cast(heavy, np.float64), -1)
+    below = expand_dims(total, -2) < expand_dims(q, 1) * expand_dims(total[..., -1:], -1)
+    last = sum_over(cast(~isnan(x), np.int64), -1, keepdims=True) - 1 if skip else np.full(1, n - 1)
+    place = clip(sum_over(cast(below, np.int64), -1), 0, clip(last, 0, None))
+    found = along_axis(ordered, place, len(x.shape) - 1)
+    none = last < 0 if skip else isnan(ordered[..., -1:])
+    return where(wrong | none, np.asarray(np.nan, x.dtype), found)
 
 
 def _taken(ordered: Any, index: Any) -> Any:

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array, flag, kinds_in, number, scalar
+from leptonc.arguments import array, flag, kinds_in, no_out, number, scalar
 from leptonc.arguments import axes as axes_of
 from leptonc.arguments import axis as axis_of
 from leptonc.arithmetic import add, divide, multiply, subtract
-from leptonc.bfloat16 import is_narrow
+from leptonc.bfloat16 import is_narrow, kind_of
 from leptonc.errors import ArgumentError, DtypeError, op_error
 from leptonc.numpy.elementwise import as_bool, as_float, maximum, minimum, sqrt
 from leptonc.numpy.elementwise import where as where_
+from leptonc.promotion import numpy_dtype
 from leptonc.trace import bind, broadcast, broadcast_shapes, cast, current_trace, promote
 
 Axis = int | tuple[int, ...] | None
@@ -36,11 +37,13 @@ def _reduce(name: str, op: str, x: Any, axis: Any, keepdims: bool) -> Any:
     return _kept(name, x, bind(op, x, axes=axes), axes, keepdims)
 
 
-def summed_dtype(name: str, x: Any, dtype: Any) -> Any:
+def summed_dtype(name: str, x: Any, dtype: Any, promote_integers: bool = True) -> Any:
     """NumPy adds up bools and ints in i64, unsigned ones in u64."""
     (operand,) = promote(array(name, "x", x))
     if dtype is not None:
         return cast(operand, dtype)
+    if not flag(name, "promote_integers", promote_integers):
+        return cast(operand, np.int32) if operand.dtype.kind == "b" else operand
     wide = {"b": np.int64, "i": np.int64, "u": np.uint64}.get(operand.dtype.kind)
     return operand if wide is None or operand.dtype == wide else cast(operand, wide)
 
@@ -65,18 +68,23 @@ def _begun(name: str, reduced: Any, initial: Any, join: Callable[[Any, Any], Any
     return cast(join(reduced, start), reduced.dtype)
 
 
-def sum(x: Any, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Any:
-    """The sum over ``axis`` (all of them for None); bools and ints add up in i64, unsigned ints in u64. It begins with ``initial``,
-    and takes the elements where ``where`` holds."""
-    operand = only("sum", summed_dtype("sum", x, dtype), where, 0)
-    return _begun("sum", _reduce("sum", "sum", operand, axis, keepdims), initial, add)
+def sum(x: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None,
+        where: Any = None, promote_integers: bool = True) -> Any:
+    """The sum over ``axis`` (all of them for None); bools and ints add up in i64, unsigned ints in u64, or in their own dtype
+    without ``promote_integers`` (bools in i32). It begins with ``initial``, and takes the elements where ``where`` holds."""
+    no_out("sum", out)
+    operand = only("sum", summed_dtype("sum", x, dtype, promote_integers), where, 0)
+    return _begun("sum", _reduce("sum", "any" if operand.dtype.kind == "b" else "sum", operand, axis, keepdims), initial, add)
 
 
-def prod(x: Any, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = None) -> Any:
-    """The product over ``axis``; bools and ints multiply in i64, unsigned ints in u64. It begins with ``initial``, and takes the
-    elements where ``where`` holds."""
-    operand = only("prod", summed_dtype("prod", x, dtype), where, 1)
-    return _begun("prod", _reduce("prod", "prod", operand, axis, keepdims), initial, multiply)
+def prod(x: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None,
+         where: Any = None, promote_integers: bool = True) -> Any:
+    """The product over ``axis``; bools and ints multiply in i64, unsigned ints in u64, or in their own dtype without
+    ``promote_integers``. It begins with ``initial``, and takes the elements where ``where`` holds."""
+    no_out("prod", out)
+    operand = only("prod", summed_dtype("prod", x, dtype, promote_integers), where, 1)
+    op = "all" if operand.dtype.kind == "b" else "prod"
+    return _begun("prod", _reduce("prod", op, operand, axis, keepdims), initial, multiply)
 
 
 def _beyond(dtype: np.dtype, op: str) -> Any:
@@ -90,7 +98,9 @@ def _beyond(dtype: np.dtype, op: str) -> Any:
 
 
 def _extreme(name: str, op: str, join: Callable[[Any, Any], Any], doc: str) -> Callable[..., Any]:
-    def function(x: Any, axis: Axis = None, *, keepdims: bool = False, initial: Any = None, where: Any = None) -> Any:
+    def function(x: Any, axis: Axis = None, out: None = None, keepdims: bool = False, initial: Any = None,
+                 where: Any = None) -> Any:
+        no_out(name, out)
         (operand,) = promote(array(name, "x", x))
         if initial is None and where is not None:
             raise op_error(name, "where may leave no elements", {"x": operand}, "give initial", ArgumentError)
@@ -113,7 +123,8 @@ min = _extreme("min", "reduce_min", minimum, "The least element over ``axis``; N
 
 
 def _logical(name: str, doc: str) -> Callable[..., Any]:
-    def function(x: Any, axis: Axis = None, *, keepdims: bool = False, where: Any = None) -> Any:
+    def function(x: Any, axis: Axis = None, out: None = None, keepdims: bool = False, *, where: Any = None) -> Any:
+        no_out(name, out)
         return _reduce(name, name, only(name, as_bool(array(name, "x", x)), where, name == "all"), axis, keepdims)
 
     function.__name__ = name
@@ -154,9 +165,10 @@ def _full_like(x: Any, number: Any) -> Any:
     return broadcast(one if trace is None else trace.lift(one), x.shape)
 
 
-def mean(x: Any, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False, where: Any = None) -> Any:
+def mean(x: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = None) -> Any:
     """The mean over ``axis``, of the elements where ``where`` holds; ints and bools as f64, floats of 16 bits by way of f32. NaN
     for no elements."""
+    no_out("mean", out)
     operand = as_float(array("mean", "x", x)) if dtype is None else cast(array("mean", "x", x), dtype)
     if is_narrow(operand.dtype):
         return cast(mean(operand, axis, dtype=np.float32, keepdims=keepdims, where=where), operand.dtype)
@@ -164,17 +176,44 @@ def mean(x: Any, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False
     return divide(sum(operand, axes, keepdims=keepdims, where=where), counted(operand, axes, keepdims, where))
 
 
-def var(x: Any, axis: Axis = None, *, ddof: float = 0, correction: float | None = None, keepdims: bool = False,
-        where: Any = None) -> Any:
+_mean = mean  # where a parameter has its name
+
+
+def centered(name: str, x: Any, axes: tuple[int, ...], mean: Any, where: Any) -> Any:
+    """x less its mean over axes, or one that is known already, which stretches to x."""
+    if mean is None:
+        return subtract(x, _mean(x, axes, keepdims=True, where=where))
+    center = cast(array(name, "mean", mean), x.dtype)
+    if broadcast_shapes(name, x, center) != x.shape:
+        raise op_error(name, "mean does not stretch to x", {"x": x, "mean": center}, "keepdims=True in mean")
+    return subtract(x, center)
+
+
+def in_float_dtype(name: str, x: Any, dtype: Any) -> Any:
+    """x in floats: in ``dtype``, one of them, if it is given."""
+    operand = array(name, "x", x)
+    if dtype is None:
+        return as_float(operand)
+    kind = numpy_dtype(dtype, name)
+    if kind_of(kind) not in "fc" or (operand.dtype.kind == "c" and kind.kind != "c"):
+        raise op_error(name, f"dtype={kind} must be a float, of complex numbers a complex one", {"x": operand}, kind=DtypeError)
+    return cast(operand, kind)
+
+
+def var(x: Any, axis: Axis = None, dtype: Any = None, out: None = None, ddof: float = 0, keepdims: bool = False, *,
+        where: Any = None, mean: Any = None, correction: float | None = None) -> Any:
     """The variance over ``axis``, in two passes, of the elements where ``where`` holds; ``ddof`` (or ``correction``) is taken off
-    the count. Of complex numbers it is real."""
+    the count. Of complex numbers it is real. It is in ``dtype``, a float; ``mean``, if it is known already, stretches to x."""
+    no_out("var", out)
+    if correction is not None and ddof != 0:
+        raise op_error("var", "ddof and correction are the same thing", {}, "give one of them", ArgumentError)
     ddof = ddof if correction is None else correction
-    operand = as_float(array("var", "x", x))
+    operand = in_float_dtype("var", x, dtype)
     if is_narrow(operand.dtype):
-        return cast(var(cast(operand, np.float32), axis, ddof=ddof, keepdims=keepdims, where=where), operand.dtype)
+        return cast(var(cast(operand, np.float32), axis, ddof=ddof, keepdims=keepdims, where=where, mean=mean), operand.dtype)
     axes = sorted_axes("var", operand, axis)
     number("var", "ddof", ddof)
-    off = subtract(operand, mean(operand, axes, keepdims=True, where=where))
+    off = centered("var", operand, axes, mean, where)
     left = counted(real_part(operand), axes, keepdims, where) - ddof
     if where is not None:
         left = maximum(left, 0)
@@ -183,19 +222,22 @@ def var(x: Any, axis: Axis = None, *, ddof: float = 0, correction: float | None 
     return divide(sum(squared_modulus(off), axes, keepdims=keepdims, where=where), left)
 
 
-def std(x: Any, axis: Axis = None, *, ddof: float = 0, correction: float | None = None, keepdims: bool = False,
-        where: Any = None) -> Any:
-    """The standard deviation over ``axis``, of the elements where ``where`` holds."""
-    return sqrt(var(x, axis, ddof=ddof, correction=correction, keepdims=keepdims, where=where))
+def std(x: Any, axis: Axis = None, dtype: Any = None, out: None = None, ddof: float = 0, keepdims: bool = False, *,
+        where: Any = None, mean: Any = None, correction: float | None = None) -> Any:
+    """The standard deviation over ``axis``, of the elements where ``where`` holds; the rest is as of ``var``."""
+    no_out("std", out)
+    return sqrt(var(x, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction))
 
 
-def count_nonzero(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+def count_nonzero(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """How many elements (i64) over ``axis`` are not 0."""
     return sum(as_bool(array("count_nonzero", "x", x)), axis, keepdims=keepdims)
 
 
 def _position(name: str, doc: str) -> Callable[..., Any]:
-    def function(x: Any, axis: int | None = None, *, keepdims: bool = False) -> Any:
+    def function(x: Any, axis: int | None = None, out: None = None, keepdims: bool | None = None) -> Any:
+        no_out(name, out)
+        keepdims = False if keepdims is None else keepdims
         (operand,) = promote(array(name, "x", x))
         if axis is None:
             flat = bind("reshape", operand, shape=(int(np.prod(operand.shape, dtype=np.int64)),))
@@ -213,8 +255,9 @@ argmax = _position("argmax", "Position (i64) of the first greatest element along
 argmin = _position("argmin", "Position (i64) of the first least element along ``axis``; the first NaN wins.")
 
 
-def cumsum(x: Any, axis: int | None = None, *, dtype: Any = None) -> Any:
+def cumsum(x: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
     """Sums of all elements up to each; bools and ints add up in i64, unsigned ints in u64."""
+    no_out("cumsum", out)
     operand = summed_dtype("cumsum", x, dtype)
     if axis is None:
         operand = bind("reshape", operand, shape=(int(np.prod(operand.shape, dtype=np.int64)),))
@@ -223,6 +266,6 @@ def cumsum(x: Any, axis: int | None = None, *, dtype: Any = None) -> Any:
 
 
 __all__ = [
-    "all", "any", "argmax", "argmin", "count_nonzero", "counted", "cumsum", "max",
+    "all", "any", "argmax", "argmin", "centered", "count_nonzero", "counted", "cumsum", "in_float_dtype", "max",
     "mean", "min", "only", "prod", "sorted_axes", "std", "sum", "summed_dtype", "var",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array, extent, flag, integer, items
+from leptonc.arguments import array, choice, extent, flag, integer, items
 from leptonc.bfloat16 import kind_of
 from leptonc.eager import plain
 from leptonc.errors import ArgumentError, DtypeError, ShapeError, TracerError, op_error
@@ -23,11 +23,17 @@ def _ravel(x: Any) -> Any:
     return bind("reshape", x, shape=(int(np.prod(x.shape, dtype=np.int64)),))
 
 
-def searchsorted(x: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
+METHODS = ("default", "scan", "scan_unrolled", "sort", "compare_all")
+"""JAX's ways to search, which give the same places; here all are found by bisection."""
+
+
+def searchsorted(x: Any, v: Any, side: str = "left", sorter: Any = None, *, method: str = "scan") -> Any:
     """How many elements of the sorted row x are less than each of v (``side="right"``: no greater), as i64: by bisection.
 
     ``sorter`` holds the places that sort x. Of an x that is not sorted the results mean nothing. NaN is greater than all else.
+    ``method``, any of JAX's, changes nothing.
     """
+    choice("searchsorted", "method", method, METHODS)
     row, values = promote(array("searchsorted", "x", x), array("searchsorted", "v", v))
     if len(row.shape) != 1:
         raise op_error("searchsorted", "x must be one sorted row", {"x": row, "v": values}, kind=ShapeError)
@@ -60,12 +66,14 @@ def _is_less(x: Any, y: Any) -> Any:
     return (x < y) | (isnan(y) & ~isnan(x)) if kind_of(x.dtype) == "f" else x < y if x.dtype.kind != "b" else ~x & y
 
 
-def digitize(x: Any, bins: Any, right: bool = False) -> Any:
+def digitize(x: Any, bins: Any, right: bool = False, *, method: str | None = None) -> Any:
     """The number (i64) of the bin that each element falls into: ``bins[i - 1] <= x < bins[i]``, with ``right`` less and
     less or equal swapped.
 
     ``bins`` rise or fall, and NaN is greater than all else. Raises ShapeError if they are no row.
     """
+    if method is not None:
+        choice("digitize", "method", method, METHODS)
     values, edges = array("digitize", "x", x), array("digitize", "bins", bins)
     if len(edges.shape) != 1:
         raise op_error("digitize", "bins must be one row", {"x": values, "bins": edges}, kind=ShapeError)
@@ -156,7 +164,7 @@ def _range(x: Any, given: Any) -> tuple[Any, Any]:
     return as_float(min_over(x)), as_float(max_over(x))
 
 
-def histogram(x: Any, bins: Any = 10, range: Any = None, density: bool = False, weights: Any = None) -> tuple[Any, Any]:
+def histogram(x: Any, bins: Any = 10, range: Any = None, weights: Any = None, density: bool | None = None) -> tuple[Any, Any]:
     """(how many elements fall into each bin, the bins' ends): the last bin has both ends. Counts are i64, sums of weights floats;
     with ``density`` they are f64, and integrate to 1."""
     values = _ravel(array("histogram", "x", x))
@@ -172,7 +180,7 @@ def histogram(x: Any, bins: Any = 10, range: Any = None, density: bool = False, 
     places = where(elements == row[-1], count - 1, places)
     places = where((places < 0) | (isnan(elements) if kind_of(elements.dtype) == "f" else False), count, places)
     counts = _counted(places, given, count)
-    if not flag("histogram", "density", density):
+    if density is None or not flag("histogram", "density", density):
         return counts, edges
     sums = cast(counts, np.float64)
     return sums / (cast(edges[1:] - edges[:-1], np.float64) * sum_over(sums)), edges

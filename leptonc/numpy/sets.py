@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from leptonc.arguments import array, extent, flag
+from leptonc.arguments import array, choice, extent, flag
 from leptonc.arguments import axis as axis_of
 from leptonc.bfloat16 import kind_of
 from leptonc.eager import plain
-from leptonc.errors import ShapeError, TracerError, op_error
-from leptonc.numpy.elementwise import as_bool, where
+from leptonc.errors import ArgumentError, ShapeError, TracerError, op_error
+from leptonc.numpy.elementwise import as_bool
+from leptonc.numpy.elementwise import where as chosen
 from leptonc.numpy.manipulation import concatenate
 from leptonc.numpy.reductions import any as any_of
 from leptonc.numpy.reductions import cumsum
@@ -86,6 +87,17 @@ def nonzero(x: Any, *, size: int | None = None, fill_value: Any = None) -> tuple
     return tuple(where(there, at, _filler(fill, at)) for at, fill in zip(out[::-1], fills))
 
 
+def where(condition: Any, x: Any = None, y: Any = None, *, size: int | None = None, fill_value: Any = None) -> Any:
+    """x where the condition holds (is not 0), else y. Of a condition alone, where it holds: as ``nonzero``."""
+    if x is None and y is None:
+        return nonzero(condition, size=size, fill_value=fill_value)
+    if x is None or y is None:
+        raise op_error("where", "wants both x and y, or neither", {}, kind=ArgumentError)
+    if size is not None or fill_value is not None:
+        raise op_error("where", "size and fill_value are for a condition alone", {}, kind=ArgumentError)
+    return chosen(condition, x, y)
+
+
 def argwhere(x: Any, *, size: int | None = None, fill_value: Any = None) -> Any:
     """Of what is not 0 the places (i64), a row for each."""
     operand = array("argwhere", "x", x)
@@ -132,15 +144,16 @@ class UniqueInverse(NamedTuple):
 
 
 def unique(x: Any, return_index: bool = False, return_inverse: bool = False, return_counts: bool = False, axis: int | None = None,
-           *, equal_nan: bool = True, size: int | None = None, fill_value: Any = None) -> Any:
-    """The distinct elements in ascending order; then, of those asked for, where each stands first, which of them each element is,
-    and how often each stands there (all i64).
+           *, equal_nan: bool = True, size: int | None = None, fill_value: Any = None, sorted: bool = True) -> Any:
+    """The distinct elements in ascending order, whatever ``sorted`` says; then, of those asked for, where each stands first, which
+    of them each element is, and how often each stands there (all i64).
 
     With ``size`` there are so many: the rest are ``fill_value``, by default the least element, and stand there 0 times. With
     ``axis`` of distinct slices along it, which are sorted by their elements, the first one first (traced: of few elements); slices
     with a NaN are all distinct.
     """
     operand = array("unique", "x", x)
+    flag("unique", "sorted", sorted)
     wanted = tuple(flag("unique", name, value) for name, value in (
         ("return_index", return_index), ("return_inverse", return_inverse), ("return_counts", return_counts)))
     room = _room("unique", size, {"x": operand})
@@ -263,9 +276,11 @@ def unique_all(x: Any, *, size: int | None = None, fill_value: Any = None) -> Un
 # Sets
 
 
-def isin(element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False, *, kind: str | None = None) -> Any:
-    """Which elements are among ``test_elements`` (``invert``: are not); NaN is equal to nothing. The other arguments are NumPy's,
-    and change nothing."""
+def isin(element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False, *, kind: str | None = None,
+         method: str = "auto") -> Any:
+    """Which elements are among ``test_elements`` (``invert``: are not); NaN is equal to nothing. The other arguments are NumPy's
+    and JAX's, and change nothing."""
+    choice("isin", "method", method, ("auto", "compare_all", "binary_search", "sort"))
     x, tests = promote(array("isin", "element", element), _ravel(array("isin", "test_elements", test_elements)))
     n = tests.shape[0]
     if not n or not _count(x):

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array, arrays, choice, flag, integer, items
+from leptonc.arguments import array, arrays, choice, flag, integer, ints, items
 from leptonc.arguments import axis as axis_of
-from leptonc.errors import ShapeError, op_error
+from leptonc.errors import ArgumentError, ShapeError, op_error
 from leptonc.trace import bind, cast
 
 
@@ -54,22 +54,37 @@ def _row(name: str, x: Any, axis: int | None) -> tuple[Any, int]:
     return operand, axis_of(name, operand, axis)
 
 
-def sort(x: Any, axis: int | None = -1, *, stable: bool = True, descending: bool = False) -> Any:
+KINDS = ("quicksort", "mergesort", "heapsort", "stable")
+
+
+def _order(name: str, kind: Any, order: Any, stable: Any) -> None:
+    """NumPy's words for how to sort, all of which the one way here obeys; fields to sort by there are none."""
+    flag(name, "stable", stable)
+    if kind is not None:
+        choice(name, "kind", kind, KINDS)
+    if order is not None:
+        raise op_error(name, "order names fields, of which arrays have none", {}, "leave it out", ArgumentError)
+
+
+def sort(x: Any, axis: int | None = -1, *, kind: str | None = None, order: None = None, stable: bool = True,
+         descending: bool = False) -> Any:
     """The elements in ascending order along ``axis``, all of them in one row for None; NaN is greater than all else.
 
     Always stable: zeros of both signs are equal, and stay as they were. ``descending`` has NaN first. Complex numbers are in the
     order of their real parts, those with equal ones in that of their imaginary parts.
     """
     operand, along = _row("sort", x, axis)
-    flag("sort", "stable", stable)
+    _order("sort", kind, order, stable)
     return sort_rows([operand], along, descending=flag("sort", "descending", descending))[0]
 
 
-def argsort(x: Any, axis: int | None = -1, *, stable: bool = True, descending: bool = False) -> Any:
-    """The places (i64) that ``sort`` takes the elements from; equal ones stay in order, in either direction."""
+def argsort(x: Any, axis: int | None = -1, *, kind: str | None = None, order: None = None, stable: bool = True,
+            descending: bool = False, dtype: Any = None) -> Any:
+    """The places (i64, or ``dtype``, ints) that ``sort`` takes the elements from; equal ones stay in order, in either direction."""
     operand, along = _row("argsort", x, axis)
-    flag("argsort", "stable", stable)
-    return sort_rows([operand], along, descending=flag("argsort", "descending", descending), values=False, order=True)[0]
+    _order("argsort", kind, order, stable)
+    found = sort_rows([operand], along, descending=flag("argsort", "descending", descending), values=False, order=True)[0]
+    return found if dtype is None else cast(found, ints("argsort", dtype))
 
 
 def lexsort(keys: Any, axis: int = -1) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import flag, on_cpu
+from leptonc.arguments import flag, on_cpu, row_major
 from leptonc.errors import ArgumentError, DtypeError, op_error
 from leptonc.ir.types import MOST_DIMENSIONS
 from leptonc.numpy.creation import asarray
@@ -73,6 +73,7 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> A
     return asarray(found, copy=True if copied else None)
 
 
-def copy(x: Any) -> Any:
-    """A copy of an array; a traced value as it is."""
+def copy(x: Any, order: str | None = None) -> Any:
+    """A copy of an array, row-major (``order`` None, "K", "C" or "A"); a traced value as it is."""
+    row_major("copy", order)
     return asarray(x, copy=True)

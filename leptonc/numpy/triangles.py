@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array, flag, integer
+from leptonc.arguments import array, flag, integer, no_out
 from leptonc.arguments import axis as axis_of
 from leptonc.arguments import shape as shape_of
 from leptonc.arithmetic import add, bitwise_and, equal, greater_equal, multiply, remainder
@@ -87,8 +87,9 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return bind("slice", flat, start=(*zeros, start), size=(*lead, count), step=(*(1 for _ in lead), columns + 1))
 
 
-def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Any:
+def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None) -> Any:
     """The sum of a diagonal."""
+    no_out("trace", out)
     return _sum(diagonal(x, offset, axis1, axis2), -1, dtype=dtype)
 
 

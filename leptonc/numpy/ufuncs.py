@@ -104,7 +104,7 @@ def frompyfunc(func: Callable[..., Any], /, nin: int, nout: int, *, identity: An
     return ufunc(func, nin, nout, identity=identity)
 
 
-def einsum_path(subscripts: Any, /, *operands: Any, optimize: Any = "greedy") -> tuple[list[Any], Any]:
+def einsum_path(subscripts: Any, /, *operands: Any, optimize: Any = "auto") -> tuple[list[Any], Any]:
     """(pairs, text): in which order ``einsum`` of these operands would be cheap, as NumPy finds it."""
     given = [x if isinstance(x, list | tuple) and not hasattr(x, "shape") and all(isinstance(n, int) for n in x)
              else np.broadcast_to(0.0, array("einsum_path", "operand", x).shape) for x in operands]

@@ -3,7 +3,10 @@ and treatment of matrices that have no result: NaN in place of an error."""
 
 from typing import Any as _Any
 
+from leptonc.arguments import array as _array
 from leptonc.arguments import flag as _flag
+from leptonc.errors import ShapeError as _ShapeError
+from leptonc.errors import op_error as _op_error
 from leptonc.numpy.linalg import factorizations as _factorizations
 from leptonc.numpy.linalg.functions import diagonal, expm, multi_dot, trace
 from leptonc.numpy.linalg.norms import cond, matrix_norm, matrix_rank, norm, vector_norm
@@ -36,7 +39,8 @@ from leptonc.numpy.linalg.spectral import (
 )
 from leptonc.numpy.linear import matmul, outer, tensordot
 from leptonc.numpy.manipulation import matrix_transpose
-from leptonc.numpy.products import cross, vecdot
+from leptonc.numpy.products import cross as _cross
+from leptonc.numpy.products import vecdot
 from leptonc.public import publish as _publish
 
 
@@ -47,6 +51,15 @@ def cholesky(x: _Any, /, *, upper: bool = False, symmetrize_input: bool = True) 
     """
     found = _factorizations.cholesky(x, symmetrize_input=symmetrize_input)
     return _adjoint(found) if _flag("cholesky", "upper", upper) else found
+
+
+def cross(x1: _Any, x2: _Any, /, *, axis: int = -1) -> _Any:
+    """The vector product of 3 elements along an axis; the other axes broadcast. Raises ShapeError or DtypeError."""
+    a, b = _array("cross", "x1", x1), _array("cross", "x2", x2)
+    found = _cross(a, b, axis=axis)
+    if a.shape[axis] != 3 or b.shape[axis] != 3:
+        raise _op_error("cross", f"axis {axis} must have 3 elements", {"x1": a, "x2": b}, "leptonc.numpy.cross", _ShapeError)
+    return found
 
 
 __all__ = [

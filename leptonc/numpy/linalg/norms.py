@@ -12,7 +12,7 @@ from leptonc.errors import ArgumentError, ShapeError, op_error
 from leptonc.numpy.elementwise import as_float
 from leptonc.numpy.linalg.operands import matrices, reshaped
 from leptonc.numpy.linalg.solving import inv
-from leptonc.numpy.linalg.spectral import svdvals
+from leptonc.numpy.linalg.spectral import eigvalsh, svdvals
 from leptonc.numpy.reductions import squared_modulus
 
 _ORDERS = "None, 'fro', 'nuc', inf, -inf, 1, -1, 2, -2 for matrices, any number or None for vectors"
@@ -129,16 +129,17 @@ def cond(x: Any, p: Any = None) -> Any:
     return lnp.where(undefined, np.asarray(np.inf, found.dtype), found)
 
 
-def matrix_rank(x: Any, rtol: Any = None, *, tol: Any = None) -> Any:
+def matrix_rank(x: Any, rtol: Any = None, *, hermitian: bool = False, tol: Any = None) -> Any:
     """How many singular values of x [..., m, n] are greater than ``tol``, or ``rtol`` times the greatest; i64.
 
-    rtol is max(m, n) times the dtype's epsilon by default. Raises ShapeError.
+    rtol is max(m, n) times the dtype's epsilon by default. Of a ``hermitian`` x they are the sizes of its eigenvalues. Raises
+    ShapeError.
     """
     a = array("matrix_rank", "x", x)
     if len(a.shape) < 2:
         return lnp.astype(lnp.any(a != 0), np.int64)
     a = matrices("matrix_rank", x)
-    values = svdvals(a)
+    values = lnp.sort(lnp.abs(eigvalsh(a)), descending=True) if flag("matrix_rank", "hermitian", hermitian) else svdvals(a)
     if tol is None:
         share = max(a.shape[-2:]) * np.finfo(a.dtype).eps if rtol is None else rtol
         limit = values[..., :1] * lnp.astype(_column(share), values.dtype)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from leptonc.arguments import array, axes, integer
+from leptonc.arguments import array, axes, choice, integer
 from leptonc.errors import ArgumentError, ShapeError, op_error
 from leptonc.numpy.elementwise import as_float
 from leptonc.numpy.linalg.operands import identity, in_one_dtype, matrices, reshaped, same_stack
@@ -60,11 +60,14 @@ class SlogdetResult(NamedTuple):
     logabsdet: Any
 
 
-def slogdet(x: Any) -> SlogdetResult:
-    """(sign, logarithm of the size) of the determinants of x [..., n, n]; (0, -inf) of a singular one.
+def slogdet(x: Any, *, method: str | None = None) -> SlogdetResult:
+    """(sign, logarithm of the size) of the determinants of x [..., n, n]; (0, -inf) of a singular one. ``method``: "lu", the only
+    one.
 
-    Raises ShapeError or DtypeError.
+    Raises ShapeError, DtypeError or ArgumentError.
     """
+    if method is not None:
+        choice("slogdet", "method", method, ("lu",))
     a = matrices("slogdet", x, square=True)
     return SlogdetResult(*bind("lu_slogdet", a, *_factors(a)))
 

@@ -123,11 +123,12 @@ class LstsqResult(NamedTuple):
     s: Any
 
 
-def lstsq(a: Any, b: Any, rcond: Any = None) -> LstsqResult:
+def lstsq(a: Any, b: Any, rcond: Any = None, *, numpy_resid: bool = False) -> LstsqResult:
     """x of the least length for which |a x - b| is least, of a [m, n] and b [m] or [m, k].
 
     Singular values of at most ``rcond`` times the greatest count as 0; by default the dtype's epsilon times max(m, n).
-    The residuals are given whatever the rank is, as in JAX. Raises ShapeError or DtypeError.
+    The residuals are given whatever the rank is, as in JAX; with ``numpy_resid``, of known values, there are none unless m > n and
+    the rank is n. Raises ShapeError or DtypeError.
     """
     x, y = in_one_dtype("lstsq", a, b)
     if len(x.shape) != 2 or len(y.shape) not in (1, 2) or x.shape[0] != y.shape[0]:
@@ -140,6 +141,8 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> LstsqResult:
     residuals = lnp.sum(left * left if left.dtype.kind != "c" else lnp.real(left * lnp.conj(left)), axis=0)
     limit = lnp.astype(lnp.asarray(share), values.dtype) * values[:1]
     rank = lnp.sum(lnp.astype(values > limit, np.int64))
+    if flag("lstsq", "numpy_resid", numpy_resid) and (int(rank) < x.shape[1] or x.shape[0] <= x.shape[1]):
+        residuals = residuals[:0]
     return LstsqResult(found[:, 0] if len(y.shape) == 1 else found, residuals, rank, values)
 
 

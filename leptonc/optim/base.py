@@ -10,7 +10,7 @@ import numpy as np
 
 from leptonc import numpy as lnp
 from leptonc import tree
-from leptonc.arguments import array, integer, scalar
+from leptonc.arguments import array, floats, integer, scalar
 from leptonc.errors import ArgumentError, LeptonError, describe
 from leptonc.public import public
 from leptonc.tracer import Tracer
@@ -165,6 +165,32 @@ def named_chain(*transformations: tuple[str, GradientTransformation]) -> Gradien
 
     return transformation("named_chain", lambda params: dict(zip(names, inner.init(params))), update, dict,
                           isinstance(inner, GradientTransformationExtraArgs))
+
+
+def kept_in(dtype: Any, values: Any) -> Any:
+    """A tree of what a state keeps, in ``dtype``; as it is for None."""
+    return values if dtype is None else tree.map(lambda x: lnp.astype(x, dtype), values)
+
+
+def kept_dtype(name: str, what: str, dtype: Any) -> np.dtype | None:
+    """The float dtype that a state is to be kept in, if there is one."""
+    return None if dtype is None else floats(name, what, dtype)
+
+
+def widened(kept: Any, new: Any) -> Any:
+    """What a state keeps in fewer bits, in the dtype of what it is joined with, so that it is rounded once: when it is kept."""
+    return kept if kept.dtype == new.dtype else lnp.astype(kept, lnp.promote_types(kept.dtype, new.dtype))
+
+
+def zeros_in(dtype: Any, params: Any) -> Any:
+    """Zeros like the parameters, in ``dtype`` if it is given."""
+    return tree.map(lambda p: lnp.zeros_like(p, dtype), params)
+
+
+def at_least_single(dtype: Any, like: Any) -> np.dtype:
+    """What sums of arrays like one are kept in: ``dtype``, by default f32 or a wider dtype of the array."""
+    found: np.dtype = lnp.promote_types(like.dtype, np.float32) if dtype is None else dtype
+    return found
 
 
 def bias_correction(decay: Any, count: Any, dtype: Any) -> Any:

@@ -51,20 +51,24 @@ def clip_by_block_rms(threshold: float) -> GradientTransformation:
     return _each("clip_by_block_rms", lambda g: g / lnp.maximum(g.dtype.type(1), root_mean_square(g) / threshold))
 
 
-def adaptive_grad_clip(clipping: float, eps: float = 1e-3) -> GradientTransformation:
-    """Each unit's gradient scaled down where its norm exceeds ``clipping`` times its weights' (Brock et al. 2021)."""
+def adaptive_grad_clip(clipping: float, eps: float = 1e-3, axis: Any = None) -> GradientTransformation:
+    """Each unit's gradient scaled down where its norm exceeds ``clipping`` times its weights' (Brock et al. 2021). Norms are over
+    ``axis``, by default that of inputs."""
     scalar("adaptive_grad_clip", "clipping", clipping)
     scalar("adaptive_grad_clip", "eps", eps)
 
     def clipped(g: Any, p: Any) -> Any:
-        norm, most = unit_norm(g), clipping * lnp.maximum(unit_norm(p), eps)
+        norm, most = unit_norm(g, axis), clipping * lnp.maximum(unit_norm(p, axis), eps)
         return lnp.where(norm > most, g * (most / lnp.maximum(norm, 1e-6)), g)
 
     return _stateless("adaptive_grad_clip", lambda grads, params: tree.map(clipped, grads, params), needs_params=True)
 
 
-def unit_norm(x: Any) -> Any:
-    """Euclidean norms of units: of a vector or number itself; of a matrix's columns; of a kernel's output channels."""
+def unit_norm(x: Any, axis: Any = None) -> Any:
+    """Euclidean norms of units: of a vector or number itself; of a matrix's columns; of a kernel's output channels. Or over
+    axes."""
+    if axis is not None:
+        return lnp.sqrt(lnp.sum(x * x, axis, keepdims=True))
     axes = {0: None, 1: None, 2: (0,), 3: (0,)}.get(len(x.shape), tuple(range(len(x.shape) - 1)))
     return lnp.sqrt(lnp.sum(x * x, axes, keepdims=axes is not None))
 

@@ -91,10 +91,11 @@ def flatten(inner: GradientTransformation) -> GradientTransformation:
     return transformation("flatten", lambda params: whole.init(joined(params)), update, extra=True)
 
 
-def skip_large_updates(updates: Any, max_squared_norm: float) -> Any:
-    """For ``MultiSteps(should_skip_update_fn=...)``, by functools.partial: whether the square norm is not below a bound."""
+def skip_large_updates(updates: Any, gradient_step: Any, params: Any, max_squared_norm: float) -> tuple[Any, dict[str, Any]]:
+    """For ``MultiSteps(should_skip_update_fn=...)``, by functools.partial: whether the square norm is not below a bound, and it."""
     scalar("skip_large_updates", "max_squared_norm", max_squared_norm)
     total: Any = np.float32(0)
     for leaf in tree.leaves(updates):
         total = total + lnp.sum(lnp.square(leaf))
-    return lnp.logical_not(total < max_squared_norm)
+    skips = lnp.logical_not(total < max_squared_norm)
+    return skips, {"should_skip": skips, "norm_squared": total}

@@ -10,8 +10,20 @@ import numpy as np
 from leptonc import lax, random, tree
 from leptonc import numpy as lnp
 from leptonc.arguments import choice, flag, number, scalar
-from leptonc.errors import LeptonError
-from leptonc.optim.base import EmptyState, GradientTransformation, bias_correction, chain, counter, rate_argument, transformation
+from leptonc.errors import ArgumentError, LeptonError
+from leptonc.optim.base import (
+    EmptyState,
+    GradientTransformation,
+    bias_correction,
+    chain,
+    counter,
+    kept_dtype,
+    kept_in,
+    rate_argument,
+    transformation,
+    widened,
+    zeros_in,
+)
 from leptonc.optim.clipping import scale_by_sign, scale_by_trust_ratio
 from leptonc.optim.moments import check_moments
 from leptonc.optim.optimizers import sgd
@@ -106,8 +118,9 @@ def adan(learning_rate: Rate, b1: float = 0.98, b2: float = 0.92, b3: float = 0.
 
 
 def scale_by_novograd(b1: float = 0.9, b2: float = 0.25, eps: float = 1e-8, eps_root: float = 0.0,
-                      weight_decay: float = 0.0) -> GradientTransformation:
-    """By each array's norm, with momentum and decay behind it (Ginsburg et al. 2019)."""
+                      weight_decay: float = 0.0, mu_dtype: Any = None) -> GradientTransformation:
+    """By each array's norm, with momentum, kept in ``mu_dtype``, and decay behind it (Ginsburg et al. 2019)."""
+    kept = kept_dtype("scale_by_novograd", "mu_dtype", mu_dtype)
     check_moments("scale_by_novograd", b1, b2, eps, eps_root)
     scalar("scale_by_novograd", "weight_decay", weight_decay)
 
@@ -117,11 +130,11 @@ def scale_by_novograd(b1: float = 0.9, b2: float = 0.25, eps: float = 1e-8, eps_
         first = state.count == 0
         nu = tree.map(lambda g, n: lnp.where(first, lnp.sum(g * g), b2 * n + (1 - b2) * lnp.sum(g * g)), grads, state.nu)
         scaled = tree.map(lambda g, p, n: g / (lnp.sqrt(n + eps_root) + eps) + weight_decay * p, grads, params, nu)
-        mu = tree.map(lambda s, m: lnp.where(first, s, b1 * m + s), scaled, state.mu)
+        mu = kept_in(kept, tree.map(lambda s, m: lnp.where(first, s, b1 * widened(m, s) + s), scaled, state.mu))
         return mu, ScaleByNovogradState(state.count + np.int32(1), mu, nu)
 
     def init(params: Any) -> ScaleByNovogradState:
-        return ScaleByNovogradState(counter(), _zeros(params), tree.map(lambda p: lnp.zeros((), p.dtype), params))
+        return ScaleByNovogradState(counter(), zeros_in(kept, params), tree.map(lambda p: lnp.zeros((), p.dtype), params))
 
     return transformation("scale_by_novograd", init, update, ScaleByNovogradState)
 
@@ -215,10 +228,11 @@ def optimistic_gradient_descent(learning_rate: Rate, alpha: float = 1.0, beta: f
 
 
 def optimistic_adam_v2(learning_rate: Rate, *, alpha: float = 1.0, beta: float = 1.0, b1: float = 0.9, b2: float = 0.999,
-                       eps: float = 1e-8, eps_root: float = 0.0, nesterov: bool = True) -> GradientTransformation:
+                       eps: float = 1e-8, eps_root: float = 0.0, mu_dtype: Any = None,
+                       nesterov: bool = True) -> GradientTransformation:
     """Optimistic Adam, for games (Daskalakis et al. 2017)."""
     rate_argument("optimistic_adam_v2", learning_rate)
-    return chain(scale_by_adam(b1, b2, eps, eps_root, flag("optimistic_adam_v2", "nesterov", nesterov)),
+    return chain(scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=flag("optimistic_adam_v2", "nesterov", nesterov)),
                  scale_by_optimistic_gradient(alpha, beta), scale_by_learning_rate(learning_rate))
 
 
@@ -247,10 +261,14 @@ def polyak_sgd(max_learning_rate: float = 1.0, scaling: Rate = 1.0, f_min: float
     return chain(sgd(scaling), scale_by_polyak(f_min, max_learning_rate, eps, variant))
 
 
-def add_noise(eta: float, gamma: float, key: Any) -> GradientTransformation:
-    """Updates plus normal noise of variance eta / step^gamma (Neelakantan et al. 2015)."""
+def add_noise(eta: float, gamma: float, key: Any = None, *, seed: int | None = None) -> GradientTransformation:
+    """Updates plus normal noise of variance eta / step^gamma (Neelakantan et al. 2015), by a key, or a number (0) that makes one;
+    ``seed`` is its older name."""
     scalar("add_noise", "eta", eta, least=0)
     scalar("add_noise", "gamma", gamma)
+    if seed is not None and key is not None:
+        raise ArgumentError("add_noise: key and seed are the same thing; fix: give one of them")
+    key = 0 if key is None and seed is None else seed if key is None else key
     start = key if isinstance(key, Tracer | np.ndarray) and key.shape else random.key(key)
 
     def update(grads: Any, state: AddNoiseState, params: Any = None) -> tuple[Any, AddNoiseState]:
@@ -265,16 +283,17 @@ def add_noise(eta: float, gamma: float, key: Any) -> GradientTransformation:
     return transformation("add_noise", lambda params: AddNoiseState(counter(), start), update, AddNoiseState)
 
 
-def noisy_sgd(learning_rate: Rate, eta: float = 0.01, gamma: float = 0.55, key: Any = 0) -> GradientTransformation:
+def noisy_sgd(learning_rate: Rate, eta: float = 0.01, gamma: float = 0.55, key: Any = None, *,
+              seed: int | None = None) -> GradientTransformation:
     """Gradient descent with noise that decays (Neelakantan et al. 2015)."""
     rate_argument("noisy_sgd", learning_rate)
-    return chain(add_noise(eta, gamma, key), scale_by_learning_rate(learning_rate))
+    return chain(add_noise(eta, gamma, key, seed=seed), scale_by_learning_rate(learning_rate))
 
 
-def signum(learning_rate: Rate, beta: float = 0.9) -> GradientTransformation:
+def signum(learning_rate: Rate, beta: float = 0.9, accumulator_dtype: Any = None) -> GradientTransformation:
     """By the sign of the decaying mean of gradients (Bernstein et al. 2018)."""
     rate_argument("signum", learning_rate)
-    return chain(ema(beta, debias=False), scale_by_sign(), scale_by_learning_rate(learning_rate))
+    return chain(ema(beta, False, accumulator_dtype), scale_by_sign(), scale_by_learning_rate(learning_rate))
 
 
 def fromage(learning_rate: Rate, min_norm: float = 1e-6) -> GradientTransformation:

@@ -76,7 +76,8 @@ def _widest(params: Any) -> np.dtype:
 def _injected(factory: Callable[..., GradientTransformation], arguments: dict[str, Any], static: set[str],
               dtype: np.dtype | None) -> GradientTransformation:
     numbers = {name: v for name, v in arguments.items() if name not in static and _is_number(v)}
-    schedules = {name: v for name, v in arguments.items() if name not in static and callable(v)}
+    schedules = {name: v for name, v in arguments.items() if name not in static and callable(v)
+                 and not isinstance(v, type)}  # dtypes are callable
     others = {name: v for name, v in arguments.items() if name not in {*numbers, *schedules}}
 
     def converted(value: Any, kind: np.dtype) -> Any:

@@ -49,30 +49,44 @@ def _check(name: str, steps: Any, **values: Any) -> None:
         scalar(name, what, value)
 
 
-def linear_schedule(init_value: float, end_value: float, transition_steps: int) -> Schedule:
-    """From one value to the other in a straight line, then constant."""
+def _since(count: Any, begin: int) -> Any:
+    """Steps since ``begin``; 0 before it."""
+    return lnp.maximum(lnp.subtract(count, begin), 0) if begin else count
+
+
+def linear_schedule(init_value: float, end_value: float, transition_steps: int, transition_begin: int = 0) -> Schedule:
+    """From one value to the other in a straight line, from the step ``transition_begin`` on, then constant."""
     _check("linear_schedule", transition_steps, init_value=init_value, end_value=end_value)
-    return Rate(lambda count, dtype: init_value + (end_value - init_value) * _progress(count, transition_steps, dtype))
+    begin = integer("linear_schedule", "transition_begin", transition_begin, least=0)
+    return Rate(lambda count, dtype: (
+        init_value + (end_value - init_value) * _progress(_since(count, begin), transition_steps, dtype)))
 
 
-def exponential_decay(init_value: float, transition_steps: int, decay_rate: float, staircase: bool = False) -> Schedule:
-    """init_value * decay_rate ** (count / transition_steps); the exponent is whole with ``staircase``."""
-    _check("exponential_decay", transition_steps, init_value=init_value, decay_rate=decay_rate)
-    flag("exponential_decay", "staircase", staircase)
+def exponential_decay(init_value: float, transition_steps: int, decay_rate: float, transition_begin: int = 0,
+                      staircase: bool = False, end_value: float | None = None) -> Schedule:
+    """init_value * decay_rate ** (steps / transition_steps), of steps since ``transition_begin``; the exponent is whole with
+    ``staircase``. It goes no further than ``end_value``."""
+    name = "exponential_decay"
+    _check(name, transition_steps, init_value=init_value, decay_rate=decay_rate)
+    flag(name, "staircase", staircase)
+    begin = integer(name, "transition_begin", transition_begin, least=0)
+    end = None if end_value is None else scalar(name, "end_value", end_value)
 
     def at(count: Any, dtype: Any) -> Any:
-        exponent = lnp.divide(lnp.astype(count, dtype), float(transition_steps))
-        return init_value * lnp.power(np.dtype(dtype).type(decay_rate), lnp.floor(exponent) if staircase else exponent)
+        exponent = lnp.divide(lnp.astype(_since(count, begin), dtype), float(transition_steps))
+        value = init_value * lnp.power(np.dtype(dtype).type(decay_rate), lnp.floor(exponent) if staircase else exponent)
+        return value if end is None else (lnp.maximum if decay_rate < 1 else lnp.minimum)(value, end)
 
     return Rate(at)
 
 
-def cosine_decay_schedule(init_value: float, decay_steps: int, alpha: float = 0.0) -> Schedule:
-    """Half a cosine from init_value to alpha * init_value (Loshchilov and Hutter 2017)."""
-    _check("cosine_decay_schedule", decay_steps, init_value=init_value, alpha=alpha)
+def cosine_decay_schedule(init_value: float, decay_steps: int, alpha: float = 0.0, exponent: float = 1.0) -> Schedule:
+    """Half a cosine, to the power of ``exponent``, from init_value to alpha * init_value (Loshchilov and Hutter 2017)."""
+    _check("cosine_decay_schedule", decay_steps, init_value=init_value, alpha=alpha, exponent=exponent)
 
     def at(count: Any, dtype: Any) -> Any:
         cosine = 0.5 * (1 + lnp.cos(pi * _progress(count, decay_steps, dtype)))
+        cosine = cosine if type(exponent) in (int, float) and exponent == 1 else lnp.power(cosine, exponent)
         return init_value * ((1 - alpha) * cosine + alpha)
 
     return Rate(at)
@@ -99,15 +113,16 @@ def piecewise_constant_schedule(init_value: float, boundaries_and_scales: Mappin
 
 
 def warmup_cosine_decay_schedule(init_value: float, peak_value: float, warmup_steps: int, decay_steps: int,
-                                 end_value: float = 0.0) -> Schedule:
-    """A straight line up to the peak, then half a cosine down; ``decay_steps`` counts both."""
+                                 end_value: float = 0.0, exponent: float = 1.0) -> Schedule:
+    """A straight line up to the peak, then half a cosine, to the power of ``exponent``, down; ``decay_steps`` counts both."""
     name = "warmup_cosine_decay_schedule"
     number(name, "peak_value", peak_value)
     number(name, "end_value", end_value)
     scalar(name, "init_value", init_value)
     integer(name, "decay_steps", decay_steps, least=integer(name, "warmup_steps", warmup_steps, least=0) + 1)
     rise = linear_schedule(init_value, peak_value, warmup_steps)
-    fall = cosine_decay_schedule(peak_value, decay_steps - warmup_steps, end_value / peak_value if peak_value else 0.0)
+    fall = cosine_decay_schedule(peak_value, decay_steps - warmup_steps, end_value / peak_value if peak_value else 0.0,
+                                 exponent)
 
     def at(count: Any, dtype: Any) -> Any:
         return lnp.where(lnp.less(count, warmup_steps), rate_at(rise, count, dtype),
@@ -154,10 +169,12 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> 
 
 
 def warmup_exponential_decay_schedule(init_value: float, peak_value: float, warmup_steps: int, transition_steps: int,
-                                      decay_rate: float, staircase: bool = False) -> Schedule:
-    """A straight line up to the peak, then exponential decay."""
+                                      decay_rate: float, transition_begin: int = 0, staircase: bool = False,
+                                      end_value: float | None = None) -> Schedule:
+    """A straight line up to the peak, then ``exponential_decay``, whose steps begin there."""
     rise = linear_schedule(init_value, peak_value, warmup_steps)
-    return join_schedules([rise, exponential_decay(peak_value, transition_steps, decay_rate, staircase)], [warmup_steps])
+    fall = exponential_decay(peak_value, transition_steps, decay_rate, transition_begin, staircase, end_value)
+    return join_schedules([rise, fall], [warmup_steps])
 
 
 def sgdr_schedule(cosine_kwargs: Sequence[Mapping[str, Any]]) -> Schedule:

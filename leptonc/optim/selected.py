@@ -6,8 +6,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from leptonc import tree
+from leptonc.arguments import flag
 from leptonc.errors import ArgumentError, describe
-from leptonc.optim.base import GradientTransformation, transformation, transformation_argument
+from leptonc.optim.base import (
+    GradientTransformation,
+    GradientTransformationExtraArgs,
+    extended,
+    transformation,
+    transformation_argument,
+)
 
 
 class MaskedState(NamedTuple):
@@ -22,12 +29,15 @@ class PartitionState(NamedTuple):
     inner_states: Any
 
 
-def masked(inner: GradientTransformation, mask: Any) -> GradientTransformation:
+def masked(inner: GradientTransformation, mask: Any, *, mask_compatible_extra_args: bool = False) -> GradientTransformation:
     """``inner`` where ``mask`` is True, updates as they come elsewhere.
 
-    ``mask``: a tree of bools like the parameters', or one that ends earlier, or a function of the parameters that gives one.
+    ``mask``: a tree of bools like the parameters', or one that ends earlier, or a function of the parameters that gives one. What
+    update is given by name goes to ``inner``, with ``mask_compatible_extra_args`` the trees among it that are like the updates
+    masked as these.
     """
-    part_of = transformation_argument("masked", "inner", inner)
+    part_of = extended("masked", "inner", inner)
+    masks_more = flag("masked", "mask_compatible_extra_args", mask_compatible_extra_args)
 
     def held(values: Any, tested: Any) -> tuple[Any, Any]:
         wanted = mask(values) if callable(mask) else mask
@@ -36,12 +46,15 @@ def masked(inner: GradientTransformation, mask: Any) -> GradientTransformation:
     def init(params: Any) -> MaskedState:
         return MaskedState(part_of.init(held(params, params)[1]))
 
-    def update(grads: Any, state: MaskedState, params: Any = None) -> tuple[Any, MaskedState]:
+    def update(grads: Any, state: MaskedState, params: Any = None, **more: Any) -> tuple[Any, MaskedState]:
         wanted, part = held(grads, grads)
-        found, own = part_of.update(part, state.inner_state, None if params is None else _kept(wanted, params))
+        if masks_more and more:
+            like = tree.structure(grads)
+            more = {name: _kept(wanted, x) if tree.structure(x) == like else x for name, x in more.items()}
+        found, own = part_of.update(part, state.inner_state, None if params is None else _kept(wanted, params), **more)
         return tree.map(lambda keep, new, old: new if keep else old, wanted, found, grads), MaskedState(own)
 
-    return transformation("masked", init, update, MaskedState)
+    return transformation("masked", init, update, MaskedState, extra=isinstance(inner, GradientTransformationExtraArgs))
 
 
 def _kept(wanted: Any, values: Any) -> Any:
@@ -52,7 +65,8 @@ def _kept(wanted: Any, values: Any) -> Any:
     return tree.map(lambda keep, value: value if keep else None, wanted, values)
 
 
-def partition(transforms: Mapping[Any, GradientTransformation], param_labels: Any) -> GradientTransformation:
+def partition(transforms: Mapping[Any, GradientTransformation], param_labels: Any, *,
+              mask_compatible_extra_args: bool = False) -> GradientTransformation:
     """Each parameter by the transformation of its label.
 
     ``param_labels``: a tree of labels like the parameters', or one that ends earlier, or a function of the parameters that
@@ -72,18 +86,21 @@ def partition(transforms: Mapping[Any, GradientTransformation], param_labels: An
 
     def parts(params: Any) -> dict[Any, GradientTransformation]:
         labels = labels_of(params)
-        return {name: masked(inner, tree.map(lambda label, name=name: label == name, labels)) for name, inner in transforms.items()}
+        return {name: masked(inner, tree.map(lambda label, name=name: label == name, labels),
+                             mask_compatible_extra_args=mask_compatible_extra_args) for name, inner in transforms.items()}
 
     def init(params: Any) -> PartitionState:
         return PartitionState({name: part.init(params) for name, part in parts(params).items()})
 
-    def update(grads: Any, state: PartitionState, params: Any = None) -> tuple[Any, PartitionState]:
+    def update(grads: Any, state: PartitionState, params: Any = None, **more: Any) -> tuple[Any, PartitionState]:
         states = {}
         for name, part in parts(grads).items():
-            grads, states[name] = part.update(grads, state.inner_states[name], params)
+            grads, states[name] = extended("partition", "a transformation", part).update(
+                grads, state.inner_states[name], params, **more)
         return grads, PartitionState(states)
 
-    return transformation("partition", init, update, PartitionState)
+    return transformation("partition", init, update, PartitionState,
+                          extra=any(isinstance(inner, GradientTransformationExtraArgs) for inner in transforms.values()))
 
 
 multi_transform: Callable[..., GradientTransformation] = partition

@@ -17,8 +17,13 @@ from leptonc.optim.base import (
     ScheduleState,
     bias_correction,
     counter,
+    identity,
+    kept_dtype,
+    kept_in,
     rate_argument,
     transformation,
+    widened,
+    zeros_in,
 )
 from leptonc.optim.moments import check_moments
 from leptonc.optim.schedules import Schedule, rate_at
@@ -46,47 +51,53 @@ def scale(factor: float) -> GradientTransformation:
                            lambda grads, state, params=None: (tree.map(lambda g: g * factor, grads), state))
 
 
-def scale_by_learning_rate(learning_rate: float | Schedule) -> GradientTransformation:
-    """Updates times minus the learning rate, a number or a function of the step count."""
+def scale_by_learning_rate(learning_rate: float | Schedule | None = None, *, flip_sign: bool = True) -> GradientTransformation:
+    """Updates times minus the learning rate, a number or a function of the step count, or, without ``flip_sign``, times itself; as
+    they come for None."""
+    flipped = flag("scale_by_learning_rate", "flip_sign", flip_sign)
+    if learning_rate is None:
+        return identity()
     rate_of = rate_argument("scale_by_learning_rate", learning_rate)
     if not callable(rate_of):
-        return scale(-rate_of)
+        return scale(-rate_of if flipped else rate_of)
 
     def update(grads: Any, state: ScheduleState, params: Any = None) -> tuple[Any, ScheduleState]:
         rate = functools.cache(lambda dtype: rate_at(rate_of, state.count, dtype))
-        return tree.map(lambda g: -g * rate(g.dtype), grads), ScheduleState(state.count + np.int32(1))
+        return tree.map(lambda g: (-g if flipped else g) * rate(g.dtype), grads), ScheduleState(state.count + np.int32(1))
 
     return transformation("scale_by_learning_rate", lambda params: ScheduleState(counter()), update, ScheduleState)
 
 
-def trace(decay: float, nesterov: bool = False) -> GradientTransformation:
-    """Momentum: t = g + decay t (Polyak 1964); ``nesterov`` looks one step ahead: g + decay t."""
+def trace(decay: float, nesterov: bool = False, accumulator_dtype: Any = None) -> GradientTransformation:
+    """Momentum: t = g + decay t (Polyak 1964), kept in ``accumulator_dtype``; ``nesterov`` looks one step ahead: g + decay t."""
     scalar("trace", "decay", decay)
     flag("trace", "nesterov", nesterov)
+    kept = kept_dtype("trace", "accumulator_dtype", accumulator_dtype)
 
     def update(grads: Any, state: TraceState, params: Any = None) -> tuple[Any, TraceState]:
-        moved = tree.map(lambda g, t: g + decay * t, grads, state.trace)
+        moved = tree.map(lambda g, t: g + decay * widened(t, g), grads, state.trace)
         out = tree.map(lambda g, t: g + decay * t, grads, moved) if nesterov else moved
-        return out, TraceState(moved)
+        return out, TraceState(kept_in(kept, moved))
 
-    return transformation("trace", lambda params: TraceState(tree.map(lnp.zeros_like, params)), update, TraceState)
+    return transformation("trace", lambda params: TraceState(zeros_in(kept, params)), update, TraceState)
 
 
-def scale_by_adam(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, eps_root: float = 0.0,
+def scale_by_adam(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, eps_root: float = 0.0, mu_dtype: Any = None, *,
                   nesterov: bool = False) -> GradientTransformation:
-    """m / (sqrt(v + eps_root) + eps) with bias-corrected moments (Kingma and Ba 2015); ``nesterov`` looks one step ahead
-    (Dozat 2016)."""
+    """m / (sqrt(v + eps_root) + eps) with bias-corrected moments (Kingma and Ba 2015), m kept in ``mu_dtype``; ``nesterov`` looks
+    one step ahead (Dozat 2016)."""
     check_moments("scale_by_adam", b1, b2, eps, eps_root)
     flag("scale_by_adam", "nesterov", nesterov)
+    kept = kept_dtype("scale_by_adam", "mu_dtype", mu_dtype)
 
     has_root = type(eps_root) is not float or eps_root != 0  # a sum less in the step
 
     def init(params: Any) -> ScaleByAdamState:
-        return ScaleByAdamState(counter(), tree.map(lnp.zeros_like, params), tree.map(lnp.zeros_like, params))
+        return ScaleByAdamState(counter(), zeros_in(kept, params), tree.map(lnp.zeros_like, params))
 
     def update(grads: Any, state: ScaleByAdamState, params: Any = None) -> tuple[Any, ScaleByAdamState]:
         count = state.count + np.int32(1)
-        mu = tree.map(lambda g, m: b1 * m + (1 - b1) * g, grads, state.mu)
+        mu = tree.map(lambda g, m: b1 * widened(m, g) + (1 - b1) * g, grads, state.mu)
         nu = tree.map(lambda g, v: b2 * v + (1 - b2) * (g * g), grads, state.nu)
         following = count + np.int32(1) if nesterov else count
         of_first = functools.cache(lambda dtype: bias_correction(b1, count, dtype))
@@ -100,7 +111,7 @@ def scale_by_adam(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, eps_roo
             second = v * of_second(v.dtype)
             return first / (lnp.sqrt(second + eps_root if has_root else second) + eps)
 
-        return tree.map(direction, grads, mu, nu), ScaleByAdamState(count, mu, nu)
+        return tree.map(direction, grads, mu, nu), ScaleByAdamState(count, kept_in(kept, mu), nu)
 
     return transformation("scale_by_adam", init, update, ScaleByAdamState)
 

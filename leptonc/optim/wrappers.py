@@ -9,8 +9,20 @@ import numpy as np
 
 from leptonc import lax, tree
 from leptonc import numpy as lnp
-from leptonc.arguments import flag, function, number
-from leptonc.optim.base import GradientTransformation, bias_correction, counter, step_count, transformation, transformation_argument
+from leptonc.arguments import can_take, flag, function, number
+from leptonc.optim.base import (
+    GradientTransformation,
+    GradientTransformationExtraArgs,
+    at_least_single,
+    bias_correction,
+    counter,
+    extended,
+    kept_dtype,
+    step_count,
+    transformation,
+    transformation_argument,
+    widened,
+)
 
 
 class EmaState(NamedTuple):
@@ -37,26 +49,46 @@ class ApplyIfFiniteState(NamedTuple):
 
 
 class MultiStepsState(NamedTuple):
-    """Steps since the last update, updates so far, the state within, and the mean of the gradients since."""
+    """Steps since the last update, updates so far, the state within, the mean of the gradients since, and what the function said
+    that skips steps."""
 
     mini_step: Any
     gradient_step: Any
     inner_opt_state: Any
     acc_grads: Any
+    skip_state: Any = ()
 
 
-def ema(decay: float, debias: bool = True) -> GradientTransformation:
-    """The decaying mean of updates, with ``debias`` that of those there were."""
+def ema(decay: float, debias: bool = True, accumulator_dtype: Any = None) -> GradientTransformation:
+    """The decaying mean of updates, kept in ``accumulator_dtype``, with ``debias`` that of those there were."""
+    kept = kept_dtype("ema", "accumulator_dtype", accumulator_dtype)
+    return _ema(decay, debias, lambda like: like.dtype if kept is None else kept)
+
+
+def ema_at_least_single(decay: float, dtype: Any) -> GradientTransformation:
+    """As ``ema``, without debiasing, in ``dtype``, by default f32 or a wider dtype of the parameters."""
+    kept = kept_dtype("adafactor", "dtype_momentum", dtype)
+    return _ema(decay, False, lambda like: at_least_single(kept, like))
+
+
+def _ema(decay: float, debias: bool, dtype_of: Callable[[Any], Any]) -> GradientTransformation:
     number("ema", "decay", decay, least=0, below=1)
     flag("ema", "debias", debias)
 
+    def init(params: Any) -> EmaState:
+        return EmaState(counter(), tree.map(lambda p: lnp.zeros_like(p, dtype_of(p)), params))
+
     def update(grads: Any, state: EmaState, params: Any = None) -> tuple[Any, EmaState]:
-        mean = tree.map(lambda g, m: decay * m + (1 - decay) * g, grads, state.ema)
+        mean = tree.map(lambda g, m: decay * widened(m, g) + (1 - decay) * g, grads, state.ema)
         count = state.count + np.int32(1)
         out = tree.map(lambda m: m * bias_correction(decay, count, m.dtype), mean) if debias else mean
-        return out, EmaState(count, mean)
+        return out, EmaState(count, tree.map(_in_dtype_of, state.ema, mean))
 
-    return transformation("ema", lambda params: EmaState(counter(), tree.map(lnp.zeros_like, params)), update, EmaState)
+    return transformation("ema", init, update, EmaState)
+
+
+def _in_dtype_of(old: Any, new: Any) -> Any:
+    return new if new.dtype == old.dtype else lnp.astype(new, old.dtype)
 
 
 def apply_every(k: int = 1) -> GradientTransformation:
@@ -106,52 +138,80 @@ def apply_if_finite(inner: GradientTransformation, max_consecutive_errors: int) 
     return transformation("apply_if_finite", init, update, ApplyIfFiniteState)
 
 
-def skip_not_finite(updates: Any) -> Any:
-    """For ``MultiSteps(should_skip_update_fn=...)``: whether an element is not finite."""
-    return lnp.logical_not(all_finite(updates))
+def skip_not_finite(updates: Any, gradient_step: Any, params: Any) -> tuple[Any, dict[str, Any]]:
+    """For ``MultiSteps(should_skip_update_fn=...)``: whether an element is not finite, and how many are not."""
+    count: Any = np.int32(0)
+    for leaf in tree.leaves(updates):
+        count = count + lnp.sum(lnp.logical_not(lnp.isfinite(leaf)), dtype=np.int32)
+    skips = count > 0
+    return skips, {"should_skip": skips, "num_not_finite": count}
 
 
 class MultiSteps:
     """``opt`` at every k-th step, on the mean of the gradients since; no update at the others.
 
-    ``every_k_schedule``: k, or a function of the number of updates so far. Steps of which ``should_skip_update_fn(gradients)`` is
-    True do not count. A pair ``init``, ``update`` as any transformation; ``has_updated(state)``: whether the last step updated.
+    ``every_k_schedule``: k, or a function of the number of updates so far. Steps of which ``should_skip_update_fn(gradients,
+    gradient_step, params)`` gives (True, what ``state.skip_state`` is to be) do not count; a function of the gradients alone may
+    give True. Means are kept in ``accumulator_dtype``, by default f32 or a wider dtype of the parameters. A pair ``init``,
+    ``update`` as any transformation; ``has_updated(state)``: whether the last step updated.
     """
 
     def __init__(self, opt: GradientTransformation, every_k_schedule: int | Callable[[Any], Any], use_grad_mean: bool = True,
-                 should_skip_update_fn: Callable[[Any], Any] | None = None):
+                 should_skip_update_fn: Callable[..., Any] | None = None, accumulator_dtype: Any = None):
         name = "MultiSteps"
-        self._opt = transformation_argument(name, "opt", opt)
+        self._opt = extended(name, "opt", opt)
         self._mean = flag(name, "use_grad_mean", use_grad_mean)
+        self._dtype = kept_dtype(name, "accumulator_dtype", accumulator_dtype)
         self._skips = None if should_skip_update_fn is None else function(name, "should_skip_update_fn", should_skip_update_fn)
         self._every = every_k_schedule if callable(every_k_schedule) else step_count(name, "every_k_schedule", every_k_schedule)
 
+    @property
+    def inner_opt(self) -> GradientTransformation:
+        return self._opt
+
     def init(self, params: Any) -> MultiStepsState:
-        return MultiStepsState(counter(), counter(), self._opt.init(params), tree.map(lnp.zeros_like, params))
+        sums = tree.map(lambda p: lnp.zeros_like(p, at_least_single(self._dtype, p)), params)
+        _, said = self._asked(tree.map(lnp.zeros_like, params), counter(), params)
+        return MultiStepsState(counter(), counter(), self._opt.init(params), sums, said)
 
-    def update(self, updates: Any, state: MultiStepsState, params: Any = None) -> tuple[Any, MultiStepsState]:
+    def _asked(self, updates: Any, step: Any, params: Any) -> tuple[Any, Any]:
+        """Whether a step does not count, and what else its function says."""
         if self._skips is None:
-            return self._taken(updates, state, params)
-        return lax.cond(self._skips(updates), lambda: (tree.map(lnp.zeros_like, updates), state),
-                        lambda: self._taken(updates, state, params))
+            return False, ()
+        found = self._skips(*(updates, step, params) if can_take(self._skips, 3) else (updates,))
+        return found if isinstance(found, tuple) else (found, ())
 
-    def _taken(self, grads: Any, state: MultiStepsState, params: Any) -> tuple[Any, MultiStepsState]:
+    def update(self, updates: Any, state: MultiStepsState, params: Any = None, **more: Any) -> tuple[Any, MultiStepsState]:
+        if self._skips is None:
+            return self._taken(updates, state, params, more)
+        skips, said = self._asked(updates, state.gradient_step, params)
+        found, after = lax.cond(skips, lambda: (tree.map(lnp.zeros_like, updates), state),
+                                lambda: self._taken(updates, state, params, more))
+        return found, after._replace(skip_state=said)
+
+    def _taken(self, grads: Any, state: MultiStepsState, params: Any, more: dict[str, Any]) -> tuple[Any, MultiStepsState]:
         every = self._every(state.gradient_step) if callable(self._every) else self._every
         step = state.mini_step
-        total = tree.map(lambda g, a: a + ((g - a) / lnp.astype(step + np.int32(1), a.dtype) if self._mean else g), grads,
+        count = step + np.int32(1)
+        total = tree.map(lambda g, a: widened(a, g) + ((g - a) / lnp.astype(count, a.dtype) if self._mean else g), grads,
                          state.acc_grads)
         zeros = tree.map(lnp.zeros_like, grads)
         is_last = step == every - 1
 
         def emitted() -> Any:
-            return *self._opt.update(total, state.inner_opt_state, params), zeros
+            return *self._opt.update(tree.map(_in_dtype_of, grads, total), state.inner_opt_state, params, **more), tree.map(
+                lnp.zeros_like, state.acc_grads)
 
-        updates, inner, left = lax.cond(is_last, emitted, lambda: (zeros, state.inner_opt_state, total))
+        def kept() -> Any:
+            return zeros, state.inner_opt_state, tree.map(_in_dtype_of, state.acc_grads, total)
+
+        updates, inner, left = lax.cond(is_last, emitted, kept)
         return updates, MultiStepsState(lnp.where(is_last, np.int32(0), step + np.int32(1)),
-                                        state.gradient_step + lnp.where(is_last, np.int32(1), np.int32(0)), inner, left)
+                                        state.gradient_step + lnp.where(is_last, np.int32(1), np.int32(0)), inner, left,
+                                        state.skip_state)
 
     def has_updated(self, state: MultiStepsState) -> Any:
         return lnp.logical_and(state.mini_step == 0, state.gradient_step > 0)
 
     def gradient_transformation(self) -> GradientTransformation:
-        return GradientTransformation(self.init, self.update)
+        return GradientTransformationExtraArgs(self.init, self.update)

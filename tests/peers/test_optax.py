@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -31,6 +33,22 @@ OPTIONS = [
     ("adam", (0.1,), {"eps_root": 1e-3}), ("ema", (0.9,), {"debias": False}),
     ("adadelta", (1.0,), {"weight_decay": 0.1}), ("sgd", (0.1,), {"momentum": 0.9, "nesterov": True}),
 ]
+BF = jax.numpy.bfloat16
+POSITIONAL = [  # what stands where in optax
+    ("adam", (0.1, 0.8, 0.99, 1e-6, 1e-3, None), {"nesterov": True}), ("adamw", (0.1, 0.9, 0.99, 1e-8, 0.0, F, 0.1), {}),
+    ("adamw", (0.1, 0.9, 0.99, 1e-8, 0.0, None, 0.1, {"w": True, "b": False, "k": True}), {}),
+    ("nadamw", (0.1, 0.9, 0.99, 1e-8, 0.0, None, 0.1, {"w": True, "b": False, "k": True}), {}),
+    ("nadam", (0.1, 0.9, 0.99, 1e-8, 0.0, None), {}), ("lion", (0.1, 0.9, 0.95, None, 0.1), {}),
+    ("adafactor", (0.1, 3, 0.8, 0, True, 1.0, 0.9, F, 0.01, 1e-30, True, None), {}),
+    ("amsgrad", (0.1, 0.9, 0.99, 1e-8, 0.0, None, False, False), {}), ("adabelief", (0.1,), {"nesterov": True}),
+    ("radam", (0.1,), {"threshold": 4.0, "b2": 0.9, "nesterov": True}),
+    ("rmsprop", (0.1, 0.9, 1e-8, 0.0, True, False, None, False, True), {}),
+    ("rmsprop", (0.1,), {"centered": True, "bias_correction": True, "eps": 0.1}),
+    ("scale_by_rms", (0.9, 1e-8, 1.0, False, True), {}), ("scale_by_stddev", (0.9, 1e-3, 1.0, False, True), {}),
+    ("scale_by_lion", (0.9, 0.99, None), {"mode": "smooth", "smooth_beta": 2.0}), ("scale_by_lion", (), {"mode": "refined"}),
+    ("adaptive_grad_clip", (0.1, 1e-3, -1), {}), ("scale_by_learning_rate", (0.1,), {"flip_sign": False}),
+    ("scale_by_factored_rms", (True, 0.8, 0, 3), {"decay_rate_fn": lambda step, rate: 0.5 + 0 * step}), ("adadelta", (None,), {}),
+]
 
 
 def steps(optimizer, apply, params, grads, compiled):
@@ -48,7 +66,7 @@ def steps(optimizer, apply, params, grads, compiled):
     return out
 
 
-def compared(ours, theirs, seed=0, rtol=2e-5):
+def compared(ours, theirs, seed=0, rtol=2e-5, dtype=F):
     rng = np.random.default_rng(seed)
     params = {"w": rng.normal(size=(4, 3)).astype(F), "b": rng.normal(size=3).astype(F),
               "k": rng.normal(size=(2, 2, 3, 4)).astype(F)}
@@ -58,7 +76,7 @@ def compared(ours, theirs, seed=0, rtol=2e-5):
     for n, (a, b) in enumerate(zip(found, wanted)):
         for name in params:
             np.testing.assert_allclose(a[name], np.asarray(b[name]), rtol=rtol, atol=rtol, err_msg=f"{name} after step {n}")
-            assert a[name].dtype == F
+            assert a[name].dtype == (dtype or b[name].dtype)
 
 
 @pytest.mark.parametrize("name, args, kwargs", [(name, args, {}) for name, args in OPTIMIZERS.items()] + OPTIONS,
@@ -70,12 +88,20 @@ def test_optimizer(name, args, kwargs):
     compared(getattr(optim, name)(*args, **kwargs), theirs(*args, **kwargs))
 
 
+@pytest.mark.parametrize("name, args, kwargs", POSITIONAL, ids=lambda x: x if isinstance(x, str) else "")
+def test_parameters(name, args, kwargs):
+    compared(getattr(optim, name)(*args, **kwargs), getattr(optax, name)(*args, **kwargs), rtol=2e-5, dtype=None)
+
+
 LABELS = {"w": "fast", "b": "none", "k": "slow"}
 COMPOUND = {
     "masked": lambda o: o.masked(o.adam(0.1), {"w": True, "b": False, "k": True}),
     "masked by a function": lambda o: o.masked(o.sgd(0.1), lambda p: {name: x.ndim > 1 for name, x in p.items()}),
     "multi_transform": lambda o: o.multi_transform({"fast": o.adam(0.1), "slow": o.sgd(0.01), "none": o.set_to_zero()}, LABELS),
     "MultiSteps": lambda o: o.MultiSteps(o.adam(0.1), 3),
+    "MultiSteps in bfloat16": lambda o: o.MultiSteps(o.adam(0.1), 3, accumulator_dtype=BF),
+    "MultiSteps that skip": lambda o: o.MultiSteps(o.sgd(0.1), 2, should_skip_update_fn=functools.partial(
+        o.skip_large_updates, max_squared_norm=70.0)),
     "MultiSteps by a schedule": lambda o: o.MultiSteps(o.sgd(0.1), lambda n: n + 1),
     "apply_if_finite": lambda o: o.apply_if_finite(o.adam(0.1), 2),
     "chain": lambda o: o.chain(o.clip(0.5), o.centralize(), o.scale_by_adam(),
@@ -90,9 +116,10 @@ def test_compound(name):
 
 SCHEDULES = {
     "polynomial_schedule": (1.0, 0.1, 2.0, 10), "warmup_constant_schedule": (0.0, 1.0, 4),
-    "warmup_exponential_decay_schedule": (0.0, 1.0, 4, 5, 0.5), "cosine_onecycle_schedule": (20, 1.0),
-    "linear_onecycle_schedule": (20, 1.0),
-    "piecewise_interpolate_schedule": ("linear", 1.0, {4: 0.5, 9: 2.0}), "linear_schedule": (1.0, 0.0, 7),
+    "warmup_exponential_decay_schedule": (0.0, 1.0, 4, 5, 0.5, 2, False, 0.3), "cosine_onecycle_schedule": (20, 1.0),
+    "linear_onecycle_schedule": (20, 1.0), "exponential_decay": (1.0, 5, 0.5, 4, True, 0.2),
+    "cosine_decay_schedule": (1.0, 12, 0.1, 2.0), "warmup_cosine_decay_schedule": (0.0, 1.0, 4, 16, 0.1, 0.5),
+    "piecewise_interpolate_schedule": ("linear", 1.0, {4: 0.5, 9: 2.0}), "linear_schedule": (1.0, 0.0, 7, 3),
     "sgdr_schedule": ([{"init_value": 0.0, "peak_value": 1.0, "warmup_steps": 2, "decay_steps": 8},
                        {"init_value": 0.1, "peak_value": 0.5, "warmup_steps": 1, "decay_steps": 8}],),
 }
@@ -260,3 +287,36 @@ def test_loss(name):
         np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=1e-6)
     gradient = leptonc.jit(leptonc.grad(lambda x: ours(x, *rest).sum()))(first)
     np.testing.assert_allclose(gradient, jax.grad(lambda x: theirs(x, *rest).sum())(first), rtol=1e-4, atol=1e-6)
+
+
+WHERE = np.random.default_rng(2).random((3, 4, 5)) > 0.3
+LOSSES = {
+    "softmax axes": lambda o, x, y: o.softmax_cross_entropy(x, y, (0, 2)), "softmax all": lambda o, x, y: o.softmax_cross_entropy(
+        x, y, None), "softmax where": lambda o, x, y: o.softmax_cross_entropy(x, y, -1, WHERE),
+    "softmax where less": lambda o, x, y: o.softmax_cross_entropy(x, y, 1, WHERE[:, 0]),
+    "labels axes": lambda o, x, y: o.softmax_cross_entropy_with_integer_labels(x, np.array([3, 0, 19]), (1, 2)),
+    "labels where": lambda o, x, y: o.softmax_cross_entropy_with_integer_labels(x, np.ones((3, 5), int), 1, WHERE),
+    "labels axes where": lambda o, x, y: o.softmax_cross_entropy_with_integer_labels(x, np.ones(4, int), (2, 0), WHERE),
+    "kl": lambda o, x, y: o.kl_divergence(x, y, (0, 1), WHERE), "cosine": lambda o, x, y: o.cosine_similarity(
+        x, y, axis=(0, 2), where=WHERE), "distance": lambda o, x, y: o.cosine_distance(x, y, epsilon=1e-3, where=WHERE),
+    "smooth": lambda o, x, y: o.smooth_labels(y, 0.1, axis=(1, 2)), "smooth where": lambda o, x, y: o.smooth_labels(
+        y, 0.1, axis=1, where=WHERE),
+}
+
+
+def test_losses_take_axes_and_masks():
+    rng = np.random.default_rng(1)
+    x, y = rng.standard_normal((3, 4, 5)).astype(F), rng.random((3, 4, 5)).astype(F)
+    found = leptonc.jit(lambda x, y: {name: loss(optim, x, y) for name, loss in LOSSES.items()})(x, y)
+    wanted = jax.jit(lambda x, y: {name: loss(optax, x, y) for name, loss in LOSSES.items()})(x, y)
+    for name in LOSSES:
+        np.testing.assert_allclose(found[name], wanted[name], rtol=2e-5, atol=2e-5, err_msg=name)
+    for a, b in zip(leptonc.grad(functools.partial(_total, optim), (0, 1))(x, y),
+                    jax.grad(functools.partial(_total, optax), (0, 1))(x, y)):
+        there = np.isfinite(b)  # of masked elements optax has NaN
+        assert there.sum() > 30
+        np.testing.assert_allclose(a[there], b[there], rtol=1e-4, atol=1e-4)
+
+
+def _total(o, x, y):
+    return sum(loss(o, x, y).sum() for loss in LOSSES.values())

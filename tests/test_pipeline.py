@@ -21,6 +21,7 @@ from leptonc.passes.graph.expand import Expand
 from leptonc.passes.loops.derived import DropDerived
 from leptonc.passes.loops.lower import lower_graph
 from leptonc.passes.loops.rows import JoinRows
+from leptonc.passes.loops.scatters import SplitScatters
 from leptonc.target import TARGETS
 from tests import models
 from tests.passes import test_unpool
@@ -209,10 +210,18 @@ def test_what_leaves_loops_and_calls_keeps_its_meaning():
     assert {"hoist-from-loops", "inline-calls"} <= changed
 
 
+def test_scatters_in_parts_keep_their_meaning(monkeypatch, rng):
+    small = tuple(SplitScatters(updates=64, repaid=1) if isinstance(p, SplitScatters) else p for p in driver.PROGRAM_PASSES)
+    monkeypatch.setattr(driver, "PROGRAM_PASSES", small)
+    args = [*_normal((2, 3)), rng.integers(0, 2, 64), *_normal((64, 3))]
+    graph = leptonc.make_graph(lambda x, places, updates: x.at[places].add(updates))(*args)
+    assert "split-scatters" in {n for n, change in _every_pass(graph, args, {}) if change}
+
+
 def test_every_pass_is_reached():
     """No pass is left out above."""
     reached = set[str]().union(*(names for *_, names in PROGRAMS.values())) | {
-        "unpool-in-tiles", "donate", "widen", "take-casts", "hoist-from-loops", "inline-calls", "split-complex"}
+        "unpool-in-tiles", "donate", "widen", "take-casts", "hoist-from-loops", "inline-calls", "split-complex", "split-scatters"}
     assert reached == set(driver.pipeline_names())
 
 

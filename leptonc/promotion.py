@@ -79,6 +79,8 @@ def numpy_dtype(dtype: Any, what: str = "") -> np.dtype:
     """The native NumPy dtype for a DType, its name, or what ``np.dtype`` takes. Raises DtypeError if unsupported."""
     if isinstance(dtype, DType):
         return dtype.numpy
+    if isinstance(dtype, np.dtype) and dtype.isnative and is_supported(dtype):
+        return dtype_of(dtype).numpy  # the one object that NumPy uses itself
     if isinstance(dtype, str) and dtype in DTYPES:
         return DTYPES[dtype].numpy
     if isinstance(dtype, str) and dtype in FORMATS:

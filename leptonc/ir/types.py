@@ -124,6 +124,8 @@ def dtype_of(dtype: object) -> DType:
     """
     if isinstance(dtype, DType):
         return dtype
+    if isinstance(dtype, np.dtype) and (native := _BY_NUMPY.get(dtype)) is not None:
+        return native
     if isinstance(dtype, str) and dtype in DTYPES:
         return DTYPES[dtype]
     if isinstance(dtype, str) and dtype in _BY_LOW_NAME:

@@ -23,10 +23,10 @@ JOINS: dict[str, tuple[Callable[[Any, Any], Any], Any]] = {
 def _product(x: Any, axis: int, reverse: bool) -> Any:
     if x.dtype.kind != "c":
         return bind("cumprod", x, axis=axis, reverse=reverse)
-    return _doubled(x, axis, reverse, *JOINS["cumprod"])
+    return doubled(x, axis, reverse, *JOINS["cumprod"])
 
 
-def _doubled(x: Any, axis: int, reverse: bool, join: Callable[[Any, Any], Any], neutral: Any) -> Any:
+def doubled(x: Any, axis: int, reverse: bool, join: Callable[[Any, Any], Any], neutral: Any) -> Any:
     """By doubling (Hillis and Steele 1986): log2(n) steps, each of which joins x with itself, shifted."""
     rank, shift = len(x.shape), 1
     while shift < x.shape[axis]:
@@ -90,7 +90,7 @@ def lax_cumulative(name: str, operand: Any, axis: int, reverse: bool) -> Any:
     if name == "cumlogsumexp":
         raise op_error(name, "takes reals", {"operand": x}, kind=DtypeError)
     join, neutral = JOINS[name]
-    return _doubled(x, at, back, join, neutral)
+    return doubled(x, at, back, join, neutral)
 
 
 __all__ = ["cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "lax_cumulative"]

@@ -94,12 +94,13 @@ def small(name: str) -> Program:
         return loop(name, normal)
     if name == "scattered":
         return lowered(lambda x, i, v: x.at[i].add(v) * 2, normal(300, 200), rng.integers(0, 300, 90), normal(90, 200))
+    return rows(name, normal) if name in ("sorted", "prefixes") else model()
+
+
+def rows(name: str, normal: Any) -> Program:
     if name == "prefixes":
         return lowered(lambda x: lnp.cumsum(lax.cummax(x, 1), 0), normal(9000, 5))
-    return sorted_rows(normal(300, 18)) if name == "sorted" else model()
-
-
-def sorted_rows(x: Any) -> Program:
+    x = normal(300, 18)
     return lowered(lambda x: (lnp.sort(x, 0), lax.top_k(x.T * 2, 5)), x)
 
 

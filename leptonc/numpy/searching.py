@@ -127,6 +127,9 @@ def histogram_bin_edges(x: Any, bins: Any = 10, range: Any = None, weights: Any 
     """The ends of bins: ``bins`` as they are, or so many of equal width in ``range``, by default from the least to the greatest
     element; widened by 1/2 on either side if that is nothing. A word for one of NumPy's rules takes known elements alone."""
     values = array("histogram_bin_edges", "x", x)
+    if values.dtype.kind == "c":
+        raise op_error("histogram_bin_edges", "there are no bins of complex numbers", {"x": values}, "bin x.real, or abs(x)",
+                       DtypeError)
     if isinstance(bins, str):
         if isinstance(values, Tracer):
             raise op_error("histogram_bin_edges", f"how many bins {bins!r} makes depends on x, which is traced", {"x": values},

@@ -27,7 +27,7 @@ from tests.fuzz.reach import SHARE as SHARE_OF_NAMES
 from tests.fuzz.reduce import reduced, size
 
 pytestmark = pytest.mark.filterwarnings("ignore::leptonc.notices.LeptonWarning")  # programs mix dtypes, and donate anything
-SHARE, CHUNK = 80, 20
+SHARE, CHUNK = 80, 40
 
 
 @pytest.mark.parametrize("first", range(0, SHARE, CHUNK))

@@ -11,7 +11,7 @@ It knows nothing of why the builder put a barrier somewhere. It derives where ea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations_with_replacement, product
 
@@ -58,6 +58,12 @@ def verify_step(step: Step) -> None:
     for number in range(len(step.launches)):
         _verify_items(access, number)
     _Walk(step, access).statements(step.body)
+
+
+def race_check(step: Step) -> Callable[[Iterable[Statement]], None]:
+    """Raises IRError if launches of a body race: for several bodies with the launches of one step, whose accesses are found once."""
+    access = _Accesses(step)
+    return lambda body: _Walk(step, access).statements(body)
 
 
 def _verify_bodies(unit: Unit, schedule: ControlUnit) -> None:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from leptonc import tree as _tree
-from leptonc.arguments import function
+from leptonc.arguments import flag, function
 from leptonc.errors import ArgumentError, ShapeError, TreeError, describe, op_error
 from leptonc.public import publish
 from leptonc.tree import LEAF, IsLeaf, TreeDef
@@ -74,7 +74,8 @@ def keystr(keys: KeyPath, *, simple: bool = False, separator: str = "") -> str:
     """A path in words: ``['conv'].kernel[0]``; with ``simple`` and a separator ``conv/kernel/0``."""
     if not isinstance(separator, str):
         raise ArgumentError(f"keystr: separator={describe(separator)} must be text")
-    return separator.join(_simple(key) if simple else str(key) for key in _iterable("keystr", "keys", keys))
+    short = flag("keystr", "simple", simple)
+    return separator.join(_simple(key) if short else str(key) for key in _iterable("keystr", "keys", keys))
 
 
 def _simple(key: Any) -> str:

@@ -87,3 +87,28 @@ def test_samples():
 def test_wrong_calls(wrong):
     with pytest.raises(leptonc.LeptonError):
         wrong()
+
+
+def test_gaussian_kde():
+    """Against the mixture written out, and what it integrates to."""
+    rng = np.random.default_rng(4)
+    points, weights, at = rng.standard_normal((2, 12)), rng.random(12), rng.standard_normal((2, 5))
+    kde = stats.gaussian_kde(points, 0.4, weights)
+    share = weights / weights.sum()
+    np.testing.assert_allclose(kde.covariance, 0.16 * np.cov(points, aweights=share))
+    apart = at[:, :, None] - points[:, None]
+    exponents = np.einsum("imn,ij,jmn->mn", apart, np.linalg.inv(kde.covariance), apart)
+    wanted = np.exp(-exponents / 2) @ share / (2 * np.pi * np.sqrt(np.linalg.det(kde.covariance)))
+    for got in (kde(at), leptonc.jit(lambda p: stats.gaussian_kde(p, 0.4, weights).pdf(at))(points), np.exp(kde.logpdf(at))):
+        np.testing.assert_allclose(got, wanted)
+    line = stats.gaussian_kde(points[0])
+    grid = np.linspace(-8, 8, 2001)
+    density = line(grid)
+    np.testing.assert_allclose(line.integrate_box_1d(-8, 8), 1)
+    np.testing.assert_allclose(line.integrate_kde(line), np.trapezoid(density**2, grid))
+    np.testing.assert_allclose(line.integrate_gaussian(0.5, 0.3), np.trapezoid(density * stats.norm.pdf(grid, 0.5, 0.3**0.5), grid))
+    drawn = kde.resample(leptonc.random.key(1), (3000,))
+    assert drawn.shape == (2, 3000)
+    np.testing.assert_allclose(drawn.mean(1), points @ share, atol=0.1)
+    with pytest.raises(leptonc.errors.ShapeError, match=r"x must be points \[2, m\]"):
+        kde(np.ones((3, 4)))

@@ -190,3 +190,24 @@ def test_variance_of_too_few_elements(count, ddof):
         np.testing.assert_allclose(f(x), wanted, rtol=1e-6)
         assert {got.dtype for got in f(x)} == {x.dtype}
         np.testing.assert_allclose([lnp.var(x, ddof=ddof), lnp.std(x, ddof=ddof)], wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape, axes", [((4096, 16), (0,)), ((64, 8, 8, 40), (0, 1, 2)), ((3000, 2, 24), (0, 1)),
+                                         ((3, 100_003), (1,)), ((50, 1030), (0, 1)), ((40, 5, 7, 33), (0, 2))])
+def test_long_sums_of_equal_numbers(shape, axes, rng):
+    """One after the other each addition rounds as the one before did, to an error of 1e-5."""
+    def sums(x):
+        return lnp.sum(x, axes), lnp.sum(lnp.exp(x), axes)
+
+    sums = leptonc.jit(sums)
+    for number in (0.7123, 1.3, *rng.random(4)):
+        x = np.full(shape, number, np.float32)
+        for found, of in zip(sums(x), (x, np.exp(x))):
+            np.testing.assert_allclose(found, of.sum(axes, dtype=np.float64), rtol=1e-6)
+
+
+def test_long_products_of_equal_numbers(depth=3000):
+    """The same of sums of products, in rows and columns that are whole tiles and that are not."""
+    for rows, columns in ((64, 64), (33, 100)):
+        x, y = np.full((rows, depth), 0.7123, np.float32), np.full((depth, columns), 0.913, np.float32)
+        np.testing.assert_allclose(leptonc.jit(lnp.matmul)(x, y), x.astype(np.float64) @ y, rtol=4e-6)

@@ -18,7 +18,9 @@ from leptonc.ir.kernel import Axis
 from leptonc.ir.types import bf16, f32, u32
 
 UNROLL = 2
-LONG_SUM, SHORT_SUM = 4096, 64  # products added up one by one: at most, and at least where sums are taken apart
+LONG_SUM, SHORT_SUM = 256, 32  # products added up one by one: at most where the fold allows it, at least where sums are in parts
+LONG_DOUBLE = 4096  # the same of f64
+PART = 128  # of a long axis
 
 
 @dataclass(frozen=True)
@@ -50,55 +52,76 @@ def emit_tile(e: Emitter, tile: Tile, a: str, b: str, fold: list[tuple[Axis, str
     ``a`` and ``b`` are pointers to the tile's first elements.
     """
     plan = tile.plan
-    zero = emit_const(0, plan.dtype, plan.lanes)
-    state = [zero] * (tile.rows * tile.vectors)
+    state = [emit_const(0, plan.dtype, plan.lanes)] * (tile.rows * tile.vectors)
     if not fold:
         return _step(e, tile, a, b, "0", "0", state)
-    return _fold(e, tile, a, b, fold, "0", "0", state)
+    return _fold(e, tile, a, b, fold, "0", "0", state, _part_axes(plan, [axis.extent for axis, _, _ in fold]))
 
 
-def _fold(e: Emitter, tile: Tile, a: str, b: str, fold: list[tuple[Axis, str, str]], at_a: str, at_b: str,
-          state: list[str]) -> list[str]:
-    axis, start, stop = fold[0]
+def _part_axes(plan: Contraction, extents: list[int]) -> int | None:
+    """How many of the last fold axes make a part of a long sum, 0 if the last one is cut in parts itself: the totals of parts wait
+    in memory, which costs a few per cent of an inner loop of such a length. None if the sum is short or in no parts."""
+    longest = LONG_SUM if plan.dtype == f32 else LONG_DOUBLE
+    inner = [(prod(extents[at:]), len(extents) - at) for at in range(1, len(extents))]
+    if not plan.dtype.is_float or prod(extents) <= longest:
+        return None
+    fits = [axes for points, axes in inner if SHORT_SUM <= points <= longest]
+    return fits[0] if fits else 0 if extents[-1] >= 2 * PART and not plan.pairs else None
+
+
+def _added(e: Emitter, plan: Contraction, totals: list[str], part: list[str]) -> list[str]:
+    type_ = llvm_type(plan.dtype, plan.lanes)
+    return [e.let(f"fadd contract {type_} {x}, {y}", "total") for x, y in zip(totals, part)]
+
+
+def _fold(e: Emitter, tile: Tile, a: str, b: str, fold: list[tuple[Axis, str, str]], at_a: str, at_b: str, state: list[str],
+          part_axes: int | None) -> list[str]:
+    (axis, start, stop), zeros = fold[0], [emit_const(0, tile.plan.dtype, tile.plan.lanes)] * len(state)
     if len(fold) > 1:
         with e.reduce_loop(axis.name, start, stop, 1, _carried(tile, state)) as (iv, phis, following):
             next_a, next_b = _advance(e, tile, axis, iv, at_a, at_b)
-            if _summed_apart(tile, fold[1:]):
-                part = _fold(e, tile, a, b, fold[1:], next_a, next_b, [emit_const(0, tile.plan.dtype, tile.plan.lanes)] * len(phis))
-                following += [_add(e, tile.plan, x, y) for x, y in zip(phis, part)]
-            else:
-                following += _fold(e, tile, a, b, fold[1:], next_a, next_b, phis)
+            apart = part_axes == len(fold) - 1
+            part = _fold(e, tile, a, b, fold[1:], next_a, next_b, zeros if apart else phis, part_axes)
+            following += _added(e, tile.plan, phis, part) if apart else part
         return phis
-    unroll = _unroll(tile, axis) if start == "0" and stop == str(axis.extent) else 1
+    whole = start == "0" and stop == str(axis.extent)
+    if part_axes != 0:
+        return _run(e, tile, a, b, fold[0], at_a, at_b, state, _unroll(tile, axis) if whole else 1)
+    with e.reduce_loop(axis.name, start, stop, PART, _carried(tile, state)) as (iv, phis, following):
+        end = e.add(iv, str(PART))
+        if not whole or axis.extent % PART:
+            end = e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {end}, i64 {stop}", "stop")
+        following += _added(e, tile.plan, phis, _steps(e, tile, a, b, (axis, iv, end), at_a, at_b, zeros, 1))
+    return phis
+
+
+def _run(e: Emitter, tile: Tile, a: str, b: str, run: tuple[Axis, str, str], at_a: str, at_b: str, state: list[str],
+         unroll: int) -> list[str]:
+    """Accumulate over the last axis, steps that do not fill a block written out behind the loop."""
+    axis, start, stop = run
     single = tile.plan.odd and not tile.plan.a.pack  # of the last pair of A; a panel has a zero beside it
     whole = axis.extent - single
     if single:
         stop = str(whole)
     main = whole // unroll * unroll if unroll > 1 else None
-    with e.reduce_loop(axis.name, start, str(main) if main else stop, unroll, _carried(tile, state)) as (
-        iv, phis, following):
-        state = phis
-        for step in range(unroll):
-            next_a, next_b = _advance(e, tile, axis, e.add(iv, str(step)), at_a, at_b)
-            state = _step(e, tile, a, b, next_a, next_b, state)
-        following += state
-    state = phis
+    state = _steps(e, tile, a, b, (axis, start, str(main) if main else stop), at_a, at_b, state, unroll)
     for k in range(main or whole, axis.extent) if main or single else ():
         next_a, next_b = _advance(e, tile, axis, str(k), at_a, at_b)
         state = _step(e, tile, a, b, next_a, next_b, state, single=k == whole)
     return state
 
 
-def _summed_apart(tile: Tile, inner: list[tuple[Axis, str, str]]) -> bool:
-    """Long sums go in two levels, which keeps their error near that of pairwise summation. The outer totals wait in
-    memory, which costs a few per cent of an inner loop of this length."""
-    depth = prod(axis.extent for axis, _, _ in inner)
-    products = tile.plan.depth * (2 if tile.plan.pairs else 1)
-    return tile.plan.dtype.is_float and products > LONG_SUM and SHORT_SUM <= depth <= LONG_SUM
-
-
-def _add(e: Emitter, plan: Contraction, x: str, y: str) -> str:
-    return e.let(f"fadd contract {llvm_type(plan.dtype, plan.lanes)} {x}, {y}", "total")
+def _steps(e: Emitter, tile: Tile, a: str, b: str, run: tuple[Axis, str, str], at_a: str, at_b: str, state: list[str],
+           unroll: int) -> list[str]:
+    """The innermost loop, ``unroll`` steps in a block; of parts a step, or LLVM would move accumulators of the one to the stack."""
+    axis, start, stop = run
+    with e.reduce_loop(axis.name, start, stop, unroll, _carried(tile, state)) as (iv, phis, following):
+        state = phis
+        for step in range(unroll):
+            next_a, next_b = _advance(e, tile, axis, e.add(iv, str(step)), at_a, at_b)
+            state = _step(e, tile, a, b, next_a, next_b, state)
+        following += state
+    return phis
 
 
 def _carried(tile: Tile, state: list[str]) -> list[tuple[str, str]]:

@@ -3,7 +3,9 @@
 F(m, r) makes m neighbouring results of a kernel of r taps from m + r - 1 inputs with as many multiplications:
 ``y = A' ((G g) * (B' d))``. The matrices follow from the points at which the polynomials are evaluated (Toom and Cook): 0, 1, -1
 and infinity for F(2, 3), without -1 for F(2, 2); for the larger ones infinity, two pairs +-x and, where there are six, 0. The pairs
-make few constants and, against the usual +-1 and +-2, a third of the rounding error.
+make few constants and, against the usual +-1 and +-2, a third of the rounding error. Those of F(4, 2) are of few bits, so that f32
+holds their powers, and such that it very nearly holds the factors of weights, too: an error of these is the same at every pixel,
+and does not average out in a sum over pixels. By +-1/2 and +-5/4 such sums are wrong by a quarter more, single results by as much.
 
 F(r, m), at the same points, makes the kernel's gradient: r neighbouring sums, of a run of inputs and m cotangents of results.
 
@@ -146,5 +148,5 @@ def _output22(c: ScalarCode, m: list[int]) -> list[int]:
 F23 = Form(2, 3, _input23, _kernel23, _output23, _cotangent23, _gradient23, 4, 4, 4, True)
 F43 = Pairs(0.5, 2.0, zero=True).form(4, 3)
 F22 = Form(2, 2, _input22, _kernel22, _output22, _kernel22, _output22, 2, 2, 1, True)
-F42 = Pairs(0.25, 1.5625, zero=False).form(4, 2)
+F42 = Pairs((117 / 256) ** 2, (89 / 64) ** 2, zero=False).form(4, 2)
 FORMS = {2: (F22, F42), 3: (F23, F43)}  # for kernels of so many taps

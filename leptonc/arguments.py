@@ -243,8 +243,8 @@ def ints(name: str, dtype: Any) -> np.dtype:
 
 
 def floats(name: str, what: str, dtype: Any) -> np.dtype:
-    """A float dtype. Raises DtypeError for another."""
-    found = numpy_dtype(dtype, name)
+    """A float dtype, f32 for None. Raises DtypeError for another."""
+    found = numpy_dtype(np.float32 if dtype is None else dtype, name)
     if kind_of(found) != "f":
         raise op_error(name, f"{what} must be a float, got {found}", {}, kind=DtypeError)
     return found

@@ -34,10 +34,7 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
     pred for each example both run. ``operand``: the only one, by name, as older programs give it. Raises DtypeError or ShapeError
     for a pred that is no bool, TreeError, ShapeError or DtypeError where what the functions give differs.
     """
-    if operand is not NOTHING:
-        if operands:
-            raise ArgumentError("cond: operands are given by place and by name; fix: leave operand out")
-        operands = (operand,)
+    operands = _operands("cond", operands, operand)
     for what, f in (("true_fun", true_fun), ("false_fun", false_fun)):
         function("cond", what, f, len(operands))
     value = pred if isinstance(pred, Tracer) else as_leaf(pred, "pred", "cond")
@@ -47,12 +44,22 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
     return _chosen("cond", index, (false_fun, true_fun), operands, ("false_fun", "true_fun"))
 
 
+def _operands(name: str, operands: tuple[Any, ...], operand: Any) -> tuple[Any, ...]:
+    """Those given by place, or the only one, by name."""
+    if operand is NOTHING:
+        return operands
+    if operands:
+        raise ArgumentError(f"{name}: operands are given by place and by name; fix: leave operand out")
+    return (operand,)
+
+
 @public
-def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
+def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any, operand: Any = NOTHING) -> Any:
     """``branches[index](*operands)``; an index out of range is clamped. As ``cond`` in all else.
 
     Raises ArgumentError if there are no branches, DtypeError for an index that is no integer.
     """
+    operands = _operands("switch", operands, operand)
     functions = tuple(items("switch", "branches", branches))
     if not functions:
         raise ArgumentError("switch: there are no branches")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from leptonc import tree
-from leptonc.arguments import flag, function, integers
+from leptonc.arguments import flag, function, integers, items
 from leptonc.calls import closed_over, region
 from leptonc.errors import ArgumentError
 from leptonc.promotion import is_weak
 from leptonc.public import public
-from leptonc.signature import argument_names, as_leaf, leaf_type
+from leptonc.signature import argument_names, as_leaf, leaf_type, parameter_names
 from leptonc.trace import Tracer, bind, function_name, trace_to_graph, tracing
 
 
@@ -31,18 +32,26 @@ POLICIES = ("everything", "nothing", "dots", "dots_with_no_batch_dims")
 
 
 def checkpoint(fun: Callable[..., Any] | None = None, *, prevent_cse: bool = True, policy: str | None = None,
-               static_argnums: int | Sequence[int] = ()) -> Callable[..., Any]:
+               static_argnums: int | Sequence[int] = (), static_argnames: str | Sequence[str] = (),
+               concrete: bool = False) -> Callable[..., Any]:
     """``fun``, of which reverse mode keeps no more than ``policy`` says (one of ``checkpoint_policies``; None: its arguments alone)
     and computes the rest again when the gradient comes back. Also called ``remat``; ``@checkpoint(policy=...)`` decorates.
 
-    ``prevent_cse=False`` lets the compiler find the two computations equal, and keep the first. ``static_argnums`` are passed as
-    they are, untraced. Results are those of ``fun``.
+    ``prevent_cse=False`` lets the compiler find the two computations equal, and keep the first. ``static_argnums``, positions, and
+    ``static_argnames`` are passed as they are, untraced. Results are those of ``fun``. ``concrete`` is False, as in JAX.
     """
+    if flag("checkpoint", "concrete", concrete):
+        raise ArgumentError("checkpoint: concrete=True is not supported; fix: static_argnums")
     if fun is None:
-        return functools.partial(checkpoint, prevent_cse=prevent_cse, policy=policy, static_argnums=static_argnums)
+        return functools.partial(checkpoint, prevent_cse=prevent_cse, policy=policy, static_argnums=static_argnums,
+                                 static_argnames=static_argnames)
     function("checkpoint", "fun", fun)
     flag("checkpoint", "prevent_cse", prevent_cse)
     static = integers("checkpoint", "static_argnums", static_argnums)
+    by_name = frozenset(items("checkpoint", "static_argnames", static_argnames))
+    names = parameter_names(fun)
+    if unknown := sorted(str(key) for key in by_name if key not in inspect.signature(fun).parameters):
+        raise ArgumentError(f"checkpoint of {function_name(fun)}: static_argnames={unknown}, but it takes {', '.join(names)}")
     if policy is not None and policy not in POLICIES:
         raise ArgumentError(f"checkpoint: policy={policy!r:.60} must be one of leptonc.checkpoint_policies: "
                             f"{', '.join(f'{p}_saveable' for p in POLICIES)}")
@@ -54,7 +63,12 @@ def checkpoint(fun: Callable[..., Any] | None = None, *, prevent_cse: bool = Tru
     @public
     @functools.wraps(fun)
     def checkpointed(*args: Any, **kwargs: Any) -> Any:
-        return _emit(fun, name, static, args, kwargs, attrs) if tracing() else fun(*args, **kwargs)
+        if not tracing():
+            return fun(*args, **kwargs)
+        named = {key: kwargs.pop(key) for key in by_name & kwargs.keys()}
+        places = {n for n, key in enumerate(names[:len(args)]) if key in by_name} if by_name else set()
+        with_names = functools.wraps(fun)(functools.partial(fun, **named)) if named else fun
+        return _emit(with_names, name, (*static, *places), args, kwargs, attrs)
 
     return checkpointed
 

@@ -73,12 +73,19 @@ def _leaf(function: str, x: Any) -> Any:
     return cast(found, np.int32) if found.dtype.kind == "b" else found
 
 
-def psum(x: Any, axis_name: AxisName) -> Any:
+def _no_groups(name: str, groups: Any) -> None:
+    """Raises ArgumentError for groups of examples: all of them are one."""
+    if groups is not None:
+        raise ArgumentError(f"{name}: axis_index_groups is not supported; fix: two axes, one of the groups, and leptonc.vmap twice")
+
+
+def psum(x: Any, axis_name: AxisName, *, axis_index_groups: None = None) -> Any:
     """The sum of x, a tree, over all examples of a named axis (or of several: a tuple). Bools are counted.
 
     What is the same for all examples counts once for each: ``psum(1, name)`` is the int ``axis_size(name)``. The cotangent of an
     example's x is the psum of the cotangents. Raises UnboundAxisError unless a ``vmap`` around names the axis.
     """
+    _no_groups("psum", axis_index_groups)
     axes = _named("psum", axis_name)
     return tree.map(partial(_summed, axes), x)
 
@@ -92,19 +99,22 @@ def _summed(axes: list[NamedAxis], x: Any) -> Any:
     return found
 
 
-def pmean(x: Any, axis_name: AxisName) -> Any:
+def pmean(x: Any, axis_name: AxisName, *, axis_index_groups: None = None) -> Any:
     """The mean of x, a tree, over all examples of a named axis (or of several); of ints a float. Errors are those of ``psum``."""
+    _no_groups("pmean", axis_index_groups)
     size = prod(axis.size for axis in _named("pmean", axis_name))
     return tree.map(lambda total: total / size, psum(x, axis_name))
 
 
-def pmax(x: Any, axis_name: AxisName) -> Any:
+def pmax(x: Any, axis_name: AxisName, *, axis_index_groups: None = None) -> Any:
     """The greatest x of all examples, element by element of a tree. Its gradient is shared equally among equal extremes."""
+    _no_groups("pmax", axis_index_groups)
     return _extreme("pmax", x, axis_name)
 
 
-def pmin(x: Any, axis_name: AxisName) -> Any:
+def pmin(x: Any, axis_name: AxisName, *, axis_index_groups: None = None) -> Any:
     """The least x of all examples, element by element of a tree. Its gradient is shared equally among equal extremes."""
+    _no_groups("pmin", axis_index_groups)
     return _extreme("pmin", x, axis_name)
 
 
@@ -120,10 +130,11 @@ def _extreme(name: str, x: Any, axis_name: AxisName) -> Any:
     return tree.map(extreme, x)
 
 
-def all_gather(x: Any, axis_name: AxisName, *, axis: int = 0, tiled: bool = False) -> Any:
+def all_gather(x: Any, axis_name: AxisName, *, axis_index_groups: None = None, axis: int = 0, tiled: bool = False) -> Any:
     """The x of all examples, leaf by leaf of a tree, along a new ``axis`` of the result; ``tiled``: one behind the other along an
     axis that x has. Several named axes are one, the last name's counting fastest. Raises UnboundAxisError or ShapeError.
     """
+    _no_groups("all_gather", axis_index_groups)
     axes, joined = _named("all_gather", axis_name), flag("all_gather", "tiled", tiled)
     return tree.map(lambda leaf: _gathered(axes, array("all_gather", "x", leaf), axis, joined), x)
 

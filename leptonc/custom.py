@@ -18,25 +18,34 @@ from typing import Any
 import numpy as np
 
 from leptonc import tree
-from leptonc.arguments import function, integers
+from leptonc.arguments import function, integers, items
 from leptonc.calls import closed_over, region
 from leptonc.errors import ArgumentError, DtypeError, LeptonError, ShapeError, TreeError, describe, op_error
 from leptonc.ir.types import TensorType
 from leptonc.promotion import is_weak
 from leptonc.public import hide_own_frames
-from leptonc.signature import argument_names, as_leaf, leaf_type
+from leptonc.signature import argument_names, as_leaf, leaf_type, parameter_names
 from leptonc.trace import ClosedGraph, Tracer, bind, cast, function_name, trace_to_graph, tracing
 
 
 class _CustomFunction:
     """What both kinds share: arguments by position, those not differentiated apart, and methods."""
 
-    def __init__(self, fun: Callable[..., Any], nondiff_argnums: int | Sequence[int] = ()):
+    def __init__(self, fun: Callable[..., Any], nondiff_argnums: int | Sequence[int] = (),
+                 nondiff_argnames: str | Sequence[str] = ()):
         kind = type(self).__name__
         functools.update_wrapper(self, function(kind, "fun", fun))
         self.fun = fun
-        self.nondiff_argnums = integers(kind, "nondiff_argnums", nondiff_argnums)
         self.name = f"{kind} of {function_name(fun)}"
+        self.nondiff_argnums = (*integers(kind, "nondiff_argnums", nondiff_argnums), *self._places(kind, nondiff_argnames))
+
+    def _places(self, kind: str, names: str | Sequence[str]) -> list[int]:
+        """The positions of arguments with these names."""
+        known = parameter_names(self.fun)
+        given = items(kind, "nondiff_argnames", names)
+        if unknown := [name for name in given if name not in known]:
+            raise ArgumentError(f"{self.name}: nondiff_argnames={unknown}, but it takes {', '.join(known)}")
+        return [list(known).index(name) for name in given]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -187,8 +196,9 @@ _within: contextvars.ContextVar[tuple[_Rule, ...]] = contextvars.ContextVar("rul
 class custom_vjp(_CustomFunction):
     """A function whose reverse-mode derivative is given by ``defvjp``.
 
-    ``nondiff_argnums`` are positions of arguments that are passed to the rules as they are, first: ``bwd(*nondiff, residuals,
-    cotangent)``. Forward mode does not take it. To differentiate by a value that the function or a rule closes over is an error.
+    ``nondiff_argnums`` are positions, ``nondiff_argnames`` names, of arguments that are passed to the rules as they are, first:
+    ``bwd(*nondiff, residuals, cotangent)``. Forward mode does not take it. To differentiate by a value that the function or a rule
+    closes over is an error.
 
         @leptonc.custom_vjp
         def f(x): return leptonc.numpy.log1p(leptonc.numpy.exp(x))

@@ -5,6 +5,7 @@ They promote and broadcast as NumPy's do, where JAX's lax takes operands of one 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from math import prod
 from typing import Any
@@ -19,38 +20,29 @@ from leptonc.bfloat16 import kind_of
 from leptonc.errors import ArgumentError, DtypeError, op_error
 from leptonc.ir.scalar import bits_dtype
 from leptonc.ir.types import MOST_DIMENSIONS, dtype_of
-from leptonc.numpy import complexes, division, elementwise, floatbits, manipulation, reductions
+from leptonc.numpy import complexes, division, elementwise, floatbits, manipulation, reductions, transcendental
 from leptonc.numpy.arranging import broadcast_shapes, unstack
 from leptonc.numpy.creation import astype, full, full_like, stack
 from leptonc.numpy.elementwise import (
     ceil,
-    cos,
     cosh,
-    exp,
-    expm1,
     float_function,
     floor,
-    log,
-    log1p,
     reciprocal,
     sign,
-    sin,
     sinh,
-    sqrt,
     square,
-    tan,
-    tanh,
 )
 from leptonc.numpy.floatbits import clz, nextafter, population_count
-from leptonc.numpy.manipulation import expand_dims, reshape, squeeze, tile, transpose
+from leptonc.numpy.manipulation import expand_dims, squeeze, tile, transpose
 from leptonc.numpy.reductions import argmax, argmin
-from leptonc.numpy.transcendental import acos, acosh, asin, asinh, atan, atan2, atanh, cbrt, exp2
+from leptonc.numpy.transcendental import acos, acosh, asin, asinh, atan, atan2, atanh
 from leptonc.promotion import numpy_dtype
 from leptonc.public import publish
 from leptonc.trace import align, cast, promote
 
 # The names of built-in functions among them are for those who import this module: nothing here may use these as built-ins.
-abs, add, sub, mul, neg = (arithmetic.absolute, arithmetic.add, arithmetic.subtract, arithmetic.multiply, arithmetic.negative)
+abs, add, sub, neg = arithmetic.absolute, arithmetic.add, arithmetic.subtract, arithmetic.negative
 pow, bitwise_not, shift_left = arithmetic.power, arithmetic.invert, arithmetic.left_shift
 eq, ne, lt = arithmetic.equal, arithmetic.not_equal, arithmetic.less
 le, gt, ge = arithmetic.less_equal, arithmetic.greater, arithmetic.greater_equal
@@ -62,12 +54,50 @@ shift_right_arithmetic, convert_element_type = arithmetic.right_shift, astype
 reduce_sum, reduce_prod, reduce_max, reduce_min = reductions.sum, reductions.prod, reductions.max, reductions.min
 reduce_and, reduce_or = reductions.all, reductions.any
 
-logistic = float_function("logistic", "sigmoid", "1 / (1 + e^-x).")
+def check_accuracy(name: str, accuracy: Any) -> None:
+    """Raises ArgumentError for an accuracy other than the one there is."""
+    if accuracy is not None:
+        raise op_error(name, "has one accuracy", {}, "leave accuracy out", ArgumentError)
+
+
+def _of_one_accuracy(function: Callable[[Any], Any]) -> Callable[..., Any]:
+    name = function.__name__
+
+    def of(x: Any, *, accuracy: None = None) -> Any:
+        check_accuracy(name, accuracy)
+        return function(x)
+
+    of.__name__ = of.__qualname__ = name
+    of.__doc__ = f"{function.__doc__} ``accuracy`` must be None."
+    return of
+
+
+exp, exp2, expm1, log, log1p = map(_of_one_accuracy, (elementwise.exp, transcendental.exp2, elementwise.expm1, elementwise.log,
+                                                      elementwise.log1p))
+sin, cos, tan, tanh = map(_of_one_accuracy, (elementwise.sin, elementwise.cos, elementwise.tan, elementwise.tanh))
+sqrt, cbrt = _of_one_accuracy(elementwise.sqrt), _of_one_accuracy(transcendental.cbrt)
+logistic = _of_one_accuracy(float_function("logistic", "sigmoid", "1 / (1 + e^-x)."))
 erfc = float_function("erfc", "erfc", "1 - erf(x), accurate where that is small.")
 lgamma = float_function("lgamma", "lgamma", "The logarithm of |gamma(x)|.")
 digamma = float_function("digamma", "digamma", "The derivative of lgamma.")
 bessel_i0e = float_function("bessel_i0e", "i0e", "e^-|x| I0(x), a modified Bessel function scaled.")
 bessel_i1e = float_function("bessel_i1e", "i1e", "e^-|x| I1(x), a modified Bessel function scaled.")
+
+
+def mul(x: Any, y: Any, *, out_dtype: Any = None) -> Any:
+    """x * y, computed in ``out_dtype`` if it is given."""
+    if out_dtype is None:
+        return arithmetic.multiply(x, y)
+    kind = numpy_dtype(out_dtype, "mul")
+    return arithmetic.multiply(cast(array("mul", "x", x), kind), cast(array("mul", "y", y), kind))
+
+
+def reshape(operand: Any, new_sizes: Any, dimensions: Any = None) -> Any:
+    """The same elements in another shape, read with the axes in the order of ``dimensions``, by default their own."""
+    x = array("reshape", "operand", operand)
+    if dimensions is not None:
+        x = transpose(x, integers("reshape", "dimensions", dimensions, {"operand": x}))
+    return manipulation.reshape(x, new_sizes)
 
 
 def conj(x: Any) -> Any:

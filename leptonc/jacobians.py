@@ -33,8 +33,10 @@ def jacfwd(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, h
     return _jacobian("jacfwd", f, argnums, has_aux, holomorphic, _columns)
 
 
-def jacrev(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False) -> Callable[..., Any]:
+def jacrev(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False,
+           allow_int: bool = False) -> Callable[..., Any]:
     """As ``jacfwd``, by reverse mode, a row at a time: for more inputs than outputs."""
+    check_options("jacrev", f, argnums, has_aux, holomorphic, allow_int)
     return _jacobian("jacrev", f, argnums, has_aux, holomorphic, _rows)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from leptonc import config, tree
+from leptonc.arguments import flag, on_cpu
 from leptonc.eager import argument, eager_call, jit_disabled
 from leptonc.errors import ArgumentError, LeptonError, LoadingError, TracerError, describe
 from leptonc.frames import users_line
@@ -230,9 +231,11 @@ def _key(leaf: Any) -> Any:
     return type(leaf) if type(leaf) in PYTHON_SCALARS else (leaf.shape, leaf.dtype)
 
 
-def jit(f: Callable[..., Any] | None = None, *, static_argnums: int | Sequence[int] | None = None,
-        static_argnames: str | Sequence[str] | None = None, donate_argnums: int | Sequence[int] = (),
-        donate_argnames: str | Sequence[str] | None = None, example_args: Any = None) -> Any:
+def jit(f: Callable[..., Any] | None = None, *, in_shardings: None = None, out_shardings: None = None,
+        static_argnums: int | Sequence[int] | None = None, static_argnames: str | Sequence[str] | None = None,
+        donate_argnums: int | Sequence[int] | None = None, donate_argnames: str | Sequence[str] | None = None,
+        keep_unused: bool = False, device: str | None = None, backend: str | None = None, inline: bool = False,
+        compiler_options: Any = None, example_args: Any = None) -> Any:
     """Compile ``f`` for each signature it is called with; ``@jit`` and ``@jit(static_argnums=1)`` both decorate.
 
     Arguments are trees of arrays and Python scalars, except those of ``static_argnums`` / ``static_argnames``, which
@@ -241,13 +244,26 @@ def jit(f: Callable[..., Any] | None = None, *, static_argnums: int | Sequence[i
     ``leptonc dump`` traces with. The 256 programs that were called last are kept, and of 16 of them the memory of intermediates;
     one that is needed again is compiled, or found on disk, anew. Raises LeptonError for positions or names that ``f`` does not
     have.
+
+    JAX's ``keep_unused`` and ``inline`` change nothing; there is one device, "cpu", no sharding, and no option of the compiler.
     """
+    _check_hints(keep_unused=keep_unused, inline=inline)
+    on_cpu("jit", device)
+    on_cpu("jit", backend)
+    for what, value in (("in_shardings", in_shardings), ("out_shardings", out_shardings), ("compiler_options", compiler_options)):
+        if value is not None and value != {}:
+            raise ArgumentError(f"jit: {what}={value!r:.60} is not supported; fix: leave it out")
     if f is None:
         return functools.partial(jit, static_argnums=static_argnums, static_argnames=static_argnames,
                                  donate_argnums=donate_argnums, donate_argnames=donate_argnames, example_args=example_args)
     if not callable(f):
         raise ArgumentError(f"jit wants a function, got {f!r:.60}; options are given by name")
     return Jitted(f, Options.of(f, static_argnums, static_argnames, donate_argnums, donate_argnames), example_args)
+
+
+def _check_hints(**hints: Any) -> None:
+    for what, value in hints.items():
+        flag("jit", what, value)
 
 
 def explain_recompiles(jitted: Jitted | None = None) -> str:

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from leptonc import elementary
+from leptonc import elementary, tree
 from leptonc.accumulation import Precision, PrecisionLike
 from leptonc.arguments import array, choice, integer, integers, items, kinds_in, number
 from leptonc.arguments import shape as shape_of
 from leptonc.branches import cond, switch
 from leptonc.collectives import all_gather, axis_index, axis_size, pmax, pmean, pmin, psum
 from leptonc.convolving import ConvDimensionNumbers, ConvGeneralDilatedDimensionNumbers, conv_general_dilated
+from leptonc.elementary import check_accuracy
 from leptonc.errors import DtypeError, op_error
 from leptonc.folding import cumlogsumexp, cummax, cummin, cumprod, cumsum, reduce, reduced_windows
 from leptonc.gathering import (
@@ -121,8 +122,8 @@ def select(pred: Any, on_true: Any, on_false: Any) -> Any:
 
 
 def stop_gradient(x: Any) -> Any:
-    """x, a constant to differentiation."""
-    return bind("stop_gradient", array("stop_gradient", "x", x))
+    """x, or each leaf of a tree, a constant to differentiation."""
+    return tree.map(lambda leaf: bind("stop_gradient", array("stop_gradient", "x", leaf)), x)
 
 
 def iota(dtype: Any, size: int) -> Any:
@@ -172,8 +173,9 @@ def approx_min_k(operand: Any, k: int, reduction_dimension: int = -1, recall_tar
     return _top_k(operand, k, axis=reduction_dimension, least=True, name="approx_min_k")
 
 
-def rsqrt(x: Any) -> Any:
-    """1 / sqrt(x)."""
+def rsqrt(x: Any, *, accuracy: None = None) -> Any:
+    """1 / sqrt(x). ``accuracy`` must be None."""
+    check_accuracy("rsqrt", accuracy)
     return bind("rsqrt", as_float(x))
 
 

@@ -173,8 +173,8 @@ def primal_of(f: Callable[..., Any], name: str, parts: Any, names: Sequence[str]
     return Primal(closed, tuple(leaves), treedef)
 
 
-def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False,
-                   holomorphic: bool = False) -> Callable[..., Any]:
+def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False,
+                   allow_int: bool = False) -> Callable[..., Any]:
     """A function returning ``(f(...), gradient)``, the gradient shaped as the arguments ``argnums`` (a tuple of such
     for a sequence); with ``has_aux``, f returns ``(value, aux)`` and the result is ``((value, aux), gradient)``.
 
@@ -183,7 +183,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_
     ``holomorphic`` not complex), or if an argument to differentiate is no float or complex number.
     """
 
-    check_options("value_and_grad", f, argnums, has_aux, holomorphic)
+    check_options("value_and_grad", f, argnums, has_aux, holomorphic, allow_int)
 
     @public
     @functools.wraps(f)
@@ -204,13 +204,13 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_
     return with_grad
 
 
-def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False,
-         holomorphic: bool = False) -> Callable[..., Any]:
+def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False,
+         allow_int: bool = False) -> Callable[..., Any]:
     """A function returning the gradient of scalar ``f`` with respect to ``argnums``, or ``(gradient, aux)``.
 
     Options and errors are those of ``value_and_grad``.
     """
-    check_options("grad", f, argnums, has_aux, holomorphic)
+    check_options("grad", f, argnums, has_aux, holomorphic, allow_int)
     both = value_and_grad(f, argnums, has_aux, holomorphic)
 
     @public
@@ -222,8 +222,11 @@ def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool 
     return gradient_of
 
 
-def check_options(name: str, f: Any, argnums: Any, has_aux: Any, holomorphic: Any = False) -> None:
+def check_options(name: str, f: Any, argnums: Any, has_aux: Any, holomorphic: Any = False, allow_int: Any = False) -> None:
     function(name, "f", f)
+    if flag(name, "allow_int", allow_int):
+        raise ArgumentError(f"{name}: allow_int is not supported, as ints have no gradient; fix: let f close over them, or leave "
+                            "them out of argnums")
     integers(name, "argnums", argnums)
     flag(name, "has_aux", has_aux)
     flag(name, "holomorphic", holomorphic)

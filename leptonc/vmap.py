@@ -31,7 +31,7 @@ Axes = Any  # an int, None, or a tree of them that is a prefix of another
 
 
 def vmap(f: Callable[..., Any], in_axes: Axes = 0, out_axes: Axes = 0, axis_name: str | None = None,
-         axis_size: int | None = None) -> Callable[..., Any]:
+         axis_size: int | None = None, spmd_axis_name: None = None) -> Callable[..., Any]:
     """``f``, which takes one example, as a function of many that lie along an axis of its arguments.
 
     ``in_axes`` says along which: an int, None for what all examples share, or a tuple with an entry for each positional
@@ -44,6 +44,8 @@ def vmap(f: Callable[..., Any], in_axes: Axes = 0, out_axes: Axes = 0, axis_name
     examples, LeptonError for an op that has no batch rule.
     """
     function("vmap", "f", f)
+    if spmd_axis_name is not None:
+        raise ArgumentError("vmap: spmd_axis_name is for several devices; fix: leave it out")
     name = f"vmap of {function_name(f)}"
     positions = _checked_axes(name, "in_axes", in_axes)
     results = _checked_axes(name, "out_axes", out_axes)

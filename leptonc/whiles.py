@@ -105,7 +105,8 @@ MOST_INDEX_BYTES = 1 << 20  # of a loop's indices as an array, which what depend
 
 
 @public
-def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any, *, unroll: int | bool = 1) -> Any:
+def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any, *,
+              unroll: int | bool | None = None) -> Any:
     """``for i in range(lower, upper): val = body_fun(i, val)``; returns the last val. i is as weak as a Python int: beside a
     float it takes the float's dtype.
 
@@ -116,7 +117,7 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
     function("fori_loop", "body_fun", body_fun, 2)
     bounds = [_bound(what, x) for what, x in (("lower", lower), ("upper", upper))]
     if not any(isinstance(x, Tracer) for x in bounds):
-        return _counted(bounds, body_fun, init_val, unroll)
+        return _counted(bounds, body_fun, init_val, 1 if unroll is None else unroll)
     low, high = (lnp.asarray(x) if not isinstance(x, Tracer) else x for x in bounds)
     dtype = np.result_type(low.dtype, high.dtype) if not all(map(is_weak, (lower, upper))) else np.dtype(np.int32)
     low, high = cast(low, dtype), cast(high, dtype)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from leptonc.substitutes import SUBSTITUTES
+from tests.parameters_of_peers import MISSING, NOT_THERE, OTHERWISE
 
 PEERS = Path(__file__).parent / "names_of_peers"
 PAGE = Path(__file__).parents[1] / "docs/names.md"
@@ -36,8 +37,9 @@ HEAD = """\
 
 <!-- written by python -m tests.names_page -->
 
-What is supported is spelled as there and means the same, but for what [the last section](#differences-from-jax) says; options that
-choose a device, a sharding or a precision may be missing. Of JAX's names those of modules and primitives (`add_p`) are left out.
+What is supported is spelled as there and means the same, but for what [the last section](#differences-from-jax) says, parameters
+and their places included, but for [those that are not there](#parameters). Of JAX's names those of modules and primitives (`add_p`)
+are left out.
 
 """
 DIFFERENCES = """\
@@ -106,9 +108,22 @@ def listed(found: list[str]) -> str:
     return textwrap.fill(", ".join(f"`{name}`" for name in found), 131) + "."
 
 
+def parameters() -> str:
+    """What parameters are not there, or mean otherwise, of what functions, and why."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for place, reason in {**MISSING, **OTHERWISE}.items():
+        function, parameter = place.split(": ")
+        rows.setdefault((parameter, reason), []).append(function)
+    anywhere = [f"| `{name}` | any function | {reason} |" for name, reason in NOT_THERE.items()]
+    some = [f"| `{name}` | {', '.join(f'`{f}`' for f in functions)} | {reason} |" for (name, reason), functions in rows.items()]
+    head = ["## Parameters", "", "With a default in JAX or optax, and not there, or of another default:", "",
+            "| parameter | of | why |", "|---|---|---|"]
+    return "\n".join([*head, *anywhere, *some]) + "\n\n"
+
+
 def page() -> str:
     found = {peer: names(peer) for peer in NAMESPACES}
-    return HEAD + counts(found) + "\n" + "".join(section(peer, part) for peer, part in found.items()) + DIFFERENCES
+    return HEAD + counts(found) + "\n" + "".join(section(peer, part) for peer, part in found.items()) + parameters() + DIFFERENCES
 
 
 if __name__ == "__main__":

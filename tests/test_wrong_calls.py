@@ -424,8 +424,9 @@ def lax_calls() -> Iterator[Call]:
     yield from each("scatter_add", lambda x, v: lax.scatter_add(x, v, x), (X, "a", None, [0.5], np.ones(3, int), 1j), X)
     yield from each("scatter_add", lambda x, v: lax.scatter_add(x, [0, 1], v), ("a", None, np.ones((2, 2)), np.ones(3)), X)
     yield from each("scatter_add", lambda x, v: lax.scatter_add(x, [0, 1], x, axis=v), ONE_AXIS, X)
-    for name in ("rsqrt", "erf", "stop_gradient"):
+    for name in ("rsqrt", "erf"):
         yield from each(name, getattr(lax, name), NO_ARRAYS[:5])
+    yield from each("stop_gradient", lax.stop_gradient, ("text", object(), [1, "a"], {"a": np.datetime64("2020")}))
     yield from each("clamp", lambda x, v: lax.clamp(v, x, 1), ("a", 1j, {}, np.ones(4)), X)
 
 
@@ -450,7 +451,7 @@ def numpy_calls() -> Iterator[Call]:
         yield from each(f"arange {what}", call, ("a", 1j, [1], {}, float("nan"), float("inf")))
     yield from each("arange", lambda v: lnp.arange(0, 3, v), (0, 0.0, 1e-30))
     yield from each("arange", lnp.arange, (None, HUGE, 1e300))
-    yield from each("linspace", lambda v: lnp.linspace(v, 1), NO_NUMBERS)
+    yield from each("linspace", lambda v: lnp.linspace(v, 1), ("0.1", None, ["a"], {}, 1j))
     yield from each("linspace", lambda v: lnp.linspace(0, 1, 5, v), ("no", None, 2, 1.5))
     yield from each("eye", lambda v: lnp.eye(3, v), (1.5, "2", -1, (1,), HUGE))
     yield from each("eye", lambda v: lnp.eye(3, 3, v), NO_INTS)
@@ -540,13 +541,13 @@ def optim_calls() -> Iterator[Call]:
         "adam",
         "adamw",
         "scale",
-        "scale_by_learning_rate",
         "trace",
         "clip_by_global_norm",
         "add_decayed_weights",
         "constant_schedule",
     ):
         yield from each(name, getattr(optim, name), NO_NUMBERS)
+    yield from each("scale_by_learning_rate", optim.scale_by_learning_rate, [v for v in NO_NUMBERS if v is not None])
     for what in ("b1", "b2"):
         yield from each(what, lambda v, k=what: optim.adam(0.1, **{k: v}), (*NO_NUMBERS, 1.0, -0.1, float("nan")))
     yield from each("eps", lambda v: optim.adam(0.1, eps=v), (*NO_NUMBERS, -1.0))
@@ -578,7 +579,7 @@ def optim_calls() -> Iterator[Call]:
     yield from each("cosine_decay_schedule", lambda v: optim.cosine_decay_schedule(0.1, v), (*NO_INTS, 0, -1))
     yield from each("warmup", lambda v: optim.warmup_cosine_decay_schedule(0.0, 0.1, v, 5), (*NO_INTS, -1, 5, 9))
     yield from each(
-        "piecewise", lambda v: optim.piecewise_constant_schedule(0.1, v), (None, 3, [1, 2], {"a": 1}, {1.5: 1}, {1: "a"})
+        "piecewise", lambda v: optim.piecewise_constant_schedule(0.1, v), (3, [1, 2], {"a": 1}, {1.5: 1}, {1: "a"})
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array, flag, integer, scalar
+from leptonc.arguments import array, choice, flag, integer, scalar
 from leptonc.arguments import axes as axes_of
 from leptonc.arguments import axis as axis_of
 from leptonc.arithmetic import absolute, add, divide, equal, multiply, negative, subtract
@@ -168,15 +168,18 @@ def identity(x: Any) -> Any:
 
 
 def standardize(x: Any, axis: int | tuple[int, ...] | None = -1, mean: Any = None, variance: Any = None,
-                epsilon: Any = 1e-5) -> Any:
-    """(x - mean) / sqrt(variance + epsilon), by default those of x over ``axis``; a given one stretches to x.
+                epsilon: Any = 1e-5, where: Any = None, *, algorithm: str = "fast") -> Any:
+    """(x - mean) / sqrt(variance + epsilon), by default those of x over ``axis``, of the elements where ``where`` holds; a given
+    one stretches to x.
 
-    The variance is the mean of squared differences from the mean, JAX's algorithm "stable".
+    The variance is the mean of squared differences from the mean, which is JAX's ``algorithm`` "stable"; "fast" is the same here.
     """
     operand = as_float(array("standardize", "x", x))
-    center = _mean(operand, axis, keepdims=True) if mean is None else array("standardize", "mean", mean)
+    choice("standardize", "algorithm", algorithm, ("stable", "fast"))
+    center = _mean(operand, axis, keepdims=True, where=where) if mean is None else array("standardize", "mean", mean)
     off = subtract(operand, center)
-    spread = _mean(multiply(off, off), axis, keepdims=True) if variance is None else array("standardize", "variance", variance)
+    spread = (_mean(multiply(off, off), axis, keepdims=True, where=where) if variance is None
+              else array("standardize", "variance", variance))
     return multiply(off, bind("rsqrt", as_float(add(spread, scalar("standardize", "epsilon", epsilon)))))
 
 
@@ -212,15 +215,15 @@ def _only(x: Any, mask: Any, other: float) -> Any:
     return x if mask is None else where(broadcast(mask, x.shape), x, other)
 
 
-def logsumexp(x: Any, axis: Any = -1, keepdims: bool = False, *, b: Any = None, return_sign: bool = False,
+def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, return_sign: bool = False,
               where: Any = None) -> Any:
-    """log of the sum of e^x along ``axis`` (one, several, or None: all), which vanish, or stay as 1 with ``keepdims``; -inf of no
+    """log of the sum of e^a along ``axis`` (one, several, or None: all), which vanish, or stay as 1 with ``keepdims``; -inf of no
     elements.
 
-    With ``b``, which x stretches to and the other way round, of b * e^x: NaN where that is negative, or with ``return_sign`` the
+    With ``b``, which a stretches to and the other way round, of b * e^a: NaN where that is negative, or with ``return_sign`` the
     log of its magnitude, and its sign. Elements where ``where`` is False are left out.
     """
-    operand = as_float(array("logsumexp", "x", x))
+    operand = as_float(array("logsumexp", "a", a))
     if where is not None:
         operand = _only(operand, _mask("logsumexp", where), -np.inf)
     keep, signed = flag("logsumexp", "keepdims", keepdims), flag("logsumexp", "return_sign", return_sign)
@@ -242,7 +245,7 @@ def logsumexp(x: Any, axis: Any = -1, keepdims: bool = False, *, b: Any = None, 
 def logmeanexp(x: Any, axis: Any = None, where: Any = None, keepdims: bool = False) -> Any:
     """log of the mean of e^x along ``axis`` (one, several, or None: all), of the elements where ``where`` holds; NaN of none."""
     operand = as_float(array("logmeanexp", "x", x))
-    total = logsumexp(operand, axis, keepdims, where=where)
+    total = logsumexp(operand, axis, None, keepdims, where=where)
     kept = np.ones((), bool) if where is None else _mask("logmeanexp", where)
     kept = cast(broadcast(kept, operand.shape), operand.dtype)
     return subtract(total, log(_sum(kept, axes_of("logmeanexp", operand, axis), keepdims=keepdims)))
@@ -273,7 +276,7 @@ def one_hot(labels: Any, num_classes: int, dtype: Any = np.float32, axis: int = 
     numbers = class_numbers(count, index.dtype)
     if at != rank - 1:
         numbers = numbers.reshape([-1 if d == at else 1 for d in range(rank)])
-    return cast(equal(expand_dims(index, at), numbers), dtype)
+    return cast(equal(expand_dims(index, at), numbers), np.float32 if dtype is None else dtype)
 
 
 def class_numbers(count: int, dtype: np.dtype) -> Any:

@@ -153,7 +153,7 @@ def empty(shape: Any, dtype: Any = None, *, device: Any = None) -> Any:
     return _filled("empty", shape, 0, dtype, device)
 
 
-def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, *, device: Any = None) -> Any:
+def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None, *, device: Any = None) -> Any:
     """NumPy's; the bounds must be known while tracing."""
     on_cpu("arange", device)
     step = 1 if step is None else step

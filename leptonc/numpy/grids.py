@@ -31,10 +31,11 @@ def meshgrid(*xi: Any, indexing: str = "xy", sparse: bool = False, copy: bool = 
     return out if flag("meshgrid", "sparse", sparse) else [broadcast(v, tuple(shape)) for v in out]
 
 
-def indices(dimensions: Any, dtype: Any = np.int64, sparse: bool = False) -> Any:
+def indices(dimensions: Any, dtype: Any = None, sparse: bool = False) -> Any:
     """The place along each axis, for every element of an array of these extents."""
     extents = shape_of("indices", dimensions)
-    found: Any = np.indices(extents, numpy_dtype(dtype, "indices"), flag("indices", "sparse", sparse))  # type: ignore[call-overload]
+    kind = numpy_dtype(np.int64 if dtype is None else dtype, "indices")
+    found: Any = np.indices(extents, kind, flag("indices", "sparse", sparse))  # type: ignore[call-overload]
     return tuple(known(x) for x in found) if isinstance(found, tuple) else known(found)
 
 

@@ -205,6 +205,8 @@ def var(x: Any, axis: Axis = None, dtype: Any = None, out: None = None, ddof: fl
     """The variance over ``axis``, in two passes, of the elements where ``where`` holds; ``ddof`` (or ``correction``) is taken off
     the count. Of complex numbers it is real. It is in ``dtype``, a float; ``mean``, if it is known already, stretches to x."""
     no_out("var", out)
+    for what, value in (("ddof", ddof), ("correction", 0 if correction is None else correction)):
+        number("var", what, value)
     if correction is not None and ddof != 0:
         raise op_error("var", "ddof and correction are the same thing", {}, "give one of them", ArgumentError)
     ddof = ddof if correction is None else correction
@@ -212,7 +214,6 @@ def var(x: Any, axis: Axis = None, dtype: Any = None, out: None = None, ddof: fl
     if is_narrow(operand.dtype):
         return cast(var(cast(operand, np.float32), axis, ddof=ddof, keepdims=keepdims, where=where, mean=mean), operand.dtype)
     axes = sorted_axes("var", operand, axis)
-    number("var", "ddof", ddof)
     off = centered("var", operand, axes, mean, where)
     left = counted(real_part(operand), axes, keepdims, where) - ddof
     if where is not None:

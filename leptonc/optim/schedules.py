@@ -92,10 +92,11 @@ def cosine_decay_schedule(init_value: float, decay_steps: int, alpha: float = 0.
     return Rate(at)
 
 
-def piecewise_constant_schedule(init_value: float, boundaries_and_scales: Mapping[int, float]) -> Schedule:
+def piecewise_constant_schedule(init_value: float, boundaries_and_scales: Mapping[int, float] | None = None) -> Schedule:
     """Multiplied by each scale from its boundary on."""
     name = "piecewise_constant_schedule"
     scalar(name, "init_value", init_value)
+    boundaries_and_scales = {} if boundaries_and_scales is None else boundaries_and_scales
     if not isinstance(boundaries_and_scales, Mapping):
         raise ArgumentError(f"{name}: boundaries_and_scales={describe(boundaries_and_scales)} must be a dict of step: scale")
     for boundary, scale in boundaries_and_scales.items():

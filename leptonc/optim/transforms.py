@@ -128,7 +128,7 @@ def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
     return transformation("scale_by_schedule", lambda params: ScheduleState(counter()), update, ScheduleState)
 
 
-def add_decayed_weights(weight_decay: float | Schedule, mask: Any = None) -> GradientTransformation:
+def add_decayed_weights(weight_decay: float | Schedule = 0.0, mask: Any = None) -> GradientTransformation:
     """Updates plus weight_decay * params, where ``mask`` says (see ``masked``); the decay is a number, or a function of the step
     count. Raises LeptonError if update is not given the parameters."""
     decayed = _decayed_by_schedule(weight_decay) if callable(weight_decay) else _decayed(weight_decay)

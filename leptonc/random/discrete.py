@@ -23,7 +23,7 @@ from leptonc.trace import Tracer, broadcast, known
 
 
 def _ints(name: str, dtype: Any) -> np.dtype:
-    kind = numpy_dtype(dtype, name)
+    kind = numpy_dtype(np.int32 if dtype is None else dtype, name)
     if kind_of(kind) not in "iu":
         raise op_error(name, f"dtype must be an int, got {kind}", {}, kind=DtypeError)
     return kind
@@ -49,7 +49,7 @@ def bernoulli(key: Any, p: Any = 0.5, shape: Sequence[int] | None = None, mode: 
 
 def rademacher(key: Any, shape: Sequence[int] = (), dtype: Any = np.int32) -> Any:
     """1 or -1, equally likely."""
-    kind = numpy_dtype(dtype, "rademacher")
+    kind = numpy_dtype(np.int32 if dtype is None else dtype, "rademacher")
     return lnp.astype(lnp.where(bernoulli(key, 0.5, shape), np.int32(1), np.int32(-1)), kind)
 
 

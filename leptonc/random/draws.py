@@ -101,7 +101,7 @@ def between(unit: Any, low: Any, high: Any) -> Any:
 
 def bits(key: Any, shape: Sequence[int] = (), dtype: Any = np.uint32) -> Any:
     """Uniform unsigned ints of a shape; dtype u8 to u64."""
-    kind = numpy_dtype(dtype, "bits")
+    kind = numpy_dtype(np.uint32 if dtype is None else dtype, "bits")
     if kind_of(kind) != "u":
         raise op_error("bits", f"dtype must be an unsigned int, got {kind}", {}, kind=DtypeError)
     return draw("bits", key, shape, kind, words_of)

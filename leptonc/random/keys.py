@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from leptonc import numpy as lnp
-from leptonc.arguments import array, integer
+from leptonc.arguments import array, choice, integer
 from leptonc.arguments import shape as shape_of
 from leptonc.bfloat16 import kind_of
 from leptonc.errors import DtypeError, op_error
@@ -17,8 +17,15 @@ from leptonc.trace import Tracer, align, bind, known
 Key = Any
 
 
-def key(seed: Any) -> Key:
-    """u32[2] from an int seed of up to 64 bits, known or traced: its high and its low half, as JAX with 64-bit types enabled."""
+def _check_impl(name: str, impl: Any) -> None:
+    if impl is not None:
+        choice(name, "impl", impl, ("threefry2x32",))
+
+
+def key(seed: Any, *, impl: str | None = None) -> Key:
+    """u32[2] from an int seed of up to 64 bits, known or traced: its high and its low half, as JAX with 64-bit types enabled.
+    ``impl``: "threefry2x32", the only one."""
+    _check_impl("key", impl)
     if isinstance(seed, Tracer) and not seed.shape and seed.dtype.kind in "iu":
         wide = lnp.astype(seed, np.uint64)
         return lnp.stack(halves(wide), 0)
@@ -26,9 +33,9 @@ def key(seed: Any) -> Key:
     return known(np.array([number >> 32, number & 0xFFFFFFFF], np.uint32), (seed,))
 
 
-def PRNGKey(seed: Any) -> Key:
+def PRNGKey(seed: Any, *, impl: str | None = None) -> Key:
     """JAX's older name of ``key``: the same array."""
-    return key(seed)
+    return key(seed, impl=impl)
 
 
 def key_data(keys: Any) -> Any:
@@ -36,8 +43,9 @@ def key_data(keys: Any) -> Any:
     return _checked("key_data", keys)
 
 
-def wrap_key_data(key_bits_array: Any) -> Any:
+def wrap_key_data(key_bits_array: Any, *, impl: str | None = None) -> Any:
     """Keys of words u32[..., 2], which they are."""
+    _check_impl("wrap_key_data", impl)
     return _checked("wrap_key_data", key_bits_array)
 
 

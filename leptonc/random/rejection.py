@@ -150,7 +150,7 @@ def ball(key: Any, d: int, p: float = 2, shape: Sequence[int] = (), dtype: Any =
 
 def poisson(key: Any, lam: Any, shape: Sequence[int] | None = None, dtype: Any = np.int32) -> Any:
     """Poisson with mean ``lam``. Not JAX's bits."""
-    kind = numpy_dtype(dtype, "poisson")
+    kind = numpy_dtype(np.int32 if dtype is None else dtype, "poisson")
     if kind_of(kind) not in "iu":
         raise op_error("poisson", f"dtype must be an int, got {kind}", {}, kind=DtypeError)
     extents = shape_or("poisson", shape, lam)

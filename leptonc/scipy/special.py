@@ -47,7 +47,7 @@ def i1(x: Any) -> Any:
 def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, return_sign: bool = False, where: Any = None) -> Any:
     """log of the sum of b e^a along ``axis`` (one, several, or None: all), with ``return_sign`` of its magnitude, and its sign.
     Elements where ``where`` is False are left out."""
-    return activations.logsumexp(a, axis, keepdims, b=b, return_sign=return_sign, where=where)
+    return activations.logsumexp(a, axis, b, keepdims, return_sign, where)
 
 
 def softmax(x: Any, /, *, axis: Any = None) -> Any:
@@ -57,7 +57,7 @@ def softmax(x: Any, /, *, axis: Any = None) -> Any:
 
 def log_softmax(x: Any, /, *, axis: Any = None) -> Any:
     """x less the logarithm of the sum of e^x along ``axis``: one, several, or None: all."""
-    return lnp.subtract(x, activations.logsumexp(x, axis, True))
+    return lnp.subtract(x, activations.logsumexp(x, axis, keepdims=True))
 
 
 __all__ = [

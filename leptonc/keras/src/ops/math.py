@@ -77,7 +77,7 @@ def in_top_k(targets: Any, predictions: Any, k: int) -> Any:
 
 
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return nn.logsumexp(as_float(x), tuple(axis) if isinstance(axis, list) else axis, keepdims)
+    return nn.logsumexp(as_float(x), tuple(axis) if isinstance(axis, list) else axis, keepdims=keepdims)
 
 
 def cdist(x: Any, y: Any) -> Any:

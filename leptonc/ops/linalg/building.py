@@ -19,6 +19,7 @@ from leptonc.ir.value import Value
 from leptonc.ops.regions import region
 
 BLOCK = 32  # columns of a panel: what a loop eliminates one by one; wider ones are products of matrices
+FEW_PANELS = 8  # of which no loop is cut: smaller products take less time than what is around them
 Body = Callable[..., Sequence[Value]]
 
 
@@ -253,6 +254,24 @@ def _places(x: Value, starts: Sequence[Value | int]) -> list[Value]:
 def blocks_of(n: int) -> int:
     """How many panels n columns make."""
     return -(-n // BLOCK)
+
+
+def panels_at_once(columns: int) -> int:
+    """How many panels a loop goes through before the matrix, whose extent is fixed in it, is cut: a third of all, or all of few."""
+    count = blocks_of(columns)
+    return count if count <= FEW_PANELS else -(-count // 3)
+
+
+def behind(x: Value, rows: int, columns: int) -> Value:
+    """Matrices without their first rows and columns."""
+    lead = (0,) * (x.type.rank - 2)
+    size = (*x.shape[:-2], x.shape[-2] - rows, x.shape[-1] - columns)
+    return op("slice", x, start=(*lead, rows, columns), size=size, step=(1,) * x.type.rank)
+
+
+def in_quarters(top: Value, left: Value, rest: Value) -> Value:
+    """[b, m, n] of its first rows [b, k, n], the first columns of the others, and what is left."""
+    return op("concatenate", top, op("concatenate", left, rest, axis=2), axis=1)
 
 
 def loop(trips: int, body: Body, carries: Sequence[Value], consts: Sequence[Value] = (), xs: Sequence[Value] = (),

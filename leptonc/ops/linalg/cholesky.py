@@ -16,6 +16,7 @@ from leptonc.ops.linalg.building import (
     adjoint,
     as_panel,
     as_stack,
+    behind,
     blocks_of,
     compare,
     conjugate,
@@ -26,11 +27,14 @@ from leptonc.ops.linalg.building import (
     filled,
     flattened,
     in_field,
+    in_quarters,
     in_triangle,
     loop,
     on_diagonal,
     op,
+    padded,
     padded_square,
+    panels_at_once,
     part,
     product,
     real,
@@ -50,7 +54,8 @@ class cholesky(MatrixOp):
 
     Of complex matrices ' is the adjoint, and L's diagonal is real.
 
-    Left-looking by panels: a panel less one product with the columns before it, then eliminated column by column.
+    By panels: a panel less one product with the columns before it, then eliminated column by column; what some panels leave of the
+    others is one product.
     """
 
     name, operand_names = "cholesky", ("a",)
@@ -136,14 +141,26 @@ def _eliminated(panel: Value, first: Value | int = 0) -> Value:
 
 def _blocked(a: Value) -> Value:
     """By panels: [b, n, n] of any n."""
+    n = a.shape[-1]
+    return cropped(_in_steps(padded_square(a, blocks_of(n) * BLOCK)), n, n)
+
+
+def _in_steps(a: Value) -> Value:
+    """The first columns, panel by panel; then what these leave of the others."""
     b, n, _ = a.shape
-    count = blocks_of(n)
-    whole = padded_square(a, count * BLOCK)
+    count = panels_at_once(n)
+    width = count * BLOCK
+    strip = cropped(a, n, width)
 
     def trip(k: Value, consts: Sequence[Value], carries: Sequence[Value], _: Sequence[Value]) -> list[Value]:
         found, first = carries[0], k * BLOCK
-        rows = part(found, (0, first, 0), (b, BLOCK, count * BLOCK))
-        panel = part(consts[0], (0, 0, first), (b, count * BLOCK, BLOCK)) - product(found, conjugate(rows), right=True)
+        rows = part(found, (0, first, 0), (b, BLOCK, width))
+        panel = part(consts[0], (0, 0, first), (b, n, BLOCK)) - product(found, conjugate(rows), right=True)
         return [replaced(found, as_stack(_eliminated(as_panel(panel), first)), (0, 0, first))]
 
-    return cropped(loop(count, trip, [filled(whole, 0)], [whole])[0], n, n)
+    found = loop(count, trip, [filled(strip, 0)], [strip])[0]
+    if width == n:
+        return found
+    left = behind(found, width, 0)
+    rest = _in_steps(behind(a, width, width) - product(left, conjugate(left), right=True))
+    return in_quarters(padded(cropped(found, width, width), width, n), left, rest)

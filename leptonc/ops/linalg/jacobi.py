@@ -38,6 +38,15 @@ def epsilon(x: Value) -> float:
     return float(np.finfo(x.dtype.real.numpy).eps)
 
 
+def power_of_two(x: Value) -> Value:
+    """The greatest that is not above x > 0; 1 of 0. What is divided by it is rounded nowhere."""
+    number = x.dtype.numpy
+    bits = op("to_bits", x)
+    mask = int(np.array(np.inf, number).view(f"i{number.itemsize}"))
+    found = op("from_bits", op("and", bits, filled(bits, mask)), dtype=x.dtype)
+    return select(op("eq", found, filled(x, 0)), filled(x, 1), found)
+
+
 def even(n: int) -> int:
     return n + n % 2
 
@@ -127,7 +136,7 @@ def order_of(values: Value, descending: bool = False) -> Value:
 
 def in_order(values: Value, order: Value) -> Value:
     b, n = values.shape
-    return reshaped(permuted(reshaped(values, (b, n, 1)), order), (b, n))
+    return reshaped(permuted(reshaped(values, (b, n, 1)), order), order.shape)
 
 
 def signs_of_rows(x: Value) -> Value:

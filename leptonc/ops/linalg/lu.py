@@ -17,6 +17,7 @@ from leptonc.ops.linalg.building import (
     MatrixOp,
     as_panel,
     as_stack,
+    behind,
     blocks_of,
     both,
     compare,
@@ -24,9 +25,11 @@ from leptonc.ops.linalg.building import (
     cropped,
     filled,
     flattened,
+    in_quarters,
     loop,
     op,
     padded,
+    panels_at_once,
     part,
     picked,
     product,
@@ -151,14 +154,14 @@ def _unit_lower(factors: Value) -> Value:
 
 
 def permuted(x: Value, order: Value) -> Value:
-    """The rows of x [..., m, n] in an order [..., m] of each matrix."""
+    """The rows of x [..., m, n] in an order [..., k] of each matrix."""
     stack, places = flattened(x), flattened(order, 1)
     b, m, n = stack.shape
     if not x.type.size:
         return x
     if b > 1:
         places = places + counted(places, places.shape, 0) * m
-    taken = op("take", reshaped(stack, (b * m, n)), reshaped(places, (b * m,)), axis=0)
+    taken = op("take", reshaped(stack, (b * m, n)), reshaped(places, (places.type.size,)), axis=0)
     return reshaped(taken, (*order.shape, n))
 
 
@@ -241,17 +244,43 @@ def _swapping(p: Value, row: Value, chosen: Value, at: Value, here: Value) -> Va
 
 def _blocked(a: Value) -> tuple[Value, Value, Value]:
     """By panels: [b, m, n], m >= n; pivots [k, b] and the order of the rows [m, b]."""
-    b, m, n = a.shape
-    count = blocks_of(n)
-    columns = count * BLOCK
-    rows = max(m, columns)
-    whole = padded(a, rows, columns)
+    _, m, n = a.shape
+    columns = blocks_of(n) * BLOCK
+    factors, pivots, order = _in_steps(padded(a, max(m, columns), columns), n)
+    return cropped(factors, m, n), pivots, order
+
+
+def _in_steps(a: Value, n: int) -> tuple[Value, Value, Value]:
+    """Some panels, then what these leave of the others; ``n`` columns are not padding."""
+    b, m, columns = a.shape
+    count = panels_at_once(columns)
+    width = count * BLOCK
+    factors, pivots, order = _by_panels(a, n, count)
+    if width == columns:
+        return factors, pivots, order
+    rest, more, moved = _in_steps(behind(factors, width, width), n - width)
+    left = permuted(cropped(behind(factors, width, 0), m - width, width), _behind(moved, m - width))
+    later = permuted(reshaped(_behind(order, m), (b, m, 1)), _behind(op("concatenate", counted(order, (width, b), 0), moved + width,
+                                                                        axis=0), m))
+    factors = in_quarters(cropped(factors, width, columns), left, rest)
+    return factors, op("concatenate", pivots, more + width, axis=0), _in_columns(reshaped(later, (b, m)))
+
+
+def _in_columns(x: Value) -> Value:
+    """[b, m] -> [m, b]."""
+    b, m = x.shape
+    return reshaped(x, (m, b)) if b == 1 else op("transpose", x, perm=(1, 0))
+
+
+def _by_panels(a: Value, n: int, count: int) -> tuple[Value, Value, Value]:
+    """The first panels, all else less their products."""
+    b, m, columns = a.shape
 
     def trip(k: Value, consts: Sequence[Value], carries: Sequence[Value], _: Sequence[Value]) -> list[Value]:
         found, order = carries
         first = k * BLOCK
-        panel, pivots, moved = _eliminated(as_panel(part(found, (0, 0, first), (b, rows, BLOCK))), n, first)
-        moved_rows = _behind(moved, rows)
+        panel, pivots, moved = _eliminated(as_panel(part(found, (0, 0, first), (b, m, BLOCK))), n, first)
+        moved_rows = _behind(moved, m)
         swapped = replaced(permuted(found, moved_rows), as_stack(panel), (0, 0, first))
         top = part(swapped, (0, first, 0), (b, BLOCK, columns))
         inner = as_stack(part(panel, (first, 0, 0), (BLOCK, BLOCK, b)))
@@ -261,12 +290,11 @@ def _blocked(a: Value) -> tuple[Value, Value, Value]:
         left = select(compare("ge", counted(left, left.shape, 1), first + BLOCK), left, 0)
         strip = select(compare("ge", counted(top, top.shape, 2), first + BLOCK), solved, top)
         after = replaced(swapped - product(left, solved), strip, (0, first, 0))
-        permuted_order = reshaped(permuted(reshaped(_behind(order, rows), (b, rows, 1)), moved_rows), (b, rows))
-        back = reshaped(permuted_order, (rows, b)) if b == 1 else op("transpose", permuted_order, perm=(1, 0))
-        return [after, back, pivots]
+        later = reshaped(permuted(reshaped(_behind(order, m), (b, m, 1)), moved_rows), (b, m))
+        return [after, _in_columns(later), pivots]
 
-    found, order, pivots = loop(count, trip, [whole, counted(whole, (rows, b), 0)])
-    return cropped(found, m, n), reshaped(pivots, (columns, b)), order
+    found, order, pivots = loop(count, trip, [a, counted(a, (m, b), 0)])
+    return found, reshaped(pivots, (count * BLOCK, b)), order
 
 
 @register

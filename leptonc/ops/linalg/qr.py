@@ -18,6 +18,7 @@ from leptonc.ops.linalg.building import (
     as_diagonal,
     as_panel,
     as_stack,
+    behind,
     blocks_of,
     both,
     compare,
@@ -30,10 +31,12 @@ from leptonc.ops.linalg.building import (
     flattened,
     identity,
     in_field,
+    in_quarters,
     loop,
     on_diagonal,
     op,
     padded,
+    panels_at_once,
     part,
     product,
     real,
@@ -129,7 +132,7 @@ def _reflections(panel: Value, first: Value | int = 0) -> tuple[Value, Value]:
         at = j + consts[0] if consts else j
         row, column = counted(p, (m, b), 0), reshaped(part(p, (0, j, 0), (m, 1, b)), (m, b))
         under = compare("gt", row, at)
-        v, tau, beta = _reflector(column, under, reshaped(part(column, (at, 0), (1, b)), (b,)))
+        v, tau, beta = reflector(column, under, reshaped(part(column, (at, 0), (1, b)), (b,)))
         here = compare("eq", row, at)
         full = select(here, filled(v, 1), v)
         along = op("sum", p * spread(conjugate(full), p.shape, 0, 2), axes=(0,)) * spread(conjugate(tau), (w, b), 1)
@@ -144,7 +147,7 @@ def _reflections(panel: Value, first: Value | int = 0) -> tuple[Value, Value]:
     return found[0], found[1]
 
 
-def _reflector(column: Value, under: Value, alpha: Value) -> tuple[Value, Value, Value]:
+def reflector(column: Value, under: Value, alpha: Value) -> tuple[Value, Value, Value]:
     """What takes ``alpha`` and the elements ``under`` it [m, b] to beta and zeros: v without its one, tau, beta (LAPACK's larfg).
     Nothing is reflected where they are zeros already."""
     m, b = column.shape
@@ -190,10 +193,36 @@ def _upper(x: Value, k: int, n: int) -> Value:
 
 
 def _blocked(a: Value, k: int) -> tuple[Value, Value]:
-    b, m, n = a.shape
-    count = blocks_of(n)
-    columns = count * BLOCK
-    rows = max(m, columns)
+    """In steps of some panels, behind each of which the matrix is cut; q from the last to the first."""
+    _, m, n = a.shape
+    columns = blocks_of(n) * BLOCK
+    q, r = _in_steps(padded(a, max(m, columns), columns), k)
+    return cropped(q, m, k), _upper(r, k, n)
+
+
+def _in_steps(a: Value, k: int) -> tuple[Value, Value]:
+    """k columns of q, and r with anything below its diagonal."""
+    b, rows, columns = a.shape
+    count = panels_at_once(columns)
+    width = count * BLOCK
+    found, vs, ts = _by_panels(a, count)
+    if width == columns:
+        q, r = cropped(identity(a, rows), rows, k), found
+    else:
+        rest, below = _in_steps(behind(found, width, width), k - width)
+        q = in_quarters(cropped(identity(a, k), width, k), zeros(a, (b, rows - width, width)), rest)
+        r = in_quarters(cropped(found, width, columns), zeros(a, (b, rows - width, width)), below)
+
+    def back(i: Value, consts: Sequence[Value], carries: Sequence[Value], xs: Sequence[Value]) -> list[Value]:
+        v, t = xs
+        return [carries[0] - product(v, product(t, product(conjugate(v), carries[0], left=True)))]
+
+    return loop(count, back, [q], [], [vs, ts], reverse=True)[0], r
+
+
+def _by_panels(a: Value, count: int) -> tuple[Value, Value, Value]:
+    """The first panels reflected, and all behind them; V and T of each."""
+    b, rows, _ = a.shape
 
     def trip(i: Value, consts: Sequence[Value], carries: Sequence[Value], _: Sequence[Value]) -> list[Value]:
         found, first = carries[0], i * BLOCK
@@ -206,15 +235,8 @@ def _blocked(a: Value, k: int) -> tuple[Value, Value]:
         inner = select(compare("ge", counted(inner, inner.shape, 2), first + BLOCK), inner, 0)
         return [replaced(found - product(v, inner), stack, (0, 0, first)), v, t]
 
-    found, vs, ts = loop(count, trip, [padded(a, rows, columns)])
-    start = cropped(identity(found, rows), rows, k)
-
-    def back(i: Value, consts: Sequence[Value], carries: Sequence[Value], xs: Sequence[Value]) -> list[Value]:
-        v, t = xs
-        return [carries[0] - product(v, product(t, product(conjugate(v), carries[0], left=True)))]
-
-    q = loop(count, back, [start], [], [vs, ts], reverse=True)[0]
-    return cropped(q, m, k), _upper(found, k, n)
+    found, vs, ts = loop(count, trip, [a])
+    return found, vs, ts
 
 
 def _joined(v: Value, taus: Value) -> Value:

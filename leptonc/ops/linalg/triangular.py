@@ -13,9 +13,11 @@ from leptonc.ir.types import TensorType
 from leptonc.ir.value import Value
 from leptonc.ops.linalg.building import (
     BLOCK,
+    FEW_PANELS,
     MatrixOp,
     as_panel,
     as_stack,
+    behind,
     blocks_of,
     compare,
     counted,
@@ -23,6 +25,7 @@ from leptonc.ops.linalg.building import (
     filled,
     flattened,
     loop,
+    op,
     padded,
     padded_square,
     part,
@@ -83,7 +86,7 @@ class triangular_solve(MatrixOp):
             stack = swapped(stack) if attrs["transpose"] else stack
             found = as_stack(_eliminated(as_panel(stack), as_panel(right), attrs["lower"] != attrs["transpose"], attrs["unit"]))
         else:
-            found = _blocked(stack, right, **attrs)
+            found = _in_halves(stack, right, **attrs)
         return reshaped(found, b.shape)
 
     def samples(self) -> Sequence[Sample]:
@@ -114,6 +117,21 @@ def _eliminated(a: Value, b: Value, lower: bool, unit: bool) -> Value:
         return [select(compare("eq", place, j), spread(row, x.shape, 1, 2), rest)]
 
     return loop(n, trip, [b], [a], reverse=not lower)[0]
+
+
+def _in_halves(a: Value, b: Value, lower: bool, transpose: bool, unit: bool) -> Value:
+    """Of many rows one half after the other, so that what is multiplied is what there is; of few columns all is one loop."""
+    (_, n, k), kind = b.shape, {"lower": lower, "transpose": transpose, "unit": unit}
+    if n <= FEW_PANELS * BLOCK or k <= BLOCK:
+        return _blocked(a, b, **kind)
+    half = (blocks_of(n) + 1) // 2 * BLOCK
+    parts = cropped(a, half, half), behind(a, half, half)
+    rows = cropped(b, half, k), behind(b, half, 0)
+    corner = cropped(behind(a, half, 0), n - half, half) if lower else behind(cropped(a, half, n), 0, half)
+    first, second = (0, 1) if lower != transpose else (1, 0)
+    known = _in_halves(parts[first], rows[first], **kind)
+    found = _in_halves(parts[second], rows[second] - product(corner, known, left=transpose), **kind)
+    return op("concatenate", *((known, found) if first == 0 else (found, known)), axis=1)
 
 
 def _blocked(a: Value, b: Value, lower: bool, transpose: bool, unit: bool) -> Value:

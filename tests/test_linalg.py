@@ -12,6 +12,7 @@ import leptonc
 from leptonc import lax
 from leptonc import numpy as lnp
 from leptonc.errors import LeptonError
+from leptonc.ops.linalg.building import BLOCK, panels_at_once
 
 SHAPES = [(4, 4), (0, 0), (3, 1, 1), (2, 40, 40)]  # one block is 32
 LIMIT = {"float32": 2e-4, "float64": 1e-10}
@@ -147,13 +148,19 @@ def check_derivatives(f: Callable[[Any], Any], x: np.ndarray) -> None:
     np.testing.assert_allclose(leptonc.jvp(f, (x,), (t,))[1], along(x), rtol=1e-10)
 
 
-def test_a_program_does_not_grow_with_the_matrix():
-    """A loop over blocks: of 1,000 rows there are no more kernels than of 100, but for some that split long sums."""
+def test_a_program_grows_with_the_logarithm_of_the_matrix():
+    """A loop over blocks: of 250 rows there are no more kernels than of 100, but for some that split long sums; of more there is
+    one loop for each third of the rows that goes."""
     def kernels(n: int) -> int:
         compiled = leptonc.jit(lnp.linalg.solve).trace(np.zeros((n, n)), np.zeros((n, 1))).lower()
         return compiled.as_text(stage="kernels").count("\nk")
 
-    assert kernels(1000) <= kernels(100) + 5
+    def loops(columns: int) -> int:
+        left = columns - BLOCK * panels_at_once(columns)
+        return 1 + (loops(left) if left > 0 else 0)
+
+    assert kernels(250) <= kernels(100) + 5
+    assert [loops(n) for n in (250, 1000, 10 ** 6)] == [1, 5, 21]
 
 
 @pytest.mark.parametrize("call, words", [

@@ -19,6 +19,7 @@ from leptonc.ir.value import Value
 from leptonc.ops.regions import region
 
 BLOCK = 32  # columns of a panel: what a loop eliminates one by one; wider ones are products of matrices
+SMALL = 8  # columns whose loop is written out: each step of it then takes what is left alone
 FEW_PANELS = 8  # of which no loop is cut: smaller products take less time than what is around them
 Body = Callable[..., Sequence[Value]]
 
@@ -125,6 +126,20 @@ def divided(x: Value, by: Value) -> Value:
 def scaled(x: Value, by: Value) -> Value:
     """x times real numbers of its shape."""
     return op("complex", op("real", x) * by, op("imag", x) * by) if x.dtype.is_complex else x * by
+
+
+def line(x: Value, axis: int, at: int) -> Value:
+    """One line of x across an axis, which goes."""
+    start, size = [0] * x.type.rank, list(x.shape)
+    start[axis], size[axis] = at, 1
+    only = op("slice", x, start=tuple(start), size=tuple(size), step=(1,) * x.type.rank)
+    return reshaped(only, x.shape[:axis] + x.shape[axis + 1:])
+
+
+def without_ends(x: Value, first: int, last: int) -> Value:
+    """x without its first and last rows."""
+    rest = tuple(x.shape[1:])
+    return op("slice", x, start=(first, *(0,) * len(rest)), size=(x.shape[0] - first - last, *rest), step=(1,) * x.type.rank)
 
 
 def picked(mask: Value, x: Value, axis: int) -> Value:

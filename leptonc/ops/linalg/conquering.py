@@ -31,24 +31,51 @@ from leptonc.ops.linalg.building import (
     swapped,
     zeros,
 )
-from leptonc.ops.linalg.jacobi import epsilon, window
+from leptonc.ops.linalg.jacobi import epsilon, in_order, window
 from leptonc.ops.linalg.lu import inverse_of, permuted
 from leptonc.ops.linalg.rotations import diagonalized
 
 LEAF = 16  # rows of the least parts, at least
-DEFLATION = 8  # rounding errors of the greatest eigenvalue that are left out, as in LAPACK
+DEFLATION = 4  # times eps and the greatest eigenvalue: what is left out, as in LAPACK (whose eps is half of NumPy's)
 RANGE = {"f32": 64, "f64": 128}  # powers of 2 below the length of its interval within which the distance of a root is
 
 
-def padded_size(n: int) -> int:
+def conquered(d: Value, e: Value, count: int, descending: bool = False) -> tuple[Value, Value]:
+    """The first ``count`` eigenvalues [b, k] in order, and eigenvectors as rows [b, k, n]. d [b, n] is the diagonal, e[:, i] beside
+    it in row i, the last one 0."""
+    n = d.shape[1]
+    size = _padded_size(n)
+    w, rows = _conquered(*(_padded(x, size) for x in (d, e)))
+    beyond = _behind(rows, n)
+    keys = op("cast", beyond, dtype=i32), -w if descending else w
+    (order,) = op("sort", *keys, axis=1, keys=2, descending=False, count=count, values=False, order=True)
+    order = op("cast", order, dtype=i32)
+    return in_order(w, order), window(permuted(rows, order), 2, 0, n)
+
+
+def _padded_size(n: int) -> int:
     """The number of rows that halves make: a power of 2 times as many as a leaf's."""
     halvings = max((n // LEAF).bit_length() - 1, 0)
     return -(-n >> halvings) << halvings
 
 
-def conquered(d: Value, e: Value) -> tuple[Value, Value]:
-    """Eigenvalues [b, n], in any order, and eigenvectors as rows [b, n, n]; d [b, n] is the diagonal, e[:, i] beside it;
-    n is a ``padded_size``."""
+def _padded(x: Value, n: int) -> Value:
+    b, m = x.shape
+    return x if m == n else op("concatenate", x, zeros(x, (b, n - m)), axis=1)
+
+
+def _behind(rows: Value, n: int) -> Value:
+    """Which rows [b, m, m] are padding's: these have nothing in the first n columns, the others nothing but that, for what does not
+    touch never mixes."""
+    b, m, _ = rows.shape
+    if m == n:
+        return op("lt", zeros(rows, (b, m)), zeros(rows, (b, m)))
+    out: Value = op("any", op("ne", window(rows, 2, n, m), zeros(rows, (b, m, m - n))), axes=(2,))
+    return out
+
+
+def _conquered(d: Value, e: Value) -> tuple[Value, Value]:
+    """Eigenvalues [b, n], in any order, and eigenvectors as rows [b, n, n], of a padded size n."""
     b, n = d.shape
     leaf = n
     while leaf >= 2 * LEAF:
@@ -56,9 +83,9 @@ def conquered(d: Value, e: Value) -> tuple[Value, Value]:
     w, rows = _leaves(_torn(d, e, leaf), e, leaf)
     size = leaf
     while size < n:
-        tears = reshaped(window(reshaped(e, (b * n // (2 * size), 2 * size)), 1, size - 1, size), (b * n // (2 * size),))
-        w, rows = _merged(reshaped(w, (b * n // (2 * size), 2 * size)), rows, tears)
         size *= 2
+        tears = reshaped(window(reshaped(e, (b * n // size, size)), 1, size // 2 - 1, size // 2), (b * n // size,))
+        w, rows = _merged(reshaped(w, (b * n // size, size)), rows, tears)
     return reshaped(w, (b, n)), reshaped(rows, (b, n, n))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from leptonc.ir.op import Sample, register
-from leptonc.ir.types import TensorType, i32
+from leptonc.ir.types import TensorType
 from leptonc.ir.value import Value
 from leptonc.ops.linalg.building import (
     BLOCK,
@@ -16,9 +16,7 @@ from leptonc.ops.linalg.building import (
     adjoint,
     as_diagonal,
     blocks_of,
-    compare,
     conjugate,
-    counted,
     cropped,
     divided,
     extent,
@@ -36,7 +34,7 @@ from leptonc.ops.linalg.building import (
     spread,
     zeros,
 )
-from leptonc.ops.linalg.conquering import conquered, padded_size
+from leptonc.ops.linalg.conquering import conquered
 from leptonc.ops.linalg.jacobi import (
     all_finite,
     eager_signs,
@@ -45,6 +43,7 @@ from leptonc.ops.linalg.jacobi import (
     order_of,
     power_of_two,
     signs_of_rows,
+    window,
 )
 from leptonc.ops.linalg.lu import permuted
 from leptonc.ops.linalg.rotations import diagonalized
@@ -131,21 +130,10 @@ def _diagonalized(a: Value) -> tuple[Value, Value]:
 
 
 def _by_reduction(a: Value) -> tuple[Value, Value]:
-    """By way of a tridiagonal matrix. What padding adds to that has eigenvalues greater than all others, which are left out."""
+    """By way of a tridiagonal matrix, whose padding is behind all else."""
     b, n, _ = a.shape
-    size, more = blocks_of(n) * BLOCK, padded_size(n)
+    size = blocks_of(n) * BLOCK
     scale = power_of_two(op("reduce_max", extent(a), axes=(1, 2)))
     main, beside, steps = tridiagonal(padded(divided(a, spread(scale, a.shape, 0)), size, size))
-    bound = op("reduce_max", op("abs", main), axes=(1,)) + op("reduce_max", op("abs", beside), axes=(1,)) * 2 + 1
-    main, beside = (_resized(reshaped(x, (b, 1, size)), more) for x in (main, beside))
-    beyond = compare("ge", counted(main, main.shape, 2), n)
-    w, rows = conquered(*(reshaped(x, (b, more)) for x in (select(beyond, spread(bound, main.shape, 0), main), beside)))
-    (order,) = op("sort", w, axis=1, keys=1, descending=False, count=n, values=False, order=True)
-    order = op("cast", order, dtype=i32)
-    rows = turned_back(_resized(permuted(rows, order), size), steps)
-    return in_order(w, order) * spread(scale, (b, n), 0), cropped(rows, n, n)
-
-
-def _resized(x: Value, columns: int) -> Value:
-    """[b, m, n] with so many columns, cut or with zeros behind."""
-    return cropped(x, x.shape[1], columns) if x.shape[2] >= columns else padded(x, x.shape[1], columns)
+    w, rows = conquered(window(main, 1, 0, n), window(beside, 1, 0, n), n)
+    return w * spread(scale, (b, n), 0), cropped(turned_back(padded(rows, n, size), steps), n, n)

@@ -14,6 +14,7 @@ from leptonc.ir.types import TensorType, i32, i64
 from leptonc.ir.value import Value
 from leptonc.ops.linalg.building import (
     BLOCK,
+    SMALL,
     MatrixOp,
     as_panel,
     as_stack,
@@ -26,6 +27,7 @@ from leptonc.ops.linalg.building import (
     filled,
     flattened,
     in_quarters,
+    line,
     loop,
     op,
     padded,
@@ -38,6 +40,7 @@ from leptonc.ops.linalg.building import (
     select,
     spread,
     triangle,
+    without_ends,
     zeros,
 )
 
@@ -199,6 +202,8 @@ def _eliminated(panel: Value, columns: int, first: Value | int = 0) -> tuple[Val
     """A panel [m, w, b] whose diagonal begins in row ``first``, its pivots [w, b] and the order of its rows [m, b]; rows from
     ``columns`` on have no pivot."""
     m, w, b = panel.shape
+    if w <= SMALL:
+        return _written_out(panel)
     start = [] if isinstance(first, int) else [first]
 
     def trip(j: Value, consts: Sequence[Value], carries: Sequence[Value], _: Sequence[Value]) -> list[Value]:
@@ -231,6 +236,42 @@ def _eliminated(panel: Value, columns: int, first: Value | int = 0) -> tuple[Val
     order = counted(panel, (m, b), 0)
     found = loop(w, trip, [panel, order], start)
     return found[0], found[2], found[1]
+
+
+def _written_out(panel: Value) -> tuple[Value, Value, Value]:
+    """``_eliminated`` of a whole matrix of few columns, whose loop is written out: a column has as many rows as are left."""
+    m, w, b = panel.shape
+    order = counted(panel, (m, b), 0)
+    rows: list[Value] = []
+    pivots: list[Value] = []
+    places: list[Value] = []
+    for j in range(w):
+        column = line(panel, 1, j)
+        chosen = op("cast", op("argmax", _weight(column), axis=0), dtype=i32)
+        mine = op("eq", counted(order, order.shape, 0), spread(chosen, order.shape, 1))
+        new, first = picked(spread(mine, panel.shape, 0, 2), panel, 0), picked(mine, order, 0)
+        rest, after = (without_ends(_with_first(x, mine), 1, 0) for x in (panel, order))
+        rows, pivots, places = [*rows, new], [*pivots, chosen + j], [*places, first]
+        if j + 1 == m:
+            break
+        pivot = line(new, 0, j)
+        divisor = select(op("eq", pivot, filled(pivot, 0)), filled(pivot, 1), pivot)
+        factor = line(rest, 1, j)
+        factor = factor / spread(divisor, factor.shape, 1)
+        less = rest - spread(factor, rest.shape, 0, 2) * spread(new, rest.shape, 1, 2)
+        place = counted(rest, rest.shape, 1)
+        panel = select(compare("gt", place, j), less, select(compare("eq", place, j), spread(factor, rest.shape, 0, 2), rest))
+        order = after
+    found = [reshaped(x, (1, *x.shape)) for x in (*rows, *pivots, *places)]
+    whole = op("concatenate", *found[:w], *([panel] if m > w else []), axis=0)
+    moved = op("concatenate", *found[2 * w:], *([order] if m > w else []), axis=0)
+    return whole, op("concatenate", *found[w:2 * w], axis=0), moved
+
+
+def _with_first(x: Value, mine: Value) -> Value:
+    """x [m, ..., b] with its first row where ``mine`` [m, b] is true."""
+    first = spread(line(x, 0, 0), x.shape, *range(1, x.type.rank))
+    return select(spread(mine, x.shape, 0, x.type.rank - 1), first, x)
 
 
 def _swapping(p: Value, row: Value, chosen: Value, at: Value, here: Value) -> Value:

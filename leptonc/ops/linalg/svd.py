@@ -11,12 +11,15 @@ from leptonc.errors import LeptonError, op_error
 from leptonc.ir.op import Sample, register
 from leptonc.ir.types import TensorType, i32
 from leptonc.ir.value import Value
+from leptonc.ops.linalg.bidiagonal import bidiagonal
 from leptonc.ops.linalg.building import (
+    BLOCK,
     MatrixOp,
     adjoint,
     as_diagonal,
     as_panel,
     as_stack,
+    blocks_of,
     conjugate,
     cropped,
     diagonal,
@@ -44,6 +47,7 @@ from leptonc.ops.linalg.building import (
     swapped,
     zeros,
 )
+from leptonc.ops.linalg.conquering import conquered
 from leptonc.ops.linalg.eigh import inverse_differences
 from leptonc.ops.linalg.jacobi import (
     FEW,
@@ -63,16 +67,19 @@ from leptonc.ops.linalg.jacobi import (
     rotation,
     signs_of_rows,
     turned_rows,
+    window,
 )
 from leptonc.ops.linalg.lu import permuted
+from leptonc.ops.linalg.tridiagonal import turned_back
 
 
 @register
 class svd(MatrixOp):
     """(u, s, vh) of [..., m, n], m >= n: a = u diag(s) vh, s descending, the first of the largest elements of vh's rows positive.
 
-    u has n columns, or m if ``full``. QR first, then rotations of R's columns until all are orthogonal (Hestenes 1958): their
-    lengths are s, and u is the Q of what they are then. NaN for a matrix that holds an infinity or NaN.
+    u has n columns, or m if ``full``. QR first, then of R's columns, if they are few, rotations until all are orthogonal
+    (Hestenes 1958), else products with eigenvectors of a tridiagonal matrix: their lengths are s, u is the Q of what they are then.
+    NaN for a matrix that holds an infinity or NaN.
     """
 
     name, operand_names, results = "svd", ("a",), 3
@@ -233,6 +240,8 @@ def _orthogonalized(columns: Value) -> tuple[Value, Value]:
 
     Of more than a few twice, as ``eigh``: from the rows made orthonormal, and the columns made of them anew."""
     n = columns.shape[-1]
+    if n > BLOCK:
+        return _by_reduction(columns)
     whole = padded(columns, even(n), n)
     least = op("sqrt", op("sum", squared(whole), axes=(1, 2))) * epsilon(columns)  # a shorter column is a rounding error
 
@@ -247,6 +256,21 @@ def _orthogonalized(columns: Value) -> tuple[Value, Value]:
         return cropped(x, n, n), cropped(rows, n, n)
     rows, x = loop(2, refined, [identity(columns, even(n)), filled(whole, 0)], [whole, least])
     return cropped(x, n, n), cropped(rows, n, n)
+
+
+def _by_reduction(columns: Value) -> tuple[Value, Value]:
+    """By way of a bidiagonal matrix B, whose singular values are eigenvalues of [[0, B'], [B, 0]]: that is tridiagonal if rows and
+    columns take turns. Halves of these vectors are nearly orthogonal, but for those of values that are rounding errors; the Q of
+    all, the greatest value first, is orthogonal, and just as good."""
+    b, n, _ = columns.shape
+    size = blocks_of(n) * BLOCK
+    *lines, steps = bidiagonal(padded(swapped(columns), size, size))
+    beside = reshaped(op("concatenate", *(reshaped(window(x, 1, 0, n), (b, n, 1)) for x in lines), axis=2), (b, 2 * n))
+    _, rows = conquered(zeros(beside, (b, 2 * n)), beside, n, descending=True)
+    rows = op("slice", rows, start=(0, 0, 0), size=(b, n, n), step=(1, 1, 2))
+    rows = swapped(op("qr", swapped(rows), complete=False)[0])
+    rows = conjugate(cropped(turned_back(padded(rows, n, size), steps), n, n))
+    return product(rows, columns), rows
 
 
 def _rotated(x: Value, rows: Value, least: Value) -> tuple[Value, Value]:

@@ -14,6 +14,7 @@ from leptonc.ir.value import Value
 from leptonc.ops.linalg.building import (
     BLOCK,
     FEW_PANELS,
+    SMALL,
     MatrixOp,
     as_panel,
     as_stack,
@@ -24,6 +25,7 @@ from leptonc.ops.linalg.building import (
     cropped,
     filled,
     flattened,
+    line,
     loop,
     op,
     padded,
@@ -36,6 +38,7 @@ from leptonc.ops.linalg.building import (
     spread,
     swapped,
     triangle,
+    without_ends,
 )
 
 
@@ -104,6 +107,8 @@ class triangular_solve(MatrixOp):
 def _eliminated(a: Value, b: Value, lower: bool, unit: bool) -> Value:
     """a [n, n, s], b [n, k, s]: substitution, row by row."""
     n, k, s = b.shape
+    if n <= SMALL:
+        return _written_out(a, b, lower, unit)
 
     def trip(j: Value, consts: Sequence[Value], carries: Sequence[Value], _: Sequence[Value]) -> list[Value]:
         a, x = consts[0], carries[0]
@@ -117,6 +122,21 @@ def _eliminated(a: Value, b: Value, lower: bool, unit: bool) -> Value:
         return [select(compare("eq", place, j), spread(row, x.shape, 1, 2), rest)]
 
     return loop(n, trip, [b], [a], reverse=not lower)[0]
+
+
+def _written_out(a: Value, b: Value, lower: bool, unit: bool) -> Value:
+    """``_eliminated`` of few rows."""
+    n, k, s = b.shape
+    found: list[Value] = []
+    for j in range(n) if lower else range(n - 1, -1, -1):
+        row = line(b, 0, 0 if lower else j)
+        column = line(a, 1, j)
+        found.append(row if unit else row / spread(line(column, 0, j), (k, s), 1))
+        if len(found) < n:
+            column = without_ends(column, j + 1, 0) if lower else without_ends(column, 0, n - j)
+            b = without_ends(b, *((1, 0) if lower else (0, 1)))
+            b = b - spread(column, b.shape, 0, 2) * spread(found[-1], b.shape, 1, 2)
+    return op("concatenate", *(reshaped(x, (1, k, s)) for x in (found if lower else reversed(found))), axis=0)
 
 
 def _in_halves(a: Value, b: Value, lower: bool, transpose: bool, unit: bool) -> Value:

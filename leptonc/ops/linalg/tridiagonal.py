@@ -59,7 +59,7 @@ def tridiagonal(a: Value) -> tuple[Value, Value, list[Step]]:
         at += panels * BLOCK
         if at < n:
             a = behind(a, panels * BLOCK, panels * BLOCK)
-    return _beside(diagonals), _beside(besides), steps
+    return in_one(diagonals), in_one(besides), steps
 
 
 def turned_back(rows: Value, steps: Sequence[Step]) -> Value:
@@ -71,13 +71,13 @@ def turned_back(rows: Value, steps: Sequence[Step]) -> Value:
     return x
 
 
-def _beside(parts: Sequence[Value]) -> Value:
+def in_one(parts: Sequence[Value]) -> Value:
+    """Parts of lines [b, n]."""
     return parts[0] if len(parts) == 1 else op("concatenate", *parts, axis=1)
 
 
 def _reduced(a: Value, panels: int) -> tuple[Value, ...]:
     """The first columns of a reduced: what is left of it, [b, p w] of the diagonal and beside it, and the reflections."""
-    b = a.shape[0]
 
     def trip(i: Value, consts: Sequence[Value], carries: Sequence[Value], _: Sequence[Value]) -> list[Value]:
         a = carries[0]
@@ -87,12 +87,13 @@ def _reduced(a: Value, panels: int) -> tuple[Value, ...]:
 
     a, d, e, vectors, factors = loop(panels, trip, [a])
 
-    def in_line(x: Value) -> Value:
-        """[p, w, b] -> [b, p w]"""
-        flat = reshaped(x, (panels * BLOCK, b))
-        return reshaped(flat, (1, panels * BLOCK)) if b == 1 else swapped(flat)
-
     return a, in_line(d), in_line(e), vectors, factors
+
+
+def in_line(x: Value) -> Value:
+    """[p, w, b] -> [b, p w]"""
+    p, w, b = x.shape
+    return reshaped(x, (1, p * w)) if b == 1 else swapped(reshaped(x, (p * w, b)))
 
 
 def _exchanged(pairs: Value) -> Value:
@@ -111,7 +112,7 @@ def _panel(a: Value, first: Value) -> tuple[Value, Value, Value, Value]:
         at = first + j
         crossed = conjugate(_exchanged(part(pairs, (0, 0, at), (b, 2 * BLOCK, 1))))
         column = conjugate(part(a, (0, at, 0), (b, 1, m))) - product(crossed, pairs, left=True)
-        v, tau, diagonal, beside = _eliminating(reshaped(column, (b, m)), at)
+        v, tau, diagonal, beside = eliminating(reshaped(column, (b, m)), at)
         upright = reshaped(v, (b, m, 1))
         along = product(conjugate(pairs), upright)
         scale = spread(tau, (b, m), 0)
@@ -120,13 +121,13 @@ def _panel(a: Value, first: Value) -> tuple[Value, Value, Value, Value]:
         inner = op("sum", conjugate(x) * v, axes=(1,)) * tau * 0.5
         w = x - spread(inner, (b, m), 0) * v
         pairs = replaced(replaced(pairs, reshaped(v, (b, 1, m)), (0, j, 0)), reshaped(w, (b, 1, m)), (0, j + BLOCK, 0))
-        return [pairs, _with_column(joined, window(along, 1, 0, BLOCK), tau, j), diagonal, beside]
+        return [pairs, with_column(joined, window(along, 1, 0, BLOCK), tau, j), diagonal, beside]
 
     pairs, joined, d, e = loop(BLOCK, trip, [zeros(a, (b, 2 * BLOCK, m)), zeros(a, (b, BLOCK, BLOCK))], [a, first])
     return pairs, d, e, joined
 
 
-def _with_column(joined: Value, along: Value, tau: Value, j: Value) -> Value:
+def with_column(joined: Value, along: Value, tau: Value, j: Value) -> Value:
     """T with its column j, that of a reflection with this tau, whose v gives ``along`` [b, w, 1] with those before it."""
     column = product(joined, along)
     place = counted(along, column.shape, 1)
@@ -134,7 +135,7 @@ def _with_column(joined: Value, along: Value, tau: Value, j: Value) -> Value:
     return replaced(joined, select(compare("eq", place, j), wide, -column * wide), (0, 0, j))
 
 
-def _eliminating(column: Value, at: Value) -> tuple[Value, Value, Value, Value]:
+def eliminating(column: Value, at: Value) -> tuple[Value, Value, Value, Value]:
     """Of a column [b, m] the reflection that leaves two elements from row ``at`` on: v [b, m], tau, and these, real, [b]."""
     b, m = column.shape
     turned = reshaped(column, (m, b)) if b == 1 else swapped(column)

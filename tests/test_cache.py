@@ -16,7 +16,7 @@ import leptonc
 from leptonc import cache, driver
 from leptonc.runtime.code import from_bytes, to_bytes
 from leptonc.target import SSE, host_target
-from tests.conftest import ROOT
+from tests.setting import ROOT
 
 PROGRAM = """
 import sys

@@ -13,7 +13,7 @@ from leptonc import exclusive
 from leptonc.exclusive import Claims, compiling
 from leptonc.lazy import cached_property
 from leptonc.programs import Programs
-from tests.conftest import ROOT
+from tests.setting import ROOT
 
 
 def in_thread(work):

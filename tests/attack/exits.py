@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 
 from tests.attack.process import Attempt, Count, run
-from tests.conftest import ROOT
+from tests.setting import ROOT
 
 BEGIN = """
 import atexit, sys, threading, time

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from tests.conftest import ROOT
+from tests.setting import ROOT
 
 HANG_SECONDS = float(os.environ.get("ATTACK_HANG_SECONDS", "120"))  # without a word; an attempt takes less than one
 TOLD = "attempt"

@@ -1,4 +1,4 @@
-"""How a process that tests leptonc is set: the tests' own, and those that attack it, which have no use for pytest and its import."""
+"""How a process that tests leptonc is set: the tests' own, and those that attack it, which need no pytest."""
 
 from __future__ import annotations
 

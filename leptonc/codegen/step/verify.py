@@ -61,7 +61,8 @@ def verify_step(step: Step) -> None:
 
 
 def race_check(step: Step) -> Callable[[Iterable[Statement]], None]:
-    """Raises IRError if launches of a body race: for several bodies with the launches of one step, whose accesses are found once."""
+    """Raises IRError if launches of a body race: for several bodies with the launches of one step, whose accesses are found
+    once."""
     access = _Accesses(step)
     return lambda body: _Walk(step, access).statements(body)
 

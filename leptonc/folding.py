@@ -124,29 +124,32 @@ def _halved(xs: list[Any], join: Join) -> list[Any]:
 
 def reduced_windows(operand: Any, init_value: Any, computation: Any, window_dimensions: Any, window_strides: Any = None,
                     padding: Any = "VALID", base_dilation: Any = None, window_dilation: Any = None) -> Any:
-    """Each window of ``operand`` folded from ``init_value`` on, which also fills padding and what ``base_dilation`` spreads apart,
-    by ``computation`` of two numbers, which must be associative.
+    """Each window of ``operand``, an array or a tree of some of one shape, folded from ``init_value`` on, which fills padding
+    and what ``base_dilation`` spreads apart, by ``computation`` of two numbers (or trees of them), which must be associative.
 
     ``window_dimensions``, strides and dilations have an entry for each axis, or are one int for all; ``padding`` is "VALID",
     "SAME", "SAME_LOWER" or (low, high) pairs. Raises ShapeError or ArgumentError.
     """
     name = "reduce_window"
-    x = array(name, "operand", operand)
-    fold, start = function(name, "computation", computation, 2), array(name, "init_value", init_value)
+    leaves, structure = tree.flatten(operand)
+    xs, starts = ([array(name, what, x) for x in of] for what, of in (("operand", leaves), ("init_value", tree.leaves(init_value))))
+    if not xs or len(starts) != len(xs) or any(x.shape != xs[0].shape for x in xs) or any(v.shape for v in starts):
+        raise op_error(name, "operands must have one shape, and a number in init_value each", {"operand": xs[:1]})
+    fold, x = function(name, "computation", computation, 2), xs[0]
     rank, named = len(x.shape), {"operand": x}
     size, strides, spread, dilation = (
         (1,) * rank if value is None else integers(name, what, value, named, count=rank, repeat=True, least=1) for what, value in (
             ("window_dimensions", window_dimensions), ("window_strides", window_strides), ("base_dilation", base_dilation),
             ("window_dilation", window_dilation)))
-    if start.shape:
-        raise op_error(name, "init_value must be one number", named)
     wide = tuple((n - 1) * gap + 1 if n else 0 for n, gap in zip(x.shape, spread))
     pads = windows.pads_of(name, padding, wide, size, strides, dilation, x)
-    join = _joined(name, fold, tree.structure(0.0))
-    x = _padded(x, start, pads, spread)
+    join = _joined(name, fold, structure)
+    xs = [_padded(x, start, pads, spread) for x, start in zip(xs, starts)]
     for axis, (k, stride, gap) in enumerate(zip(size, strides, dilation)):
-        x = _folded(x, axis, k, stride, gap, join)
-    return join([_lifted(start, x, x.shape)], [x])[0] if not _is_neutral(fold, start, x.dtype) else x
+        xs = _folded(xs, axis, k, stride, gap, join)
+    if len(xs) > 1 or not _is_neutral(fold, starts[0], x.dtype):
+        xs = join([_lifted(start, x, x.shape) for x, start in zip(xs, starts)], xs)
+    return tree.unflatten(structure, xs)
 
 
 def _is_neutral(fold: Callable[..., Any], start: Any, dtype: np.dtype) -> bool:
@@ -170,22 +173,25 @@ def _padded(x: Any, start: Any, pads: Sequence[tuple[int, int]], spread: Sequenc
     return bind("select", inside, wide, _lifted(start, x, wide.shape))
 
 
-def _folded(x: Any, axis: int, k: int, stride: int, gap: int, join: Join) -> Any:
+def _folded(xs: list[Any], axis: int, k: int, stride: int, gap: int, join: Join) -> list[Any]:
     """Windows of k elements ``gap`` apart along an axis: those of a power of 2 from two halves, others from a few of those."""
-    count = max(-(-(x.shape[axis] - (k - 1) * gap) // stride), 0)
+    def parts_of(of: list[Any], *place: int) -> list[Any]:
+        return [_part(x, axis, *place) for x in of]
+
+    count = max(-(-(xs[0].shape[axis] - (k - 1) * gap) // stride), 0)
     if not count:
-        return _part(x, axis, 0, 0)
-    powers = {1: x}
+        return parts_of(xs, 0, 0)
+    powers = {1: xs}
     while 2 * max(powers) <= k:
         p = max(powers)
-        n = powers[p].shape[axis] - p * gap
-        powers[2 * p] = join([_part(powers[p], axis, 0, n)], [_part(powers[p], axis, p * gap, n)])[0]
+        n = powers[p][0].shape[axis] - p * gap
+        powers[2 * p] = join(parts_of(powers[p], 0, n), parts_of(powers[p], p * gap, n))
     parts = [p for p in sorted(powers, reverse=True) if k & p]
     at = [sum(parts[:n]) for n in range(len(parts))]
-    pieces = [_part(powers[p], axis, begin * gap, count, stride) for p, begin in zip(parts, at)]
+    pieces = [parts_of(powers[p], begin * gap, count, stride) for p, begin in zip(parts, at)]
     out = pieces[0]
     for piece in pieces[1:]:
-        out = join([out], [piece])[0]
+        out = join(out, piece)
     return out
 
 

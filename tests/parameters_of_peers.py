@@ -4,7 +4,6 @@ from __future__ import annotations
 
 NOT_THERE = {
     "out_sharding": "there are no shardings", "sharding": "there are no shardings",
-    "precision": "products have the precision of their dtypes", "preferred_element_type": "cast the operands",
 }
 """Of any function."""
 

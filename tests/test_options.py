@@ -94,3 +94,17 @@ def test_arguments_are_named_that_are_not_differentiated() -> None:
     named = leptonc.custom_vjp(twice, nondiff_argnames=("f",))
     named.defvjp(lambda f, x: (twice(f, x), x), lambda f, x, g: (g * 7,))
     np.testing.assert_array_equal(leptonc.grad(lambda x: named(lnp.sin, x).sum())(X), np.full_like(X, 7))
+
+
+def test_windows_of_several_arrays() -> None:
+    """The greatest element of each window, and its place: a fold of pairs."""
+    def later(a: Any, b: Any) -> Any:
+        first = (a[0] > b[0]) | ((a[0] == b[0]) & (a[1] < b[1]))
+        return lnp.where(first, a[0], b[0]), lnp.where(first, a[1], b[1])
+
+    places = np.arange(12, dtype=np.int32).reshape(3, 4)
+    values, at = both(lambda x: lax.reduce_window((x, places), (-np.inf, np.int32(99)), later, (2, 3), (1, 1), "VALID"), X)
+    windows = np.lib.stride_tricks.sliding_window_view(X, (2, 3)).reshape(2, 2, 6)
+    numbers = np.lib.stride_tricks.sliding_window_view(places, (2, 3)).reshape(2, 2, 6)
+    np.testing.assert_array_equal(values, windows.max(-1))
+    np.testing.assert_array_equal(at, np.take_along_axis(numbers, windows.argmax(-1)[..., None], -1)[..., 0])

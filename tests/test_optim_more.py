@@ -248,3 +248,22 @@ def test_what_is_kept_in_16_bits_is_rounded_once_a_step(name):
         m = kept(m, GRADS["a"]).astype(of(state)["a"].dtype).astype(np.float32)
         np.testing.assert_allclose(of(state)["a"].astype(np.float32), m, rtol=2**-7)
         assert updates["a"].dtype == np.float32 and of(state)["a"].dtype.name == "bfloat16"
+
+
+def test_masks_hand_on_what_update_is_given_by_name():
+    def by_scale(grads, state, params=None, *, scale):
+        return tree.map(lambda g, s: g * s, grads, scale), state
+
+    inner = optim.GradientTransformationExtraArgs(lambda params: optim.EmptyState(), by_scale)
+    scales = {"a": np.float32(2), "b": np.float32(3)}
+    opt = optim.masked(inner, {"a": True, "b": False}, mask_compatible_extra_args=True)
+    updates, _ = leptonc.jit(lambda g, s: opt.update(g, opt.init(PARAMS), PARAMS, scale=s))(GRADS, scales)
+    np.testing.assert_array_equal(updates["a"], 2 * GRADS["a"])
+    np.testing.assert_array_equal(updates["b"], GRADS["b"])
+    parted = optim.chain(optim.partition({"x": optim.scale_by_polyak(), "y": optim.set_to_zero()}, {"a": "x", "b": "y"}))
+    updates, _ = parted.update(GRADS, parted.init(PARAMS), PARAMS, value=np.float32(0.9))
+    np.testing.assert_allclose(updates["a"], GRADS["a"] * F(0.9 / (GRADS["a"] ** 2).sum()), rtol=1e-6)
+    assert not updates["b"].any()
+    several = optim.MultiSteps(optim.scale_by_polyak(), 1)
+    updates, _ = several.update(GRADS, several.init(PARAMS), PARAMS, value=np.float32(0.9))
+    assert updates["a"].shape == (3,)

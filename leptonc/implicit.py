@@ -31,8 +31,9 @@ def custom_linear_solve(matvec: Function, b: Any, solve: Function, transpose_sol
     There are derivatives of second order, and any of forward mode. Raises TreeError or ShapeError for an x that is not like b.
     """
     name = "custom_linear_solve"
-    for what, f in (("matvec", matvec), ("solve", solve), ("transpose_solve", transpose_solve or solve)):
-        function(name, what, f)
+    for what, f in (("matvec", matvec), ("solve", solve), ("transpose_solve", transpose_solve)):
+        if f is not None or what != "transpose_solve":
+            function(name, what, f)
     same, more = flag(name, "symmetric", symmetric), flag(name, "has_aux", has_aux)
     if not tracing():
         return solve(matvec, b)

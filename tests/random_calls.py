@@ -102,7 +102,7 @@ POOL: list[Any] = [
 ]
 POOL_FUNCTION = next(f for f in POOL if isinstance(f, FunctionType)).__code__.co_firstlineno
 MODES = ("traced", "eager", "plain")
-SKIPPED = {"disable_jit", "set_num_threads", "register", "explain_recompiles", "set_printoptions"}  # they change the process
+SKIPPED = {"disable_jit", "set_num_threads", "explain_recompiles", "set_printoptions"}  # they change the process
 FUNCTIONS = {"f", "func", "function", "callback", "default", "inner_factory"}  # parameters that may be called
 WRITING = {"leptonc.numpy.save", "leptonc.numpy.savez"}  # files, by any name
 MODULES = (leptonc, lnp, lnp.fft, lnp.linalg, lax, lax.linalg, nn, nn.initializers, optim, random, tree, tree_util, debug,
@@ -115,7 +115,8 @@ def functions() -> dict[str, FunctionType]:
     for module in MODULES:
         for name in module.__all__:
             value = getattr(module, name)
-            if isinstance(value, FunctionType) and name not in SKIPPED and f"{module.__name__}.{name}" not in WRITING:
+            lasting = name in SKIPPED or name.startswith("register") or f"{module.__name__}.{name}" in WRITING
+            if isinstance(value, FunctionType) and not lasting:
                 found[f"{module.__name__}.{name}"] = value
     for name in METHODS:
         found[f"x.{name}"] = method(name)

@@ -14,6 +14,7 @@ from leptonc.arguments import array as _array
 from leptonc.arguments import axes as _axes
 from leptonc.arguments import axis as _axis
 from leptonc.arguments import choice as _choice
+from leptonc.arguments import extent as _extent
 from leptonc.arguments import integer as _integer
 from leptonc.arguments import integers as _integers
 from leptonc.arguments import number as _number
@@ -22,7 +23,6 @@ from leptonc.arithmetic import multiply as _multiply
 from leptonc.errors import DtypeError as _DtypeError
 from leptonc.errors import ShapeError as _ShapeError
 from leptonc.errors import op_error as _op_error
-from leptonc.ir.types import MOST_BYTES as _MOST_BYTES
 from leptonc.numpy.arranging import roll as _roll
 from leptonc.numpy.complexes import as_complex as _as_complex
 from leptonc.numpy.complexes import conj as _conj
@@ -113,7 +113,6 @@ def _irfft(name: str, x: _Any, n: _Any, axis: _Any, norm: _Any) -> _Any:
     return _scaled(name, _bind("irfft", _fitted(x, at, count // 2 + 1), axis=at, n=count), count, norm, True)
 
 
-_MOST = _MOST_BYTES // 8  # elements of an axis
 _OTHER = {None: "forward", "backward": "forward", "ortho": "ortho", "forward": "backward"}
 
 
@@ -214,13 +213,13 @@ def _frequencies(name: str, n: _Any, d: _Any, count: int, first: int, dtype: _An
 
 def fftfreq(n: int, d: float = 1.0, *, dtype: _Any = None, device: _Any = None) -> _Any:
     """The frequencies of ``fft``'s sums of n samples that are d apart: 0, 1 ... -1 over n d."""
-    count = _integer("fftfreq", "n", n, least=1, most=_MOST)
+    count = _extent("fftfreq", "n", _integer("fftfreq", "n", n, least=1))
     return _frequencies("fftfreq", count, d, count, (count - 1) // 2 + 1, dtype, device)
 
 
 def rfftfreq(n: int, d: float = 1.0, *, dtype: _Any = None, device: _Any = None) -> _Any:
     """The frequencies of ``rfft``'s sums: 0, 1 ... n // 2 over n d."""
-    count = _integer("rfftfreq", "n", n, least=1, most=_MOST)
+    count = _extent("rfftfreq", "n", _integer("rfftfreq", "n", n, least=1))
     return _frequencies("rfftfreq", count, d, count // 2 + 1, count, dtype, device)
 
 

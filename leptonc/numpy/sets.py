@@ -156,14 +156,14 @@ def unique(x: Any, return_index: bool = False, return_inverse: bool = False, ret
     flag("unique", "sorted", sorted)
     wanted = tuple(flag("unique", name, value) for name, value in (
         ("return_index", return_index), ("return_inverse", return_inverse), ("return_counts", return_counts)))
-    room = _room("unique", size, {"x": operand})
+    room, equal_nan = _room("unique", size, {"x": operand}), flag("unique", "equal_nan", equal_nan)
     axis = None if axis is None else axis_of("unique", operand, axis)
     if room is None:
         return _numpy(np.unique, operand, return_index=wanted[0], return_inverse=wanted[1], return_counts=wanted[2], axis=axis,
                       equal_nan=equal_nan)
     if axis is not None and len(operand.shape) != 1:
         return _unique_slices(operand, wanted, axis, room, fill_value, equal_nan)
-    found = _Distinct(_ravel(operand), flag("unique", "equal_nan", equal_nan), room)
+    found = _Distinct(_ravel(operand), equal_nan, room)
     if not any(wanted):
         return found.values(fill_value)
     more = (found.index(), bind("reshape", found.inverse(), shape=operand.shape), found.counts())

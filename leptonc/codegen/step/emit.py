@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
@@ -51,20 +52,25 @@ from leptonc.ir.kernel import Axis, Kernel
 from leptonc.memory import aligned
 from leptonc.target import Target
 
+SECTION_LAUNCHES, WHOLE_LAUNCHES = 16, 64
+"""Launches of a section of a step, and of a step that is one function. (Twelve blocks of a transformer, 883 launches: LLVM took 5.0
+seconds for one function.)"""
+
 
 def emit_step(step: Step, entry: str, parts: bool = False) -> str:
     """LLVM text of the whole step; with ``parts``, every launch is a function ``part.<n>(ctx)`` of its own as well."""
     functions = Functions(step.target, step.lasts)
     for unit in step.units:
         functions.define(unit)
-    bodies = {entry: _body(functions, step, step.body)}
+    bodies = _bodies(functions, step, entry)
     if parts:
         bodies |= {f"part.{n}": _body(functions, step, _alone(n, launch)) for n, launch in enumerate(step.launches)}
     text = [f'target triple = "{step.target.triple}"', ""]
     text += [f"{name} = {definition}" for name, definition in functions.globals.items()]
     text += ["", *([stopped_text()] if step.lasts else []), *functions.helpers.values(), *functions.text]
     for name, body in bodies.items():
-        text += [f"define void @{name}(ptr %ctx) {{", "entry:", *body.lines, "  ret void", "}", ""]
+        linkage = "internal " if name.startswith(f"{entry}.") else ""
+        text += [f"define {linkage}void @{name}(ptr %ctx) {{", "entry:", *body.lines, "  ret void", "}", ""]
     text += sorted(functions.declarations)
     return "\n".join(text) + "\n"
 
@@ -199,15 +205,91 @@ def _decode_outer(e: Emitter, outer: tuple[Axis, ...], item: str) -> dict[str, s
 # The body
 
 
-def _body(functions: Functions, step: Step, statements: Sequence[Statement]) -> Emitter:
+def _bodies(functions: Functions, step: Step, entry: str) -> dict[str, Emitter]:
+    """The step, and the functions of its sections if it is long: LLVM's time grows with the square of the number of addresses that
+    are in use at once."""
+    sections = _sections(step.body)
+    if sum(map(len, map(_launches, sections))) <= WHOLE_LAUNCHES:
+        return {entry: _body(functions, step, step.body)}
+    runners = _runners(functions, step, [n for section in sections for n in _launches(section, blocks=False)])
+    found = {f"{entry}.{n}": _section(functions, step, section, runners) for n, section in enumerate(sections)}
+    return {**found, entry: _body(functions, step, (), [f"call void @{name}(ptr %ctx)" for name in found])}
+
+
+def _sections(body: Sequence[Statement]) -> list[tuple[Statement, ...]]:
+    """Statements one after the other, some launches in each section."""
+    out = list[list[Statement]]()
+    count = SECTION_LAUNCHES
+    for statement in _short(body):
+        if count >= SECTION_LAUNCHES:
+            out.append([])
+            count = 0
+        out[-1].append(statement)
+        count += len(_launches((statement,)))
+    return [tuple(section) for section in out]
+
+
+def _short(body: Sequence[Statement]) -> Iterator[Statement]:
+    for statement in body:
+        if isinstance(statement, Serial):
+            starts = range(0, len(statement.launches), SECTION_LAUNCHES)
+            yield from (Serial(statement.launches[n:n + SECTION_LAUNCHES]) for n in starts)
+        else:
+            yield statement
+
+
+def _launches(statements: Sequence[Statement], blocks: bool = True) -> list[int]:
+    """The launches in statements; twice what runs in one of two ways, unless those in ``blocks`` are left out."""
+    out = list[int]()
+    for statement in statements:
+        match statement:
+            case Parallel(number) | Together(number):
+                out.append(number)
+            case Serial(numbers):
+                out += numbers
+            case Blocks():
+                out += [*(statement.launches if blocks else ()), *_launches(statement.otherwise, blocks)]
+    return out
+
+
+def _body(functions: Functions, step: Step, statements: Sequence[Statement], calls: Sequence[str] = ()) -> Emitter:
+    """What each thread runs: statements, then calls of sections."""
     e = functions.emitter()
     saved = denormal_prologue(e)
-    context = _context_of_call(e, step)
+    context = _context_of_call(e, step, statements)
     if context.lasts:
         e.line(f"call void @begin(ptr %ctx, i64 {context.tid})")
     _emit_statements(e, context, statements)
+    for call in calls:
+        e.line(call)
     denormal_epilogue(e, saved)
     return e
+
+
+def _section(functions: Functions, step: Step, statements: Sequence[Statement], runners: Mapping[str, str]) -> Emitter:
+    e = functions.emitter()
+    context = _context_of_call(e, step, statements)
+    context.runners = runners
+    _emit_statements(e, context, statements)
+    return e
+
+
+def _runners(functions: Functions, step: Step, numbers: Sequence[int]) -> dict[str, str]:
+    """Functions that do a thread's part of the items of units that are launched several times, by the names of these: a launch
+    then is a call."""
+    launches = {step.launches[n].unit.function: n for n in numbers}
+    counts = Counter(step.launches[n].unit.function for n in numbers)
+    found = {name: f"{name}.part" for name, n in launches.items()
+             if counts[name] > 1 and not isinstance(step.launches[n].unit.schedule, ControlUnit)}
+    for name, runner in found.items():
+        e, launch = functions.emitter(), step.launches[launches[name]]
+        e.reserve("tid", "nthreads")
+        _Runner(e, step, "%panels", "%local", "%tid", "%nthreads", step.lasts).call(launches[name], parallel=True)
+        pointers = "".join(f"ptr %p{n}, " for n, _ in enumerate(launch.args))
+        functions.text.append("\n".join([
+            f"define internal void {runner}({pointers}ptr %panels, ptr %local, ptr %ctx, i64 %tid, i64 %nthreads) {{", "entry:",
+            *e.lines, "  ret void", "}", ""]))
+    return found
 
 
 def _emit_statements(e: Emitter, context: _Context, statements: Sequence[Statement]) -> None:
@@ -238,8 +320,8 @@ def _emit_blocks(e: Emitter, context: _Context, group: Blocks) -> None:
         _emit_statements(e, context, group.otherwise)
 
 
-def _context_of_call(e: Emitter, step: Step) -> _Context:
-    """What a call's context has: thread numbers and the addresses of all buffers."""
+def _context_of_call(e: Emitter, step: Step, statements: Sequence[Statement]) -> _Context:
+    """What a call's context has: thread numbers, and the addresses of the buffers that statements name."""
     def field(offset: int, hint: str, type_: str = "ptr") -> str:
         at = e.let(f"getelementptr i8, ptr %ctx, i64 {offset}", "field")
         return e.let(f"load {type_}, ptr {at}, align 8", hint)
@@ -250,10 +332,13 @@ def _context_of_call(e: Emitter, step: Step) -> _Context:
     panels = e.let(f"getelementptr i8, ptr {arena}, i64 {step.panels_at}", "panels")
     context = _Context(e, step, panels, local, tid, nthreads, step.lasts)
     constants = [n for n, b in enumerate(step.program.buffers) if b.kind == "constant"]
+    used = {number for launch in _launches(statements) for number in step.launches[launch].args}
     for slot, number in enumerate([*step.program.inputs, *step.program.outputs, *constants]):
+        if number not in used:
+            continue
         at = e.let(f"getelementptr ptr, ptr {args}, i64 {slot}", "slot")
         context.pointers[number] = e.let(f"load ptr, ptr {at}, align 8", f"buffer{number}_")
-    context.place_temporaries(arena)
+    context.place_temporaries(arena, used)
     return context
 
 
@@ -267,10 +352,11 @@ class _Context:
         self.panels, self.local, self.tid, self.nthreads = panels, local, tid, nthreads
         self.is_first = e.let(f"icmp eq i64 {tid}, 0", "first")
         self.pointers: dict[int, str] = {}
+        self.runners: Mapping[str, str] = {}  # see _runners
 
-    def place_temporaries(self, arena: str) -> None:
+    def place_temporaries(self, arena: str, used: Collection[int]) -> None:
         for number, buffer in enumerate(self.step.program.buffers):
-            if buffer.kind == "temp":
+            if buffer.kind == "temp" and number in used:
                 start = self.step.memory[number].start
                 self.pointers[number] = self.e.let(f"getelementptr i8, ptr {arena}, i64 {start}", f"buffer{number}_")
 
@@ -290,6 +376,12 @@ class _Context:
         return e.let(f"icmp ule i64 {total}, {items * (slack + 1)}", "even")
 
     def call(self, number: int, parallel: bool) -> None:
+        launch = self.step.launches[number]
+        runner = self.runners.get(launch.unit.function)
+        if runner is not None:
+            share = f"i64 {self.tid}, i64 {self.nthreads}" if parallel else "i64 0, i64 1"
+            self.e.line(f"call void {runner}({self._pointers(launch)}ptr {self.panels}, ptr {self.local}, ptr %ctx, {share})")
+            return
         items = self.step.launches[number].unit.items
         self._call(number, *(self.share(items) if parallel else ("0", str(items))))
 
@@ -352,6 +444,13 @@ class _Context:
         return "".join(f"ptr {self.pointers[n]}, " for n in launch.args)
 
 
+class _Runner(_Context):
+    """In a function that gets the addresses."""
+
+    def _pointers(self, launch: Launch) -> str:
+        return "".join(f"ptr %p{n}, " for n, _ in enumerate(launch.args))
+
+
 # Loops and branches
 
 
@@ -365,7 +464,7 @@ def _emit_control(e: Emitter, unit: Unit, schedule: ControlUnit, lasts: bool) ->
 
 def _body_context(e: Emitter, step: Step, workspace: str, lasts: bool) -> _Context:
     context = _Context(e, step, "%panels", "%local", "%tid", "%nthreads", lasts)
-    context.place_temporaries(workspace)
+    context.place_temporaries(workspace, range(len(step.program.buffers)))
     return context
 
 

@@ -117,7 +117,7 @@ class Step:
 
     def call_on(self, data: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """What is run on a batch, and its arguments."""
-        if self._others is not None and not self._seen:
+        if self._others is not None and self._compiled and not self._seen:
             self._complete(lambda: leptonc.eval_shape(self._run, *self._state(), data))
         return self._run, (*self._state(), data)
 

@@ -94,14 +94,14 @@ def small(name: str) -> Program:
         return loop(name, normal)
     if name == "scattered":
         return lowered(lambda x, i, v: x.at[i].add(v) * 2, normal(300, 200), rng.integers(0, 300, 90), normal(90, 200))
-    return rows(name, normal) if name in ("sorted", "prefixes") else model()
+    return model() if name == "model" else whole_rows(name, normal)
 
 
-def rows(name: str, normal: Any) -> Program:
+def whole_rows(name: str, normal: Any) -> Program:
+    """Kernels without stages."""
     if name == "prefixes":
         return lowered(lambda x: lnp.cumsum(lax.cummax(x, 1), 0), normal(9000, 5))
-    x = normal(300, 18)
-    return lowered(lambda x: (lnp.sort(x, 0), lax.top_k(x.T * 2, 5)), x)
+    return lowered(lambda x: (lnp.sort(x, 0), lax.top_k(x.T * 2, 5)), normal(300, 18))
 
 
 def model() -> Program:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array, flag, integer, integers, items
+from leptonc.arguments import array, flag, integer, integers, is_one, items
 from leptonc.arguments import axis as axis_of
 from leptonc.bfloat16 import kind_of
 from leptonc.errors import DtypeError, RangeError, ShapeError, op_error
@@ -29,7 +29,8 @@ def _starts(name: str, x: Any, starts: Any, negative: Flags) -> list[Any]:
     for s in found:
         if s.dtype.kind not in "iu":
             raise op_error(name, "starts must be ints", {"x": x, "start": s}, kind=DtypeError)
-    turns = [negative] * len(found) if isinstance(negative, bool) else list(negative)
+    flags = items(name, "allow_negative_indices", negative, {"x": x})
+    turns = [flag(name, "allow_negative_indices", f) for f in (flags * len(found) if is_one(negative) else flags)]
     if len(turns) != len(found):
         raise op_error(name, f"allow_negative_indices must be one flag, or one for each of {len(found)} axes", {"x": x})
     return [_from_the_end(cast(s, np.int64), n) if turn and s.dtype.kind == "i" else cast(s, np.int64)

@@ -213,10 +213,20 @@ def piecewise_interpolate_schedule(interpolate_type: str, init_value: float,
     return _interpolated(points, kind == "cosine")
 
 
+def _check_cycle(name: str, shares: Sequence[Any], factors: Sequence[Any]) -> None:
+    """Where in the cycle it turns, and what rates are divided by."""
+    for share in shares:
+        number(name, "a share of the steps", share, least=0, most=1)
+    for factor in factors:
+        if number(name, "a factor", factor) == 0:
+            raise ArgumentError(f"{name}: a factor that rates are divided by is 0")
+
+
 def cosine_onecycle_schedule(transition_steps: int, peak_value: float, pct_start: float = 0.3, div_factor: float = 25.0,
                              final_div_factor: float = 1e4) -> Schedule:
     """Up to the peak and down again in half cosines (Smith and Topin 2018)."""
     _check("cosine_onecycle_schedule", transition_steps, peak_value=peak_value)
+    _check_cycle("cosine_onecycle_schedule", (pct_start,), (div_factor, final_div_factor))
     return piecewise_interpolate_schedule("cosine", peak_value / div_factor, {
         int(pct_start * transition_steps): div_factor, int(transition_steps): 1 / (div_factor * final_div_factor)})
 
@@ -225,6 +235,7 @@ def linear_onecycle_schedule(transition_steps: int, peak_value: float, pct_start
                              div_factor: float = 25.0, final_div_factor: float = 1e4) -> Schedule:
     """Up to the peak, down to where it began, and to almost nothing, in straight lines (Smith and Topin 2018)."""
     _check("linear_onecycle_schedule", transition_steps, peak_value=peak_value)
+    _check_cycle("linear_onecycle_schedule", (pct_start, pct_final), (div_factor, final_div_factor))
     return piecewise_interpolate_schedule("linear", peak_value / div_factor, {
         int(pct_start * transition_steps): div_factor, int(pct_final * transition_steps): 1 / div_factor,
         transition_steps: 1 / final_div_factor})

@@ -7,6 +7,7 @@ import pytest
 
 import leptonc
 from leptonc import lax
+from leptonc import numpy as lnp
 
 X = np.arange(24.0).reshape(4, 6)
 MODES = pytest.mark.parametrize("run", [lambda f: f, leptonc.jit], ids=["eager", "compiled"])
@@ -90,3 +91,16 @@ def test_a_barrier_changes_nothing_but_when_things_are_made():
 def test_wrong_calls(wrong):
     with pytest.raises(leptonc.LeptonError):
         wrong()
+
+
+def test_rows_at_places_that_are_data_are_replaced_block_by_block():
+    """A row of each of many matrices, between products with all of them that run on the same blocks of matrices."""
+    rng = np.random.default_rng(0)
+    a, x, v = (rng.standard_normal(shape).astype(np.float32) for shape in ((500, 64, 64), (500, 64, 64), (500, 64)))
+
+    def f(a, x, v, i):
+        x = lax.dynamic_update_slice(x, lnp.einsum("bij,bj->bi", a, v)[:, None, :], (0, i, 0))
+        return lax.dynamic_update_slice(x, lnp.einsum("bij,bj->bi", x, v)[:, None, :], (0, i + 1, 0))
+
+    wanted = f(a, x, v, 3)
+    np.testing.assert_allclose(leptonc.jit(f)(a, x, v, np.int64(3)), wanted, rtol=1e-4, atol=1e-4)

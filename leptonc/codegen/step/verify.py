@@ -257,6 +257,11 @@ class _Split:
 WHOLE = _Split(())
 
 
+def _has_own_places(touch: _Touched) -> bool:
+    """Whether each point of a launch writes a place of its own, wherever that is, and none reads any of them."""
+    return not touch.reads and len(touch.writes) == 1 and touch.writes[0].disjoint
+
+
 def _verify_items(access: _Accesses, number: int) -> None:
     """Items on different threads; and of memory that a launch knows by two names, all of its items and points."""
     launch = access.step.launches[number]
@@ -268,8 +273,8 @@ def _verify_items(access: _Accesses, number: int) -> None:
         both = list(zip((a, b) if a is not b else (a,), access.starts(a.buffer, b.buffer)))
         writes = [split.span(region, start) for t, start in both for region in t.writes]
         reads = [split.span(region, start) for t, start in both for region in t.reads]
-        alone = a is b and not a.reads and len(a.writes) == 1 and a.writes[0].disjoint
-        if digits and not alone and not _items_disjoint(writes, [*writes, *reads], [d.extent for d in digits]):
+        alone = not digits or (a is b and _has_own_places(a))
+        if not alone and not _items_disjoint(writes, [*writes, *reads], [d.extent for d in digits]):
             raise IRError(f"race: two items of {launch} may touch the same bytes of {access.name(a.buffer)} and "
                           f"{access.name(b.buffer)}, {_bytes(access, a.buffer)}, one writing")
         if a.buffer != b.buffer:
@@ -490,6 +495,8 @@ def _verify_apart(access: _Accesses, first: tuple[int, _Split], second: tuple[in
     """That different ones of ``count`` parts of two launches meet nowhere that one of them writes."""
     (one, _), (other, _) = first, second
     for a, b in access.pairs(one, other):
+        if one == other and a is b and _has_own_places(a):
+            continue
         starts = access.starts(a.buffer, b.buffer)
         spans = [{r: split.span(r, start) for r in (*t.writes, *t.reads)}
                  for t, (_, split), start in zip((a, b), (first, second), starts)]

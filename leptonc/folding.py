@@ -32,6 +32,8 @@ _REDUCTIONS = {"add": ("sum", "sum"), "mul": ("prod", "prod"), "max": ("reduce_m
 _OF_BOOLS = {"and": ("all", "all"), "or": ("any", "any"), "max": ("any", "any"), "min": ("all", "all"), "mul": ("all", "all"),
              "add": ("any", "any")}
 
+_BEATS = {"max": "ge", "min": "le"}
+
 
 def _known_op(fold: Callable[..., Any], dtype: np.dtype) -> tuple[str, str] | None:
     """The reduction of an op that a function is: its op, and the kind whose neutral element it has."""
@@ -60,6 +62,15 @@ def _joined(name: str, computation: Callable[..., Any], structure: Any) -> Join:
         if len(out) != len(x):
             raise op_error(name, f"the computation gives {len(out)} results for {len(x)} operands", {"x": x[0]})
         return [bind("reshape", cast(new, old.dtype), shape=old.shape) for new, old in zip(out, x)]
+
+    return join
+
+
+def _first(kind: str) -> Join:
+    """The larger (smaller) of two, of equal ones the first, which alone has a gradient; NaN if either is."""
+    def join(x: list[Any], y: list[Any]) -> list[Any]:
+        kept = bind("or", bind(_BEATS[kind], x[0], y[0]), bind("isnan", x[0]))
+        return [bind("select", kept, x[0], y[0])]
 
     return join
 
@@ -143,10 +154,11 @@ def reduced_windows(operand: Any, init_value: Any, computation: Any, window_dime
             ("window_dilation", window_dilation)))
     wide = tuple((n - 1) * gap + 1 if n else 0 for n, gap in zip(x.shape, spread))
     pads = windows.pads_of(name, padding, wide, size, strides, dilation, x)
-    join = _joined(name, fold, structure)
+    known = _known_op(fold, x.dtype) if len(xs) == 1 and kind_of(x.dtype) == "f" else None
+    join = _first(known[1]) if known and known[1] in _BEATS else _joined(name, fold, structure)
     xs = [_padded(x, start, pads, spread) for x, start in zip(xs, starts)]
-    for axis, (k, stride, gap) in enumerate(zip(size, strides, dilation)):
-        xs = _folded(xs, axis, k, stride, gap, join)
+    for axis in reversed(range(rank)):  # the last axis first: the first of a window's equal numbers is that of the first row
+        xs = _folded(xs, axis, size[axis], strides[axis], dilation[axis], join)
     if len(xs) > 1 or not _is_neutral(fold, starts[0], x.dtype):
         xs = join([_lifted(start, x, x.shape) for x, start in zip(xs, starts)], xs)
     return tree.unflatten(structure, xs)

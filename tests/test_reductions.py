@@ -211,3 +211,18 @@ def test_long_products_of_equal_numbers(depth=3000):
     for rows, columns in ((64, 64), (33, 100)):
         x, y = np.full((rows, depth), 0.7123, np.float32), np.full((depth, columns), 0.913, np.float32)
         np.testing.assert_allclose(leptonc.jit(lnp.matmul)(x, y), x.astype(np.float64) @ y, rtol=4e-6)
+
+
+@pytest.mark.parametrize("sign, fold", [(1, lax.max), (-1, lax.min)])
+def test_the_first_of_equal_extremes_of_a_window_has_the_gradient(sign, fold):
+    """As of max_pool, and by JAX: in order of rows, not half for each."""
+    x = sign * np.array([[1.0, 3, 2], [3, 3, 0], [0, 3, 3]])
+    weights = np.array([[1.0, 10], [100, 1000]])
+
+    def loss(x):
+        return lnp.sum(lax.reduce_window(x, -sign * np.inf, fold, (2, 2)) * weights)
+
+    np.testing.assert_array_equal(leptonc.jit(leptonc.grad(loss))(x), [[0, 11, 0], [100, 1000, 0], [0, 0, 0]])
+    nan = np.array([[1.0, np.nan, 2], [2, 3, 1]])
+    pooled = everywhere(lambda x: lax.reduce_window(x, -sign * np.inf, fold, (1, 2)), nan)
+    assert np.isnan(pooled).tolist() == [[True, True], [False, False]]

@@ -2,7 +2,8 @@
 
     python -m tests.peers.odd [NAME ...] [--f32]
 
-A program takes the module, ``jax`` or ``leptonc``, and gives a tree of arrays. ``odd_loops.py`` and ``odd_rules.py`` hold them.
+A program takes the module, ``jax`` or ``leptonc``, and gives a tree of arrays. ``odd_loops.py``,
+``odd_rules.py`` and ``odd_training.py`` hold them.
 """
 
 from __future__ import annotations
@@ -74,6 +75,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    from tests.peers import odd, odd_loops, odd_rules  # noqa: F401
+    from tests.peers import odd, odd_loops, odd_rules, odd_training  # noqa: F401
 
     sys.exit(odd.main())

@@ -38,7 +38,7 @@ def integer(name: str, what: str, value: Any, operands: Mapping[str, object] = _
     if isinstance(value, Tracer):
         value.__index__()  # raises: it says that the value is not known
     if isinstance(value, np.ndarray) and value.shape == () and value.dtype.kind in "iu":
-        value = value[()]
+        value = np.asarray(value)[()]  # of an EagerArray too
     if isinstance(value, bool) or not isinstance(value, _INTS):
         raise _wrong(name, what, value, "an int", operands)
     if (least is not None and value < least) or (most is not None and value > most):

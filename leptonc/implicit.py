@@ -17,6 +17,7 @@ from leptonc.errors import ShapeError, TreeError, op_error
 from leptonc.forward import jvp, linear_transpose
 from leptonc.ir.graph import Graph
 from leptonc.ir.types import TensorType, dtype_of
+from leptonc.public import publish
 from leptonc.trace import ClosedGraph, Tracer, bind, call_graph, function_name, trace_to_graph, tracing
 
 Function = Callable[..., Any]
@@ -186,3 +187,5 @@ def _aux_of(found: Any) -> Any:
 
 
 __all__ = ["custom_linear_solve", "custom_root"]
+
+publish(globals(), __all__)

@@ -155,9 +155,12 @@ minimum = _extreme("minimum", "min", "and", "The lesser element; NaN if either i
 
 
 def clip(x: Any, min: Any = None, max: Any = None) -> Any:
-    """x within [min, max]; either may be None."""
+    """x within [min, max]; either may be None. Raises DtypeError for complex numbers, as in JAX."""
     if min is None and max is None:
         return x if isinstance(x, Tracer) else asarray(x)
+    given = {name: v for name, v in (("x", x), ("min", min), ("max", max)) if v is not None}
+    if result_dtype(given.values()).kind == "c":
+        raise op_error("clip", "takes no complex numbers", given, "clip their parts: .real, .imag", DtypeError)
     if min is not None:
         x = maximum(x, min)
     return x if max is None else minimum(x, max)

@@ -12,7 +12,7 @@ from leptonc.arguments import known_array
 from leptonc.errors import ArgumentError, LeptonError, op_error
 from leptonc.promotion import asarray, numpy_dtype
 from leptonc.public import publish
-from leptonc.trace import known
+from leptonc.trace import Tracer, known
 
 _ANY = "biufcV"  # bfloat16 is of kind V
 get_printoptions = np.get_printoptions
@@ -58,7 +58,9 @@ def savez(file: Any, *args: Any, allow_pickle: bool = True, **kwds: Any) -> None
 
 
 def frombuffer(buffer: Any, dtype: Any = float, count: int = -1, offset: int = 0) -> Any:
-    """The numbers in a buffer of bytes."""
+    """The numbers in a buffer of bytes. Raises TracerError for a traced value, which has none yet."""
+    if isinstance(buffer, Tracer):
+        buffer.__array__()  # raises
     return _array("frombuffer", np.frombuffer, buffer, dtype, count, offset)
 
 

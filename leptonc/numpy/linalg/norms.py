@@ -145,7 +145,7 @@ def matrix_rank(x: Any, rtol: Any = None, *, hermitian: bool = False, tol: Any =
         limit = values[..., :1] * lnp.astype(_column(share), values.dtype)
     else:
         limit = _column(tol)
-    return lnp.sum(lnp.astype(values > limit, np.int64), axis=-1)
+    return lnp.sum(lnp.astype(lnp.greater(values, limit), np.int64), axis=-1)
 
 
 def _column(x: Any) -> Any:

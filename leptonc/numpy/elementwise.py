@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import flag, integer, no_out, number
+from leptonc.arguments import array, flag, integer, no_out, number
 from leptonc.arithmetic import (
     absolute,
     bitwise_and,
@@ -157,7 +157,7 @@ minimum = _extreme("minimum", "min", "and", "The lesser element; NaN if either i
 def clip(x: Any, min: Any = None, max: Any = None) -> Any:
     """x within [min, max]; either may be None. Raises DtypeError for complex numbers, as in JAX."""
     if min is None and max is None:
-        return x if isinstance(x, Tracer) else asarray(x)
+        return array("clip", "x", x)
     given = {name: v for name, v in (("x", x), ("min", min), ("max", max)) if v is not None}
     if result_dtype(given.values()).kind == "c":
         raise op_error("clip", "takes no complex numbers", given, "clip their parts: .real, .imag", DtypeError)

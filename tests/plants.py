@@ -35,6 +35,7 @@ RULES, SINK, ROUTE, CSE = "passes/graph/rules.py", "passes/graph/sink_relu.py", 
 PLAN, ARENA, IN_PLACE, DONATE = ("passes/memory/plan.py", "passes/memory/arena.py", "passes/memory/in_place.py",
                                  "passes/memory/donate.py")
 CONV, POOL, REDUCE, STRUCTURAL, INDEXING = "ops/conv.py", "ops/pool.py", "ops/reduce.py", "ops/structural.py", "ops/indexing.py"
+CUMULATIVE = "ops/cumulative.py"
 NEST, PANELS, CONTRACTION = "codegen/loops/nest.py", "codegen/contraction/panels.py", "codegen/contraction/emit.py"
 MODULE, INTERLEAVE, UNITS = "codegen/step/module.py", "codegen/step/interleave.py", "codegen/step/units.py"
 BUILD = "codegen/step/build.py"
@@ -67,7 +68,6 @@ PASSES = (
           "windows that begin outside of the image"),
     Plant("fold-broadcast", "passes/graph/fold.py", "get_op(node.op).run(*known, **node.attributes)",
           "get_op(node.op).run(*known[::-1], **node.attributes)", "fold", "mlp", "operands reversed"),
-    Plant("cumsum-shift", REDUCE, "shift *= 2", "shift += 2", "expand", "scans", "strides of a scan that add instead of double"),
     # lowering
     Plant("conv-low", CONV, "* dilation - low for d, stride", "* dilation + low for d, stride", LOWER, "halo", "the sign of the padding"),
     Plant("conv-grad-dilation", CONV, "low - axes[\"k\"][d] * dilation).exact_div", "low - axes[\"k\"][d]).exact_div",
@@ -177,6 +177,8 @@ PASSES = (
 )
 
 CODE = (
+    Plant("prefix-carry", "codegen/prefix/emit.py", "[0 if self.reverse else lanes - 1] * lanes", "[lanes - 1 if self.reverse else 0] * lanes",
+          MACHINE, "scans", "a vector hands on its first prefix, not its last"),
     Plant("nest-tail", NEST, "        if main < axis.extent:\n            self._tail", "        if main + 1 < axis.extent:\n            self._tail",
           MACHINE, "odd", "one element left over is forgotten"),
     Plant("nest-first", NEST, "state = self._first(accumulators) if number == 0 else", "state = self._first(accumulators) if number <= 1 else",
@@ -209,7 +211,8 @@ GATE_ONLY = (
           "ties get the whole gradient each", "tests/test_derivatives.py"),
     Plant("vjp-prod", REDUCE, "interior=(0, 0), value=1)\n    rest", "interior=(0, 0), value=0)\n    rest", "", "",
           "an odd number of factors made even by a 0", "tests/ops tests/test_derivatives.py"),
-    Plant("vjp-cumsum", REDUCE, "reverse=not attrs[\"reverse\"]),)", "reverse=attrs[\"reverse\"]),)", "", "", "forward for backward", "tests/ops"),
+    Plant("vjp-cumsum", CUMULATIVE, "reverse=not attrs[\"reverse\"]),)", "reverse=attrs[\"reverse\"]),)", "", "", "forward for backward", "tests/ops"),
+    Plant("cumulative-shift", CUMULATIVE, "shift *= 2", "shift += 2", "", "", "strides of a scan that add instead of double", "tests/ops"),
     Plant("vjp-slice-step", STRUCTURAL, "interior=tuple(abs(s) - 1 for s in step), value=0),)", "interior=tuple(0 for s in step), value=0),)",
           "", "", "gaps of a strided slice", "tests/ops"),
     Plant("vjp-take-inside", INDEXING, "inside = _clipped(_from_start(indices, n), 0, max(n - 1, 0))\n        return get_op(\"scatter_add\")(x.",

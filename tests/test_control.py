@@ -198,7 +198,7 @@ def test_kernels_and_their_text_are_the_same_for_any_number_of_trips():
         lowered = leptonc.jit(leptonc.grad(loss)).trace(f32(8, 8), f32(length, 4, 8)).lower()
         return [text.count("\n") for text in (lowered.as_text(), lowered.compile().as_text())]
 
-    assert texts(32) == texts(1024)  # of more, the sum behind the loop is split over threads
+    assert texts(128) == texts(1024)  # of fewer, the sum behind the loop is in one part; of more, it is split over threads
 
 
 # Derivatives

@@ -1,5 +1,5 @@
 """Names that the fuzzer does not draw: they say what the namespace is, take another library's arrays, or are compared elsewhere:
-NumPy's that are seldom used by test_numpy_seldom.py, lax's slices, exchanges and convolutions by
+NumPy's that are seldom used by test_numpy_seldom.py, lax's slices, exchanges, convolutions and implicit functions by
 test_lax_slices.py and with JAX's, optimizers by test_optim.py and with optax's."""
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ zero_nans""",
 RoundingMethod all_to_all batch_matmul betainc broadcast_to_rank collapse composite conv
 conv_dimension_numbers conv_general_dilated_local conv_general_dilated_patches conv_general_permutations
 conv_general_shape_tuple conv_shape_tuple conv_transpose conv_transpose_shape_tuple conv_with_general_padding
+custom_linear_solve custom_root
 dot dtype dynamic_index_in_dim dynamic_slice_in_dim dynamic_update_index_in_dim dynamic_update_slice_in_dim
 empty igamma igamma_grad_a igammac index_in_dim index_take mulhi optimization_barrier padtype_to_pads
 platform_dependent polygamma ppermute pshuffle psum_scatter pswapaxes ragged_dot random_gamma_grad

@@ -50,3 +50,8 @@ def test_up_to_each_and_gradients():
     same(leptonc.vmap(lnp.max)(x.reshape(3, 3)), x.reshape(3, 3).max(1))
     assert leptonc.jit(lambda x: lnp.max(x, where=x.real > 0, initial=-5))(x) == x.max()
     same(leptonc.jit(lax.div)(x, x[::-1]), leptonc.jit(lnp.divide)(x, x[::-1]))
+
+
+def test_of_one_beside_a_known_number():
+    x = np.complex64(1 - 2j)
+    assert leptonc.jit(lambda x: leptonc.lax.reduce(x, lnp.asarray(-3, x.dtype), leptonc.lax.max, ()))(x) == x

@@ -57,7 +57,7 @@ def rule(equation: str, *ops: str) -> Callable[[Function], Function]:
 def _is(r: Rewriting, x: Value, number: float) -> bool:
     """Whether x is ``number`` throughout, the sign of a zero included."""
     found = r.splat(x)
-    return found is not None and bool(found == number) and bool(np.signbit(found) == np.signbit(number))
+    return found is not None and bool(found == number) and bool(np.signbit(np.real(found)) == np.signbit(np.real(number)))
 
 
 # Arithmetic

@@ -36,6 +36,8 @@ APART = {
     "geomspace": "of arrays in their own dtype, as in JAX, and of real ones",
     "argsort lexsort": "equal elements keep their order",
 }
+SPECIAL = ([1, np.inf], [np.inf, np.inf, 2, 3], [-np.inf, 1], [-np.inf, np.inf], [np.nan, 1, 2], [np.nan, np.inf, -0.0], [-0.0],
+           [3e38, -3e38], [1e-45, 3e38], [[np.inf, 1], [2, 3]], [[np.nan, 1], [2, 3]], [np.nan, np.nan], [])
 WRITING = frozenset({"save", "savez", "savez_compressed", "load", "fromfile", "frombuffer", "fromfunction", "empty", "empty_like",
                      "copyto", "place", "put", "putmask", "printoptions", "set_printoptions"})
 KEYS = [(prefix, name) for prefix, (own, theirs) in MODULES.items() for name in sorted(dir(own))
@@ -55,7 +57,9 @@ def calls(dtype: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
     rng = np.random.default_rng(0)
     v, w, u, m, n, s, t = (array(rng, dtype, *shape) for shape in ((4,), (4,), (4,), (3, 4), (4, 3), (3, 3), (3, 3)))
     places, there = np.array([2, 0, 1]), np.array([True, False, True, False])
-    return iter({"v": (v,), "m": (m,), "s": (s,), "v, w": (v, w), "m, m": (m, m[::-1].copy()), "s, t": (s, t), "m, n": (m, n),
+    special = {} if dtype[0] not in "f" else {f"special {n}": (np.array(x, dtype),) for n, x in enumerate(SPECIAL)}
+    return iter({**special,
+                 "v": (v,), "m": (m,), "s": (s,), "v, w": (v, w), "m, m": (m, m[::-1].copy()), "s, t": (s, t), "m, n": (m, n),
                  "v, 2": (v, 2), "m, 0": (m, 0), "list": ([v, w],), "v, places": (v, places), "s, places": (s, places),
                  "v, w, u": (v, w, u), "there, v, w": (there, v, w), "there": (there,)}.items())
 
@@ -84,14 +88,18 @@ def test_functions_agree_with_numpys(dtype: str) -> None:
     for prefix, name in KEYS:
         own, theirs = (getattr(module, name) for module in MODULES[prefix])
         for label, args in calls(dtype):
+            if label.startswith("special") and (prefix or name in ("cov", "corrcoef")):
+                continue  # sums of infinities by other formulas, and in f64 there
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
                 try:
                     wanted = theirs(*args)
+                except Exception:  # whatever NumPy says of what it does not take
+                    continue
+                try:
                     found = own(*args)
-                except (LeptonError, ValueError, TypeError, IndexError, np.linalg.LinAlgError, AttributeError, ArithmeticError,
-                        NotImplementedError):
-                    continue  # what one of the two does not take
+                except LeptonError:
+                    continue
             compared += 1
             if text := difference(found, wanted):
                 wrong.append(f"{prefix}{name}({label}) of {dtype}: {text}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from leptonc import driver, lax, segments
 from leptonc import numpy as lnp
 from leptonc.errors import DtypeError, ValidationError
 from leptonc.ir import parse
-from leptonc.ir.op import get_op
+from leptonc.ir.op import all_ops, get_op
 from leptonc.ir.pair import Pair
 from leptonc.validation.validator import Validator
 from tests.ops.sweep import assert_close
@@ -354,3 +356,18 @@ def test_a_donated_complex_array_that_is_read_once_more_is_written_at_the_end():
     x = np.array([[1, 2j], [3j, 1 + 1j]])
     given, wanted = x.copy(), x @ x
     np.testing.assert_allclose(leptonc.jit(lambda a: a @ a, donate_argnums=0)(given), wanted)
+
+
+@pytest.mark.parametrize("name", [name for name in sorted(all_ops()) if getattr(get_op(name), "of_pairs", None) is not None])
+def test_small_complex_numbers_are_right_op_by_op(name):
+    """In c64 as in c128, whose roundoff beside small numbers is below that of c64."""
+    op = get_op(name)
+    angles = np.exp(1j * np.linspace(0.1, 6.1, 13))
+    z = np.concatenate([angles * size for size in (1e-6, 3e-3, 0.2)]).astype(np.complex64)
+    operands = (z, z[::-1])[:len(inspect.signature(op.of_pairs).parameters)]
+    with np.errstate(all="ignore"):
+        found, wanted = (np.asarray(op.eager(*(x.astype(kind) for x in operands))) for kind in (np.complex64, np.complex128))
+    if wanted.dtype.kind == "b":
+        np.testing.assert_array_equal(found, wanted)
+    else:
+        assert (np.abs(found - wanted) <= 1e-6 * np.abs(wanted)).all()

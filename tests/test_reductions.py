@@ -226,3 +226,13 @@ def test_the_first_of_equal_extremes_of_a_window_has_the_gradient(sign, fold):
     nan = np.array([[1.0, np.nan, 2], [2, 3, 1]])
     pooled = everywhere(lambda x: lax.reduce_window(x, -sign * np.inf, fold, (1, 2)), nan)
     assert np.isnan(pooled).tolist() == [[True, True], [False, False]]
+
+
+def test_a_mean_of_an_integer_dtype_is_of_that_dtype():
+    x = np.array([1.5, 2.7, 9.2])
+    assert lnp.mean(x, dtype=np.uint8) == 4 and lnp.mean(x, dtype=np.uint8).dtype == np.uint8
+
+
+def test_unsigned_reductions_begin_with_nothing_negative():
+    with pytest.raises(leptonc.errors.LeptonError, match=r"initial=-2\.5 is below what uint64 holds"):
+        lnp.sum(np.array([1, 2], np.uint32), initial=-2.5)

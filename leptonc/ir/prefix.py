@@ -90,6 +90,20 @@ def accumulated(join: str, x: np.ndarray, axis: int, reverse: bool = False) -> n
     return np.ascontiguousarray(np.flip(found, axis)) if reverse else found
 
 
+def doubled(x: Any, axis: int, reverse: bool, join: Callable[[Any, Any], Any],
+            shifted: Callable[[Any, tuple[int, ...], tuple[int, ...]], Any]) -> Any:
+    """All prefixes along an axis by doubling (Hillis and Steele 1986): log2(n) steps, each of which joins x with itself, shifted.
+    ``shifted(x, low, high)`` pads x by so many neutral elements, or cuts off where they are negative."""
+    rank, shift = len(x.shape), 1
+    while shift < x.shape[axis]:
+        by = tuple(shift if d == axis else 0 for d in range(rank))
+        back = tuple(-b for b in by)
+        moved = shifted(x, *((back, by) if reverse else (by, back)))
+        x = join(x, moved) if reverse else join(moved, x)
+        shift *= 2
+    return x
+
+
 def joined(join: str, x: np.ndarray, axis: int) -> np.ndarray:
     """Rows along an axis joined as a whole, from the neutral element on."""
     with np.errstate(all="ignore"):

@@ -506,23 +506,23 @@ class _Reader:
         special: dict[str, Callable[[], Kernel]] = {"sort": self.sort, "prefix": self.prefix}
         return special.get(self.token, self.kernel)()
 
-    def sort(self) -> Sort:
+    def _whole_rows(self, word: str) -> tuple[int, str, tuple[Param, ...]]:
+        """Line, name and parameters of a kernel without stages."""
         line = self.line
-        self.expect("sort")
+        self.expect(word)
         name = self.symbol()
         self.expect("(")
-        params = tuple(self.many(self._param, ")"))
+        return line, name, tuple(self.many(self._param, ")"))
+
+    def sort(self) -> Sort:
+        line, name, params = self._whole_rows("sort")
         keys = self._after("keys", self.integer)
         found = Sort(name, params, (), (), (), keys, self.accept("descending"), self.accept("values"), self.accept("order"))
         self.rows[id(found)] = [line]
         return found
 
     def prefix(self) -> Prefix:
-        line = self.line
-        self.expect("prefix")
-        name = self.symbol()
-        self.expect("(")
-        params = tuple(self.many(self._param, ")"))
+        line, name, params = self._whole_rows("prefix")
         join = self._after("by", lambda: self.take("word"))
         found = Prefix(name, params, (), (), (), join, self.accept("reverse"))
         self.rows[id(found)] = [line]

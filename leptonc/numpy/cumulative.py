@@ -11,6 +11,7 @@ from leptonc.arguments import array, flag, no_out
 from leptonc.arguments import axis as axis_of
 from leptonc.arithmetic import multiply
 from leptonc.errors import DtypeError, op_error
+from leptonc.ir.prefix import doubled
 from leptonc.numpy.elementwise import as_float, maximum, minimum
 from leptonc.numpy.reductions import cumsum, summed_dtype
 from leptonc.trace import bind, promote
@@ -21,22 +22,13 @@ JOINS: dict[str, tuple[Callable[[Any, Any], Any], Any]] = {
 
 
 def _product(x: Any, axis: int, reverse: bool) -> Any:
-    if x.dtype.kind != "c":
-        return bind("cumprod", x, axis=axis, reverse=reverse)
-    return doubled(x, axis, reverse, *JOINS["cumprod"])
+    return bind("cumprod", x, axis=axis, reverse=reverse) if x.dtype.kind != "c" else _of_complex("cumprod", x, axis, reverse)
 
 
-def doubled(x: Any, axis: int, reverse: bool, join: Callable[[Any, Any], Any], neutral: Any) -> Any:
-    """By doubling (Hillis and Steele 1986): log2(n) steps, each of which joins x with itself, shifted."""
-    rank, shift = len(x.shape), 1
-    while shift < x.shape[axis]:
-        by = tuple(shift if d == axis else 0 for d in range(rank))
-        back = tuple(-b for b in by)
-        low, high = (back, by) if reverse else (by, back)
-        shifted = bind("pad", x, low=low, high=high, interior=(0,) * rank, value=neutral)
-        x = join(x, shifted) if reverse else join(shifted, x)
-        shift *= 2
-    return x
+def _of_complex(name: str, x: Any, axis: int, reverse: bool) -> Any:
+    join, neutral = JOINS[name]
+    edges = {"interior": (0,) * len(x.shape), "value": neutral}
+    return doubled(x, axis, reverse, join, lambda x, low, high: bind("pad", x, low=low, high=high, **edges))
 
 
 def _row(name: str, x: Any, axis: Any) -> tuple[Any, int]:
@@ -89,8 +81,7 @@ def lax_cumulative(name: str, operand: Any, axis: int, reverse: bool) -> Any:
         return bind(name, x, axis=at, reverse=back)
     if name == "cumlogsumexp":
         raise op_error(name, "takes reals", {"operand": x}, kind=DtypeError)
-    join, neutral = JOINS[name]
-    return doubled(x, at, back, join, neutral)
+    return _of_complex(name, x, at, back)
 
 
 __all__ = ["cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "lax_cumulative"]

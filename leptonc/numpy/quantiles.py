@@ -12,7 +12,7 @@ from leptonc.arguments import axes as axes_of
 from leptonc.bfloat16 import kind_of
 from leptonc.errors import ArgumentError, DtypeError, RangeError, ShapeError, op_error
 from leptonc.ir.types import dtype_of
-from leptonc.numpy.elementwise import as_float, ceil, clip, floor, isnan, rint, where
+from leptonc.numpy.elementwise import as_float, ceil, clip, floor, isinf, isnan, rint, where
 from leptonc.numpy.manipulation import expand_dims, moveaxis, reshape
 from leptonc.numpy.reductions import any as any_of
 from leptonc.numpy.reductions import cumsum
@@ -161,7 +161,8 @@ def _of_rows(x: Any, q: Any, method: str, skip: bool) -> Any:
     part = cast(part, x.dtype)
     alone = (part == 0) | (a == b)  # infinities have no difference
     gap = where(alone, np.zeros((), x.dtype), b) - where(alone, np.zeros((), x.dtype), a)
-    found = where(alone, a, where(part < 0.5, a + gap * part, b - gap * (1 - part)))
+    near = where(part < 0.5, a + gap * part, b - gap * (1 - part))
+    found = where(alone, a, where(isinf(gap), a * (1 - part) + b * part, near))  # of an infinity beside a number it is that
     none = count == 0 if skip else isnan(ordered[..., -1:])
     return where(none, np.asarray(np.nan, x.dtype), found)
 

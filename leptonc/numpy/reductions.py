@@ -16,7 +16,7 @@ from leptonc.errors import ArgumentError, DtypeError, op_error
 from leptonc.numpy.elementwise import as_bool, as_float, maximum, minimum, sqrt
 from leptonc.numpy.elementwise import where as where_
 from leptonc.promotion import numpy_dtype
-from leptonc.trace import bind, broadcast, broadcast_shapes, cast, current_trace, promote
+from leptonc.trace import Tracer, bind, broadcast, broadcast_shapes, cast, current_trace, promote
 
 Axis = int | tuple[int, ...] | None
 
@@ -64,7 +64,10 @@ def _begun(name: str, reduced: Any, initial: Any, join: Callable[[Any, Any], Any
     """A result joined with what a reduction is to begin with."""
     if initial is None:
         return reduced
-    start = cast(scalar(name, "initial", initial, kinds=kinds_in(reduced.dtype)), reduced.dtype)
+    start = scalar(name, "initial", initial, kinds=kinds_in(reduced.dtype))
+    if reduced.dtype.kind == "u" and not isinstance(start, Tracer) and start < 0:
+        raise op_error(name, f"initial={initial!r:.60} is below what {reduced.dtype} holds", {"x": reduced}, kind=ArgumentError)
+    start = cast(start, reduced.dtype)
     return cast(join(reduced, start), reduced.dtype)
 
 
@@ -166,9 +169,11 @@ def _full_like(x: Any, number: Any) -> Any:
 
 
 def mean(x: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = None) -> Any:
-    """The mean over ``axis``, of the elements where ``where`` holds; ints and bools as f64, floats of 16 bits by way of f32. NaN
-    for no elements."""
+    """The mean over ``axis``, of the elements where ``where`` holds; ints and bools as f64, floats of 16 bits by way of f32; of an
+    integer ``dtype`` without what is behind the point. NaN for no elements."""
     no_out("mean", out)
+    if dtype is not None and kind_of(kind := numpy_dtype(dtype, "mean")) in "iu":
+        return cast(mean(cast(array("mean", "x", x), kind), axis, keepdims=keepdims, where=where), kind)
     operand = as_float(array("mean", "x", x)) if dtype is None else cast(array("mean", "x", x), dtype)
     if is_narrow(operand.dtype):
         return cast(mean(operand, axis, dtype=np.float32, keepdims=keepdims, where=where), operand.dtype)

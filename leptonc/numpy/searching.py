@@ -142,6 +142,8 @@ def histogram_bin_edges(x: Any, bins: Any = 10, range: Any = None, weights: Any 
         return given
     count = integer("histogram_bin_edges", "bins", bins, least=1)
     low, high = _range(values, range)
+    if range is not None and not isinstance(low, Tracer) and not isinstance(high, Tracer) and low < high:
+        return known(np.linspace(float(range[0]), float(range[1]), count + 1).astype(low.dtype))
     same = low == high
     low, high = where(same, low - 0.5, low), where(same, high + 0.5, high)
     edges = np.arange(count + 1, dtype=low.dtype) * ((high - low) / count) + low  # as np.linspace, in the elements' dtype

@@ -15,7 +15,7 @@ from leptonc.arguments import axis as axis_of
 from leptonc.arithmetic import add, multiply
 from leptonc.errors import ArgumentError, op_error
 from leptonc.numpy import reductions
-from leptonc.numpy.cumulative import cumprod, cumsum, doubled, lax_cumulative
+from leptonc.numpy.cumulative import cumprod, cumsum, lax_cumulative
 from leptonc.numpy.elementwise import as_bool, logical_and, logical_or, maximum, minimum
 from leptonc.numpy.manipulation import concatenate, moveaxis, reshape
 from leptonc.operators import installed
@@ -36,16 +36,16 @@ def _extremes(name: str) -> Callable[..., Any]:
     return lambda x, axis, dtype: lax_cumulative(name, x if dtype is None else cast(x, dtype), axis, False)
 
 
-def _logical(join: Callable[[Any, Any], Any], neutral: bool) -> Callable[..., Any]:
-    return lambda x, axis, dtype: doubled(as_bool(x), axis, False, join, neutral)
+def _logical(name: str) -> Callable[..., Any]:
+    return lambda x, axis, dtype: lax_cumulative(name, as_bool(x), axis, False)
 
 
 FOLDS = {
     "add": Fold(add, reductions.sum, cumsum, "add"), "multiply": Fold(multiply, reductions.prod, cumprod, "multiply"),
     "maximum": Fold(maximum, reductions.max, _extremes("cummax"), "max"),
     "minimum": Fold(minimum, reductions.min, _extremes("cummin"), "min"),
-    "logical_and": Fold(logical_and, reductions.all, _logical(logical_and, True), "min"),
-    "logical_or": Fold(logical_or, reductions.any, _logical(logical_or, False), "max"),
+    "logical_and": Fold(logical_and, reductions.all, _logical("cummin"), "min"),
+    "logical_or": Fold(logical_or, reductions.any, _logical("cummax"), "max"),
 }
 
 

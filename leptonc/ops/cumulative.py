@@ -14,7 +14,7 @@ from leptonc.ir.differentiation import Differentiation
 from leptonc.ir.graph import Graph
 from leptonc.ir.kernel import Kernel, Param
 from leptonc.ir.op import Op, Sample, get_op, register
-from leptonc.ir.prefix import Prefix, accumulated, neutral
+from leptonc.ir.prefix import Prefix, accumulated, doubled, neutral
 from leptonc.ir.types import TensorType
 from leptonc.ir.value import Value
 from leptonc.ops.regions import region
@@ -94,21 +94,12 @@ class Doubling(Cumulative):
         return x.builder.inline(split.backward, [*([x] if split.needed else []), *kept, g[0]])
 
     def _doubled(self, x: TensorType, attrs: dict[str, Any]) -> Graph:
-        nothing = neutral(self.join, x.dtype)
-        return region(self.name, [x], lambda v: [doubled(v, self.pair, attrs["axis"], attrs["reverse"], nothing)])
+        edges = {"interior": (0,) * x.rank, "value": neutral(self.join, x.dtype)}
 
+        def shifted(v: Value, low: tuple[int, ...], high: tuple[int, ...]) -> Value:
+            return get_op("pad")(v, low=low, high=high, **edges)
 
-def doubled(x: Any, pair: str, axis: int, reverse: bool, nothing: Any) -> Any:
-    """All prefixes along an axis (suffixes, if ``reverse``)."""
-    rank, shift = x.type.rank, 1
-    while shift < x.shape[axis]:
-        by = tuple(shift if d == axis else 0 for d in range(rank))
-        back = tuple(-b for b in by)
-        low, high = (back, by) if reverse else (by, back)
-        shifted = get_op("pad")(x, low=low, high=high, interior=(0,) * rank, value=nothing)
-        x = get_op(pair)(x, shifted) if reverse else get_op(pair)(shifted, x)
-        shift *= 2
-    return x
+        return region(self.name, [x], lambda v: [doubled(v, attrs["axis"], attrs["reverse"], get_op(self.pair), shifted)])
 
 
 @register

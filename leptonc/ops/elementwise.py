@@ -277,9 +277,18 @@ class log10(LogTo):
     of_pairs = staticmethod(functools.partial(pairs.log_to, 10))
 
 
+def _log1p_of_complex(z: np.ndarray) -> np.ndarray:
+    """NumPy's loses the real part of small numbers, whose square it does not take apart."""
+    found = np.log1p(z)
+    near = 0.5 * np.log1p(z.real * (2 + z.real) + z.imag * z.imag)
+    found.real[...] = np.where(np.maximum(np.abs(z.real), np.abs(z.imag)) < 0.5, near, found.real)
+    return found
+
+
 @register
 class log1p(Smooth):
     name, kinds, of_pairs = "log1p", INEXACT, staticmethod(pairs.log1p)
+    of_complex = staticmethod(_log1p_of_complex)
 
     def slope(self, x: Value, y: Value) -> Value:
         return 1 / (x + 1)

@@ -12,11 +12,12 @@ from tests.fuzz.program import NAMES, Program, definition
 
 # What JAX has not, or reads otherwise: positions out of range, and where integers lead to (f32 with i64 is f32)
 APART = re.compile(r"random\.|optim\.|scatter_add|dynamic_|take\(|astype|asarray\(|lax\.slice|\.argm|array\(\[.*'\?'\)|nan_to_num|"
-                   r"iota|arange|lax\.scan|lax\.clamp|lnp\.round|ldexp|partition|vander")
+                   r"iota|arange|lax\.scan|lax\.clamp|lnp\.round|ldexp|partition|vander|gradient")
 BY_INDEX = re.compile(r"(?<!\.at)\[[^\]]*\b[xv]\d")  # traced places, which may be out of range
-# Of complex numbers: the derivative of 0 to the power 0, which is 0 as that of reals is, is NaN there; that of z / |z| is 0 there
-OTHER_SLOPES = re.compile(r"pow|sign\(")
-EXTREMES = re.compile(r"scatter_m(in|ax)\(|\.m(in|ax)\(")
+# Of complex numbers: the derivative of 0 to the power 0, which is 0 as that of reals is, is NaN there; that of z / |z| is 0 there;
+# left of 0 that of acosh has the other sign there (finite differences have the one here)
+OTHER_SLOPES = re.compile(r"pow|sign\(|a(rc)?cosh")
+EXTREMES = re.compile(r"scatter_m(in|ax)\(|\.m(in|ax)\(|mod\(|remainder\(| % ")
 NO_SLOPES = re.compile(r"scatter_m(in|ax)\(|\]\.m(in|ax)\(")  # infinities there, of places that are clipped
 MODES = ("forward", "grad", "second")
 

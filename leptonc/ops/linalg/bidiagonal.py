@@ -10,10 +10,8 @@ from collections.abc import Sequence
 from leptonc.ir.value import Value
 from leptonc.ops.linalg.building import (
     BLOCK,
-    behind,
     conjugate,
     loop,
-    panels_at_once,
     part,
     product,
     replaced,
@@ -22,23 +20,12 @@ from leptonc.ops.linalg.building import (
     zeros,
 )
 from leptonc.ops.linalg.jacobi import window
-from leptonc.ops.linalg.tridiagonal import Step, eliminating, in_line, in_one, with_column
+from leptonc.ops.linalg.tridiagonal import Step, by_panels, eliminating, in_line, with_column
 
 
 def bidiagonal(a: Value) -> tuple[Value, Value, list[Step]]:
     """B's diagonal [b, n], what is right of it [b, n] (the last is 0), P's reflections; a is [b, n, n], n a multiple of BLOCK."""
-    n, at = a.shape[-1], 0
-    diagonals, besides, steps = [], [], []
-    while at < n:
-        panels = panels_at_once(n - at)
-        a, d, e, vectors, factors = _reduced(a, panels)
-        steps.append(Step(at, vectors, factors))
-        diagonals.append(d)
-        besides.append(e)
-        at += panels * BLOCK
-        if at < n:
-            a = behind(a, panels * BLOCK, panels * BLOCK)
-    return in_one(diagonals), in_one(besides), steps
+    return by_panels(a, _reduced)
 
 
 def _reduced(a: Value, panels: int) -> tuple[Value, ...]:

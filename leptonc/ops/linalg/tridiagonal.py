@@ -7,7 +7,7 @@ and Hammarling 1989). Vectors lie as rows. Extents are fixed, so the matrix shri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from leptonc.ir.value import Value
@@ -48,11 +48,16 @@ class Step(NamedTuple):
 def tridiagonal(a: Value) -> tuple[Value, Value, list[Step]]:
     """The diagonal [b, n], what is beside it [b, n] (the last is 0), and the reflections of Hermitian a [b, n, n], n a multiple of
     BLOCK."""
+    return by_panels(a, _reduced)
+
+
+def by_panels(a: Value, reduced: Callable[[Value, int], tuple[Value, ...]]) -> tuple[Value, Value, list[Step]]:
+    """The diagonal, what is beside it, and the reflections, of panels that ``reduced`` takes some at a time off what is left."""
     n, at = a.shape[-1], 0
     diagonals, besides, steps = [], [], []
     while at < n:
         panels = panels_at_once(n - at)
-        a, d, e, vectors, factors = _reduced(a, panels)
+        a, d, e, vectors, factors = reduced(a, panels)
         steps.append(Step(at, vectors, factors))
         diagonals.append(d)
         besides.append(e)

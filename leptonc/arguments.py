@@ -19,7 +19,7 @@ from leptonc.bfloat16 import kind_of
 from leptonc.eager import EagerArray
 from leptonc.errors import ArgumentError, DtypeError, LeptonError, RangeError, ShapeError, near_names, op_error
 from leptonc.ir.types import MOST_BYTES, MOST_DIMENSIONS
-from leptonc.promotion import PYTHON_SCALARS, asarray, numpy_dtype
+from leptonc.promotion import PYTHON_SCALARS, asarray, is_weak, numpy_dtype
 from leptonc.tracer import Tracer
 
 _INTS = (int, np.integer)
@@ -223,6 +223,11 @@ def array(name: str, what: str, value: Any) -> Any:
     An EagerArray stays one: what a function gives back as it came still depends on what it did.
     """
     return value if isinstance(value, Tracer | EagerArray) else asarray(value, f"{name}: {what}")
+
+
+def operand(name: str, what: str, value: Any) -> Any:
+    """As ``array``, but a Python number stays one: it takes the dtype of the operand beside it."""
+    return value if is_weak(value) else array(name, what, value)
 
 
 def arrays(name: str, what: str, value: Any) -> list[Any]:

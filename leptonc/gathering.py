@@ -15,6 +15,7 @@ import numpy as np
 
 from leptonc.arguments import array, flag, function, integer, integers
 from leptonc.arguments import axis as axis_of
+from leptonc.arguments import operand as weak_or_array
 from leptonc.arguments import shape as shape_of
 from leptonc.arithmetic import greater, negative
 from leptonc.errors import ArgumentError, DtypeError, op_error
@@ -126,7 +127,7 @@ def gather(operand: Any, start_indices: Any, dimension_numbers: Any, slice_sizes
 
 def _scattered(name: str, op: str, operand: Any, indices: Any, updates: Any, numbers: Any, unique: bool, is_sorted: bool,
                mode: Any) -> Any:
-    x, values = promote(array(name, "operand", operand), array(name, "updates", updates))
+    x, values = promote(array(name, "operand", operand), weak_or_array(name, "updates", updates))
     index = _indices(name, indices)
     named = {"operand": x, "scatter_indices": index, "updates": values}
     flag(name, "indices_are_sorted", is_sorted)
@@ -155,7 +156,7 @@ def scatter_add(operand: Any, scatter_indices: Any, updates: Any, dimension_numb
     negative ones count from the end, those out of range are dropped.
     """
     if dimension_numbers is None or isinstance(dimension_numbers, int):
-        x, values = promote(array("scatter_add", "operand", operand), array("scatter_add", "updates", updates))
+        x, values = promote(array("scatter_add", "operand", operand), weak_or_array("scatter_add", "updates", updates))
         index = cast(_indices("scatter_add", scatter_indices), np.int64)
         return bind("scatter_add", x, index, values, axis=axis_of("scatter_add", x, axis if dimension_numbers is None else
                                                                   integer("scatter_add", "axis", dimension_numbers)))

@@ -212,7 +212,7 @@ GATE_ONLY = (
     Plant("vjp-prod", REDUCE, "interior=(0, 0), value=1)\n    rest", "interior=(0, 0), value=0)\n    rest", "", "",
           "an odd number of factors made even by a 0", "tests/ops tests/test_derivatives.py"),
     Plant("vjp-cumsum", CUMULATIVE, "reverse=not attrs[\"reverse\"]),)", "reverse=attrs[\"reverse\"]),)", "", "", "forward for backward", "tests/ops"),
-    Plant("cumulative-shift", CUMULATIVE, "shift *= 2", "shift += 2", "", "", "strides of a scan that add instead of double", "tests/ops"),
+    Plant("cumulative-shift", "ir/prefix.py", "shift *= 2", "shift += 2", "", "", "strides of a scan that add instead of double", "tests/ops"),
     Plant("vjp-slice-step", STRUCTURAL, "interior=tuple(abs(s) - 1 for s in step), value=0),)", "interior=tuple(0 for s in step), value=0),)",
           "", "", "gaps of a strided slice", "tests/ops"),
     Plant("vjp-take-inside", INDEXING, "inside = _clipped(_from_start(indices, n), 0, max(n - 1, 0))\n        return get_op(\"scatter_add\")(x.",

@@ -107,12 +107,13 @@ def _uneven_slopes(x: Any, h: Any, order: int) -> list[Any]:
 
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     """The area below samples at ``x``, or ``dx`` apart, joined by lines."""
-    values = as_float(array("trapezoid", "y", y))
-    at = axis_of("trapezoid", values, axis)
+    given = array("trapezoid", "y", y)
     if x is None:
-        widths = dx
+        values, widths = as_float(given), dx
+        at = axis_of("trapezoid", values, axis)
     else:
-        places = as_float(array("trapezoid", "x", x))  # before differences, which of unsigned ones wrap
+        values, places = (as_float(v) for v in promote(given, array("trapezoid", "x", x)))  # differences of unsigned ones wrap
+        at = axis_of("trapezoid", values, axis)
         widths = diff(places, axis=at) if len(places.shape) > 1 else diff(places).reshape(
             [-1 if d == at else 1 for d in range(len(values.shape))])
     before, behind = pairs_along(values, at)

@@ -84,7 +84,7 @@ def nextafter(x: Any, y: Any) -> Any:
 def spacing(x: Any) -> Any:
     """The distance to the next float away from 0, below 0 for negative numbers."""
     operand = as_float(x)
-    return subtract(nextafter(operand, where(less(operand, 0), -math.inf, math.inf)), operand)
+    return subtract(nextafter(operand, copysign(np.asarray(math.inf, operand.dtype), operand)), operand)
 
 
 def _parts(dtype: Any) -> tuple[int, int]:

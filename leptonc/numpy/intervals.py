@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array, flag, integer, number, on_cpu
+from leptonc.arguments import array, flag, integer, number, on_cpu, operand
 from leptonc.arguments import axis as axis_of
 from leptonc.arguments import shape as shape_of
 from leptonc.arithmetic import absolute, add, divide, multiply, power, subtract
@@ -58,7 +58,7 @@ def _whole(x: Any, dtype: Any) -> Any:
 
 def _spaced(name: str, start: Any, stop: Any, count: int, endpoint: bool) -> tuple[Any, Any]:
     """(``count`` arrays along the first axis, the step between them)."""
-    first, last = broadcast_arrays(*(as_float(x) for x in promote(array(name, "start", start), array(name, "stop", stop))))
+    first, last = broadcast_arrays(*(as_float(x) for x in promote(operand(name, "start", start), operand(name, "stop", stop))))
     steps = count - 1 if endpoint else count
     step = divide(subtract(last, first), steps) if steps > 0 else np.asarray(np.nan, first.dtype)
     places = expand_dims(cast(numbers(first, count), first.dtype), tuple(range(1, len(first.shape) + 1)))
@@ -91,13 +91,15 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
         if first == 0 or last == 0 or (first < 0) != (last < 0):
             raise op_error("geomspace", "bounds must be of one sign and not 0", {"start": first, "stop": last}, kind=DtypeError)
         return by_default(np.geomspace(first, last, count, ends), dtype)
-    bounds = promote(array("geomspace", "start", start), array("geomspace", "stop", stop))
+    bounds = promote(operand("geomspace", "start", start), operand("geomspace", "stop", stop))
     low, high = broadcast_arrays(*(as_float(x) for x in bounds))
     if low.dtype.kind == "c":
         raise op_error("geomspace", "arrays of bounds must be real", {"start": low, "stop": high}, kind=DtypeError)
-    exponents, _ = _spaced("geomspace", log10(absolute(low)), log10(absolute(high)), count, ends)
-    found = multiply(chosen(sign(low) == sign(high), sign(low), np.nan), power(10.0, exponents))
-    found = _with_ends(found, low, high, ends)
+    within = np.result_type(low.dtype, np.float32)  # a logarithm of f16 says too little of its number
+    lowest, highest = (log10(absolute(cast(x, within))) for x in (low, high))
+    exponents, _ = _spaced("geomspace", lowest, highest, count, ends)
+    found = multiply(cast(chosen(sign(low) == sign(high), sign(low), np.nan), within), power(10.0, exponents))
+    found = _with_ends(cast(found, low.dtype), low, high, ends)
     out = moveaxis(found, 0, axis_of("geomspace", found, axis))
     return out if dtype is None else cast(out, dtype)
 

@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 
 from leptonc.accumulation import checked_precision, preferring
-from leptonc.arguments import array
 from leptonc.arguments import axis as axis_of
+from leptonc.arguments import operand
 from leptonc.errors import DtypeError, ShapeError, op_error
 from leptonc.numpy.complexes import conj
 from leptonc.numpy.linear import matmul, tensordot
-from leptonc.trace import align, bind, broadcast, is_weak, promote
+from leptonc.trace import align, bind, broadcast, promote
 
 
 def _operands(name: str, x: Any, y: Any, preferred: Any = None, precision: Any = None) -> tuple[Any, Any]:
     checked_precision(name, precision)
-    a, b = promote(*(v if is_weak(v) else array(name, what, v) for what, v in (("x", x), ("y", y))))
+    a, b = promote(operand(name, "x", x), operand(name, "y", y))
     if a.dtype.kind == "b":
         raise op_error(name, "does not take bools", {"x": a, "y": b}, "cast them", DtypeError)
     a, b = preferring(name, preferred, a, b)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from leptonc.arguments import array, choice, extent, flag
+from leptonc.arguments import array, choice, extent, flag, operand
 from leptonc.arguments import axis as axis_of
 from leptonc.bfloat16 import kind_of
 from leptonc.eager import plain
@@ -24,7 +24,7 @@ from leptonc.numpy.reductions import cumsum
 from leptonc.numpy.reductions import sum as sum_over
 from leptonc.numpy.searching import searchsorted
 from leptonc.numpy.sorting import sort_rows
-from leptonc.trace import Tracer, bind, cast, known, promote
+from leptonc.trace import Tracer, bind, cast, is_weak, known, promote
 
 FEW = 16  # elements that each is compared with; more are sorted
 
@@ -328,10 +328,11 @@ def setdiff1d(ar1: Any, ar2: Any, assume_unique: bool = False, *, size: int | No
     """The distinct elements of the first that the second has not, in ascending order. The rest of ``size`` is ``fill_value``
     (0)."""
     a, b = _both("setdiff1d", ar1, ar2)
+    dtype = a.dtype if is_weak(ar1) else array("setdiff1d", "ar1", ar1).dtype
     room = _room("setdiff1d", size, {"ar1": a, "ar2": b})
     if room is None:
-        return _numpy(np.setdiff1d, a, b, assume_unique=flag("setdiff1d", "assume_unique", assume_unique))
-    return _of_distinct(a, lambda values: ~isin(values, b), room, 0 if fill_value is None else fill_value)
+        return cast(_numpy(np.setdiff1d, a, b, assume_unique=flag("setdiff1d", "assume_unique", assume_unique)), dtype)
+    return cast(_of_distinct(a, lambda values: ~isin(values, b), room, 0 if fill_value is None else fill_value), dtype)
 
 
 def setxor1d(ar1: Any, ar2: Any, assume_unique: bool = False, *, size: int | None = None, fill_value: Any = None) -> Any:
@@ -344,8 +345,8 @@ def setxor1d(ar1: Any, ar2: Any, assume_unique: bool = False, *, size: int | Non
 
 
 def _both(name: str, x: Any, y: Any) -> tuple[Any, Any]:
-    a, b = promote(_ravel(array(name, "ar1", x)), _ravel(array(name, "ar2", y)))
-    return a, b
+    a, b = promote(operand(name, "ar1", x), operand(name, "ar2", y))
+    return _ravel(a), _ravel(b)
 
 
 def _number_of_distinct(x: Any) -> Any:

@@ -14,6 +14,7 @@ from leptonc.ir.op import get_op
 
 BY_NORM = frozenset({"dot_general", "conv", "conv_input_grad", "conv_weight_grad"})
 TRANSFORMS = frozenset({"fft", "rfft", "irfft"})
+UNDERFLOWN = 1e-290  # times an epsilon still a number
 
 
 def reals(x: np.ndarray) -> np.ndarray:
@@ -47,7 +48,12 @@ def function_scale(op: str, operands: list[np.ndarray], out: np.ndarray, paired:
     norm = np.hypot(out[..., 0], out[..., 1]) if paired else np.abs(out)
     if op == "pow":
         norm = norm * (1 + np.abs(operands[1] * np.log(np.where(operands[0] == 0, 1, operands[0]))))
-    return np.where(out == 0, 0, both(norm)) if paired else norm
+    return np.where(out == 0, _of_nothing(op, operands, norm), both(norm)) if paired else norm
+
+
+def _of_nothing(op: str, operands: list[np.ndarray], norm: np.ndarray) -> Any:
+    """The error of a part that is 0: none, but of a power that underflows, whose phase, and so the sign of the 0, may be any."""
+    return np.where((op == "pow") & (norm == 0) & (operands[0] != 0), UNDERFLOWN, 0)[..., None]
 
 
 def transform_scale(x: np.ndarray, out: np.ndarray, axis: int, paired: bool) -> np.ndarray:

@@ -207,6 +207,11 @@ def test_a_long_sum_of_f16_is_added_up_in_f32():
     assert e.check([np.full((3, 2), np.inf, np.float16)]) is not None
 
 
+def test_a_power_that_underflows_may_be_a_zero_of_any_signs():
+    e = expected(lambda x, y: x ** y, np.array([-3.5 + 0.5j]), np.array([1 + 1e30j]))
+    assert all(e.check([np.array([z])]) is None for z in (0j, -0j, complex(-0.0, 0.0))) and e.check([np.array([1e-3j])]) is not None
+
+
 def test_what_may_overflow_is_not_certainly_nan():
     """Here it is NaN where the sums overflow or cancel, and 1 where they do neither, as f16 may have it."""
     x = np.array([1.1, 32000.0, 32000.0, -32000.0], np.float16)

@@ -47,8 +47,8 @@ DIFFERENCES = """\
 
 * **Dtypes are NumPy's**, promoted as NumPy promotes them (NEP 50), without a switch for 64 bits: `leptonc.numpy.ones(3)` is f64.
   Only bfloat16 and floats of 8 bits are promoted as in JAX, and everything after `leptonc.config.promotion = "jax"` ([the page on
-  dtypes](guides/dtypes.md)). There are none of less than 8 bits. `eig` and `eigvals` take values
-  that are known, outside of `jit`; all of `linalg` takes complex matrices.
+  dtypes](guides/dtypes.md)). There are none of less than 8 bits. `eig` and `eigvals` call
+  LAPACK through NumPy, and so stand in no compiled loop; all of `linalg` takes complex matrices.
 * **Arrays are NumPy's** outside of `jit`. A function of `leptonc.numpy` that is called there runs at once, by NumPy.
 * **Devices** are the CPUs of one machine: there are no shardings, no `pmap`, no collectives across processes.
 * **Wrong calls** raise a `LeptonError` that names the op, its operands, the line of the program and the fix

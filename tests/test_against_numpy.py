@@ -20,6 +20,7 @@ APART: dict[str, tuple[tuple[str, ...], str]] = {
     "argpartition partition": (ALL, "only the element at the place asked for is settled"),
     "unique_values": (ALL, "in ascending order, which the standard leaves open"),
     "linalg.eigh linalg.eigvalsh linalg.svd": (ALL, "of matrices that are symmetric; of any signs (tests/linalg)"),
+    "linalg.eig linalg.eigvals": (ALL, "complex always, as in JAX: NumPy looks at the values"),
     "linalg.lstsq": (ALL, "residues of matrices of any rank, as JAX has them"),
     "linalg.matrix_rank": (ALL, "the second argument is rtol, as in the array API and JAX"),
     "linalg.cond linalg.pinv gradient": (INTS, "of a singular matrix, or between equal places, any quotient"),

@@ -16,7 +16,6 @@ import leptonc
 from leptonc.keras import Sequential, backend, layers, ops
 from leptonc.keras.src.missing import MissingOpError
 from tests import forked
-from tests.keras.missing_ops import table
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/keras.md"
@@ -28,16 +27,6 @@ def test_programs(number, tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(blocks) == 3
     forked.run(blocks[number], tmp_path, "error")
-
-
-@pytest.mark.parametrize("name, known_only", [("missing", False), ("traced", True)])
-def test_lists_of_what_is_missing(name, known_only, request):
-    pattern = re.compile(rf"(<!-- {name}: .*? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-    text, rows = PAGE.read_text(), table(known_only)
-    if request.config.getoption("--update-golden"):
-        PAGE.write_text(pattern.sub(lambda found: found[1] + rows + found[3], text))
-        text = PAGE.read_text()
-    assert pattern.search(text)[2] == rows, "docs/keras.md lists other functions; --update-golden"
 
 
 def in_a_step(f):

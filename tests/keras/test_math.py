@@ -80,6 +80,7 @@ def test_error_functions():
     np.testing.assert_allclose(both(math.erfc, x), [erfc(v) for v in x], rtol=2e-6)
     inside = np.array([-0.99, -0.5, 0, 0.3, 0.9], "float32")
     np.testing.assert_allclose([erf(v) for v in both(math.erfinv, inside)], inside, rtol=1e-6)
+    np.testing.assert_allclose(both(math.gammainc, np.float32(1), np.abs(inside)), 1 - np.exp(-np.abs(inside)), rtol=1e-5)
     assert both(math.erfc, np.arange(3, dtype="int32")).dtype == "float32"
     np.testing.assert_allclose(leptonc.grad(math.erfc)(np.float32(1)), -2 / np.sqrt(np.pi) / np.e, rtol=1e-6)
 

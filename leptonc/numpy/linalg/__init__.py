@@ -9,6 +9,7 @@ from leptonc.errors import ShapeError as _ShapeError
 from leptonc.errors import op_error as _op_error
 from leptonc.numpy.linalg import factorizations as _factorizations
 from leptonc.numpy.linalg.functions import diagonal, expm, multi_dot, trace
+from leptonc.numpy.linalg.general import EigResult, eig, eigvals
 from leptonc.numpy.linalg.norms import cond, matrix_norm, matrix_rank, norm, vector_norm
 from leptonc.numpy.linalg.operands import adjoint as _adjoint
 from leptonc.numpy.linalg.solving import (
@@ -23,13 +24,10 @@ from leptonc.numpy.linalg.solving import (
 )
 from leptonc.numpy.linalg.spectral import (
     EighResult,
-    EigResult,
     LstsqResult,
     QRResult,
     SVDResult,
-    eig,
     eigh,
-    eigvals,
     eigvalsh,
     lstsq,
     pinv,

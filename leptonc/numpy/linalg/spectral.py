@@ -8,11 +8,10 @@ import numpy as np
 
 from leptonc import numpy as lnp
 from leptonc.arguments import choice, flag
-from leptonc.eager import plain
-from leptonc.errors import LeptonError, ShapeError, op_error
+from leptonc.errors import ShapeError, op_error
 from leptonc.numpy.linalg import factorizations
 from leptonc.numpy.linalg.operands import in_one_dtype, in_reals, matrices, out_of_reals, reshaped, transposed
-from leptonc.trace import Tracer, bind
+from leptonc.trace import bind
 
 
 class QRResult(NamedTuple):
@@ -35,13 +34,6 @@ class SVDResult(NamedTuple):
     U: Any
     S: Any
     Vh: Any
-
-
-class EigResult(NamedTuple):
-    """Eigenvalues, and eigenvectors as columns."""
-
-    eigenvalues: Any
-    eigenvectors: Any
 
 
 def qr(x: Any, /, mode: str = "reduced") -> Any:
@@ -144,24 +136,3 @@ def lstsq(a: Any, b: Any, rcond: Any = None, *, numpy_resid: bool = False) -> Ls
     if flag("lstsq", "numpy_resid", numpy_resid) and (int(rank) < x.shape[1] or x.shape[0] <= x.shape[1]):
         residuals = residuals[:0]
     return LstsqResult(found[:, 0] if len(y.shape) == 1 else found, residuals, rank, values)
-
-
-def eig(x: Any, /) -> EigResult:
-    """NumPy's eigenvalues and eigenvectors of any square matrices, which are complex as a rule: not compiled, so x must be known.
-
-    Raises LeptonError within ``jit``, ShapeError, or NumPy's LinAlgError.
-    """
-    return EigResult(*np.linalg.eig(_known("eig", x)))
-
-
-def eigvals(x: Any, /) -> Any:
-    """NumPy's eigenvalues of any square matrices: not compiled, so x must be known. Raises as ``eig``."""
-    return np.linalg.eigvals(_known("eigvals", x))
-
-
-def _known(name: str, x: Any) -> np.ndarray:
-    a = matrices(name, x, square=True)
-    if isinstance(a, Tracer):
-        raise op_error(name, "is NumPy's and does not compile: its results are complex", {"x": a},
-                       "call it outside of jit, or leptonc.numpy.linalg.eigh for symmetric matrices", LeptonError)
-    return plain(a)

@@ -14,7 +14,7 @@ import numpy as np
 from leptonc import numpy as lnp
 from leptonc.bfloat16 import kind_of
 from leptonc.elementary import bitcast_convert_type
-from leptonc.keras.src.missing import missing
+from leptonc.keras.src.missing import MissingOpError
 from leptonc.keras.src.ops.control import while_loop
 from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor, promoted
 
@@ -123,7 +123,7 @@ def known(x: Any, what: str) -> np.ndarray:
     """The elements of a tensor that is not traced. Raises MissingOpError: leptonc has no shapes that depend on data."""
     x = convert_to_tensor(x)
     if not isinstance(x, np.ndarray):
-        missing(f"{what} on a traced value", "shapes that depend on data")()
+        raise MissingOpError(f"keras.ops.{what} on a traced value: leptonc has no shapes that depend on data")
     return x.view(np.ndarray)
 
 

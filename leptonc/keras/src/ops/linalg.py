@@ -113,11 +113,8 @@ def matrix_power(x: Any, n: int) -> Any:
 
 
 def eig(x: Any) -> tuple[Any, Any]:
-    """NumPy's, of known matrices alone: its results are complex."""
+    """Complex eigenvalues and eigenvectors, which have no derivative."""
     return tuple(matrices.eig(as_float(x)))
-
-
-eig.needs, eig.__wrapped__ = "eigenvalues of matrices that are not symmetric", matrices.eig  # type: ignore[attr-defined]  # docs/keras.md lists it
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:

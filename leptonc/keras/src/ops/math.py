@@ -8,7 +8,6 @@ import numpy as np
 
 from leptonc import elementary, lax, nn, segments
 from leptonc import numpy as lnp
-from leptonc.keras.src.missing import missing
 from leptonc.keras.src.ops.fourier import (  # noqa: F401
     _get_complex_tensor_from_tuple,
     fft,
@@ -21,6 +20,7 @@ from leptonc.keras.src.ops.fourier import (  # noqa: F401
 )
 from leptonc.keras.src.ops.linalg import logdet  # noqa: F401
 from leptonc.keras.src.ops.tensors import as_float, convert_to_tensor, promoted
+from leptonc.scipy import special
 from leptonc.trace import Tracer
 
 
@@ -114,4 +114,6 @@ def erfinv(x: Any) -> Any:
     return lax.erf_inv(as_float(x))
 
 
-gammainc = missing("gammainc", "lax.igamma")
+def gammainc(a: Any, x: Any) -> Any:
+    """The regularized lower incomplete gamma function."""
+    return special.gammainc(*promoted(as_float(a), as_float(x)))

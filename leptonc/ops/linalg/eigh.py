@@ -20,21 +20,19 @@ from leptonc.ops.linalg.building import (
     cropped,
     divided,
     extent,
-    filled,
     flattened,
     in_field,
-    on_diagonal,
     op,
     padded,
     product,
     reshaped,
-    scaled,
     scaled_rows,
     select,
     spread,
     zeros,
 )
 from leptonc.ops.linalg.conquering import conquered
+from leptonc.ops.linalg.degenerate import Basis
 from leptonc.ops.linalg.jacobi import (
     all_finite,
     eager_signs,
@@ -77,13 +75,14 @@ class eigh(MatrixOp):
         return w.astype(a.real.dtype), v.astype(a.dtype)
 
     def vjp(self, g: Any, y: Any, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
-        """v (diag(gw) + F o (v' gv)) v', F the inverse differences of the eigenvalues; of (a + a') / 2 the symmetric part. For
-        complex matrices that is the rule of the cotangents' conjugates, ' the adjoint; phases of vectors stay, as in JAX."""
+        """v (diag(gw) + X / (w[j] - w[i])) v', X the part of v' gv that is not symmetric. For complex matrices that is the rule of
+        the cotangents' conjugates, ' the adjoint; phases of vectors stay, as in JAX."""
         w, v = y
         inner = None if g[0] is None else in_field(as_diagonal(g[0]), v)
         if g[1] is not None:
-            turned = scaled(product(conjugate(v), conjugate(g[1]), left=True), inverse_differences(w))
-            inner = turned if inner is None else inner + turned
+            turned = product(conjugate(v), conjugate(g[1]), left=True)
+            change = Basis(w, alone=g[0] is None).turn((turned - adjoint(turned)) * 0.5, -1, turned)
+            inner = change if inner is None else inner + change
         assert inner is not None
         s = product(product(v, inner), conjugate(v), right=True)
         return (conjugate((s + adjoint(s)) * 0.5),)
@@ -108,16 +107,6 @@ class eigh(MatrixOp):
 
         nan = Sample(lambda rng: [np.stack([np.array([[1.0, np.nan], [0.0, 1.0]]), np.diag([2.0, 1.0])])], {}, False, "nan")
         return [make(3, 3), make(2, 4, 4), make(0, 0), nan]
-
-
-def inverse_differences(w: Value) -> Value:
-    """1 / (w[j] - w[i]), 0 on the diagonal; infinite where an eigenvalue stands twice, as in JAX."""
-    rank = w.type.rank
-    shape = (*w.shape, w.shape[-1])
-    lead = tuple(range(rank - 1))
-    difference = spread(w, shape, *lead, rank) - spread(w, shape, *lead, rank - 1)
-    same = on_diagonal(difference)
-    return select(same, filled(difference, 0), 1 / select(same, filled(difference, 1), difference))
 
 
 def _diagonalized(a: Value) -> tuple[Value, Value]:

@@ -37,7 +37,6 @@ from leptonc.ops.linalg.building import (
     real,
     repeat_while,
     reshaped,
-    scaled,
     scaled_columns,
     scaled_rows,
     select,
@@ -48,7 +47,7 @@ from leptonc.ops.linalg.building import (
     zeros,
 )
 from leptonc.ops.linalg.conquering import conquered
-from leptonc.ops.linalg.eigh import inverse_differences
+from leptonc.ops.linalg.degenerate import Basis
 from leptonc.ops.linalg.jacobi import (
     FEW,
     SWEEPS,
@@ -107,33 +106,29 @@ class svd(MatrixOp):
                 np.where(flag, vh, np.nan).astype(a.dtype))
 
     def vjp(self, g: Any, y: Any, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
-        """u (diag(gs) + (A + A') S + S (B + B')) vh, A = F o u'gu and B = F o vh gvh', F = 1 / (s[j]^2 - s[i]^2); and what of gu is
-        outside of u's columns, divided by s. Of complex matrices for the cotangents' conjugates, with adjoints, and for the phases
-        that JAX lets u's columns have."""
+        """u (diag(gs) + X / (s[j] - s[i]) + Y / (s[j] + s[i])) vh, X + Y and X - Y the parts of u'gu and vh gvh' that are not
+        symmetric; and what of gu is outside of u's columns, divided by s. Of complex matrices for the cotangents' conjugates, with
+        adjoints, and for the phases that JAX lets u's columns have."""
         u, s, vh = y
         if u.shape[-1] != s.shape[-1]:
             raise op_error(self.name, "has no derivative of full matrices, unless they are square", {"a": operands[0]},
                            "full_matrices=False", LeptonError)
         g = [None if x is None else conjugate(x) for x in g]
         terms = [] if g[1] is None else [in_field(as_diagonal(g[1]), u)]
-        gaps = inverse_differences(s * s)
-        if g[0] is not None:
-            crossed = product(conjugate(u), g[0], left=True)
-            turned = scaled(crossed, gaps)
-            terms.append(scaled_columns(turned + adjoint(turned), s))
-            if u.dtype.is_complex:
-                phases = select(on_diagonal(crossed), op("complex", zeros(crossed, crossed.shape, s.dtype), op("imag", crossed)), 0)
-                terms.append(scaled_columns(phases, 1 / s))
-        if g[2] is not None:
-            turned = scaled(product(vh, conjugate(g[2]), right=True), gaps)
-            terms.append(scaled_rows(s, turned + adjoint(turned)))
+        crossed = None if g[0] is None else product(conjugate(u), g[0], left=True)
+        basis = Basis(s, alone=g[1] is None)
+        terms += _turns(basis, crossed, None if g[2] is None else product(vh, conjugate(g[2]), right=True))
+        if crossed is not None and u.dtype.is_complex:
+            phases = select(on_diagonal(crossed), op("complex", zeros(crossed, crossed.shape, s.dtype), op("imag", crossed)), 0)
+            wide = spread(s, phases.shape, *_columns(phases))
+            terms.append(select(op("eq", wide, filled(wide, 0)), filled(phases, 0), divided(phases, wide)))
         inner = terms[0]
         for term in terms[1:]:
             inner = inner + term
         out = product(product(u, inner), vh)
-        if g[0] is not None and u.shape[-2] > u.shape[-1]:
-            outside = g[0] - product(u, product(conjugate(u), g[0], left=True))
-            out = out + product(scaled_columns(outside, 1 / s), vh)
+        if g[0] is not None and crossed is not None and u.shape[-2] > u.shape[-1]:
+            outside = g[0] - product(u, crossed)
+            out = out + product(basis.over(outside, spread(s, outside.shape, *_columns(outside)), g[0]), vh)
         return (conjugate(out),)
 
     def expand(self, *operands: Value, **attrs: Any) -> tuple[Value, ...]:
@@ -206,6 +201,24 @@ class pinv_of(MatrixOp):
             return Sample(arrays, {}, False, str(shape))
 
         return [make(3, 2)]
+
+
+def _columns(x: Value) -> tuple[int, ...]:
+    """The axes of a number for each column of matrices."""
+    return (*range(x.type.rank - 2), x.type.rank - 1)
+
+
+def _turns(basis: Basis, left: Value | None, right: Value | None) -> list[Value]:
+    """X / (s[j] - s[i]) and Y / (s[j] + s[i]) of u'gu and vh gvh'."""
+    given = [x for x in (left, right) if x is not None]
+    if not given:
+        return []
+    skew = [(x - adjoint(x)) * 0.5 for x in given]
+    if len(given) == 2:
+        sides, like = (skew[0] + skew[1], skew[0] - skew[1]), op("max", *(size(x) for x in given))
+    else:
+        sides, like = (skew[0], skew[0] if right is None else -skew[0]), given[0]
+    return [basis.turn(x, sign, like) for x, sign in zip(sides, (-1, 1))]
 
 
 def _joined(q: Value, left: Value, k: int) -> Value:

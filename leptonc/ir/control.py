@@ -1,19 +1,19 @@
 """Loops and branches of a Program: kernels whose bodies are programs.
 
-To the passes they are kernels without stages: what they read they may read all of, what they write they write all of. A body is a
-Program whose memory is planned; it takes and gives buffers of its own, bound to parameters by name. The parameter ``workspace`` is
-a result that nobody reads: the body's arena.
+To the passes they are opaque kernels. A body is a Program whose memory is planned; it takes and gives buffers of its own, bound to
+parameters by name. The parameter ``workspace`` is a result that nobody reads: the body's arena.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
 from leptonc.ir.graph import Literal
-from leptonc.ir.kernel import Buffer, Kernel, Param, Program
+from leptonc.ir.kernel import Buffer, Opaque, Param, Program
 from leptonc.ir.types import TensorType, u8
 
 NOTHING = Program("nothing", (), (), (), ())
@@ -23,7 +23,7 @@ RunProgram = Callable[[Program, Sequence[np.ndarray]], list[np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Control(Kernel):
+class Control(Opaque):
     """``takes``: the parameter behind each input of a body; ``gives``: behind each output; ``workspace``: the one its arena is."""
 
     takes: tuple[str, ...] = ()
@@ -34,12 +34,14 @@ class Control(Kernel):
     def bodies(self) -> tuple[Program, ...]:
         return ()
 
-    def with_names(self, names: Mapping[str, str]) -> Control:
-        """With other names for what it is bound to; those of the parameters have been changed already."""
+    def with_names(self, names: Mapping[str, str]) -> Self:
+        """With other names for its parameters, and for what they are bound to."""
         def name(old: str) -> str:
             return names.get(old, old)
 
-        return replace(self, takes=tuple(map(name, self.takes)), gives=tuple(map(name, self.gives)), workspace=name(self.workspace))
+        found = super().with_names(names)
+        takes, gives = (tuple(map(name, of)) for of in (self.takes, self.gives))
+        return replace(found, takes=takes, gives=gives, workspace=name(self.workspace))
 
     def run(self, env: dict[str, np.ndarray], run_program: RunProgram) -> None:
         """On arrays by parameter name; the results are written into theirs."""
@@ -102,9 +104,8 @@ class Branch(Control):
     def bodies(self) -> tuple[Program, ...]:
         return self.choices
 
-    def with_names(self, names: Mapping[str, str]) -> Branch:
+    def with_names(self, names: Mapping[str, str]) -> Self:
         found = super().with_names(names)
-        assert isinstance(found, Branch)
         return replace(found, index=names.get(self.index, self.index))
 
     def run(self, env: dict[str, np.ndarray], run_program: RunProgram) -> None:

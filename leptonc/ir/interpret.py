@@ -30,6 +30,7 @@ from leptonc.ir.kernel import (
     Param,
     Program,
     Reduce,
+    RowKernel,
     Stage,
     Store,
     operands,
@@ -37,8 +38,7 @@ from leptonc.ir.kernel import (
     reduction_identity,
 )
 from leptonc.ir.prefix import Prefix, accumulated
-from leptonc.ir.scalar import GIVEN, NUMPY
-from leptonc.ir.sorting import Sort
+from leptonc.ir.scalar import NUMPY
 from leptonc.ir.types import DType, dtype_of, in_reals, out_of_reals
 
 AT_ONCE = 1 << 21  # points of a stage that are held in memory at once, where outer axes let us choose
@@ -111,10 +111,9 @@ def execute(kernel: Kernel, env: dict[str, np.ndarray], perturb: Perturb | None 
     """
     if isinstance(kernel, Control):
         return kernel.run(env, partial(run_program, perturb=perturb))
-    if isinstance(kernel, Sort):
-        return kernel.run(env)
-    if isinstance(kernel, Prefix):
-        return _scan(kernel, env, perturb)
+    if isinstance(kernel, RowKernel):
+        kernel.run(env)
+        return _perturb_prefixes(kernel, env, perturb) if isinstance(kernel, Prefix) and perturb is not None else None
     arrays = dict(env)
     room = AT_ONCE // max((points(s.axes) or 1 for s in kernel.stages), default=1)
     local = frozenset(p.name for p in kernel.locals)
@@ -148,11 +147,10 @@ def _ranges(extent: int, size: int) -> list[range]:
     return [range(at, min(at + size, extent)) for at in range(0, extent, size)]
 
 
-def _scan(kernel: Prefix, env: dict[str, np.ndarray], perturb: Perturb | None) -> None:
+def _perturb_prefixes(kernel: Prefix, env: dict[str, np.ndarray], perturb: Perturb) -> None:
     """Extremes are exact. Of sums an error has the size of what is added up, of products that of the result."""
-    kernel.run(env)
     source, target = (env[p.name] for p in kernel.params)
-    if perturb is None or not kernel.dtype.is_float or kernel.join in ("max", "min"):
+    if not kernel.dtype.is_float or kernel.join in ("max", "min"):
         return
     sums = kernel.join == "add"
     size = accumulated("add", np.abs(source), 1, kernel.reverse) if sums else np.abs(target) + (kernel.join == "logaddexp")
@@ -198,9 +196,7 @@ class _Stage:
             case Load():
                 return self._load(inst)
             case Apply():
-                operands = [self.values[n] for n in inst.args]
-                given = (inst.dtype,) if inst.op in GIVEN else ()
-                value = np.asarray(getattr(NUMPY, inst.op)(*operands, *given))
+                value = NUMPY.apply(inst.op, (self.values[n] for n in inst.args), inst.dtype)
                 return value if self.perturb is None or not inst.dtype.is_float else self.perturb(inst, value, None)
             case Reduce():
                 return self._reduce(inst)

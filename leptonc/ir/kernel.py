@@ -17,10 +17,10 @@ convolution padding, and with div, transposed convolution. A store with ``masked
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -326,6 +326,37 @@ class Kernel(Printed):
 
     def buffer(self, name: str) -> Param:
         return next(p for p in (*self.params, *self.locals) if p.name == name)
+
+
+@dataclass(frozen=True)
+class Opaque(Kernel):
+    """A kernel without stages: it may read all of what it reads, and writes all of what it writes."""
+
+    def with_names(self, names: Mapping[str, str]) -> Self:
+        """With other names for its parameters."""
+        return replace(self, params=tuple(replace(p, name=names.get(p.name, p.name)) for p in self.params))
+
+
+@dataclass(frozen=True)
+class RowKernel(Opaque):
+    """An opaque kernel of rows: its operands are [outer, n, inner], rows along n."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """outer, n, inner."""
+        outer, n, inner = self.params[0].type.shape
+        return outer, n, inner
+
+    def run(self, env: dict[str, np.ndarray]) -> None:
+        """On arrays by parameter name; the results are written into theirs."""
+        raise NotImplementedError
+
+    def faults(self) -> Iterator[str]:
+        """What is wrong with it, whatever program it is in."""
+        if len({p.name for p in self.params}) < len(self.params) or self.stages or self.outer or self.locals:
+            yield "its parameters have names of their own, and it has no stages"
+        if any(p.role not in ("in", "out") or p.init is not None for p in self.params):
+            yield "its parameters are read or written, and have no initial values"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.ir.kernel import Kernel, reduction_identity
+from leptonc.ir.kernel import RowKernel, reduction_identity
 from leptonc.ir.types import DType, dtype_of
 
 
@@ -41,43 +41,31 @@ def neutral(join: str, dtype: DType) -> float | int | bool:
 
 
 @dataclass(frozen=True)
-class Prefix(Kernel):
-    """Rows of the operand [outer, n, inner] along n: each element of the result is all up to it joined, or, if ``reverse``, all
-    from it on. Like a sort it has no stages, reads all of the one and writes all of the other."""
+class Prefix(RowKernel):
+    """Each element of the result is all of the operand's row up to it joined, or, if ``reverse``, all from it on."""
 
     join: str = "add"
     reverse: bool = False
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """outer, n, inner."""
-        outer, n, inner = self.params[0].type.shape
-        return outer, n, inner
 
     @property
     def dtype(self) -> DType:
         return self.params[0].type.dtype
 
     def run(self, env: dict[str, np.ndarray]) -> None:
-        """On arrays by parameter name; the result is written into its own."""
         source, target = (env[p.name] for p in self.params)
         target[...] = accumulated(self.join, source, 1, self.reverse)
 
-
-def prefix_faults(kernel: Prefix) -> Iterator[str]:
-    """What is wrong with a prefix scan, whatever program it is in."""
-    params = kernel.params
-    if len({p.name for p in params}) < len(params) or kernel.stages or kernel.outer or kernel.locals:
-        yield "its parameters have names of their own, and it has no stages"
-    if [(p.role, p.init) for p in params] != [("in", None), ("out", None)]:
-        yield "it has an operand and a result without an initial value"
-        return
-    if params[0].type != params[1].type or params[0].type.rank != 3:
-        yield "operand and result have one type [outer, n, inner]"
-    if kernel.join not in JOINS or (kernel.join == "logaddexp" and not kernel.dtype.is_float):
-        yield f"{kernel.join!r} joins no {kernel.dtype}"
-    if kernel.dtype.is_narrow:
-        yield "floats of 16 bits are not computed with"
+    def faults(self) -> Iterator[str]:
+        yield from super().faults()
+        if [p.role for p in self.params] != ["in", "out"]:
+            yield "it has an operand and a result"
+            return
+        if self.params[0].type != self.params[1].type or self.params[0].type.rank != 3:
+            yield "operand and result have one type [outer, n, inner]"
+        if self.join not in JOINS or (self.join == "logaddexp" and not self.dtype.is_float):
+            yield f"{self.join!r} joins no {self.dtype}"
+        if self.dtype.is_narrow:
+            yield "floats of 16 bits or fewer are not computed with"
 
 
 def accumulated(join: str, x: np.ndarray, axis: int, reverse: bool = False) -> np.ndarray:

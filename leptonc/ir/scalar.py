@@ -6,7 +6,7 @@ An elementwise op is a function over a handler ``s`` (``s.tanh(x)``). The same f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,7 +112,7 @@ SCALARS: dict[str, ScalarOp] = {
     "from_bits": ScalarOp("from_bits", 1, lambda x, dtype: np.asarray(x).view(dtype.numpy), "given", 0),
 }
 """``cast`` stands beside the table. Its result dtype is an argument, as that of ``from_bits``. ``not`` on bools is logical."""
-GIVEN = frozenset({"cast", "from_bits"})
+_GIVEN = frozenset({"cast", "from_bits"})
 
 
 def bits_dtype(dtype: DType) -> DType:
@@ -144,7 +144,12 @@ class NumpyScalars:
             return _saturating_cast(np.asarray(x), dtype)
 
     def from_bits(self, x: Any, dtype: DType) -> np.ndarray:
-        return np.asarray(x).view(dtype.numpy)
+        return np.asarray(SCALARS["from_bits"].numpy(x, dtype))
+
+    def apply(self, op: str, operands: Iterable[Any], dtype: DType) -> np.ndarray:
+        """What an instruction gives, ``dtype`` being that of its result."""
+        given = (dtype,) if op in _GIVEN else ()
+        return np.asarray(getattr(self, op)(*operands, *given))
 
     def const(self, number: Any, dtype: DType) -> np.ndarray:
         return np.asarray(number, dtype.numpy)

@@ -11,17 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leptonc.ir.kernel import Kernel, Param
+from leptonc.ir.kernel import Param, RowKernel
 from leptonc.ir.types import DType, dtype_of, i64
 
 
 @dataclass(frozen=True)
-class Sort(Kernel):
+class Sort(RowKernel):
     """Rows of ``operands`` [outer, n, inner] along n, all by the first ``keys`` of them, the first one first.
 
     What is read are the operands; what is written, [outer, count, inner]: of each operand the first ``count`` elements in that
-    order, unless ``values`` is False, then the places they come from (i64) if ``order`` is True. Like a loop it has no stages:
-    it may read all of what it reads, and writes all of what it writes.
+    order, unless ``values`` is False, then the places they come from (i64) if ``order`` is True.
     """
 
     keys: int = 1
@@ -34,43 +33,29 @@ class Sort(Kernel):
         return self.inputs
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """outer, n, inner."""
-        outer, n, inner = self.inputs[0].type.shape
-        return outer, n, inner
-
-    @property
     def count(self) -> int:
         return self.outputs[0].type.shape[1]
 
     def run(self, env: dict[str, np.ndarray]) -> None:
-        """On arrays by parameter name; the results are written into theirs."""
         operands = [env[p.name] for p in self.inputs]
         results = sort_arrays(operands, 1, self.keys, self.descending, self.count, self.values, self.order)
         for param, result in zip(self.outputs, results, strict=True):
             env[param.name][...] = result
 
-
-def sort_faults(kernel: Sort) -> Iterator[str]:
-    """What is wrong with a sort, whatever program it is in."""
-    names = {p.name for p in kernel.params}
-    if len(names) < len(kernel.params) or kernel.stages or kernel.outer or kernel.locals:
-        yield "its parameters have names of their own, and it has no stages"
-    if any(p.role not in ("in", "out") or p.init is not None for p in kernel.params):
-        yield "its parameters are read or written, and have no initial values"
-        return
-    shapes = {p.type.shape for p in kernel.inputs}
-    if not 0 < kernel.keys <= len(kernel.inputs) or len(shapes) != 1 or len(next(iter(shapes))) != 3:
-        yield "its operands have one shape [outer, n, inner], and the first of them are keys"
-        return
-    wanted = [p.type.dtype for p in kernel.inputs if kernel.values] + [i64] * kernel.order
-    if not wanted or [p.type.dtype for p in kernel.outputs] != wanted:
-        yield f"its results must be {', '.join(map(str, wanted)) or 'more than none'}"
-        return
-    outer, n, inner = next(iter(shapes))
-    results = {p.type.shape for p in kernel.outputs}
-    if len(results) != 1 or any(len(s) != 3 or (s[0], s[2]) != (outer, inner) or s[1] > n for s in results):
-        yield f"its results have one shape [{outer}, up to {n}, {inner}]"
+    def faults(self) -> Iterator[str]:
+        yield from super().faults()
+        shapes = {p.type.shape for p in self.inputs}
+        if not 0 < self.keys <= len(self.inputs) or len(shapes) != 1 or len(next(iter(shapes))) != 3:
+            yield "its operands have one shape [outer, n, inner], and the first of them are keys"
+            return
+        wanted = [p.type.dtype for p in self.inputs if self.values] + [i64] * self.order
+        if not wanted or [p.type.dtype for p in self.outputs] != wanted:
+            yield f"its results must be {', '.join(map(str, wanted)) or 'more than none'}"
+            return
+        outer, n, inner = next(iter(shapes))
+        results = {p.type.shape for p in self.outputs}
+        if len(results) != 1 or any(len(s) != 3 or (s[0], s[2]) != (outer, inner) or s[1] > n for s in results):
+            yield f"its results have one shape [{outer}, up to {n}, {inner}]"
 
 
 # The order

@@ -6,10 +6,7 @@ from collections.abc import Mapping
 from math import prod
 
 from leptonc.ir.affine import Interval, Places, box, met, span
-from leptonc.ir.control import Control
-from leptonc.ir.kernel import Kernel, Load, Stage, Store
-from leptonc.ir.prefix import Prefix
-from leptonc.ir.sorting import Sort
+from leptonc.ir.kernel import Kernel, Load, Opaque, Stage, Store
 
 
 class Written:
@@ -20,7 +17,7 @@ class Written:
         self.outer = {a.name: a.extent for a in kernel.outer}
         self.shapes = {p.name: p.type.shape for p in (*kernel.params, *kernel.locals) if p.role != "in"}
         self.whole = {p.name for p in kernel.params if p.init is not None or p.role in ("in", "inout")}
-        self.whole |= {name for name, shape in self.shapes.items() if 0 in shape or isinstance(kernel, Control | Sort | Prefix)}
+        self.whole |= {name for name, shape in self.shapes.items() if 0 in shape or isinstance(kernel, Opaque)}
         self._local = {p.name for p in kernel.locals}
         self._met: dict[str, list[tuple[Places, ...]]] = {}
 

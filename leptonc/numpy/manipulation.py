@@ -43,7 +43,7 @@ def reshape(x: Any, shape: Any, order: str = "C", *, copy: bool | None = None) -
 
 def _is_column_major(name: str, order: Any) -> bool:
     """Whether ``order`` is "F". "A" and "K" would ask for the memory's layout, which traced values have none of."""
-    return order != "C" and choice(name, "order", order, ("C", "F")) == "F"
+    return choice(name, "order", order, ("C", "F")) == "F"
 
 
 def ravel(x: Any, order: str = "C") -> Any:

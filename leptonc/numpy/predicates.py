@@ -50,7 +50,7 @@ def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
     if x.shape != y.shape:
         return np.bool_(False)
     same = equal(x, y)
-    if equal_nan and {"f", "c"} & {kind_of(x.dtype), kind_of(y.dtype)}:
+    if flag("array_equal", "equal_nan", equal_nan) and {"f", "c"} & {kind_of(x.dtype), kind_of(y.dtype)}:
         same = bitwise_or(same, bitwise_and(not_equal(x, x), not_equal(y, y)))
     return _all(same)
 

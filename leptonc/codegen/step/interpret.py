@@ -50,7 +50,7 @@ from leptonc.ir.control import Control
 from leptonc.ir.interpret import COMBINE, fold
 from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, Reduce, Store
 from leptonc.ir.prefix import UFUNCS, accumulated, joined, neutral
-from leptonc.ir.scalar import GIVEN, NUMPY
+from leptonc.ir.scalar import NUMPY
 from leptonc.ir.sorting import Sort
 from leptonc.ir.types import DType, in_reals, out_of_reals
 from leptonc.memory import ALIGN, aligned
@@ -453,8 +453,7 @@ class _Evaluation:
             case Load():
                 return self._load(n, inst)
             case Apply():
-                given = (inst.dtype,) if inst.op in GIVEN else ()
-                return np.asarray(getattr(NUMPY, inst.op)(*(self.values[k] for k in inst.args), *given))
+                return NUMPY.apply(inst.op, (self.values[k] for k in inst.args), inst.dtype)
             case Reduce():
                 return self._reduce(inst)
 

@@ -26,13 +26,12 @@ from leptonc.ir.kernel import (
     Load,
     Param,
     Reduce,
+    RowKernel,
     Stage,
     Store,
     operands,
 )
-from leptonc.ir.prefix import Prefix, prefix_faults
 from leptonc.ir.scalar import SCALARS, result_dtype
-from leptonc.ir.sorting import Sort, sort_faults
 from leptonc.ir.structure import varying_axes
 from leptonc.ir.text import print_kernel
 from leptonc.ir.types import DType, bool_, i64, is_addressable, is_element
@@ -56,17 +55,9 @@ def verify_kernel(kernel: Kernel, after: str | None = None) -> None:
         raise raised(fault, f"kernel {kernel.name}: ", print_kernel(kernel), after)
 
 
-def _own_faults(kernel: Kernel) -> Iterator[str]:
-    """What is wrong with a kernel without stages."""
-    if isinstance(kernel, Sort):
-        yield from sort_faults(kernel)
-    if isinstance(kernel, Prefix):
-        yield from prefix_faults(kernel)
-
-
 def kernel_fault(kernel: Kernel) -> Fault | None:
     """The first thing that is wrong, with its line in the kernel's text."""
-    reason = _declaration_fault(kernel) or next(_own_faults(kernel), None)
+    reason = _declaration_fault(kernel) or (next(kernel.faults(), None) if isinstance(kernel, RowKernel) else None)
     if reason is not None:
         return Fault(reason, 0)
     written, line = Written(kernel), 1

@@ -12,10 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from leptonc.ir.affine import disjoint, is_injective, meet_at_one
-from leptonc.ir.control import Control, Loop
-from leptonc.ir.kernel import Kernel, Load, Program, Stage, Store
-from leptonc.ir.prefix import Prefix
-from leptonc.ir.sorting import Sort
+from leptonc.ir.control import Loop
+from leptonc.ir.kernel import Kernel, Load, Opaque, Program, Stage, Store
 from leptonc.ir.text import print_program
 from leptonc.ir.verify.faults import Fault, raised
 from leptonc.memory import ALIGN
@@ -140,7 +138,7 @@ def _may_take(program: Program, position: int, uses: dict[int, _Use], source: in
 def reads_before_writing(kernel: Kernel, source: str, result: str) -> bool:
     """Whether a kernel, its two buffers in the same memory, reads every element of the one before it writes it to the other:
     in an earlier stage of the same outer point, or at the very point of the stage that writes."""
-    if isinstance(kernel, Control | Sort | Prefix):
+    if isinstance(kernel, Opaque):
         return isinstance(kernel, Loop) and begins_in(kernel, source, result)
     reads, writes = _accesses(kernel, source), _accesses(kernel, result)
     if any(isinstance(access, Store) and access.accumulate for _, access in writes):

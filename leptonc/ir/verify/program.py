@@ -11,9 +11,7 @@ from collections.abc import Iterator
 
 from leptonc.ir.affine import Interval
 from leptonc.ir.control import Control
-from leptonc.ir.kernel import Buffer, Call, Kernel, Load, Program
-from leptonc.ir.prefix import Prefix
-from leptonc.ir.sorting import Sort
+from leptonc.ir.kernel import Buffer, Call, Kernel, Load, Opaque, Program
 from leptonc.ir.text import print_kernel, print_program
 from leptonc.ir.types import MOST_BYTES, is_addressable
 from leptonc.ir.verify.control import control_fault
@@ -187,7 +185,7 @@ def _reading_fault(call: Call, parts: dict[int, Part]) -> str | None:
 
 def _reads_within(kernel: Kernel, name: str, shape: tuple[int, ...], part: Part) -> bool:
     whole, box = part
-    if whole != shape or isinstance(kernel, Control | Sort | Prefix):
+    if whole != shape or isinstance(kernel, Opaque):
         return False
     for stage in kernel.stages:
         extents = {a.name: a.extent for a in (*kernel.outer, *stage.axes)}

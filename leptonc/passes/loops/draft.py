@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 from leptonc.errors import IRError
 from leptonc.frames import joined
-from leptonc.ir.control import Control
 from leptonc.ir.graph import Literal, Loc
 from leptonc.ir.kernel import (
     Apply,
@@ -23,6 +22,7 @@ from leptonc.ir.kernel import (
     Inst,
     Kernel,
     Load,
+    Opaque,
     Param,
     Program,
     Reduce,
@@ -30,8 +30,6 @@ from leptonc.ir.kernel import (
     Store,
     operands,
 )
-from leptonc.ir.prefix import Prefix
-from leptonc.ir.sorting import Sort
 from leptonc.ir.types import TensorType
 from leptonc.ir.verify.known import Known
 from leptonc.lazy import cached_property
@@ -223,11 +221,8 @@ def _canonical(kernel: Kernel) -> tuple[dict[str, str], dict[str, str]]:
 
 def rename(kernel: Kernel, buffers: Mapping[str, str], axes: Mapping[str, str]) -> Kernel:
     """The kernel with buffers and axes renamed."""
-    if isinstance(kernel, Control):
-        given = tuple(replace(p, name=buffers.get(p.name, p.name)) for p in kernel.params)
-        return replace(kernel, params=given).with_names(buffers)
-    if isinstance(kernel, Sort | Prefix):
-        return replace(kernel, params=tuple(replace(p, name=buffers.get(p.name, p.name)) for p in kernel.params))
+    if isinstance(kernel, Opaque):
+        return kernel.with_names(buffers)
     # built field by field, as all below: this runs over all code in each pass, and dataclasses.replace is slow
     def params(of: tuple[Param, ...]) -> tuple[Param, ...]:
         return tuple([Param(buffers.get(p.name, p.name), p.type, p.role, p.init) for p in of])

@@ -10,7 +10,7 @@ import numpy as np
 
 from leptonc.ir.affine import in_dimension
 from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, Param, Stage, Store
-from leptonc.ir.scalar import GIVEN, NUMPY
+from leptonc.ir.scalar import NUMPY
 from leptonc.ir.types import TensorType
 from leptonc.passes.loops.draft import rename_stage, renumber, renumber_store, tidy
 
@@ -149,8 +149,7 @@ def _carries_pad(producer: Stage, store: Store, load: Load, guarded: frozenset[i
             case Const():
                 values[n] = np.asarray(inst.value, inst.dtype.numpy)
             case Apply():
-                given = (inst.dtype,) if inst.op in GIVEN else ()
-                values[n] = np.asarray(getattr(NUMPY, inst.op)(*(values[k] for k in inst.args), *given))
+                values[n] = NUMPY.apply(inst.op, (values[k] for k in inst.args), inst.dtype)
             case _:
                 return False
     result = values[store.value]

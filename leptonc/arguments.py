@@ -52,9 +52,9 @@ def is_one(value: Any) -> bool:
     return not isinstance(value, list | tuple | range) and not (isinstance(value, np.ndarray | Tracer) and value.shape != ())
 
 
-def items(name: str, what: str, value: Any, operands: Mapping[str, object] = _NOTHING) -> tuple[Any, ...]:
-    """The items of a list, a tuple, a range or a 1-D array; one that is none of those on its own."""
-    if isinstance(value, list | tuple | range):
+def items(value: Any) -> tuple[Any, ...]:
+    """The items of a list, a tuple, a range or a 1-D array, traced or not; one that is none of those on its own."""
+    if isinstance(value, list | tuple | range) or (isinstance(value, Tracer) and len(value.shape) == 1):
         return tuple(value)
     if isinstance(value, np.ndarray) and value.ndim == 1:
         return tuple(np.asarray(value).tolist())
@@ -65,7 +65,7 @@ def integers(name: str, what: str, value: Any, operands: Mapping[str, object] = 
              repeat: bool = False, least: int | None = None) -> tuple[int, ...]:
     """A sequence of ints, or one int: alone, or with ``repeat`` for each of ``count``."""
     one = is_one(value)
-    found = items(name, what, value, operands) * (count if one and repeat and count is not None else 1)
+    found = items(value) * (count if one and repeat and count is not None else 1)
     if count is not None and len(found) != count:
         raise _wrong(name, what, value, f"{count} int{'s' * (count != 1)}{', or one for all' * repeat}", operands, ShapeError)
     return tuple(integer(name, what if one else f"an entry of {what}", n, operands, least=least) for n in found)
@@ -97,7 +97,7 @@ def axes(name: str, x: Any, value: Any, rank: int | None = None) -> tuple[int, .
     """Axes as they were given; all of them for None. Raises ShapeError for one that is out of bounds or named twice."""
     if value is None:
         return tuple(range(len(x.shape) if rank is None else rank))
-    found = tuple(axis(name, x, n, rank) for n in items(name, "axis", value))
+    found = tuple(axis(name, x, n, rank) for n in items(value))
     if len(set(found)) != len(found):
         raise op_error(name, f"axis {value} names one axis twice", {"x": x})
     return found

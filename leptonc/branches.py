@@ -60,7 +60,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any, o
     Raises ArgumentError if there are no branches, DtypeError for an index that is no integer.
     """
     operands = _operands("switch", operands, operand)
-    functions = tuple(items("switch", "branches", branches))
+    functions = tuple(items(branches))
     if not functions:
         raise ArgumentError("switch: there are no branches")
     for n, f in enumerate(functions):

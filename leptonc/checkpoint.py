@@ -48,7 +48,7 @@ def checkpoint(fun: Callable[..., Any] | None = None, *, prevent_cse: bool = Tru
     function("checkpoint", "fun", fun)
     flag("checkpoint", "prevent_cse", prevent_cse)
     static = integers("checkpoint", "static_argnums", static_argnums)
-    by_name = frozenset(items("checkpoint", "static_argnames", static_argnames))
+    by_name = frozenset(items(static_argnames))
     names = parameter_names(fun)
     if unknown := sorted(str(key) for key in by_name if key not in inspect.signature(fun).parameters):
         raise ArgumentError(f"checkpoint of {function_name(fun)}: static_argnames={unknown}, but it takes {', '.join(names)}")

@@ -42,7 +42,7 @@ class _CustomFunction:
     def _places(self, kind: str, names: str | Sequence[str]) -> list[int]:
         """The positions of arguments with these names."""
         known = parameter_names(self.fun)
-        given = items(kind, "nondiff_argnames", names)
+        given = items(names)
         if unknown := [name for name in given if name not in known]:
             raise ArgumentError(f"{self.name}: nondiff_argnames={unknown}, but it takes {', '.join(known)}")
         return [list(known).index(name) for name in given]

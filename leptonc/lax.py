@@ -84,7 +84,7 @@ def pad(operand: Any, padding_value: Any, padding_config: Sequence[tuple[int, in
     x = array("pad", "operand", operand)
     named = {"x": x}
     config = [integers("pad", "padding_config", entry, named, count=3)
-              for entry in items("pad", "padding_config", padding_config, named)]
+              for entry in items(padding_config)]
     if len(config) != len(x.shape):
         raise op_error("pad", f"padding_config {padding_config!r} has not one entry for each axis", named)
     low, high, interior = (tuple(entry[n] for entry in config) for n in range(3))

@@ -29,7 +29,7 @@ def _starts(name: str, x: Any, starts: Any, negative: Flags) -> list[Any]:
     for s in found:
         if s.dtype.kind not in "iu":
             raise op_error(name, "starts must be ints", {"x": x, "start": s}, kind=DtypeError)
-    flags = items(name, "allow_negative_indices", negative, {"x": x})
+    flags = items(negative)
     turns = [flag(name, "allow_negative_indices", f) for f in (flags * len(found) if is_one(negative) else flags)]
     if len(turns) != len(found):
         raise op_error(name, f"allow_negative_indices must be one flag, or one for each of {len(found)} axes", {"x": x})
@@ -151,7 +151,7 @@ def dynamic_update_index_in_dim(operand: Any, update: Any, index: Any, axis: int
 def index_take(src: Any, idxs: Any, axes: Sequence[int]) -> Any:
     """src at places along ``axes``, a vector of ints for each of them: [n, ...], the other axes behind. Places wrap around."""
     x = array("index_take", "src", src)
-    places = tuple(axis_of("index_take", x, n) for n in items("index_take", "axes", axes))
+    places = tuple(axis_of("index_take", x, n) for n in items(axes))
     columns = [array("index_take", "idxs", i) for i in idxs]
     if len(columns) != len(places) or any(len(c.shape) != 1 for c in columns):
         raise op_error("index_take", f"idxs must be {len(places)} vectors, one for each of the axes", {"src": x}, kind=ShapeError)

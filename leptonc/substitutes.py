@@ -5,10 +5,6 @@ Near names and names of other modules are found without it. ``tests/test_names.p
 
 from __future__ import annotations
 
-_DTYPES = ("one of leptonc.numpy.bool_, uint8 ... uint64, int8 ... int64, float16 ... float64, complex64, complex128, bfloat16, "
-           "float8_e4m3fn and its kin, which are all there are")
-_KNOWN_SHAPE = "leptonc.numpy.where: a traced value's shape cannot depend on its elements"
-
 SUBSTITUTES: dict[str, dict[str, str]] = {
     "leptonc": {
         "compile": "leptonc.jit", "function": "leptonc.jit", "pjit": "leptonc.jit", "np": "leptonc.numpy", "jnp": "leptonc.numpy",

@@ -10,6 +10,7 @@ import pytest
 
 import leptonc
 from leptonc import numpy as lnp
+from leptonc.errors import ArgumentError
 
 RNG = np.random.default_rng(7)
 V, W = RNG.standard_normal(7), RNG.standard_normal(4)
@@ -175,6 +176,30 @@ def test_cov_of_too_few_samples(samples):
 
 def test_roll_by_a_traced_shift():
     np.testing.assert_array_equal(leptonc.jit(lambda x, n: lnp.roll(x, n, 1))(M, -7), np.roll(M, -7, 1))
+
+
+@pytest.mark.parametrize(("shift", "axis"), [
+    ([1, 2], (0, 1)), ([1, -2, 1], (0, 1, 1)), ([2, 1], 1), ([1, 2], None), ([], 0), ([3], 0)])
+def test_roll_by_traced_shifts(shift, axis):
+    """One for each axis: a vector is that many, as a list is."""
+    for wrapped in (lnp.roll, leptonc.jit(lnp.roll, static_argnums=2)):
+        np.testing.assert_array_equal(wrapped(M, np.array(shift, np.int64), axis), np.roll(M, shift, axis))
+
+
+def test_words_and_flags_are_no_arrays():
+    for call in (lambda x: lnp.ravel(x, x), lambda x: lnp.reshape(x, -1, x), lambda x: lnp.array_equal(x, x, x)):
+        with pytest.raises(ArgumentError):
+            call(M)
+
+
+def test_matrices_that_are_not_finite_have_no_eigenvalues():
+    stack = np.array([[[1, 2], [0, 3]], [[np.inf, 1], [2, 3]], [[1, np.nan], [2, 3]]], np.float32)
+    w, v = lnp.linalg.eig(stack)
+    np.testing.assert_array_equal(np.isnan(w), [[False, False], [True, True], [True, True]])
+    np.testing.assert_array_equal(np.isnan(v).all((1, 2)), [False, True, True])
+    np.testing.assert_allclose(w[0], [1, 3])
+    np.testing.assert_array_equal(lnp.linalg.eigvals(stack), w)
+    assert np.isnan(lnp.poly(stack[1])[1:]).all() and np.isnan(lnp.roots(stack[1, 0])).all()
 
 
 def test_dtypes():

@@ -129,6 +129,17 @@ def test_histograms_of_nothing_and_of_one_number():
         equal(lnp.histogram(x, 4), np.histogram(x, 4))
 
 
+def test_edges_are_the_same_bits_compiled():
+    """An edge that should be 0 is 0, not what one rounding less leaves: elements are on the right side of it."""
+    rng = np.random.default_rng(4)
+    for x in (np.zeros(1, np.float32), rng.standard_normal(99).astype(np.float32), rng.standard_normal(99)):
+        wanted, low, high = np.histogram(x, 10), x.min() - 0.5, x.min() + 0.5
+        for wrapped in (lambda f: f, leptonc.jit):
+            found = wrapped(lambda x, low, high: (*lnp.histogram(x, 10), lnp.linspace(low, high, 11)))(x, low, high)
+            for got, right in zip(found, (*wanted, np.linspace(low, high, 11)), strict=True):
+                np.testing.assert_array_equal(got, right)
+
+
 @WRAPPED
 def test_bincount(wrapped: Any):
     x, w = np.array([1, 1, 3, 0, 7]), np.arange(5.0)

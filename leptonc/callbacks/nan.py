@@ -142,9 +142,9 @@ class GuardedStep(Step):
         if not loss_is_finite:
             graph = up_to(graph, graph.outputs[0])
         found = Search(graph, tree.leaves((state, data)), names, self._model)
-        return f"batch {self.batch}: {found.text()}{self._outlook(found)}"
+        return f"batch {self.batch}: {found.text()}{self._outlook()}"
 
-    def _outlook(self, found: Search) -> str:
+    def _outlook(self) -> str:
         if all(_is_finite(v.read()) or v.dtype[:5] != "float" for group in self._read + self._written[:2] for v in group):
             return "\n  The weights are those before this batch."
         return "" if self._weights else "\n  An earlier batch did that to the weights; fix: NamedNaN(weights=True) finds it"

@@ -20,7 +20,7 @@ def cleaned(report: Report, drop: Choice, repair: Choice, to: str | None) -> Cle
     if to is not None:
         raise ArgumentError(f"{OP}: arrays are returned, not written; to= is for folders and tables")
     content: ArrayContent = report.content
-    agreed = _own(agreement(report, drop, repair, DROPPABLE, REPAIRABLE), len(content.x))
+    agreed = _own(agreement(report, drop, repair, DROPPABLE, REPAIRABLE))
     rows = [item for item in agreed.dropped if isinstance(item, int)]
     columns = [int(str(item).removeprefix("column ")) for item in agreed.dropped if isinstance(item, str)]
     x, y, repairs = _repaired(content, agreed)
@@ -29,7 +29,7 @@ def cleaned(report: Report, drop: Choice, repair: Choice, to: str | None) -> Cle
     return Cleaned((x, None if y is None else y[keep]), log(report, agreed, len(content.x), len(keep), None, repairs))
 
 
-def _own(agreed: Agreement, count: int) -> Agreement:
+def _own(agreed: Agreement) -> Agreement:
     """Without what is said of validation's examples."""
     def own(item: str | int) -> bool:
         return not str(item).startswith("validation/")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from leptonc.bfloat16 import is_narrow
-from leptonc.errors import IRError, LeptonError, op_error
+from leptonc.errors import IRError, LeptonError, near_names, op_error
 from leptonc.ir.batching import BatchAxis
 from leptonc.ir.differentiation import Differentiation
 from leptonc.ir.kernel import Kernel
@@ -199,10 +199,7 @@ def get_op(name: str) -> Op:
     """The op of that name; IRError with near names if there is none."""
     op = _REGISTRY.get(name)
     if op is None:
-        import difflib
-
-        near = difflib.get_close_matches(name, _REGISTRY, n=3)
-        raise IRError(f"unknown op {name!r}" + (f"; did you mean {', '.join(near)}?" if near else ""))
+        raise IRError("; ".join(filter(None, (f"unknown op {name!r}", near_names(name, _REGISTRY)))))
     return op
 
 

@@ -162,7 +162,7 @@ def scaled_dot_general(lhs: Any, rhs: Any, dimension_numbers: Any, preferred_ele
     a, b = array(name, "lhs", lhs), array(name, "rhs", rhs)
     if configs is None:
         return dot_general(a, b, dimension_numbers, preferred_element_type=preferred_element_type)
-    given = items(name, "configs", configs)
+    given = items(configs)
     if len(given) != 3 or not all(isinstance(c, BlockScaleConfig) for c in given):
         raise op_error(name, "configs must be three of get_scaled_dot_general_config, for lhs, rhs and the gradient", {},
                        kind=ArgumentError)

@@ -34,7 +34,7 @@ def pads_of(name: str, padding: Any, spatial: Sequence[int], window: Sequence[in
         totals = [max((-(-n // s) - 1) * s + (w - 1) * d + 1 - n, 0) for n, w, s, d in zip(spatial, window, stride, dilation)]
         pairs = tuple((t // 2, t - t // 2) for t in totals)
         return pairs if padding.upper() == "SAME" else tuple((high, low) for low, high in pairs)
-    given = items(name, "padding", padding.tolist() if isinstance(padding, np.ndarray) else padding, {"x": x})
+    given = items(padding.tolist() if isinstance(padding, np.ndarray) else padding)
     entries = [integers(name, "padding", p, {"x": x}) for p in (given * rank if isinstance(padding, int | np.integer) else given)]
     if len(entries) != rank or any(len(p) not in (1, 2) for p in entries):
         raise op_error(name, f"padding={padding!r} must have a number or a (low, high) pair for each of {rank} axes",

@@ -29,12 +29,11 @@ def roll(x: Any, shift: Any, axis: Any = None) -> Any:
     operand = array("roll", "x", x)
     if axis is None:
         return reshape(roll(ravel(operand), shift, 0), operand.shape)
-    places = items("roll", "axis", axis)
-    shifts = items("roll", "shift", shift)
-    count = max(len(places), len(shifts))
-    if len(places) not in (1, count) or len(shifts) not in (1, count):
+    places = items(axis)
+    shifts = items(shift)
+    if len(places) != len(shifts) and 1 not in (len(places), len(shifts)):
         raise op_error("roll", f"shift {shift} and axis {axis} do not pair", {"x": operand})
-    for place, by in zip(places * (count // len(places)), shifts * (count // len(shifts))):
+    for place, by in zip(places * (len(shifts) if len(places) == 1 else 1), shifts * (len(places) if len(shifts) == 1 else 1)):
         operand = _rolled(operand, by, axis_of("roll", operand, place))
     return operand
 

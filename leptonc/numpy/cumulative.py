@@ -44,7 +44,7 @@ def cumprod(x: Any, axis: int | None = None, dtype: Any = None, out: None = None
     return _product(*_row("cumprod", summed_dtype("cumprod", x, dtype), axis), False)
 
 
-def _included(name: str, x: Any, found: Any, axis: int, include: bool, neutral: int) -> Any:
+def _included(name: str, found: Any, axis: int, include: bool, neutral: int) -> Any:
     """The results with that of no elements before them, if that is asked for."""
     if not flag(name, "include_initial", include):
         return found
@@ -63,14 +63,14 @@ def cumulative_sum(x: Any, *, axis: int | None = None, dtype: Any = None, includ
     """The array API's ``cumsum``: the axis must be given unless there is one; with ``include_initial`` a 0 stands before all."""
     operand = summed_dtype("cumulative_sum", x, dtype)
     at = _only_axis("cumulative_sum", operand, axis)
-    return _included("cumulative_sum", operand, cumsum(operand, at, dtype=operand.dtype), at, include_initial, 0)
+    return _included("cumulative_sum", cumsum(operand, at, dtype=operand.dtype), at, include_initial, 0)
 
 
 def cumulative_prod(x: Any, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Any:
     """The array API's ``cumprod``: the axis must be given unless there is one; with ``include_initial`` a 1 stands before all."""
     operand = summed_dtype("cumulative_prod", x, dtype)
     at = _only_axis("cumulative_prod", operand, axis)
-    return _included("cumulative_prod", operand, _product(operand, at, False), at, include_initial, 1)
+    return _included("cumulative_prod", _product(operand, at, False), at, include_initial, 1)
 
 
 def lax_cumulative(name: str, operand: Any, axis: int, reverse: bool) -> Any:

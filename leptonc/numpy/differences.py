@@ -320,7 +320,7 @@ def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
     """The ``m``-th integral of a polynomial with constants ``k`` (0), coefficients highest first."""
     found = as_float(vector("polyint", "p", p))
     times = integer("polyint", "m", m, least=0)
-    constants = items("polyint", "k", 0 if k is None else k)
+    constants = items(0 if k is None else k)
     for n in range(times):
         count = found.shape[0]
         constant = reshape(cast(asarray(constants[n % len(constants)]), found.dtype), (1,))

@@ -179,7 +179,7 @@ def _checked_path(path: Sequence[Any], count: int) -> Path:
     steps: Path = []
     left = count
     for step in path[1:] if path and isinstance(path[0], str) else path:
-        places = items_of("einsum", "optimize", step)
+        places = items_of(step)
         if not places or len(set(places)) != len(places) or not all(type(n) is int and 0 <= n < left for n in places):
             raise op_error("einsum", f"optimize: {step!r} must be places of the {left} operands that are left", {},
                            kind=ArgumentError)

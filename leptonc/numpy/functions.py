@@ -39,7 +39,7 @@ def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any
 def apply_over_axes(func: Callable[..., Any], a: Any, axes: Any) -> Any:
     """``func(a, axis)`` for one axis after the other; an axis that it takes away stays with extent 1."""
     operand, f = array("apply_over_axes", "a", a), function("apply_over_axes", "func", func)
-    for axis in items("apply_over_axes", "axes", axes):
+    for axis in items(axes):
         at = axis_of("apply_over_axes", operand, axis)
         found = asarray(f(operand, at))
         operand = found if len(found.shape) == len(operand.shape) else expand_dims(found, at)

@@ -9,13 +9,13 @@ import numpy as np
 from leptonc.arguments import array, flag, integer, number, on_cpu, operand
 from leptonc.arguments import axis as axis_of
 from leptonc.arguments import shape as shape_of
-from leptonc.arithmetic import absolute, add, divide, multiply, power, subtract
+from leptonc.arithmetic import absolute, divide, multiply, power, subtract
 from leptonc.errors import DtypeError, op_error
 from leptonc.numpy.creation import by_default
 from leptonc.numpy.elementwise import as_float, floor, log10, sign
 from leptonc.numpy.elementwise import where as chosen
 from leptonc.numpy.manipulation import broadcast_arrays, concatenate, expand_dims, moveaxis
-from leptonc.numpy.positions import numbers
+from leptonc.numpy.positions import steps
 from leptonc.promotion import numpy_dtype
 from leptonc.trace import Tracer, cast, promote
 
@@ -59,10 +59,9 @@ def _whole(x: Any, dtype: Any) -> Any:
 def _spaced(name: str, start: Any, stop: Any, count: int, endpoint: bool) -> tuple[Any, Any]:
     """(``count`` arrays along the first axis, the step between them)."""
     first, last = broadcast_arrays(*(as_float(x) for x in promote(operand(name, "start", start), operand(name, "stop", stop))))
-    steps = count - 1 if endpoint else count
-    step = divide(subtract(last, first), steps) if steps > 0 else np.asarray(np.nan, first.dtype)
-    places = expand_dims(cast(numbers(first, count), first.dtype), tuple(range(1, len(first.shape) + 1)))
-    found = add(multiply(places, step if steps > 0 else 0), first)
+    gaps = count - 1 if endpoint else count
+    step = divide(subtract(last, first), gaps) if gaps > 0 else np.asarray(np.nan, first.dtype)
+    found = steps(first, step if gaps > 0 else np.zeros((), first.dtype), count)
     return (concatenate([found[:-1], expand_dims(last, 0)]) if endpoint and count > 1 else found), step
 
 

@@ -7,38 +7,38 @@ from typing import Any
 import numpy as np
 
 from leptonc.accumulation import checked_precision, preferring
-from leptonc.arguments import array as array_of
 from leptonc.arguments import axes as axes_of
-from leptonc.arguments import integer, no_out
+from leptonc.arguments import integer, no_out, operand
 from leptonc.arguments import items as items_of
 from leptonc.errors import ArgumentError, DtypeError, op_error
 from leptonc.numpy.complexes import conj
-from leptonc.trace import align, bind, broadcast, is_weak, promote
+from leptonc.trace import align, bind, broadcast, promote
 
 Pairs = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 def product(name: str, x: Any, y: Any, contract: Pairs, batch: Pairs = ((), ())) -> Any:
     """``dot_general``, for the function ``name``."""
-    _numbers(name, x, y)
+    check_numbers(name, x, y)
     return bind("dot_general", x, y, contract=contract, batch=batch)
 
 
 def _multiplied(name: str, x: Any, y: Any) -> Any:
     """Element by element: a sum of one product would begin with 0.0, and lose the sign of a zero."""
-    _numbers(name, x, y)
+    check_numbers(name, x, y)
     return bind("mul", *align(name, x, y))
 
 
-def _numbers(name: str, x: Any, y: Any) -> None:
+def check_numbers(name: str, x: Any, y: Any) -> None:
+    """Raises DtypeError for bools."""
     if x.dtype.kind == "b":
         raise op_error(name, "does not take bools", {"x": x, "y": y}, "cast them", DtypeError)
 
 
-def _operands(name: str, x: Any, y: Any, preferred: Any = None, precision: Any = None) -> tuple[Any, Any]:
+def operands_of(name: str, x: Any, y: Any, preferred: Any = None, precision: Any = None) -> tuple[Any, Any]:
     """Both in one dtype. A Python number stays weak."""
     checked_precision(name, precision)
-    a, b = promote(*(v if is_weak(v) else array_of(name, what, v) for what, v in (("x", x), ("y", y))))
+    a, b = promote(operand(name, "x", x), operand(name, "y", y))
     a, b = preferring(name, preferred, a, b)
     return a, b
 
@@ -49,7 +49,7 @@ def matmul(x: Any, y: Any, *, precision: Any = None, preferred_element_type: Any
     ``preferred_element_type``: a dtype to add up in, and of the result, no narrower than the operands'; ``precision``, JAX's,
     changes nothing. Raises ShapeError if the inner extents differ or an operand has no axis, DtypeError for another dtype.
     """
-    a, b = _operands("matmul", x, y, preferred_element_type, precision)
+    a, b = operands_of("matmul", x, y, preferred_element_type, precision)
     ra, rb = len(a.shape), len(b.shape)
     if not ra or not rb:
         raise op_error("matmul", "operands need at least one axis", {"x": a, "y": b}, "use *")
@@ -77,7 +77,7 @@ def _lead(a: Any, b: Any) -> tuple[int, ...]:
 def dot(x: Any, y: Any, *, precision: Any = None, preferred_element_type: Any = None) -> Any:
     """NumPy's dot: scalars multiply; else the last axis of x against the last but one of y. ``precision`` and
     ``preferred_element_type`` as in ``matmul``."""
-    a, b = _operands("dot", x, y, preferred_element_type, precision)
+    a, b = operands_of("dot", x, y, preferred_element_type, precision)
     ra, rb = len(a.shape), len(b.shape)
     if not ra and not rb:
         return _multiplied("dot", a, b)
@@ -88,7 +88,7 @@ def dot(x: Any, y: Any, *, precision: Any = None, preferred_element_type: Any = 
 
 def vdot(x: Any, y: Any, *, precision: Any = None, preferred_element_type: Any = None) -> Any:
     """The sum of the products of all elements, of x's conjugates; options as in ``matmul``."""
-    a, b = _operands("vdot", x, y, preferred_element_type, precision)
+    a, b = operands_of("vdot", x, y, preferred_element_type, precision)
     left, right = (bind("reshape", v, shape=(int(np.prod(v.shape)),)) for v in (conj(a), b))
     return tensordot(left, right, 1)
 
@@ -96,7 +96,7 @@ def vdot(x: Any, y: Any, *, precision: Any = None, preferred_element_type: Any =
 def outer(x: Any, y: Any, out: None = None) -> Any:
     """Every element of x times every element of y."""
     no_out("outer", out)
-    a, b = _operands("outer", x, y)
+    a, b = operands_of("outer", x, y)
     column, row = (int(np.prod(a.shape)), 1), (int(np.prod(b.shape)),)
     return _multiplied("outer", bind("reshape", a, shape=column), bind("reshape", b, shape=row))
 
@@ -104,13 +104,13 @@ def outer(x: Any, y: Any, out: None = None) -> Any:
 def tensordot(x: Any, y: Any, axes: Any = 2, *, precision: Any = None, preferred_element_type: Any = None) -> Any:
     """Sums over pairs of axes: the last ``axes`` of x with the first of y, or two lists of axes. ``precision`` and
     ``preferred_element_type`` as in ``matmul``."""
-    a, b = _operands("tensordot", x, y, preferred_element_type, precision)
-    given = items_of("tensordot", "axes", axes)
+    a, b = operands_of("tensordot", x, y, preferred_element_type, precision)
+    given = items_of(axes)
     if len(given) == 1:
         count = integer("tensordot", "axes", given[0], {"x": a, "y": b}, least=0, most=min(len(a.shape), len(b.shape)))
         pairs = (tuple(range(len(a.shape) - count, len(a.shape))), tuple(range(count)))
     elif len(given) == 2:
-        first, second = (items_of("tensordot", "axes", p) for p in given)
+        first, second = (items_of(p) for p in given)
         pairs = axes_of("tensordot", a, first), axes_of("tensordot", b, second)
     else:
         raise op_error("tensordot", f"axes={axes!r} must be a number of axes, or a pair of lists", {"x": a, "y": b},

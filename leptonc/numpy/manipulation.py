@@ -84,8 +84,8 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
 def moveaxis(x: Any, source: Any, destination: Any) -> Any:
     """Axes moved to other positions, the rest in order."""
     operand = array("moveaxis", "x", x)
-    from_, to = axes_of("moveaxis", operand, items_of("moveaxis", "source", source)), axes_of(
-        "moveaxis", operand, items_of("moveaxis", "destination", destination))
+    from_, to = axes_of("moveaxis", operand, items_of(source)), axes_of(
+        "moveaxis", operand, items_of(destination))
     if len(from_) != len(to):
         raise op_error("moveaxis", f"source {source} and destination {destination} do not pair", {"x": operand})
     order = [d for d in range(len(operand.shape)) if d not in from_]
@@ -106,7 +106,7 @@ def squeeze(x: Any, axis: Any = None) -> Any:
 def expand_dims(x: Any, axis: Any) -> Any:
     """New axes of extent 1 at these positions of the result."""
     operand = array("expand_dims", "x", x)
-    given = items_of("expand_dims", "axis", axis)
+    given = items_of(axis)
     rank = len(operand.shape) + len(given)
     places = axes_of("expand_dims", operand, given, rank)
     rest = iter(operand.shape)
@@ -196,8 +196,8 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0
 def pad_widths(x: Any, pad_width: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Elements to add in front of each axis, and behind."""
     rank = len(x.shape)
-    pairs = [integers("pad", "pad_width", pair, {"x": x}, least=0) for pair in items_of("pad", "pad_width", _as_lists(pad_width))]
-    flat = all(is_one(pair) for pair in items_of("pad", "pad_width", _as_lists(pad_width)))
+    pairs = [integers("pad", "pad_width", pair, {"x": x}, least=0) for pair in items_of(_as_lists(pad_width))]
+    flat = all(is_one(pair) for pair in items_of(_as_lists(pad_width)))
     if flat and len(pairs) in (1, 2):
         pairs = [(pairs[0][0], pairs[-1][0])] * rank
     elif len(pairs) == 1:

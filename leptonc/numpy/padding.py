@@ -52,7 +52,7 @@ def _pairs(value: Any, rank: int) -> list[tuple[Any, Any]]:
     """(low, high) for each axis, of one number, one pair, or pairs; the numbers may be traced."""
     if is_one(value):
         return [(value, value)] * rank
-    given = items("pad", "values", value)
+    given = items(value)
     if all(is_one(v) for v in given) and len(given) in (1, 2):
         return [(given[0], given[-1])] * rank
     pairs = [v if isinstance(v, list | tuple) else (v, v) for v in given]

@@ -12,6 +12,7 @@ from leptonc.errors import ShapeError, op_error
 from leptonc.numpy.creation import ones, zeros
 from leptonc.numpy.differences import convolve
 from leptonc.numpy.elementwise import as_float, sqrt
+from leptonc.numpy.linalg.general import eigvals
 from leptonc.numpy.linalg.solving import inv
 from leptonc.numpy.linalg.spectral import lstsq
 from leptonc.numpy.linear import matmul, outer
@@ -27,8 +28,8 @@ def poly(seq_of_zeros: Any) -> Any:
     one."""
     x = as_float(array("poly", "seq_of_zeros", seq_of_zeros))
     if len(x.shape) == 2 and x.shape[0] == x.shape[1] and x.shape[0]:
-        found = np.poly(known_array("poly", "seq_of_zeros", x, "fc"))
-        return known(found.astype(np.result_type(x.dtype, np.complex64)))
+        values = eigvals(known_array("poly", "seq_of_zeros", x, "fc"))
+        return known(np.poly(values).astype(np.result_type(x.dtype, np.complex64)))
     if len(x.shape) > 1:
         raise op_error("poly", "takes roots in a row, or a square matrix", {"seq_of_zeros": x}, kind=ShapeError)
     roots_ = reshape(x, (-1,))
@@ -39,11 +40,11 @@ def poly(seq_of_zeros: Any) -> Any:
 
 
 def roots(p: Any, *, strip_zeros: bool = True) -> Any:
-    """The roots, complex, of a polynomial with known coefficients, highest first; a zero in front makes NaN if it is not
-    stripped."""
+    """The roots, complex, of a polynomial with known coefficients, highest first; NaN if one of those is infinite or NaN, or is a
+    zero in front that is not stripped."""
     values = known_array("roots", "p", as_float(vector("roots", "p", p)), "fc")
-    kind = np.result_type(values.dtype, np.complex64)
-    if flag("roots", "strip_zeros", strip_zeros) or not values.size or values[0] != 0:
+    kind, strip = np.result_type(values.dtype, np.complex64), flag("roots", "strip_zeros", strip_zeros)
+    if np.isfinite(values).all() and (strip or not values.size or values[0] != 0):
         return known(np.roots(values).astype(kind))
     return known(np.full(values.size - 1, np.nan, kind))
 

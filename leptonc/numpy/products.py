@@ -6,21 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.accumulation import checked_precision, preferring
 from leptonc.arguments import axis as axis_of
-from leptonc.arguments import operand
-from leptonc.errors import DtypeError, ShapeError, op_error
+from leptonc.errors import ShapeError, op_error
 from leptonc.numpy.complexes import conj
-from leptonc.numpy.linear import matmul, tensordot
-from leptonc.trace import align, bind, broadcast, promote
+from leptonc.numpy.linear import check_numbers, matmul, operands_of, tensordot
+from leptonc.trace import align, bind, broadcast
 
 
 def _operands(name: str, x: Any, y: Any, preferred: Any = None, precision: Any = None) -> tuple[Any, Any]:
-    checked_precision(name, precision)
-    a, b = promote(operand(name, "x", x), operand(name, "y", y))
-    if a.dtype.kind == "b":
-        raise op_error(name, "does not take bools", {"x": a, "y": b}, "cast them", DtypeError)
-    a, b = preferring(name, preferred, a, b)
+    a, b = operands_of(name, x, y, preferred, precision)
+    check_numbers(name, a, b)
     return a, b
 
 

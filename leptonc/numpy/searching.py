@@ -12,6 +12,7 @@ from leptonc.eager import plain
 from leptonc.errors import ArgumentError, DtypeError, ShapeError, TracerError, op_error
 from leptonc.numpy.elementwise import as_float, clip, isnan, where
 from leptonc.numpy.manipulation import flip
+from leptonc.numpy.positions import steps
 from leptonc.numpy.reductions import max as max_over
 from leptonc.numpy.reductions import min as min_over
 from leptonc.numpy.reductions import sum as sum_over
@@ -146,7 +147,7 @@ def histogram_bin_edges(x: Any, bins: Any = 10, range: Any = None, weights: Any 
         return known(np.linspace(float(range[0]), float(range[1]), count + 1).astype(low.dtype))
     same = low == high
     low, high = where(same, low - 0.5, low), where(same, high + 0.5, high)
-    edges = np.arange(count + 1, dtype=low.dtype) * ((high - low) / count) + low  # as np.linspace, in the elements' dtype
+    edges = steps(low, (high - low) / count, count + 1)  # as np.linspace, in the elements' dtype
     return where(np.arange(count + 1) == count, high, edges)
 
 
@@ -159,7 +160,7 @@ def _numpys_edges(x: Any, rule: str, range: Any, weights: Any) -> Any:
 
 def _range(x: Any, given: Any) -> tuple[Any, Any]:
     if given is not None:
-        if len(items("histogram", "range", given)) != 2:
+        if len(items(given)) != 2:
             raise op_error("histogram", f"range={given!r:.60} must be (low, high)", {"x": x}, kind=ArgumentError)
         low, high = (as_float(array("histogram", "range", end)) for end in given)
         return (cast(low, x.dtype), cast(high, x.dtype)) if kind_of(x.dtype) == "f" else (low, high)

@@ -100,7 +100,7 @@ def lexsort(keys: Any, axis: int = -1) -> Any:
 
 def _checked_kth(name: str, x: Any, kth: Any, axis: int) -> None:
     n = x.shape[axis]
-    for k in items(name, "kth", kth):
+    for k in items(kth):
         integer(name, "kth", k, {"x": x}, least=-n, most=n - 1)
 
 

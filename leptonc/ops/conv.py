@@ -239,7 +239,7 @@ def _kernel(name: str, x: TensorType, w: TensorType, y: TensorType, attrs: dict[
         "w": [*axes["k"], *axes["c"], *axes["g"], *axes["o"]],
     }
     stage = k.stage([a for key in orders[result] for a in axes[key]])
-    loads = [stage.load(params[s], index[s], _pad(s, result, index[s], views[s], {a.name: a.extent for a in stage.axes}))
+    loads = [stage.load(params[s], index[s], _pad(index[s], views[s], {a.name: a.extent for a in stage.axes}))
              for s in (first, second)]
     stage.store(params[result], index[result], stage.reduce("sum", stage.mul(*loads)))
     return k.build()
@@ -255,7 +255,7 @@ def _positions(axes: dict[str, list[Axis]], spatial: str, rank: int, attrs: dict
     return {"x": list(axes["i"]), "y": list(back)}
 
 
-def _pad(side: str, result: str, index: Sequence[Any], view: TensorType, extents: dict[str, int]) -> int | None:
+def _pad(index: Sequence[Any], view: TensorType, extents: dict[str, int]) -> int | None:
     """0 where the index can leave its range, None where it cannot."""
     for i, n in zip(map(Index.of, index), view.shape):
         low = i.offset + sum(min(c * (extents[a] - 1), 0) for a, c in i.axes)

@@ -1,24 +1,20 @@
-"""Passes as values: their text form, and the manager that runs a list of them.
+"""Passes as values, and the manager that runs a list of them.
 
-A pass is a frozen dataclass called on an IR (a Graph, a Program) and returning one. It has a ``name``; its other
-fields are its options: ``Fuse(max_insts=12)`` is ``fuse{max-insts=12}`` on the command line and in a dump. A class with
-``required = True`` is one that what follows the passes cannot do without: it always runs.
+A pass is a frozen dataclass called on an IR (a Graph, a Program) and returning one. It has a ``name``; its other fields are its
+options, ``Fuse(max_insts=12)``. A class with ``required = True`` is one that what follows the passes cannot do without: it always
+runs.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import json
 import operator
-import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any, Protocol
 
-from leptonc.errors import LeptonError
+from leptonc.errors import LeptonError, near_names
 from leptonc.ir.graph import Graph
 from leptonc.ir.verify import verify
 
@@ -83,7 +79,8 @@ class PassManager:
         names = [p.name for p in self.passes]
         for wanted in sorted(self.disable) + ([self.stop_after] if self.stop_after is not None else []):
             if wanted not in names:
-                raise _unknown("pass", wanted, names)
+                hint = near_names(wanted, names) or f"there are {', '.join(sorted(set(names))) or 'none'}"
+                raise LeptonError(f"unknown pass {wanted!r}; {hint}")
         for step in self.passes:
             if step.name in self.disable and is_required(step):
                 raise LeptonError(f"pass {step.name} always runs: what follows needs its work")
@@ -113,97 +110,3 @@ class PassManager:
         if self.verify is not None and after is not before:  # a value: what was right is so still
             self.verify(after, after=step.name, before=before)
         return after
-
-
-def _options(step: Any) -> list[dataclasses.Field]:
-    return [f for f in dataclasses.fields(step) if f.name != "name"]
-
-
-def pass_text(step: Pass) -> str:
-    """``fuse{max-insts=12,repeat=2}``: the name, and the options that differ from their defaults."""
-    options = ((f, getattr(step, f.name)) for f in _options(step))
-    items = [f"{f.name.replace('_', '-')}={_value_text(value)}" for f, value in options if value != _default(f)]
-    return step.name + (f"{{{','.join(items)}}}" if items else "")
-
-
-def _default(field: dataclasses.Field) -> Any:
-    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-
-
-_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
-_JSON_WORDS = ("true", "false", "null")
-
-
-def _value_text(value: Any) -> str:
-    if isinstance(value, str) and _WORD.match(value) and value not in _JSON_WORDS:
-        return value
-    return json.dumps(value, separators=(",", ":"))
-
-
-_PASS = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)(?:\{(.*)\})?\Z", re.DOTALL)
-_OPTION = re.compile(r"""\s*([A-Za-z][A-Za-z0-9_-]*)\s*(?:=\s*("(?:[^"\\]|\\.)*"|\[[^\]]*\]|[^,"\[\]{}\s]+))?\s*(,|\Z)""")
-
-
-def parse_pass(text: str, known: Iterable[Any]) -> Pass:
-    """The pass that ``pass_text`` prints as ``text``; ``known`` are the pass classes to choose from.
-
-    An option without a value is true; a list becomes a tuple. Raises LeptonError for text that does not parse, an
-    unknown pass or option (with near names), or a value of another type than the option's default.
-    """
-    match = _PASS.match(text.strip())
-    if match is None:
-        raise LeptonError(f"pass {text!r}: expected a name, or name{{option=value,...}}")
-    classes = {cls.name: cls for cls in known}
-    if match[1] not in classes:
-        raise _unknown("pass", match[1], classes)
-    cls = classes[match[1]]
-    fields = {f.name: f for f in _options(cls)}
-    options = {}
-    for key, value in _parse_options(match[1], match[2] or ""):
-        if key not in fields:
-            raise _unknown(f"option of pass {match[1]}", key.replace("_", "-"), [f.replace("_", "-") for f in fields])
-        options[key] = _checked(match[1], fields[key], value)
-    return cls(**options)
-
-
-def _parse_options(name: str, text: str) -> list[tuple[str, Any]]:
-    found, position = [], 0
-    while position < len(text):
-        match = _OPTION.match(text, position)
-        if match is None:
-            raise LeptonError(f"pass {name}: cannot read its options at {text[position:]!r}; expected option=value,...")
-        found.append((match[1].replace("-", "_"), True if match[2] is None else _parse_value(name, match[2])))
-        position = match.end()
-    return found
-
-
-def _parse_value(name: str, text: str) -> Any:
-    if _WORD.match(text) and text not in _JSON_WORDS:
-        return text
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError:
-        raise LeptonError(f"pass {name}: {text!r} is no value; expected a number, true, false, a word, "
-                          "\"text\" or a list of those") from None
-    return _as_tuple(value)
-
-
-def _as_tuple(value: Any) -> Any:
-    return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
-
-
-def _checked(name: str, field: dataclasses.Field, value: Any) -> Any:
-    default = _default(field)
-    if default is None or value is None or type(value) is type(default):
-        return value
-    if isinstance(default, float) and type(value) is int:
-        return float(value)
-    raise LeptonError(f"pass {name}: option {field.name.replace('_', '-')} is of type {type(default).__name__}, "
-                      f"got {value!r}")
-
-
-def _unknown(what: str, name: str, names: Iterable[str]) -> LeptonError:
-    choices = sorted(set(names))
-    near = difflib.get_close_matches(name, choices, n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(choices) or 'none'}"
-    return LeptonError(f"unknown {what} {name!r}; {hint}")

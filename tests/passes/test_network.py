@@ -7,7 +7,7 @@ import numpy as np
 
 import leptonc
 from leptonc import numpy as lnp
-from leptonc.passes.graph.network import critical_path, to_dot, to_networkx
+from leptonc.passes.graph.network import to_dot, to_networkx
 
 
 def graph():
@@ -21,10 +21,6 @@ def test_nodes_edges_and_outputs():
     assert found.graph["outputs"] == [("node", 2), ("input", 0)]
     assert sorted(data["operand"] for _, _, data in found.in_edges(("node", 2), data=True)) == [0, 1]
     assert found.nodes[("node", 0)]["line"].startswith("test_network.py:")
-
-
-def test_the_critical_path():
-    assert critical_path(graph()) == ["sin", "exp", "mul"]
 
 
 def test_drawing_names_every_node():

@@ -46,12 +46,8 @@ class Access:
             return False
         return not self.size % 2 and not any(s % 2 for _, s in self.strides)
 
-    def depends_on(self, axis: str) -> bool:
-        """Whether the axis moves the address or decides whether it is in range (dynamic values aside)."""
-        indices = [c.index for c in self.checks] + [i for i, _ in self.divided]
-        return self.stride(axis) != 0 or any(i.coeff(axis) for i in indices)
-
     def check_depends_on(self, axis: str) -> bool:
+        """Whether the axis decides whether the address is in range (dynamic values aside)."""
         return any(c.index.coeff(axis) for c in self.checks) or any(i.coeff(axis) for i, _ in self.divided)
 
 

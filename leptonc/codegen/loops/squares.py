@@ -55,14 +55,14 @@ class SquaresEmitter(NestEmitter):
                     self._tail_points(vector, main)
 
     def _square(self, turned: Axis, first: str, vector: Axis, iv: str) -> None:
-        columns = {n: self._columns(n, turned, first, vector, iv) for n in turned_loads(self.stage, vector, turned.name)}
+        columns = {n: self._columns(n, first, vector, iv) for n in turned_loads(self.stage, vector, turned.name)}
         for k in range(self.nest.lanes):
             with self._scope():
                 self.values |= {n: found[k] for n, found in columns.items()}
                 with self.at([(turned, self.e.add(first, str(k))), (vector, iv)], self.nest.lanes):
                     self._point()
 
-    def _columns(self, n: int, turned: Axis, first: str, vector: Axis, iv: str) -> list[Reg]:
+    def _columns(self, n: int, first: str, vector: Axis, iv: str) -> list[Reg]:
         """What a load reads along the vector axis from ``iv`` on, at each of the points ``first`` ... of the turned axis."""
         e, lanes, inst = self.e, self.nest.lanes, self.stage.insts[n]
         assert isinstance(inst, Load)

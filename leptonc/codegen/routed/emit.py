@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
 
 from leptonc.codegen.llvm.emitter import Emitter, emit_const, llvm_type
 from leptonc.codegen.loops.addresses import Reg, splat, transposed
@@ -320,11 +319,6 @@ def _suffix(bits: int) -> str:
 def _mask(lanes: int, valid: int) -> str:
     bits = ", ".join(f"i1 {'true' if n < valid else 'false'}" for n in range(lanes))
     return f"<{lanes} x i1> <{bits}>"
-
-
-def packing_items(plan: Routed) -> int:
-    """Parallel items of ``emit_routed_packing``: blocks of a register's lanes along the last list axis."""
-    return prod(a.extent for a in plan.lists[:-1]) * -(-plan.lists[-1].extent // plan.lanes)
 
 
 def emit_routed_packing(e: Emitter, plan: Routed, source: str, target: str, begin: str, end: str) -> None:

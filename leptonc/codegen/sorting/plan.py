@@ -13,7 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil, log2
 
-from leptonc.ir.kernel import Param
 from leptonc.ir.sorting import Sort
 from leptonc.ir.types import DType
 from leptonc.memory import aligned
@@ -211,6 +210,3 @@ def _network_cycles(plan: SortPlan) -> float:
     words = plan.records.words
     return rows * compares * COMPARE_CYCLES * (words if words == 1 else 2 * words)
 
-
-def source_of(plan: SortPlan, operand: int) -> Param:
-    return plan.kernel.inputs[operand]

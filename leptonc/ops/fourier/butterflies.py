@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from math import cos, pi, sin
 from typing import Any, NamedTuple
 
-RADICES = (16, 13, 11, 9, 8, 7, 5, 4, 3, 2)
 MOST = 13  # the greatest prime factor of lengths that need no Bluestein
 
 

@@ -31,12 +31,6 @@ def to_networkx(graph: Graph) -> nx.MultiDiGraph:
     return found
 
 
-def critical_path(graph: Graph) -> list[str]:
-    """The ops along a longest chain of dependences, inputs aside: what no number of threads makes shorter."""
-    found = to_networkx(graph)
-    return [found.nodes[key]["op"] for key in nx.dag_longest_path(nx.DiGraph(found)) if key[0] == "node"]
-
-
 def to_dot(graph: Graph) -> str:
     """Graphviz text: ``leptonc dump FILE.py:f --dot | dot -Tsvg``."""
     found = to_networkx(graph)

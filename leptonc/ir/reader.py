@@ -2,56 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-import math
-import re
 from collections.abc import Callable
-from typing import Any, NoReturn
-
-import numpy as np
+from typing import Any
 
 from leptonc.errors import IRError
 from leptonc.ir.control import Branch, Control, Loop
-from leptonc.ir.graph import Graph, Literal, Loc, Node
-from leptonc.ir.kernel import (
-    Apply,
-    Axis,
-    AxisIndex,
-    Buffer,
-    Call,
-    Const,
-    Index,
-    Inst,
-    Kernel,
-    Load,
-    Param,
-    Program,
-    Reduce,
-    Stage,
-    Store,
-)
+from leptonc.ir.graph import Graph, Loc, Node
+from leptonc.ir.kernel import Buffer, Call, Kernel, Program
+from leptonc.ir.kernelreader import KernelReader
 from leptonc.ir.op import get_op
-from leptonc.ir.prefix import Prefix
-from leptonc.ir.sorting import Sort
-from leptonc.ir.types import DTYPES, DType, TensorType, is_addressable, is_element
+from leptonc.ir.tokens import DIGITS
+from leptonc.ir.types import TensorType
 from leptonc.ir.verify.faults import Fault, excerpt
 from leptonc.ir.verify.graph import graph_fault
 from leptonc.ir.verify.kernel import kernel_fault
 from leptonc.ir.verify.program import program_fault
 from leptonc.ir.verify.signature import signature_fault
-
-NESTING = 32  # regions and tuples inside each other
-DIGITS = 20
-
-_TOKEN = re.compile(r"""(?P<space>[ \t\r]+)|(?P<newline>\n)
-    |(?P<string>"(?:[^"\\\n]|\\.)*")
-    |(?P<symbol>@(?:[A-Za-z_][A-Za-z0-9_.+]*|"(?:[^"\\\n]|\\.)*"))
-    |(?P<value>%\d+)
-    |(?P<number>-?(?:\d+\.\d*(?:e[+-]?\d+)?|\d+(?:e[+-]?\d+)?|inf\b|nan\b))
-    |(?P<word>[A-Za-z_][A-Za-z0-9_]*)
-    |(?P<mark>->|\+=|[-+*/=(){}\[\]<>,:])""", re.VERBOSE | re.ASCII)
 
 
 def parse(text: str) -> Any:
@@ -68,19 +34,8 @@ def parse(text: str) -> Any:
     return found
 
 
-class _Reader:
+class _Reader(KernelReader):
     """A recursive-descent parser with one token of lookahead."""
-
-    def __init__(self, text: str):
-        if not isinstance(text, str):
-            raise IRError(f"parse wants text, got {type(text).__name__}")
-        self.text = text
-        self.position = 0
-        self.line = 1
-        self.depth = 0
-        self.kind = self.token = ""
-        self.rows: dict[int, list[int]] = {}  # by id of what was read: the line of each line of its text, or of each node
-        self.advance()
 
     def verify(self, found: Graph | Kernel | Program) -> None:
         """Raises IRError with the line at fault."""
@@ -93,163 +48,6 @@ class _Reader:
             rows = self.rows[id(fault.kernel or found)]
             line = rows[min(fault.line or 0, len(rows) - 1)] if rows else 1
             raise IRError(f"line {line}: {fault.reason}\n{excerpt(self.text, line - 1)}")
-
-    # Tokens
-
-    def advance(self) -> str:
-        """Move on; returns the token that was passed."""
-        passed = self.token
-        while True:
-            if self.position >= len(self.text):
-                self.kind, self.token = "end", ""
-                return passed
-            match = _TOKEN.match(self.text, self.position)
-            if match is None:
-                self.fail(f"cannot read {self.text[self.position:self.position + 20]!r}")
-            self.position = match.end()
-            self.kind, self.token = match.lastgroup or "", match.group()
-            if self.kind == "newline":
-                self.line += 1
-            elif self.kind != "space":
-                return passed
-
-    def fail(self, reason: str) -> NoReturn:
-        raise IRError(f"line {self.line}: {'the text ends too early: ' if self.kind == 'end' else ''}{reason}")
-
-    def expect(self, token: str) -> None:
-        if not self.accept(token):
-            self.fail(f"expected {token!r}, found {self.token!r}")
-
-    def accept(self, token: str) -> bool:
-        if self.token == token and self.kind in ("mark", "word"):
-            self.advance()
-            return True
-        return False
-
-    def take(self, kind: str) -> str:
-        if self.kind != kind:
-            self.fail(f"expected a {kind}, found {self.token!r}")
-        return self.advance()
-
-    def integer(self) -> int:
-        text = self.take("number")
-        if not text.lstrip("-").isdigit() or len(text) > DIGITS:
-            self.fail(f"{text[:DIGITS]} is no integer of at most {DIGITS - 1} digits")
-        return int(text)
-
-    def value(self) -> int:
-        text = self.take("value")
-        if len(text) > DIGITS:
-            self.fail("a value's number is too long")
-        return int(text[1:])
-
-    def string(self) -> str:
-        text = self.take("string")
-        try:
-            return str(json.loads(text))
-        except json.JSONDecodeError:
-            self.fail(f"{text} is no string")
-
-    def symbol(self) -> str:
-        text = self.take("symbol")[1:]
-        if not text.startswith('"'):
-            return text
-        try:
-            return str(json.loads(text))
-        except json.JSONDecodeError:
-            self.fail(f"{text} is no name")
-
-    def many(self, item: Callable[[], Any], close: str) -> list[Any]:
-        """Items with commas between them (one may follow the last), up to ``close``, which is passed."""
-        found: list[Any] = []
-        while not self.accept(close):
-            found.append(item())
-            if not self.accept(","):
-                self.expect(close)
-                break
-        return found
-
-    def nested(self, item: Callable[[], Any]) -> Any:
-        self.depth += 1
-        if self.depth > NESTING:
-            self.fail(f"nested more than {NESTING} deep")
-        found = item()
-        self.depth -= 1
-        return found
-
-    # Types and attributes
-
-    def dtype(self) -> DType:
-        name = self.take("word")
-        if name not in DTYPES:
-            self.fail(f"{name!r} is no dtype; there are {', '.join(DTYPES)}")
-        return DTYPES[name]
-
-    def type(self) -> TensorType:
-        return self.shape_of(self.dtype())
-
-    def shape_of(self, dtype: DType) -> TensorType:
-        self.expect("[")
-        shape = tuple(self.many(self.integer, "]"))
-        if not is_addressable(shape, dtype):
-            self.fail(f"no array has the shape {shape!s:.80}")
-        return TensorType(shape, dtype)
-
-    def number(self) -> int | float | bool:
-        if self.token in ("true", "false"):
-            return self.advance() == "true"
-        text = self.take("number")
-        if text.lstrip("-").isdigit():
-            if len(text) > DIGITS:
-                self.fail("a number has too many digits")
-            return int(text)
-        return math.nan if text.endswith("nan") else float(text)
-
-    def attr(self) -> Any:
-        if self.kind == "string":
-            return self.string()
-        if self.accept("("):
-            return tuple(self.nested(lambda: self.many(self.attr, ")")))
-        if self.accept("none"):
-            return None
-        if self.kind == "word" and self.token not in ("true", "false"):
-            dtype = self.dtype()
-            return self.literal(self.shape_of(dtype)) if self.token == "[" else dtype
-        return self.number()
-
-    def literal(self, type_: TensorType) -> Literal:
-        self.expect("<")
-        if self.kind == "string":
-            return self._packed(type_)
-        numbers = self.many(self.number, ">")
-        reals = type_.in_reals  # complex numbers are written as both parts
-        if len(numbers) != reals.size:
-            self.fail(f"{len(numbers)} elements for {type_}")
-        strange = [number for number in numbers if not is_element(number, reals.dtype)]
-        if strange:
-            self.fail(f"{strange[0]!r} is no element of {type_}")
-        return Literal(type_, np.array(numbers, reals.dtype.numpy).tobytes())
-
-    def _packed(self, type_: TensorType) -> Literal:
-        try:
-            data = base64.b64decode(self.string(), validate=True)
-        except (binascii.Error, ValueError):
-            self.fail("a literal is no base64")
-        if len(data) != type_.nbytes:
-            self.fail(f"{len(data)} bytes for {type_}, which has {type_.nbytes}")
-        self.expect(">")
-        return Literal(type_, data)
-
-    def loc(self) -> Loc | None:
-        if not self.accept("loc"):
-            return None
-        self.expect("(")
-        file = self.string()
-        self.expect(":")
-        line = self.integer()
-        scope = self.string() if self.kind == "string" else ""
-        self.expect(")")
-        return Loc(file, line, scope)
 
     # Graphs
 
@@ -309,127 +107,6 @@ class _Reader:
         name = self.take("word")
         self.expect("=")
         return name, self.attr()
-
-    # Kernels
-
-    def kernel(self) -> Kernel:
-        rows = [self.line]
-        self.expect("kernel")
-        name = self.symbol()
-        self.expect("(")
-        params = self.many(self._param, ")")
-        outer: list[Axis] = []
-        local: list[Param] = []
-        if self.accept("outer"):
-            self.expect("(")
-            outer = self.many(self._axis, ")")
-        if self.accept("locals"):
-            self.expect("(")
-            local = self.many(self._param, ")")
-        self.expect("{")
-        stages = []
-        while not self.accept("}"):
-            stages.append(self._stage(rows))
-        found = Kernel(name, tuple(params), tuple(stages), tuple(outer), tuple(local))
-        self.rows[id(found)] = rows
-        return found
-
-    def _param(self) -> Param:
-        role = self.take("word")
-        if role not in ("in", "out", "inout", "local"):
-            self.fail(f"{role!r} is no role of a parameter")
-        name = self.take("word")
-        self.expect(":")
-        type_ = self.type()
-        return Param(name, type_, role, self.number() if self.accept("init") else None)
-
-    def _axis(self) -> Axis:
-        name = self.take("word")
-        self.expect(":")
-        extent = self.integer()
-        return Axis(name, extent, self.accept("reduce"))
-
-    def _stage(self, rows: list[int]) -> Stage:
-        """``rows`` gets the lines of the stage's head, its instructions, its stores and its end."""
-        rows.append(self.line)
-        lines: tuple[list[int], list[int]] = [], []
-        self.expect("stage")
-        self.expect("(")
-        axes = self.many(self._axis, ")")
-        self.expect("{")
-        insts: list[Inst] = []
-        stores: list[Store] = []
-        while not self.accept("}"):
-            line = self.line
-            if self.accept("store"):
-                lines[1].append(line)
-                stores.append(self._store())
-                continue
-            lines[0].append(line)
-            number = self.value()
-            if number != len(insts):
-                self.fail(f"expected %{len(insts)}, found %{number}")
-            self.expect("=")
-            insts.append(self._inst())
-        rows += [*lines[0], *lines[1], self.line]
-        return Stage(tuple(axes), tuple(insts), tuple(stores))
-
-    def _inst(self) -> Inst:
-        op = self.take("word")
-        if op == "reduce":
-            kind = self.take("word")
-            dtype = self.dtype()
-            return Reduce(kind, self.value(), dtype)
-        dtype = self.dtype()
-        if op == "load":
-            buffer, index = self._access()
-            return Load(buffer, index, dtype, self.number() if self.accept("pad") else None)
-        if op == "const":
-            return Const(self.number(), dtype)
-        if op == "index":
-            return AxisIndex(self._index(), dtype)
-        args = [self.value()]
-        while self.accept(","):
-            args.append(self.value())
-        return Apply(op, tuple(args), dtype)
-
-    def _access(self) -> tuple[str, tuple[Index, ...]]:
-        buffer = self.take("word")
-        self.expect("[")
-        return buffer, tuple(self.many(self._index, "]"))
-
-    def _store(self) -> Store:
-        buffer, index = self._access()
-        accumulate = self.accept("+=")
-        if not accumulate:
-            self.expect("=")
-        value = self.value()
-        by = self.take("word") if self.accept("by") else "add"
-        return Store(buffer, index, value, accumulate, self.accept("masked"), by)
-
-    def _index(self) -> Index:
-        if not self.accept("("):
-            return self._terms()
-        found = self._terms()
-        self.expect(")")
-        self.expect("/")
-        return found.exact_div(self.integer())
-
-    def _terms(self) -> Index:
-        total, sign = Index() + self._term(-1 if self.accept("-") else 1), 1
-        while self.token in ("+", "-"):
-            sign = 1 if self.advance() == "+" else -1
-            total = total + self._term(sign)
-        return total
-
-    def _term(self, sign: int) -> Index:
-        if self.kind == "number":
-            return Index(offset=sign * self.integer())
-        if self.kind == "value":
-            value = self.value()
-            return Index(values=((value, sign * (self.integer() if self.accept("*") else 1)),))
-        axis = self.take("word")
-        return Index(((axis, sign * (self.integer() if self.accept("*") else 1)),))
 
     # Programs
 
@@ -499,33 +176,7 @@ class _Reader:
             if self._numbered("k") != len(found):
                 self.fail("kernels are numbered in order")
             self.expect("=")
-            found.append(self.nested(self.control) if self.token in ("loop", "branch") else self._leaf_kernel())
-        return found
-
-    def _leaf_kernel(self) -> Kernel:
-        special: dict[str, Callable[[], Kernel]] = {"sort": self.sort, "prefix": self.prefix}
-        return special.get(self.token, self.kernel)()
-
-    def _whole_rows(self, word: str) -> tuple[int, str, tuple[Param, ...]]:
-        """Line, name and parameters of a kernel without stages."""
-        line = self.line
-        self.expect(word)
-        name = self.symbol()
-        self.expect("(")
-        return line, name, tuple(self.many(self._param, ")"))
-
-    def sort(self) -> Sort:
-        line, name, params = self._whole_rows("sort")
-        keys = self._after("keys", self.integer)
-        found = Sort(name, params, (), (), (), keys, self.accept("descending"), self.accept("values"), self.accept("order"))
-        self.rows[id(found)] = [line]
-        return found
-
-    def prefix(self) -> Prefix:
-        line, name, params = self._whole_rows("prefix")
-        join = self._after("by", lambda: self.take("word"))
-        found = Prefix(name, params, (), (), (), join, self.accept("reverse"))
-        self.rows[id(found)] = [line]
+            found.append(self.nested(self.control) if self.token in ("loop", "branch") else self.leaf_kernel())
         return found
 
     # Loops and branches
@@ -534,13 +185,13 @@ class _Reader:
         line, word = self.line, self.take("word")
         name = self.symbol()
         self.expect("(")
-        params = tuple(self.many(self._param, ")"))
-        index = self._after("index", lambda: self.take("word")) if word == "branch" else ""
-        consts, carries = (self._after("consts", self.integer), self._after("carries", self.integer)) if word == "loop" else (0, 0)
+        params = tuple(self.many(self.param, ")"))
+        index = self.after("index", lambda: self.take("word")) if word == "branch" else ""
+        consts, carries = (self.after("consts", self.integer), self.after("carries", self.integer)) if word == "loop" else (0, 0)
         trips = self.integer() if self.accept("trips") else None
         reverse = self.accept("reverse")
-        takes, gives = self._after("takes", self._words), self._after("gives", self._words)
-        workspace = self._after("workspace", lambda: self.take("word"))
+        takes, gives = self.after("takes", self.words), self.after("gives", self.words)
+        workspace = self.after("workspace", lambda: self.take("word"))
         self.expect("{")
         bodies = []
         while not self.accept("}"):
@@ -554,11 +205,3 @@ class _Reader:
             found = Loop(name, params, (), (), (), takes, gives, workspace, bodies[0], consts, carries, trips, reverse)
         self.rows[id(found)] = [line]
         return found
-
-    def _after(self, word: str, item: Callable[[], Any]) -> Any:
-        self.expect(word)
-        return item()
-
-    def _words(self) -> tuple[str, ...]:
-        self.expect("(")
-        return tuple(self.many(lambda: self.take("word"), ")"))

@@ -28,13 +28,14 @@ from leptonc.ops import (
     structural,
     switch,
     threefry,
+    unary,
     whiles,
 )
 
 __all__ = [
     "arcs", "barrier", "binary", "bits", "calls", "collective", "complexes", "contraction", "conv", "cumulative",
     "elementwise", "fourier", "host", "indexing", "linalg", "pool", "reduce", "routed", "scan", "scatter", "softmax",
-    "sorting", "special", "structural", "switch", "threefry", "whiles",
+    "sorting", "special", "structural", "switch", "threefry", "unary", "whiles",
 ]
 
 seal()

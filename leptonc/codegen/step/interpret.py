@@ -10,17 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import prod
 
 import numpy as np
 
-from leptonc.codegen.contraction.emit import panels_of
 from leptonc.codegen.contraction.panels import Panels
-from leptonc.codegen.contraction.plan import Contraction
 from leptonc.codegen.loops.access import Access
 from leptonc.codegen.loops.linear import LinearStage
 from leptonc.codegen.prefix.plan import PREFIXES, TOTALS, PrefixPlan
 from leptonc.codegen.routed.plan import Routed
+from leptonc.codegen.step.evaluation import Evaluation, Panel, Points, RoutedPanel, grid_of, panel_loads
 from leptonc.codegen.step.step import (
     PANELS,
     Barrier,
@@ -47,12 +45,11 @@ from leptonc.codegen.step.step import (
 )
 from leptonc.errors import IRError
 from leptonc.ir.control import Control
-from leptonc.ir.interpret import COMBINE, fold
-from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, Reduce, Store
+from leptonc.ir.kernel import Axis
 from leptonc.ir.prefix import UFUNCS, accumulated, joined, neutral
 from leptonc.ir.scalar import NUMPY
 from leptonc.ir.sorting import Sort
-from leptonc.ir.types import DType, in_reals, out_of_reals
+from leptonc.ir.types import in_reals, out_of_reals
 from leptonc.memory import ALIGN, aligned
 
 GARBAGE = 0xCC
@@ -180,9 +177,6 @@ def _items(memory: _Memory, launch: Launch, begin: int, end: int, check: bool) -
 # Items
 
 
-Points = Mapping[str, range]  # the points of each axis
-
-
 @dataclass
 class _Item:
     """One item of a launch."""
@@ -221,7 +215,7 @@ class _Item:
             case PackingUnit(panels, offset):
                 self._pack(panels, offset)
             case ContractionUnit(plan):
-                self._stage(plan.stage, _panel_loads(plan, 0))
+                self._stage(plan.stage, panel_loads(plan, 0))
             case TiledUnit():
                 self._tiled(unit, unit.schedule)
             case RoutedPackingUnit(plan):
@@ -229,7 +223,7 @@ class _Item:
             case RoutedUnit(plan, clear):
                 if clear:
                     self._clear(plan.stage.stores[0].buffer, clear)
-                self._stage(plan.stage, {plan.routing.dense: _RoutedPanel(plan)} if plan.packs else {})
+                self._stage(plan.stage, {plan.routing.dense: RoutedPanel(plan)} if plan.packs else {})
             case LookupUnit(lookup):
                 self._stage(lookup.routed.stage)
             case SortUnit(sort):
@@ -268,10 +262,10 @@ class _Item:
         for local in unit.kernel.locals:
             self.buffers[local.name] = np.full(local.type.nbytes, GARBAGE, np.uint8).view(local.type.dtype.numpy)
         for number, inner in enumerate(schedule.stages):
-            self._stage(inner.linear, _panel_loads(inner.plan, inner.panels_at) if inner.plan else {}, number)
+            self._stage(inner.linear, panel_loads(inner.plan, inner.panels_at) if inner.plan else {}, number)
 
-    def _stage(self, linear: LinearStage, panels: Mapping[int, _Panel] | None = None, number: int = 0) -> None:
-        _Evaluation(linear, self, panels or {}, number).run()
+    def _stage(self, linear: LinearStage, panels: Mapping[int, Panel] | None = None, number: int = 0) -> None:
+        Evaluation(linear, self, panels or {}, number).run()
 
     def _pack(self, panels: Panels, offset: int) -> None:
         plan, access = panels.plan, panels.plan.stage.loads[panels.side.load]
@@ -300,7 +294,7 @@ class _Item:
         self._write_panel(first * plan.row_count * plan.padded * plan.dtype.itemsize, packed)
 
     def _read(self, buffer: str, access: Access, axes: Sequence[Axis], points: Points) -> np.ndarray:
-        grid = _grid(axes, points)
+        grid = grid_of(axes, points)
         places = access.offset + sum((grid[a.name] * access.stride(a.name) for a in axes), np.zeros((1,) * len(axes), np.int64))
         self.touch(buffer, places, False, 0)
         return self.buffers[buffer][places]
@@ -348,178 +342,12 @@ def _allow(allowed: np.ndarray, region: Region, points: Points, size: int) -> No
     allowed[places[(places >= 0) & (places < allowed.size)]] = True
 
 
-def _grid(axes: Sequence[Axis], points: Points) -> dict[str, np.ndarray]:
-    """The points of axes, each along a dimension of its own."""
-    sides = {axis.name: [-1 if d == n else 1 for d in range(len(axes))] for n, axis in enumerate(axes)}
-    return {name: np.arange(points[name].start, points[name].stop).reshape(side) for name, side in sides.items()}
-
-
 def _in_pairs(packed: np.ndarray) -> np.ndarray:
     """[..., fold, width] with the elements of two points of the fold beside each other, the last one's beside 0."""
     *rest, fold, width = packed.shape
     whole = np.zeros((*rest, fold + fold % 2, width), packed.dtype)
     whole[..., :fold, :] = packed
     return np.ascontiguousarray(np.moveaxis(whole.reshape((*rest, -1, 2, width)), -2, -1))
-
-
-# Operands in panels
-
-
-@dataclass(frozen=True)
-class _Packed:
-    """Where an operand of a contraction lies in its panels, which begin at byte ``start``."""
-
-    panels: Panels
-    start: int
-
-    @property
-    def dtype(self) -> DType:
-        return self.panels.numbers
-
-    def places(self, grid: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Elements from ``start`` on."""
-        if not self.panels.plan.pairs:
-            return self._places(grid)
-        last = self.panels.plan.fold[-1].name
-        return 2 * self._places({**grid, last: grid[last] // 2}) + grid[last] % 2
-
-    def _places(self, grid: Mapping[str, np.ndarray]) -> np.ndarray:
-        panels, number = self.panels, np.asarray(0)
-        for axis in panels.outer:
-            number = number * axis.extent + grid[axis.name]
-        place = grid.get(panels.axis.name, np.asarray(0))
-        number = number * panels.tiles + place // panels.width
-        inside = sum((grid[k.name] * panels.strides().fold[k.name] for k in panels.plan.fold), np.asarray(0))
-        return np.asarray(number * (panels.plan.depth * panels.width) + inside + place % panels.width)
-
-
-@dataclass(frozen=True)
-class _RoutedPanel:
-    """The same of the dense operand of a routed sum."""
-
-    plan: Routed
-    start: int = 0
-
-    @property
-    def dtype(self) -> DType:
-        return self.plan.dtype
-
-    def places(self, grid: Mapping[str, np.ndarray]) -> np.ndarray:
-        number = np.asarray(0)
-        for axis in (*self.plan.lists, *self.plan.rows):
-            number = number * axis.extent + grid.get(axis.name, np.asarray(0))
-        return np.asarray(number * self.plan.padded + grid[self.plan.vector.name])
-
-
-_Panel = _Packed | _RoutedPanel
-
-
-def _panel_loads(plan: Contraction, start: int) -> dict[int, _Panel]:
-    """Packed loads, by number."""
-    out = dict[int, _Panel]()
-    for panels in panels_of(plan).values():
-        out[panels.side.load] = _Packed(panels, start)
-        start += aligned(panels.nbytes)
-    return out
-
-
-# Stages
-
-
-class _Evaluation:
-    """A linearised stage at the points of one item, all at once: loads first, stores last."""
-
-    def __init__(self, linear: LinearStage, item: _Item, panels: Mapping[int, _Panel], number: int):
-        self.linear, self.item, self.panels, self.number = linear, item, panels, number
-        points = {a.name: item.points.get(a.name, range(a.extent)) for a in linear.axes}
-        self.grid = {axis: np.asarray(own.start) for axis, own in item.points.items()} | _grid(linear.axes, points)
-        self.shape = tuple(len(points[a.name]) for a in linear.axes)
-        self.folded = tuple(n for n, a in enumerate(linear.axes) if a.reduce)
-        self.values: list[np.ndarray] = []
-
-    def run(self) -> None:
-        for n, inst in enumerate(self.linear.insts):
-            self.values.append(self._inst(n, inst))
-        for store, access in zip(self.linear.stores, self.linear.targets):
-            self._store(store, access, self.values[store.value])
-
-    def _inst(self, n: int, inst: Inst) -> np.ndarray:
-        match inst:
-            case Const():
-                return np.asarray(inst.value, inst.dtype.numpy)
-            case AxisIndex():
-                index = self.linear.indices[n]
-                return (self._number(index) // index.div).astype(inst.dtype.numpy)
-            case Load():
-                return self._load(n, inst)
-            case Apply():
-                return NUMPY.apply(inst.op, (self.values[k] for k in inst.args), inst.dtype)
-            case Reduce():
-                return self._reduce(inst)
-
-    def _number(self, index: Index) -> np.ndarray:
-        total = np.asarray(index.offset)
-        for axis, coeff in index.axes:
-            total = total + self.grid[axis] * coeff
-        for value, coeff in index.values:
-            total = total + self.values[value].astype(np.int64) * coeff
-        return total
-
-    def _places(self, access: Access) -> tuple[np.ndarray, np.ndarray]:
-        """Elements, 0 where the access is out of range, and whether it is in range."""
-        total, inside = np.asarray(access.offset), np.asarray(True)
-        for axis, stride in access.strides:
-            total = total + self.grid[axis] * stride
-        for value, stride in access.values:
-            total = total + self.values[value].astype(np.int64) * stride
-        for index, stride in access.divided:
-            total = total + self._number(index) // index.div * stride
-        for check in access.checks:
-            number = self._number(check.index)
-            inside = inside & (number >= 0 if check.lower else True) & (number % check.index.div == 0)
-            inside = inside & (number <= (check.extent - 1) * check.index.div if check.upper else True)
-        return np.where(inside, total, 0), inside
-
-    def _load(self, n: int, load: Load) -> np.ndarray:
-        if n in self.panels:
-            return self._load_panel(self.panels[n])
-        places, inside = self._places(self.linear.loads[n])
-        self._touch(load.buffer, places, inside, False)
-        buffer = self.item.buffers[load.buffer]
-        if not inside.any():
-            return np.full(np.broadcast_shapes(places.shape, inside.shape), 0 if load.pad is None else load.pad, buffer.dtype)
-        return np.where(inside, buffer[places], np.asarray(0 if load.pad is None else load.pad).astype(buffer.dtype))
-
-    def _load_panel(self, panel: _Panel) -> np.ndarray:
-        places, size = panel.places(self.grid), panel.dtype.itemsize
-        data = self.item.buffers[PANELS][panel.start:]
-        self.item.touch(PANELS, panel.start + places * size, False, self.number)
-        return data[:data.size // size * size].view(panel.dtype.numpy)[places]
-
-    def _touch(self, buffer: str, places: np.ndarray, inside: np.ndarray, write: bool) -> None:
-        places, inside = np.broadcast_arrays(places, inside)
-        self.item.touch(buffer, places[inside], write, self.number)
-
-    def _reduce(self, reduce: Reduce) -> np.ndarray:
-        full = np.broadcast_to(self.values[reduce.arg], self.shape)
-        kept = tuple(1 if n in self.folded else extent for n, extent in enumerate(self.shape))
-        moved = np.moveaxis(full, self.folded, range(len(self.shape) - len(self.folded), len(self.shape)))
-        kept_alone = tuple(e for n, e in enumerate(self.shape) if n not in self.folded)
-        flat = moved.reshape((*kept_alone, prod(self.shape[n] for n in self.folded)))
-        return fold(reduce.kind, flat, reduce.dtype).reshape(kept)
-
-    def _store(self, store: Store, access: Access, value: np.ndarray) -> None:
-        target = self.item.buffers[store.buffer]
-        places, inside = self._places(access)
-        points = tuple(1 if n in self.folded and self.linear.reduces else e for n, e in enumerate(self.shape))
-        keep = np.broadcast_to(inside, points).reshape(-1)
-        where = np.broadcast_to(places, points).reshape(-1)[keep]
-        self.item.touch(store.buffer, where, True, self.number)
-        kept = np.broadcast_to(value, points).reshape(-1)[keep]
-        if store.accumulate and store.by != "set":
-            COMBINE[store.by].at(target, where, kept)
-        else:
-            target[where] = kept
 
 
 __all__ = ["ORDERS", "Order", "run_step"]

@@ -11,11 +11,12 @@ It knows nothing of why the builder put a barrier somewhere. It derives where ea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import combinations_with_replacement, product
 
 from leptonc.codegen.loops.linear import LinearStage
+from leptonc.codegen.step.accesses import WHOLE, Accesses, Split, Touched
 from leptonc.codegen.step.disjoint import Span, all_disjoint, disjoint
 from leptonc.codegen.step.step import (
     PANELS,
@@ -40,9 +41,7 @@ from leptonc.codegen.step.step import (
 )
 from leptonc.errors import IRError
 from leptonc.ir.control import Loop
-from leptonc.ir.kernel import Load, Program
-
-Place = tuple[str, int, int]  # a block of memory, and the first and last+1 byte
+from leptonc.ir.kernel import Load
 
 
 def verify_step(step: Step) -> None:
@@ -51,7 +50,7 @@ def verify_step(step: Step) -> None:
         _verify_unit(unit)
         if isinstance(unit.schedule, ControlUnit):
             _verify_bodies(unit, unit.schedule)
-    access = _Accesses(step)
+    access = Accesses(step)
     _verify_memory(step, access)
     _verify_form(step)
     _verify_order(step, access)
@@ -63,7 +62,7 @@ def verify_step(step: Step) -> None:
 def race_check(step: Step) -> Callable[[Iterable[Statement]], None]:
     """Raises IRError if launches of a body race: for several bodies with the launches of one step, whose accesses are found
     once."""
-    access = _Accesses(step)
+    access = Accesses(step)
     return lambda body: _Walk(step, access).statements(body)
 
 
@@ -81,12 +80,12 @@ def _verify_bodies(unit: Unit, schedule: ControlUnit) -> None:
 def _verify_rows(step: Step, rows: Rows) -> None:
     """Threads take their blocks of rows through all trips without a barrier: different blocks of any launches, in this trip or
     another, touch no byte that one of them writes. (A trip has its own slices of what is stacked.)"""
-    access, splits = _Accesses(step), list[_Split]()
+    access, splits = Accesses(step), list[Split]()
     for launch, share in zip(step.launches, rows.shares):
         digit = launch.unit.digits[share.place]
         if not 0 <= rows.count * share.each - digit.count < share.each:
             raise IRError(f"{rows.count} blocks of {share.each} are not the {digit.count} points of an axis of {launch}")
-        splits.append(_Split(((digit.axis, share.each * digit.block),)))
+        splits.append(Split(((digit.axis, share.each * digit.block),)))
     for one, other in combinations_with_replacement(range(len(step.launches)), 2):
         _verify_apart(access, (one, splits[one]), (other, splits[other]), rows.count, "rows")
 
@@ -130,102 +129,7 @@ def _named(buffer: str) -> str:
     return buffer or "panels"
 
 
-# Where buffers lie
-
-
-def _place(program: Program, number: int) -> Place:
-    """A donated output is where its input is; no other two arguments share bytes."""
-    buffer = program.buffers[number]
-    if buffer.kind != "temp":
-        return f"argument {number if buffer.donated is None else buffer.donated}", 0, buffer.type.nbytes
-    if buffer.offset is None or buffer.offset + buffer.type.nbytes > program.arena_bytes:
-        raise IRError(f"b{number} is no part of the arena of {program.arena_bytes} bytes")
-    return "arena", buffer.offset, buffer.offset + buffer.type.nbytes
-
-
-def _meet(one: Place, other: Place) -> bool:
-    return one[0] == other[0] and one[1] < other[2] and other[1] < one[2]
-
-
-@dataclass(frozen=True)
-class _Touched:
-    """A launch's regions of one buffer; panels are the last "buffer". ``place``: the number of where it lies."""
-
-    buffer: int
-    place: int
-    reads: tuple[Region, ...]
-    writes: tuple[Region, ...]
-
-
-class _Accesses:
-    """What each launch touches; which places share bytes. Buffers that follow each other in one place of the arena are many."""
-
-    def __init__(self, step: Step):
-        self.step = step
-        program = step.program
-        self.panels = len(program.buffers)
-        self.places = [_place(program, n) for n in range(self.panels)] + [("arena", step.panels_at, step.arena_bytes)]
-        numbers = {place: n for n, place in enumerate(dict.fromkeys(self.places))}
-        self.place_of = [numbers[place] for place in self.places]
-        self.sharing = _sharing(list(numbers))
-        self.of = [self._touched(launch) for launch in step.launches]
-
-    def _touched(self, launch: Launch) -> tuple[_Touched, ...]:
-        number = {p.name: n for p, n in zip(launch.unit.kernel.params, launch.args, strict=True)} | {PANELS: self.panels}
-        reads, writes = dict[int, list[Region]](), dict[int, list[Region]]()
-        for region in launch.unit.regions:
-            (writes if region.write else reads).setdefault(number[region.buffer], []).append(region)
-        return tuple(_Touched(n, self.place_of[n], tuple(reads.get(n, ())), tuple(writes.get(n, ())))
-                     for n in sorted({*reads, *writes}) if self.places[n][1] < self.places[n][2])  # nothing is no place
-
-    def name(self, number: int) -> str:
-        return "panels" if number == self.panels else f"b{number}"
-
-    def starts(self, one: int, other: int) -> tuple[int, int]:
-        """Where two buffers that share bytes begin, from the first of them on: strides divide places there."""
-        a, b = self.places[one][1], self.places[other][1]
-        return a - min(a, b), b - min(a, b)
-
-    def pairs(self, one: int, other: int) -> Iterator[tuple[_Touched, _Touched]]:
-        """What two launches touch of the same bytes, at least one writing."""
-        by_place: dict[int, list[_Touched]] = {}
-        for b in self.of[other]:
-            by_place.setdefault(b.place, []).append(b)
-        for a in self.of[one]:
-            for place in self.sharing[a.place]:
-                yield from ((a, b) for b in by_place.get(place, ()) if a.writes or b.writes)
-
-    def race(self, one: int, other: int) -> str | None:
-        """The bytes that two launches may share, one of them writing, whatever the items."""
-        for a, b in self.pairs(one, other):
-            for x, y in (*product(a.writes, (*b.writes, *b.reads)), *product(a.reads, b.writes)):
-                mine, theirs = self._reached(a.buffer, x), self._reached(b.buffer, y)
-                starts = self.starts(a.buffer, b.buffer)
-                if _meet(mine, theirs) and not disjoint(WHOLE.span(x, starts[0]), WHOLE.span(y, starts[1])):
-                    return (f"{self.name(a.buffer)} and {self.name(b.buffer)} at {mine[0]}"
-                            f"[{max(mine[1], theirs[1])}:{min(mine[2], theirs[2])}]")
-        return None
-
-    def _reached(self, buffer: int, region: Region) -> Place:
-        (block, start, stop), (low, high) = self.places[buffer], region.reach
-        return block, max(start + low, start), min(start + high + 1, stop)
-
-
-def _sharing(places: Sequence[Place]) -> list[list[int]]:
-    """For each place those it shares bytes with, itself among them."""
-    found: list[list[int]] = [[n] for n in range(len(places))]
-    open_: list[int] = []
-    for n in sorted(range(len(places)), key=lambda n: places[n]):
-        open_ = [m for m in open_ if places[m][0] == places[n][0] and places[m][2] > places[n][1]]
-        for m in open_:
-            if _meet(places[m], places[n]):
-                found[m].append(n)
-                found[n].append(m)
-        open_.append(n)
-    return found
-
-
-def _verify_memory(step: Step, access: _Accesses) -> None:
+def _verify_memory(step: Step, access: Accesses) -> None:
     """The step has buffers where they are."""
     blocks = {memory.block: place[0] for memory, place in zip(step.memory, access.places)}
     for number, (memory, place) in enumerate(zip(step.memory, access.places)):
@@ -238,45 +142,21 @@ def _verify_memory(step: Step, access: _Accesses) -> None:
 # Items and blocks
 
 
-@dataclass(frozen=True)
-class _Split:
-    """Axes whose points are told apart, each with how many of them belong together: the digits of ``disjoint``."""
-
-    axes: tuple[tuple[str, int], ...]
-
-    def span(self, region: Region, start: int) -> Span:
-        of_axis = dict[str, int]()
-        for term in region.terms:
-            of_axis[term.axis] = of_axis.get(term.axis, 0) + term.stride
-        whole = dict(self.axes)
-        terms = [(t.stride, t.extent if t.axis not in whole else whole[t.axis]) for t in region.terms]
-        digits = tuple(of_axis.get(axis, 0) * block for axis, block in self.axes)
-        return Span(start + region.offset, tuple(terms), region.run, digits)
-
-
-WHOLE = _Split(())
-
-
-def _has_own_places(touch: _Touched) -> bool:
-    """Whether each point of a launch writes a place of its own, wherever that is, and none reads any of them."""
-    return not touch.reads and len(touch.writes) == 1 and touch.writes[0].disjoint
-
-
-def _verify_items(access: _Accesses, number: int) -> None:
+def _verify_items(access: Accesses, number: int) -> None:
     """Items on different threads; and of memory that a launch knows by two names, all of its items and points."""
     launch = access.step.launches[number]
     for a, b in access.pairs(number, number):
         if a.buffer > b.buffer or (a.buffer == b.buffer and launch.serial):
             continue
         digits = [d for d in launch.unit.digits if d.count > 1]
-        split = _Split(tuple((d.axis, 1) for d in digits))
+        split = Split(tuple((d.axis, 1) for d in digits))
         both = list(zip((a, b) if a is not b else (a,), access.starts(a.buffer, b.buffer)))
         writes = [split.span(region, start) for t, start in both for region in t.writes]
         reads = [split.span(region, start) for t, start in both for region in t.reads]
-        alone = not digits or (a is b and _has_own_places(a))
+        alone = not digits or (a is b and a.has_own_places)
         if not alone and not _items_disjoint(writes, [*writes, *reads], [d.extent for d in digits]):
             raise IRError(f"race: two items of {launch} may touch the same bytes of {access.name(a.buffer)} and "
-                          f"{access.name(b.buffer)}, {_bytes(access, a.buffer)}, one writing")
+                          f"{access.name(b.buffer)}, {access.bytes(a.buffer)}, one writing")
         if a.buffer != b.buffer:
             _verify_in_place(access, launch, a, b)
             _verify_in_place(access, launch, b, a)
@@ -286,12 +166,12 @@ def _items_disjoint(writes: list[Span], every: list[Span], extents: list[int]) -
     return all_disjoint(every, extents) or all(disjoint(write, other, extents) for write in writes for other in every)
 
 
-def _verify_in_place(access: _Accesses, launch: Launch, read: _Touched, written: _Touched) -> None:
+def _verify_in_place(access: Accesses, launch: Launch, read: Touched, written: Touched) -> None:
     """What is read of one buffer and written of another one at the same bytes: read by an earlier stage, or by the same point."""
     stages = linears(launch.unit)
     for r, w in product(read.reads, written.writes):
         axes = [a for a in stages[w.stage].map_axes if a.extent > 1] if w.stage < len(stages) else []
-        split = _Split(tuple((a.name, 1) for a in axes))
+        split = Split(tuple((a.name, 1) for a in axes))
         starts = access.starts(read.buffer, written.buffer)
         spans = [split.span(region, start) for region, start in zip((r, w), starts)]
         same_point = r.stage == w.stage and _same_place(r, w, starts[0] - starts[1])
@@ -299,7 +179,7 @@ def _verify_in_place(access: _Accesses, launch: Launch, read: _Touched, written:
             continue
         if not disjoint(WHOLE.span(r, starts[0]), WHOLE.span(w, starts[1])):
             raise IRError(f"{launch} overwrites {access.name(read.buffer)} with {access.name(written.buffer)} before it has read "
-                          f"it, {_bytes(access, written.buffer)}")
+                          f"it, {access.bytes(written.buffer)}")
 
 
 def _same_place(read: Region, write: Region, shift: int) -> bool:
@@ -308,11 +188,6 @@ def _same_place(read: Region, write: Region, shift: int) -> bool:
 
 def _key(term: Term) -> tuple[str, int, int]:
     return term.axis, term.stride, term.extent
-
-
-def _bytes(access: _Accesses, buffer: int) -> str:
-    block, start, stop = access.places[buffer]
-    return f"{block}[{start}:{stop}]"
 
 
 # The body
@@ -359,7 +234,7 @@ def _order(body: Iterable[Statement]) -> list[int]:
     return out
 
 
-def _verify_order(step: Step, access: _Accesses) -> None:
+def _verify_order(step: Step, access: Accesses) -> None:
     order = _order(step.body)
     if sorted(order) != list(range(len(step.launches))):
         raise IRError(f"a launch is missing or stands twice: {order} of {len(step.launches)}")
@@ -374,7 +249,7 @@ def _verify_order(step: Step, access: _Accesses) -> None:
             buffer, taker = holds.get(t.place, (t.buffer, 0))
             if t.reads and buffer != t.buffer and not (t.writes and _is_made(launch, t.buffer)):
                 raise IRError(f"{launch} reads {access.name(t.buffer)} after {step.launches[taker]} has written "
-                              f"{access.name(buffer)} there, {_bytes(access, t.buffer)}")
+                              f"{access.name(buffer)} there, {access.bytes(t.buffer)}")
             for other in access.sharing[t.place]:
                 if wrote.get(other, -1) > here or (t.writes and touched.get(other, -1) > here):
                     _verify_before(access, number, position)
@@ -394,7 +269,7 @@ def _is_made(launch: Launch, buffer: int) -> bool:
     return any(n == buffer and p.role == "out" for p, n in zip(launch.unit.kernel.params, launch.args))
 
 
-def _verify_before(access: _Accesses, number: int, position: dict[int, int]) -> None:
+def _verify_before(access: Accesses, number: int, position: dict[int, int]) -> None:
     """That all launches before a launch which it meets stay before it."""
     for earlier in range(number):
         if position[earlier] > position[number]:
@@ -419,13 +294,13 @@ class _Pending:
     def _all(self) -> tuple[dict[int, list[int]], ...]:
         return self.reads, self.writes, self.serial_reads, self.serial_writes
 
-    def add(self, number: int, touched: Iterable[_Touched], serial: bool) -> None:
+    def add(self, number: int, touched: Iterable[Touched], serial: bool) -> None:
         reads, writes = (self.serial_reads, self.serial_writes) if serial else (self.reads, self.writes)
         for t in touched:
             for found in ([reads] if t.reads else []) + ([writes] if t.writes else []):
                 found.setdefault(t.place, []).append(number)
 
-    def against(self, t: _Touched, place: int, serial: bool) -> Iterator[int]:
+    def against(self, t: Touched, place: int, serial: bool) -> Iterator[int]:
         """Launches that another thread may run beside one that touches ``t``, if they touch ``place``."""
         tables = [self.writes] + ([self.reads] if t.writes else [])
         if not serial:
@@ -443,7 +318,7 @@ class _Pending:
 class _Walk:
     """Follows the body from barrier to barrier, on both ways through blocks."""
 
-    def __init__(self, step: Step, access: _Accesses):
+    def __init__(self, step: Step, access: Accesses):
         self.step, self.access, self.pending = step, access, _Pending()
 
     def statements(self, body: Iterable[Statement]) -> None:
@@ -486,16 +361,16 @@ class _Walk:
         first, second = ((n, self._split(self.step.launches[n], group.count)) for n in (one, other))
         _verify_apart(self.access, first, second, group.count, "blocks")
 
-    def _split(self, launch: Launch, count: int) -> _Split:
+    def _split(self, launch: Launch, count: int) -> Split:
         digit = launch.unit.digits[0]
-        return _Split(((digit.axis, digit.count // count * digit.block),))
+        return Split(((digit.axis, digit.count // count * digit.block),))
 
 
-def _verify_apart(access: _Accesses, first: tuple[int, _Split], second: tuple[int, _Split], count: int, what: str) -> None:
+def _verify_apart(access: Accesses, first: tuple[int, Split], second: tuple[int, Split], count: int, what: str) -> None:
     """That different ones of ``count`` parts of two launches meet nowhere that one of them writes."""
     (one, _), (other, _) = first, second
     for a, b in access.pairs(one, other):
-        if one == other and a is b and _has_own_places(a):
+        if one == other and a is b and a.has_own_places:
             continue
         starts = access.starts(a.buffer, b.buffer)
         spans = [{r: split.span(r, start) for r in (*t.writes, *t.reads)}
@@ -506,4 +381,4 @@ def _verify_apart(access: _Accesses, first: tuple[int, _Split], second: tuple[in
             if not disjoint(spans[0][x], spans[1][y], [count]):
                 launches = access.step.launches
                 raise IRError(f"race: different {what} of {launches[one]} and {launches[other]} may touch the same bytes of "
-                              f"{access.name(a.buffer)} and {access.name(b.buffer)}, {_bytes(access, a.buffer)}")
+                              f"{access.name(a.buffer)} and {access.name(b.buffer)}, {access.bytes(a.buffer)}")

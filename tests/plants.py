@@ -36,7 +36,8 @@ PLAN, ARENA, IN_PLACE, DONATE = ("passes/memory/plan.py", "passes/memory/arena.p
                                  "passes/memory/donate.py")
 CONV, POOL, REDUCE, STRUCTURAL, INDEXING = "ops/conv.py", "ops/pool.py", "ops/reduce.py", "ops/structural.py", "ops/indexing.py"
 CUMULATIVE = "ops/cumulative.py"
-NEST, PANELS, CONTRACTION = "codegen/loops/nest.py", "codegen/contraction/panels.py", "codegen/contraction/emit.py"
+NEST, FOLDS = "codegen/loops/nest.py", "codegen/loops/folds.py"
+PANELS, CONTRACTION = "codegen/contraction/panels.py", "codegen/contraction/emit.py"
 MODULE, INTERLEAVE, UNITS = "codegen/step/module.py", "codegen/step/interleave.py", "codegen/step/units.py"
 BUILD = "codegen/step/build.py"
 LOWER, MACHINE, RACE = "lower-graph", "machine code", "race"
@@ -181,11 +182,11 @@ CODE = (
           MACHINE, "scans", "a vector hands on its first prefix, not its last"),
     Plant("nest-tail", NEST, "        if main < axis.extent:\n            self._tail", "        if main + 1 < axis.extent:\n            self._tail",
           MACHINE, "odd", "one element left over is forgotten"),
-    Plant("nest-first", NEST, "state = self._first(accumulators) if number == 0 else", "state = self._first(accumulators) if number <= 1 else",
+    Plant("nest-first", FOLDS, "state = self._first(accumulators) if number == 0 else", "state = self._first(accumulators) if number <= 1 else",
           MACHINE, "pools", "the second point starts the sum again"),
     Plant("argmax-tie", "codegen/loops/reduction.py", "'ugt' if self.kind == 'argmax' else 'ult'", "'uge' if self.kind == 'argmax' else 'ule'",
           MACHINE, "positions", "the last maximum instead of the first"),
-    Plant("fold-position", NEST, "step *= axis.extent\n        return total", "step += axis.extent\n        return total", MACHINE, "pools",
+    Plant("fold-position", FOLDS, "step *= axis.extent\n        return total", "step += axis.extent\n        return total", MACHINE, "pools",
           "cells of a window numbered wrongly"),
     Plant("panel-count", PANELS, "f\"i64 {left}, i64 {panels.width}\", \"count\")", "f\"i64 {left}, i64 {panels.width - 1}\", \"count\")",
           MACHINE, "packed", "a panel's last column"),

@@ -10,7 +10,7 @@ import pytest
 
 import leptonc
 from leptonc import numpy as lnp
-from leptonc.errors import ArgumentError
+from leptonc.errors import ArgumentError, DtypeError
 
 RNG = np.random.default_rng(7)
 V, W = RNG.standard_normal(7), RNG.standard_normal(4)
@@ -190,6 +190,13 @@ def test_words_and_flags_are_no_arrays():
     for call in (lambda x: lnp.ravel(x, x), lambda x: lnp.reshape(x, -1, x), lambda x: lnp.array_equal(x, x, x)):
         with pytest.raises(ArgumentError):
             call(M)
+
+
+def test_products_of_bools_are_errors_compiled_or_not():
+    for call in (lambda x: lnp.linalg.matrix_power(x, 3), lambda x: lnp.linalg.multi_dot([x, x])):
+        for wrapped in (call, leptonc.jit(call)):
+            with pytest.raises(DtypeError, match="does not take bools"):
+                wrapped(np.eye(2, dtype=bool))
 
 
 def test_matrices_that_are_not_finite_have_no_eigenvalues():

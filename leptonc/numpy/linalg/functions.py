@@ -41,7 +41,7 @@ def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
 def multi_dot(arrays: Sequence[Any], *, precision: Any = None) -> Any:
     """The product of two or more matrices, in the order of the fewest multiplications; the first and the last may be vectors.
 
-    ``precision``, JAX's, changes nothing. Raises ShapeError.
+    ``precision``, JAX's, changes nothing. Raises ShapeError or DtypeError.
     """
     checked_precision("multi_dot", precision)
     given = _operands(arrays)
@@ -81,7 +81,7 @@ def _multiplied(chain: Sequence[Any], split: dict[tuple[int, int], int], i: int,
     if i == j:
         return chain[i]
     k = split[i, j]
-    return _multiplied(chain, split, i, k) @ _multiplied(chain, split, k + 1, j)
+    return lnp.matmul(_multiplied(chain, split, i, k), _multiplied(chain, split, k + 1, j))
 
 
 # Padé's numerators [m/m] of the exponential, and the norms up to which they are exact to a rounding error (Higham 2005)

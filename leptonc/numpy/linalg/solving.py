@@ -11,6 +11,7 @@ from leptonc.arguments import array, axes, choice, integer
 from leptonc.errors import ArgumentError, ShapeError, op_error
 from leptonc.numpy.elementwise import as_float
 from leptonc.numpy.linalg.operands import identity, in_one_dtype, matrices, reshaped, same_stack
+from leptonc.numpy.linear import matmul
 from leptonc.trace import bind, broadcast
 
 
@@ -110,7 +111,8 @@ def tensorinv(a: Any, ind: int = 2) -> Any:
 
 
 def matrix_power(x: Any, n: int) -> Any:
-    """x [..., m, m] to the power n, an int, by squaring; the inverse of that for a negative one. Raises ShapeError."""
+    """x [..., m, m] to the power n, an int, by squaring; the inverse of that for a negative one. Raises ShapeError or
+    DtypeError."""
     a = array("matrix_power", "x", x)
     power = integer("matrix_power", "n", n, {"x": a})
     a = as_float(a) if power < 0 else a
@@ -122,8 +124,8 @@ def matrix_power(x: Any, n: int) -> Any:
     power = abs(power)
     while True:
         if power & 1:
-            found = square if found is None else found @ square
+            found = square if found is None else matmul(found, square)
         power >>= 1
         if not power:
             return found
-        square = square @ square
+        square = matmul(square, square)

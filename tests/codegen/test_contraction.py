@@ -10,8 +10,9 @@ import pytest
 import seed_cnn
 
 from leptonc import driver
+from leptonc.codegen.contraction.choose import find_contraction
 from leptonc.codegen.contraction.emit import workspace_bytes
-from leptonc.codegen.contraction.plan import Contraction, find_contraction
+from leptonc.codegen.contraction.plan import Contraction
 from leptonc.codegen.loops.linear import linear_stage
 from leptonc.ir.interpret import run_program
 from leptonc.ir.kernel import Kernel

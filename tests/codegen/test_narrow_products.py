@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from leptonc import driver
-from leptonc.codegen.contraction.plan import find_contraction
+from leptonc.codegen.contraction.choose import find_contraction
 from leptonc.codegen.llvm.assemble import compile_object
 from leptonc.codegen.loops.linear import linear_stage
 from leptonc.codegen.step.build import build_step

@@ -367,8 +367,8 @@ class Step:
 
 FILES: dict[type, str] = {
     NestUnit: "loops/schedule.py",
-    PackingUnit: "contraction/plan.py",
-    ContractionUnit: "contraction/plan.py",
+    PackingUnit: "contraction/choose.py",
+    ContractionUnit: "contraction/choose.py",
     TiledUnit: "step/units.py",
     RoutedPackingUnit: "routed/plan.py",
     RoutedUnit: "routed/plan.py",

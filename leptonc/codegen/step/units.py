@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import prod
 
+from leptonc.codegen.contraction.choose import find_contraction
 from leptonc.codegen.contraction.emit import panels_of, workspace_bytes
 from leptonc.codegen.contraction.panels import Panels
-from leptonc.codegen.contraction.plan import Contraction, find_contraction
+from leptonc.codegen.contraction.plan import Contraction
 from leptonc.codegen.loops.filling import fill_kernel, filling
 from leptonc.codegen.loops.linear import LinearStage, linear_stage
 from leptonc.codegen.loops.schedule import Nest, schedule_nest, stage_cost

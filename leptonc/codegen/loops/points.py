@@ -10,12 +10,23 @@ from contextlib import AbstractContextManager, contextmanager
 
 from leptonc.codegen.llvm.emitter import Emitter, emit_const, llvm_type
 from leptonc.codegen.llvm.scalars import emit_scalar
-from leptonc.codegen.loops.addresses import Addresses, Reg, Space, index_value, load, store, store_interleaved, widen
+from leptonc.codegen.loops.addresses import (
+    Addresses,
+    Reg,
+    Space,
+    element,
+    index_value,
+    load,
+    store,
+    store_interleaved,
+    widen,
+)
 from leptonc.codegen.loops.linear import LinearStage, interleaved_stores
 from leptonc.codegen.loops.neighbours import folded_insts
 from leptonc.codegen.loops.schedule import Nest
+from leptonc.codegen.loops.streams import AHEAD, Key
 from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Load, Reduce, operands
-from leptonc.ir.types import i64
+from leptonc.ir.types import DType, i64
 from leptonc.lazy import cached_property
 
 
@@ -86,6 +97,13 @@ class PointEmitter:
                 continue
             store(self.addresses, ("store", n), self.pointers[target.buffer], self.values[target.value],
                   target.by if target.accumulate else "set", self.values, self._inside)
+            self._ask_ahead(("store", n), target.buffer, self.values[target.value].dtype)
+
+    def _ask_ahead(self, key: Key, buffer: str, dtype: DType) -> None:
+        """Have the line that an access comes to next but one brought into L1, if it is one that asks."""
+        if key in self.nest.ahead:
+            offset = self.e.add(self.addresses.offsets[key], str(AHEAD // dtype.itemsize))
+            self.e.prefetch(element(self.e, self.pointers[buffer], offset, dtype), write=key[0] == "store", near=True)
 
     @cached_property
     def _interleaved(self) -> tuple[tuple[int, ...], ...]:
@@ -114,6 +132,7 @@ class PointEmitter:
             case Const():
                 return Reg(emit_const(inst.value, inst.dtype, 1), inst.dtype)
             case Load():
+                self._ask_ahead(("load", n), inst.buffer, inst.dtype)
                 return load(self.addresses, ("load", n), self.pointers[inst.buffer], inst.dtype, inst.pad, self.values)
             case AxisIndex():
                 return self._axis_index(n, inst)

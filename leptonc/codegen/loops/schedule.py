@@ -13,6 +13,7 @@ from leptonc.codegen.loops.access import Access
 from leptonc.codegen.loops.linear import LinearStage
 from leptonc.codegen.loops.neighbours import together
 from leptonc.codegen.loops.reduction import constant_part
+from leptonc.codegen.loops.streams import Key, unfollowed
 from leptonc.ir.kernel import Apply, Axis, Load, Reduce
 from leptonc.ir.scalar import SCALARS
 from leptonc.target import Target
@@ -42,7 +43,7 @@ class Nest:
     ``block`` > 0 splits the vector axis into parallel blocks of that many elements. ``fold`` are the reduce axes in
     order, the vector axis last if it is one of them; ``unroll`` writes the reduction out. ``jam`` points of the last of
     the loops are taken together. ``turned``: the axis along which loads that are strided along the vector axis are contiguous;
-    items have ``lanes`` of its points (``loops/squares.py``).
+    items have ``lanes`` of its points (``loops/squares.py``). ``ahead``: accesses that ask for lines ahead (``loops/streams.py``).
     """
 
     parallel: tuple[Axis, ...]
@@ -54,6 +55,7 @@ class Nest:
     unroll: bool
     jam: int = 1
     turned: Axis | None = None
+    ahead: frozenset[Key] = frozenset()
 
 
 def point_cost(stage: LinearStage) -> int:
@@ -79,6 +81,7 @@ def schedule_nest(stage: LinearStage, target: Target, rows: int = 0) -> Nest:
     """Choose vector axis, lanes, unrolling and the parallel split of a stage that is no contraction. ``rows``: the extent of an
     axis that is to be among those split, if it is the outermost one."""
     nest = _nest(stage, target)
+    nest = replace(nest, ahead=unfollowed(stage, nest.vector, target)) if nest.turned is None else nest
     return _cut_in_rows(nest, stage, rows) if rows and not stage.outer else nest
 
 

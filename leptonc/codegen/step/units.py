@@ -216,6 +216,8 @@ def describe_nest(nest: Nest) -> str:
         parts.append(f"vector {nest.vector.name}:{nest.vector.extent} x{nest.lanes}{block}")
     if nest.turned is not None:
         parts.append(f"in squares with {nest.turned.name}:{nest.turned.extent}")
+    if nest.ahead:
+        parts.append(f"asks ahead in {len(nest.ahead)} streams")
     return ", ".join(parts) or "scalar"
 
 

@@ -62,8 +62,9 @@ class ScalarCode:
         return self.push(Apply("ne", (x, zero), bool_))
 
     def with_bit(self, word: int, bit: int, condition: int) -> int:
-        """The word, with a bit set under a condition."""
-        return self.push(Apply("select", (condition, self.integer("or", word, self.number(1 << bit)), word), i32))
+        """The word, with a bit set under a condition. Only the last operation waits for the word: it may be one of a long chain."""
+        set_bit = self.push(Apply("select", (condition, self.number(1 << bit), self.number(0)), i32))
+        return self.integer("or", word, set_bit)
 
     def has_bit(self, word: int, bit: int) -> int:
         return self.is_set(self.integer("and", word, self.number(1 << bit)))

@@ -134,6 +134,16 @@ def test_weight_gradients_take_the_fold_in_parts(kernel, target, rng):
     compiled_agrees(kernel, target, rng)
 
 
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
+def test_rows_that_share_lines_come_before_rows_that_do_not(target, rng):
+    """A 2x2 kernel by steps of 2: along its taps each element of the image is in a line of its own, and so is that of the next
+    position; channels lie side by side."""
+    kernel = weight_gradient(32, 2, 16, 32, stride=2, dtype=f32)
+    plan = plan_of(kernel, target)
+    assert plan.a.access.stride(plan.row.name) == 1 and plan.row.extent in (16, 32)
+    compiled_agrees(kernel, target, rng)
+
+
 def test_parts_of_the_fold_may_lie_behind_whole_axes():
     """Images one by one, rows one by one, or all of a short fold at once."""
     plans = [plan_of(weight_gradient(extent, 3, 32, 64, dtype=f32), AVX512) for extent in (90, 20)]

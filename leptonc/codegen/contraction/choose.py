@@ -11,6 +11,7 @@ from leptonc.codegen.loops.linear import LinearStage
 from leptonc.ir.kernel import Axis
 from leptonc.ir.structure import product_sum
 from leptonc.ir.types import bf16, f32, i8, i16, i32, u8
+from leptonc.memory import ALIGN
 from leptonc.target import Target
 
 MIN_WORK = 4096  # multiply-adds below which a plain loop nest is as good
@@ -20,6 +21,7 @@ LEAST_SHARED = 8  # rows: fewer are one tile
 SHARING_PAYS = 1.15  # times the cost of the best plan is that of one whose rows threads may share without waiting for each other
 MIN_ITEMS_K_STRIDED = 24  # the same where tiles of an item share lines of A
 LOAD_COST = 0.25  # multiply-adds that a load of an operand costs, when operands come from beyond L1
+LINE_COST = 1  # the same of an element of A that comes in a cache line of its own
 CAST_COST = 1  # the same of converting a register of an operand
 FAR_COST = 3  # so many loads more, the first time, for each row that lies on a page of its own
 SHARE_FOR_A = 5 / 8  # of L1's ways; the rest is left to B and the results
@@ -186,11 +188,12 @@ def _cost(plan: Contraction) -> float:
     apart = abs(plan.a.access.stride(plan.row.name)) * plan.a.dtype.itemsize
     far = FAR_COST / plan.col_tiles if apart >= PAGE and not plan.a.pack else 0  # later columns find the rows in the cache
     loads = plan.rows * (1 + far) + plan.vectors
+    lines = LINE_COST * plan.rows if _is_scattered(plan) else 0
     converted = sum(count * len(side.casts) for side, count in ((plan.a, plan.rows), (plan.b, plan.vectors))
                     if not (side.pack or plan.pairs))
-    steps = (max(plan.rows * plan.vectors, plan.rows + plan.vectors, 8) + LOAD_COST * loads + CAST_COST * converted) * plan.lanes
+    step = max(plan.rows * plan.vectors, plan.rows + plan.vectors, 8) + LOAD_COST * loads + lines + CAST_COST * converted
     outer = prod(a.extent for a in plan.outer)
-    cost = float(outer * plan.row_tiles * plan.col_tiles * steps * plan.depth)
+    cost = float(outer * plan.row_tiles * plan.col_tiles * step * plan.lanes * plan.depth)
     for side, axis in ((plan.a, plan.row), (plan.b, plan.col)):
         if side.pack:
             each = PACK_COST if side.access.stride(axis.name) == 1 else STRIDED_PACK_COST
@@ -200,6 +203,12 @@ def _cost(plan: Contraction) -> float:
     if _is_alone(plan):
         cost *= 2
     return cost + each * outer * plan.row.extent * plan.col.extent * strided
+
+
+def _is_scattered(plan: Contraction) -> bool:
+    """Whether neither rows nor steps of the fold are neighbours in A: of each line that it brings, a tile uses one element."""
+    steps = [abs(plan.a.access.stride(axis.name)) for axis in (plan.row, *plan.fold)]
+    return not plan.a.pack and all(step * plan.a.dtype.itemsize >= ALIGN for step in steps)
 
 
 def _blocked(plan: Contraction, target: Target, shared: int) -> Contraction:

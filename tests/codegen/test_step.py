@@ -555,3 +555,29 @@ def test_a_border_is_told_from_the_tiles_within(size, tile, tiles, low, width):
             within = Span((low + y) * row + x * point, ((image, 300), (tile * row, tiles), (size, channels)), size)
             assert all(disjoint(within, border) for border in beside)
             assert not disjoint(within, Span((low + y) * row, ((image, 300), (size, width * channels)), size))
+
+
+def row_set(x: Any, row: Any, at: Any) -> Any:
+    return lax.dynamic_update_slice(x, row, (at, 0))
+
+
+def test_an_update_in_place_moves_what_is_new_alone(rng):
+    """What it leaves as it is was copied onto itself: a cache of 64 KB for each row that comes to it."""
+    x, row = rng.random((128, 128), np.float32), rng.random((1, 128), np.float32)
+    kept, given = (lowered(row_set, x, row, 5, donate_argnums=donated) for donated in ((), (0,)))
+    steps = [build_step(program, AVX512) for program in (kept, given)]
+    assert [sum("dynamic_update_slice" in launch.unit.function for launch in step.launches) for step in steps] == [2, 1]
+    step = steps[1]
+    verify_step(step)
+    wanted = run_program(given, [x, row, np.int64(5)])[0]
+    assert np.array_equal(run_step(step, [x.copy(), row, np.int64(5)], 2)[0], wanted)
+    donated = leptonc.numpy.array(x)
+    assert np.array_equal(leptonc.jit(row_set, donate_argnums=0)(donated, row, 5), wanted) and wanted[5, 7] == row[0, 7]
+
+
+def test_a_unit_that_is_not_launched_is_found(rng):
+    step = build_step(lowered(row_set, rng.random((128, 128), np.float32), rng.random((1, 128), np.float32), 5), AVX512)
+    copy = next(n for n, launch in enumerate(step.launches) if "dynamic_update_slice" in launch.unit.function)
+    others = (*step.launches[:copy], *step.launches[copy + 1:])
+    with pytest.raises(IRError, match="is not launched for call"):
+        verify_step(replace(step, launches=others, body=(Serial(tuple(range(len(others)))),)))

@@ -33,7 +33,7 @@ class Split:
 WHOLE = Split(())
 
 
-def _place(program: Program, number: int) -> Place:
+def place_in(program: Program, number: int) -> Place:
     """A donated output is where its input is; no other two arguments share bytes."""
     buffer = program.buffers[number]
     if buffer.kind != "temp":
@@ -69,7 +69,7 @@ class Accesses:
         self.step = step
         program = step.program
         self.panels = len(program.buffers)
-        self.places = [_place(program, n) for n in range(self.panels)] + [("arena", step.panels_at, step.arena_bytes)]
+        self.places = [place_in(program, n) for n in range(self.panels)] + [("arena", step.panels_at, step.arena_bytes)]
         numbers = {place: n for n, place in enumerate(dict.fromkeys(self.places))}
         self.place_of = [numbers[place] for place in self.places]
         self.sharing = _sharing(list(numbers))

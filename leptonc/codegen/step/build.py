@@ -26,6 +26,7 @@ from leptonc.codegen.step.step import (
     Step,
     Together,
     Unit,
+    copies_onto_itself,
 )
 from leptonc.codegen.step.units import kernel_units
 from leptonc.errors import IRError
@@ -43,7 +44,8 @@ def build_step(program: Program, target: Target, prefix: str = "", rows: int = 0
     units = _units_of(program, target, prefix, rows)
     memory = tuple(_memory(program, number) for number in range(len(program.buffers)))
     launches = tuple(Launch(unit, call.args, _is_serial(unit), number, call.loc)
-                     for number, call in enumerate(program.calls) for unit in units[call.kernel])
+                     for number, call in enumerate(program.calls)
+                     for unit in _to_launch(units[call.kernel], [memory[n] for n in call.args]))
     panels_at = aligned(program.arena_bytes)
     body = _Body(launches, tuple(_touches(launch, memory, panels_at) for launch in launches)).of_all()
     every = tuple(unit for found in units.values() for unit in found)
@@ -56,6 +58,12 @@ def _is_serial(unit: Unit) -> bool:
     if isinstance(unit.schedule, ControlUnit):
         return not unit.schedule.parallel
     return unit.items < 2 or unit.cost < SERIAL_COST
+
+
+def _to_launch(units: Sequence[Unit], places: Sequence[Memory]) -> list[Unit]:
+    """All units of a call, but those that copy onto itself what a later one updates in place."""
+    return [unit for n, unit in enumerate(units)
+            if not (copies_onto_itself(unit, places) and any(unit.writes <= later.writes for later in units[n + 1:]))]
 
 
 def _units_of(program: Program, target: Target, prefix: str, rows: int) -> dict[Kernel, tuple[Unit, ...]]:

@@ -6,7 +6,7 @@ in it, and ``interpret`` runs it. Its text says of each line which file decided 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil, prod
 
@@ -21,7 +21,7 @@ from leptonc.codegen.sorting.plan import SortPlan
 from leptonc.codegen.step.prefetch import Prefetch
 from leptonc.ir.affine import Interval
 from leptonc.ir.graph import Loc
-from leptonc.ir.kernel import Kernel, Program
+from leptonc.ir.kernel import Kernel, Load, Program, Store
 from leptonc.target import Target
 
 LOOK_COST = 30_000_000  # work between two looks whether a step is to stop, about 10 ms of one thread
@@ -286,6 +286,18 @@ class Launch:
 
     def __str__(self) -> str:
         return f"{self.unit.function}({', '.join(f'b{n}' for n in self.args)})"
+
+
+def copies_onto_itself(unit: Unit, places: Sequence[object]) -> bool:
+    """Whether a unit stores each element where it was loaded from. ``places``: where its kernel's parameters lie."""
+    if not isinstance(unit.schedule, NestUnit):
+        return False
+    stage, place = unit.schedule.linear, dict(zip((p.name for p in unit.kernel.params), places, strict=True))
+    match stage.insts, stage.stores:
+        case (Load() as load,), (Store(accumulate=False) as store,):
+            access = stage.loads[0]
+            return access.is_affine and (access,) == stage.targets and place[load.buffer] == place[store.buffer]
+    return False
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 It knows nothing of why the builder put a barrier somewhere. It derives where each buffer lies from the program alone, and asks
 
-* of all launches: that each of the program's stands once, after all that it depends on, and reads what the program says, not what
-  another buffer has left in its place;
+* of all launches: that each of the program's stands once, but for copies of memory onto itself, after all that it depends on, and
+  reads what the program says, not what another buffer has left in its place;
 * of launches between two barriers: that none writes bytes which another one touches, unless one thread runs both;
 * of the items of a launch, and the blocks of a group: that none writes bytes which another one touches;
 * of what is written in place: that each point overwrites what it alone reads.
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import combinations_with_replacement, product
 
 from leptonc.codegen.loops.linear import LinearStage
-from leptonc.codegen.step.accesses import WHOLE, Accesses, Split, Touched
+from leptonc.codegen.step.accesses import WHOLE, Accesses, Split, Touched, place_in
 from leptonc.codegen.step.disjoint import Span, all_disjoint, disjoint
 from leptonc.codegen.step.step import (
     PANELS,
@@ -38,10 +38,11 @@ from leptonc.codegen.step.step import (
     TiledUnit,
     Together,
     Unit,
+    copies_onto_itself,
 )
 from leptonc.errors import IRError
 from leptonc.ir.control import Loop
-from leptonc.ir.kernel import Load
+from leptonc.ir.kernel import Kernel, Load
 
 
 def verify_step(step: Step) -> None:
@@ -238,6 +239,7 @@ def _verify_order(step: Step, access: Accesses) -> None:
     order = _order(step.body)
     if sorted(order) != list(range(len(step.launches))):
         raise IRError(f"a launch is missing or stands twice: {order} of {len(step.launches)}")
+    _verify_calls(step)
     if [launch.call for launch in step.launches] != sorted(launch.call for launch in step.launches):
         raise IRError("launches are not in the order of the program's calls")
     position = {number: n for n, number in enumerate(order)}
@@ -262,6 +264,18 @@ def _verify_order(step: Step, access: Accesses) -> None:
         buffer, taker = holds.get(access.place_of[number], (number, 0))
         if buffer != number:
             raise IRError(f"output b{number} is overwritten by {step.launches[taker]}")
+
+
+def _verify_calls(step: Step) -> None:
+    """That each call has all units of its kernel, but those that would copy memory onto itself."""
+    launched, units = {(launch.call, launch.unit.function) for launch in step.launches}, dict[Kernel, list[Unit]]()
+    for unit in step.units:
+        units.setdefault(unit.kernel, []).append(unit)
+    for number, call in enumerate(step.program.calls):
+        places = [place_in(step.program, n) for n in call.args]
+        for unit in units.get(call.kernel, ()):
+            if (number, unit.function) not in launched and not copies_onto_itself(unit, places):
+                raise IRError(f"{unit.function} is not launched for call {number} of the program")
 
 
 def _is_made(launch: Launch, buffer: int) -> bool:

@@ -1,4 +1,4 @@
-"""``cached_property`` without a lock. A leaf module.
+"""``cached_property`` without a lock, and the same for functions of one value. A leaf module.
 
 ``functools.cached_property`` of Python 3.11 has one lock for all instances of a class: it makes compiles that have nothing to do
 with each other wait, and a child forked while another thread holds it waits for ever. Two threads that ask at once both compute
@@ -7,7 +7,12 @@ the value here, which is the same.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 if TYPE_CHECKING:
     from functools import cached_property
@@ -28,4 +33,21 @@ else:
             value = self.function(instance)
             return instance.__dict__.setdefault(self.name, value)
 
-__all__ = ["cached_property"]
+
+def remembered(function: Callable[[T], R]) -> Callable[[T], R]:
+    """A function of one immutable value, whose result is kept in its dictionary, as that of a ``cached_property`` is: for facts
+    of a value that its own module does not know."""
+    name = f"{function.__module__}.{function.__qualname__}"
+
+    @functools.wraps(function)
+    def ask(value: T) -> R:
+        known = value.__dict__
+        if name not in known:
+            known.setdefault(name, function(value))
+        found: R = known[name]
+        return found
+
+    return ask
+
+
+__all__ = ["cached_property", "remembered"]

@@ -275,6 +275,15 @@ class Stage:
         return any(isinstance(i, Reduce) for i in self.insts)
 
     @cached_property
+    def loads(self) -> dict[str, list[int]]:
+        """The numbers of the instructions that load from each buffer."""
+        found: dict[str, list[int]] = {}
+        for n, inst in enumerate(self.insts):
+            if isinstance(inst, Load):
+                found.setdefault(inst.buffer, []).append(n)
+        return found
+
+    @cached_property
     def numbers(self) -> dict[Inst, int]:
         """Where each instruction stands; the last of equal ones."""
         return {inst: n for n, inst in enumerate(self.insts)}

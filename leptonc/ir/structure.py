@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from leptonc.ir.affine import counted_axes
 from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, Reduce, Stage, operands
 from leptonc.ir.types import DType
+from leptonc.lazy import remembered
 
 Factor = tuple[Load, tuple[DType, ...]]
 """What is loaded, and the dtypes that it is cast to, in turn, before it is multiplied."""
@@ -52,6 +53,7 @@ def converted_load(insts: Sequence[Inst], n: int) -> tuple[int, Inst, tuple[DTyp
     return n, inst, casts
 
 
+@remembered
 def is_contraction(stage: Stage) -> bool:
     """A sum of products, of two loads or of a load and a one-hot factor."""
     return product_sum(stage.insts) is not None or find_routing(stage.insts, stage.axes) is not None

@@ -32,7 +32,10 @@ class Access:
     size: int
 
     def stride(self, axis: str) -> int:
-        return dict(self.strides).get(axis, 0)
+        for name, stride in self.strides:
+            if name == axis:
+                return stride
+        return 0
 
     @property
     def is_affine(self) -> bool:

@@ -220,4 +220,9 @@ def prefix_regions(plan: PrefixPlan, phase: str) -> Iterator[Region]:
 
 def distinct(regions: Iterable[Region]) -> tuple[Region, ...]:
     """Each once, without terms that do not move."""
-    return tuple(dict.fromkeys(replace(r, terms=tuple(t for t in r.terms if t.stride and t.extent != 1)) for r in regions))
+    return tuple(dict.fromkeys(map(_moving, regions)))
+
+
+def _moving(region: Region) -> Region:
+    terms = tuple([t for t in region.terms if t.stride and t.extent != 1])
+    return region if len(terms) == len(region.terms) else replace(region, terms=terms)

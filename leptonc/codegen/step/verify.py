@@ -55,7 +55,7 @@ def verify_step(step: Step) -> None:
     _verify_memory(step, access)
     _verify_form(step)
     _verify_order(step, access)
-    for number in range(len(step.launches)):
+    for number in _unlike(access):
         _verify_items(access, number)
     _Walk(step, access).statements(step.body)
 
@@ -141,6 +141,19 @@ def _verify_memory(step: Step, access: Accesses) -> None:
 
 
 # Items and blocks
+
+
+def _unlike(access: Accesses) -> list[int]:
+    """One launch of each unit for each way in which its buffers share bytes: of equal layers there are many."""
+    found = dict[tuple[object, ...], int]()
+    for number, launch in enumerate(access.step.launches):
+        bound = dict[int, tuple[int, ...]]()  # buffer -> its parameters
+        for n, buffer in enumerate(launch.args):
+            bound[buffer] = (*bound.get(buffer, ()), n)
+        shared = tuple([(bound.get(a.buffer), bound.get(b.buffer), access.starts(a.buffer, b.buffer))
+                        for a, b in access.pairs(number, number) if a.buffer <= b.buffer])
+        found.setdefault((id(launch.unit), launch.serial, shared), number)
+    return list(found.values())
 
 
 def _verify_items(access: Accesses, number: int) -> None:

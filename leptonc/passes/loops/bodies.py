@@ -5,6 +5,7 @@ from __future__ import annotations
 from leptonc.ir.kernel import Apply, Kernel, Load, Param, Reduce, Stage, operands
 from leptonc.ir.scalar import SCALARS
 from leptonc.ir.structure import converted_load, find_routing, product_sum, routed_inputs
+from leptonc.lazy import remembered
 from leptonc.passes.loops.draft import pruned
 from leptonc.passes.loops.merge import loads_of
 
@@ -26,8 +27,8 @@ def part_of(stage: Stage, buffer: str) -> Stage:
 
 def large(kernel: Kernel, stage: Stage, result: str) -> list[Param]:
     """Buffers that a stage reads and that are not much smaller than its result."""
-    least, read = kernel.buffer(result).type.size / SMALL, {i.buffer for i in stage.insts if isinstance(i, Load)}
-    return [p for p in kernel.params if p.name in read and p.type.size >= least]
+    least = kernel.buffer(result).type.size / SMALL
+    return [p for p in kernel.params if p.name in stage.loads and p.type.size >= least]
 
 
 def is_routed_value(stage: Stage, buffer: str) -> bool:
@@ -40,13 +41,20 @@ def is_routed_value(stage: Stage, buffer: str) -> bool:
 
 def is_folded(stage: Stage, buffer: str) -> bool:
     """Whether a load of the buffer goes into a Reduce, and so runs at every point of the reduce axes."""
+    return not stage.reduce_axes or not _folded(stage).isdisjoint(loads_of(stage, buffer))
+
+
+@remembered
+def _folded(stage: Stage) -> set[int]:
+    """The instructions that go into a Reduce."""
     needed = {i.arg for i in stage.insts if isinstance(i, Reduce)}
     for n in range(len(stage.insts) - 1, -1, -1):
         if n in needed:
             needed |= set(operands(stage.insts[n]))
-    return not stage.reduce_axes or any(n in needed for n in loads_of(stage, buffer))
+    return needed
 
 
+@remembered
 def scatters(stage: Stage) -> bool:
     """Whether it stores where other points may store too."""
     return any(s.accumulate or s.masked for s in stage.stores)
@@ -66,15 +74,17 @@ def is_conversion(stage: Stage) -> bool:
 
 def walks_once(stage: Stage, buffer: str) -> bool:
     """Whether no two axes move an index of a buffer's loads together, as those of a convolution do its image's."""
-    loads = [i for i in stage.insts if isinstance(i, Load) and i.buffer == buffer]
-    return all(len(index.axes) <= 1 and not index.values for load in loads for index in load.index)
+    loads = [stage.insts[n] for n in loads_of(stage, buffer)]
+    return all(len(index.axes) <= 1 and not index.values for load in loads if isinstance(load, Load) for index in load.index)
 
 
+@remembered
 def body_cost(stage: Stage) -> int:
     """Of a point's operations."""
     return sum(SCALARS[i.op].cost if i.op in SCALARS else 1 for i in stage.insts if isinstance(i, Apply))
 
 
+@remembered
 def multiplies_gaps(stage: Stage) -> bool:
     """Whether a sum of products would have come to read the gaps of an interior padding. The products with gaps are left out where
     a convolution's gradient is lowered so (``phases``); in a user's own product they count, as 0 * inf does."""

@@ -232,19 +232,29 @@ def rename(kernel: Kernel, buffers: Mapping[str, str], axes: Mapping[str, str]) 
 
 
 def rename_stage(stage: Stage, buffers: Mapping[str, str], axes: Mapping[str, str]) -> Stage:
+    renamed: dict[int, tuple[Index, ...]] = {}  # by identity: loads and stores share many, and do so behind this too
+
     def index(at: tuple[Index, ...]) -> tuple[Index, ...]:
         if not axes:
             return at
-        return tuple(Index(tuple(sorted([(axes.get(a, a), c) for a, c in i.axes])), i.offset, i.values, i.div) for i in at)
+        if id(at) not in renamed:
+            renamed[id(at)] = tuple([_renamed_index(i, axes) for i in at])
+        return renamed[id(at)]
 
     def inst(i: Inst) -> Inst:
         if isinstance(i, Load):
             return Load(buffers.get(i.buffer, i.buffer), index(i.index), i.dtype, i.pad)
-        return AxisIndex(index((i.index,))[0], i.dtype) if isinstance(i, AxisIndex) else i
+        return AxisIndex(_renamed_index(i.index, axes), i.dtype) if isinstance(i, AxisIndex) and axes else i
 
     stores = [Store(buffers.get(s.buffer, s.buffer), index(s.index), s.value, s.accumulate, s.masked, s.by) for s in stage.stores]
     return Stage(tuple([Axis(axes.get(a.name, a.name), a.extent, a.reduce) for a in stage.axes]),
                  tuple([inst(i) for i in stage.insts]), tuple(stores))
+
+
+def _renamed_index(index: Index, axes: Mapping[str, str]) -> Index:
+    if not index.axes:
+        return index
+    return Index(tuple(sorted([(axes.get(a, a), c) for a, c in index.axes])), index.offset, index.values, index.div)
 
 
 def index_at(index: Index, place: Mapping[str, Index]) -> Index:

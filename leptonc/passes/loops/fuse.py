@@ -46,6 +46,7 @@ from leptonc.passes.loops.merge import (
     stores_at_axes,
     with_prefix,
 )
+from leptonc.passes.loops.ranks import Ranks
 
 NEIGHBOURS = 8  # earlier readers of a buffer that a kernel may join: the nearest ones
 SEARCH = 256  # kernels looked at when asking whether a merge would close a cycle
@@ -67,38 +68,6 @@ class Fuse:
         draft = Draft(program)
         draft.tasks = _Fusion(draft, self).run()
         return draft.finish()
-
-
-class _Ranks:
-    """Positions of tasks in an order that respects dependences; a task that others were merged into has a range of them.
-
-    They keep searches short: whatever ``goal`` depends on lies, at least in part, below ``bound(goal)``.
-    """
-
-    def __init__(self, order: list[int]):
-        self.low = {n: rank for rank, n in enumerate(order)}
-        self.high = dict(self.low)
-        self.joined: set[int] = set()
-        self._ranges: list[tuple[int, int]] = []  # (low, high) of those joined, in order
-
-    def join(self, part: int, n: int) -> None:
-        for gone in self.joined & {part, n}:
-            self._ranges.remove((self.low[gone], self.high[gone]))
-        self.low[n], self.high[n] = min(self.low[n], self.low[part]), max(self.high[n], self.high[part])
-        self.joined.discard(part)
-        self.joined.add(n)
-        insort(self._ranges, (self.low[n], self.high[n]))
-
-    def bound(self, goal: int) -> int:
-        """The last rank at which something ``goal`` depends on may take part in an edge: a range that begins before it and
-        ends behind it moves it on."""
-        bound = self.high[goal]
-        for low, high in self._ranges:
-            if low >= bound:
-                break
-            if high > bound:
-                bound = high
-        return bound
 
 
 class _Facts:
@@ -138,7 +107,7 @@ class _Fusion:
         self.stale = False
         for n, task in self.tasks.items():
             self._link(n, task)
-        self.ranks = _Ranks(self._order())
+        self.ranks = Ranks(self._order())
 
     def _link(self, n: int, task: Task) -> None:
         for buffer in task.writes:
@@ -157,7 +126,7 @@ class _Fusion:
         for n in range(len(self.draft.tasks)):
             while n in self.tasks and self._improve(n):
                 if self.stale:
-                    self.ranks, self.stale = _Ranks(self._order()), False
+                    self.ranks, self.stale = Ranks(self._order()), False
         return self._ordered()
 
     def _improve(self, n: int) -> bool:
@@ -181,11 +150,11 @@ class _Fusion:
             return False
         shared = {buffer_name(b) for b in made.writes} & {buffer_name(b) for b in task.reads}
         agreed = _agreed_views(made.kernel, task.kernel, shared)
-        if agreed is None or not self._mergeable(p, n):
+        if agreed is None:
             return False
         first, second = agreed
         producer, consumer = first.stages[0], second.stages[0]
-        if not _hands_over(producer, consumer, shared) or scatters(producer):
+        if not _hands_over(producer, consumer, shared) or scatters(producer) or not self._mergeable(p, n):
             return False
         stage = append(producer, with_prefix(consumer, "c"), shared)
         return stage is not None and self._replace(p, n, first, second, stage)
@@ -206,12 +175,12 @@ class _Fusion:
         made, task = self.tasks[p], self.tasks[n]
         whole, consumer = made.stage, task.stage
         assert whole is not None and consumer is not None
-        if made.kernel.buffer(buffer).init is not None or self._is_output(buffer):
+        if self._is_output(buffer) or made.kernel.buffer(buffer).init is not None:
             return False
         if free and len(self.readers[buffer_number(buffer)]) < 2:
             return False
         producer = self._part(p, whole, buffer)
-        if len(producer.stores) > 1:
+        if len(producer.stores) > 1 or (free and body_cost(producer)):
             return False
         if not stores_at_axes(producer, producer.stores[0]) or not self._worth(made, producer, task, buffer, free):
             return False
@@ -323,19 +292,20 @@ class _Fusion:
 
     def _reaches(self, start: int, goal: int, skip_direct: bool = False) -> bool:
         """Whether ``goal`` depends on ``start``; True also when the search is given up."""
-        last = self.ranks.bound(goal)
-        seen = {start}
+        last, low = self.ranks.bound(goal), self.ranks.low
+        seen = {start, goal}
         work = [start]
         while work:
             here = work.pop()
             for buffer in self.tasks[here].writes:
                 for reader in self.readers.get(buffer, ()):
-                    if reader == goal and not (skip_direct and here == start):
+                    if reader not in seen:
+                        if low[reader] < last:
+                            seen.add(reader)
+                            work.append(reader)
+                    elif reader == goal and not (skip_direct and here == start):
                         return True
-                    if reader not in seen and reader != goal and self.ranks.low[reader] < last:
-                        seen.add(reader)
-                        work.append(reader)
-            if len(seen) > SEARCH:
+            if len(seen) > SEARCH + 1:
                 return True
         return False
 
@@ -346,7 +316,7 @@ class _Fusion:
         assert made_stage is not None and consumer is not None
         users = len(self.readers[buffer_number(buffer)])
         if free:
-            return users > 1 and not cost and not large(made.kernel, producer, buffer)
+            return not large(made.kernel, producer, buffer)
         folded = is_folded(consumer, buffer)
         if folded and is_contraction(consumer):
             converts = is_conversion(producer) and walks_once(consumer, buffer) and product_sum(consumer.insts) is not None

@@ -12,9 +12,11 @@ from leptonc.ir.affine import in_dimension
 from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, Param, Stage, Store
 from leptonc.ir.scalar import NUMPY
 from leptonc.ir.types import TensorType
+from leptonc.lazy import remembered
 from leptonc.passes.loops.draft import rename_stage, renumber, renumber_store, tidy
 
 
+@remembered
 def is_map(stage: Stage) -> bool:
     """No reductions, no accumulating or masked stores."""
     return not stage.has_reduce and not any(s.accumulate or s.masked for s in stage.stores)
@@ -38,7 +40,7 @@ def stores_at_axes(stage: Stage, store: Store) -> bool:
 
 
 def loads_of(stage: Stage, buffer: str) -> list[int]:
-    return [n for n, i in enumerate(stage.insts) if isinstance(i, Load) and i.buffer == buffer]
+    return stage.loads.get(buffer, [])
 
 
 def loads_at_axes(stage: Stage, load: Load) -> bool:
@@ -70,7 +72,8 @@ def inline(consumer: Stage, producer: Stage, store: Store, shapes: Shapes) -> St
             guarded = _guarded_dimensions(moved, shapes[store.buffer], consumer)
             if guarded and not _carries_pad(producer, store, moved, guarded, shapes):
                 return None
-            result = _body_at(producer, store, moved if guarded else replace(moved, pad=None), insts)
+            at = moved if guarded or moved.pad is None else replace(moved, pad=None)
+            result = _body_at(producer, store, at, insts)
             if result is None:
                 return None
             number[n] = result

@@ -40,12 +40,12 @@ DEFLATION = 4  # times eps and the greatest eigenvalue: what is left out, as in 
 RANGE = {"f32": 64, "f64": 128}  # powers of 2 below the length of its interval within which the distance of a root is
 
 
-def conquered(d: Value, e: Value, count: int, descending: bool = False) -> tuple[Value, Value]:
+def conquered(d: Value, e: Value, count: int, descending: bool = False, leaf: int = LEAF) -> tuple[Value, Value]:
     """The first ``count`` eigenvalues [b, k] in order, and eigenvectors as rows [b, k, n]. d [b, n] is the diagonal, e[:, i] beside
-    it in row i, the last one 0."""
+    it in row i, the last one 0. The least parts have at least ``leaf`` rows."""
     n = d.shape[1]
-    size = _padded_size(n)
-    w, rows = _conquered(*(_padded(x, size) for x in (d, e)))
+    size = _padded_size(n, leaf)
+    w, rows = _conquered(_padded(d, size), _padded(e, size), leaf)
     beyond = _behind(rows, n)
     keys = op("cast", beyond, dtype=i32), -w if descending else w
     (order,) = op("sort", *keys, axis=1, keys=2, descending=False, count=count, values=False, order=True)
@@ -53,9 +53,9 @@ def conquered(d: Value, e: Value, count: int, descending: bool = False) -> tuple
     return in_order(w, order), window(permuted(rows, order), 2, 0, n)
 
 
-def _padded_size(n: int) -> int:
-    """The number of rows that halves make: a power of 2 times as many as a leaf's."""
-    halvings = max((n // LEAF).bit_length() - 1, 0)
+def _padded_size(n: int, leaf: int) -> int:
+    """The number of rows that halves make: a power of 2 times as many as a leaf's, which are at least ``leaf``."""
+    halvings = max((n // leaf).bit_length() - 1, 0)
     return -(-n >> halvings) << halvings
 
 
@@ -74,11 +74,11 @@ def _behind(rows: Value, n: int) -> Value:
     return out
 
 
-def _conquered(d: Value, e: Value) -> tuple[Value, Value]:
+def _conquered(d: Value, e: Value, least: int) -> tuple[Value, Value]:
     """Eigenvalues [b, n], in any order, and eigenvectors as rows [b, n, n], of a padded size n."""
     b, n = d.shape
     leaf = n
-    while leaf >= 2 * LEAF:
+    while leaf >= 2 * least:
         leaf //= 2
     w, rows = _leaves(_torn(d, e, leaf), e, leaf)
     size = leaf

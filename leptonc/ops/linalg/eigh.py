@@ -34,6 +34,7 @@ from leptonc.ops.linalg.building import (
 from leptonc.ops.linalg.conquering import conquered
 from leptonc.ops.linalg.degenerate import Basis
 from leptonc.ops.linalg.jacobi import (
+    FEW,
     all_finite,
     eager_signs,
     in_order,
@@ -46,13 +47,14 @@ from leptonc.ops.linalg.jacobi import (
 from leptonc.ops.linalg.lu import permuted
 from leptonc.ops.linalg.rotations import diagonalized
 from leptonc.ops.linalg.tridiagonal import tridiagonal, turned_back
+from leptonc.ops.linalg.unblocked import UNBLOCKED, tridiagonal_of_few, turned_back_of_few
 
 
 @register
 class eigh(MatrixOp):
     """(w, v): eigenvalues of (a + a') / 2, ascending, and eigenvectors as columns, the first of the largest elements positive.
 
-    Of at most a block's rows Jacobi's cyclic method, whose angles of at most 45 degrees make it converge (Forsythe and Henrici
+    Of less than eight rows Jacobi's cyclic method, whose angles of at most 45 degrees make it converge (Forsythe and Henrici
     1960), until what is off the diagonal is a rounding error of the whole; of more reduction to a tridiagonal matrix, then divide
     and conquer. NaN for a matrix that holds an infinity or NaN.
     """
@@ -111,18 +113,27 @@ class eigh(MatrixOp):
 
 def _diagonalized(a: Value) -> tuple[Value, Value]:
     """Eigenvalues [b, n], ascending, and eigenvectors, adjoint, as rows [b, n, n], of finite Hermitian a [b, n, n]."""
-    if a.shape[-1] > BLOCK:
-        return _by_reduction(a)
+    n = a.shape[-1]
+    if n >= FEW:
+        scale = power_of_two(op("reduce_max", extent(a), axes=(1, 2)))
+        w, rows = (_by_panels if n > UNBLOCKED else _one_by_one)(divided(a, spread(scale, a.shape, 0)))
+        return w * spread(scale, w.shape, 0), rows
     w, rows = diagonalized(a)
     order = order_of(w)
     return in_order(w, order), permuted(rows, order)
 
 
-def _by_reduction(a: Value) -> tuple[Value, Value]:
+def _by_panels(a: Value) -> tuple[Value, Value]:
     """By way of a tridiagonal matrix, whose padding is behind all else."""
-    b, n, _ = a.shape
+    n = a.shape[-1]
     size = blocks_of(n) * BLOCK
-    scale = power_of_two(op("reduce_max", extent(a), axes=(1, 2)))
-    main, beside, steps = tridiagonal(padded(divided(a, spread(scale, a.shape, 0)), size, size))
+    main, beside, steps = tridiagonal(padded(a, size, size))
     w, rows = conquered(window(main, 1, 0, n), window(beside, 1, 0, n), n)
-    return w * spread(scale, (b, n), 0), cropped(turned_back(padded(rows, n, size), steps), n, n)
+    return w, cropped(turned_back(padded(rows, n, size), steps), n, n)
+
+
+def _one_by_one(a: Value) -> tuple[Value, Value]:
+    """The same of few rows, one after the other."""
+    main, beside, reflections = tridiagonal_of_few(a)
+    w, rows = conquered(main, beside, a.shape[-1], leaf=FEW // 2)
+    return w, turned_back_of_few(rows, reflections)

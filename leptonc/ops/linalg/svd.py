@@ -46,7 +46,7 @@ from leptonc.ops.linalg.building import (
     swapped,
     zeros,
 )
-from leptonc.ops.linalg.conquering import conquered
+from leptonc.ops.linalg.conquering import LEAF, conquered
 from leptonc.ops.linalg.degenerate import Basis
 from leptonc.ops.linalg.jacobi import (
     FEW,
@@ -70,6 +70,9 @@ from leptonc.ops.linalg.jacobi import (
 )
 from leptonc.ops.linalg.lu import permuted
 from leptonc.ops.linalg.tridiagonal import turned_back
+from leptonc.ops.linalg.unblocked import UNBLOCKED, bidiagonal_of_few, turned_back_of_few
+
+ROTATED = 16  # columns, at most, that are rotated: of so many rotations take as long as a reduction, and compile sooner
 
 
 @register
@@ -253,7 +256,7 @@ def _orthogonalized(columns: Value) -> tuple[Value, Value]:
 
     Of more than a few twice, as ``eigh``: from the rows made orthonormal, and the columns made of them anew."""
     n = columns.shape[-1]
-    if n > 2 * BLOCK:  # of stacks of fewer, rotations take less time
+    if n > ROTATED:
         return _by_reduction(columns)
     whole = padded(columns, even(n), n)
     least = op("sqrt", op("sum", squared(whole), axes=(1, 2))) * epsilon(columns)  # a shorter column is a rounding error
@@ -275,15 +278,32 @@ def _by_reduction(columns: Value) -> tuple[Value, Value]:
     """By way of a bidiagonal matrix B, whose singular values are eigenvalues of [[0, B'], [B, 0]]: that is tridiagonal if rows and
     columns take turns. Halves of these vectors are nearly orthogonal, but for those of values that are rounding errors; the Q of
     all, the greatest value first, is orthogonal, and just as good."""
-    b, n, _ = columns.shape
+    few = columns.shape[-1] <= UNBLOCKED
+    return (_one_by_one if few else _by_panels)(columns)
+
+
+def _by_panels(columns: Value) -> tuple[Value, Value]:
+    n = columns.shape[-1]
     size = blocks_of(n) * BLOCK
-    *lines, steps = bidiagonal(padded(swapped(columns), size, size))
-    beside = reshaped(op("concatenate", *(reshaped(window(x, 1, 0, n), (b, n, 1)) for x in lines), axis=2), (b, 2 * n))
-    _, rows = conquered(zeros(beside, (b, 2 * n)), beside, n, descending=True)
-    rows = op("slice", rows, start=(0, 0, 0), size=(b, n, n), step=(1, 1, 2))
-    rows = swapped(op("qr", swapped(rows), complete=False)[0])
+    d, e, steps = bidiagonal(padded(swapped(columns), size, size))
+    rows = _right_vectors(window(d, 1, 0, n), window(e, 1, 0, n), LEAF)
     rows = conjugate(cropped(turned_back(padded(rows, n, size), steps), n, n))
     return product(rows, columns), rows
+
+
+def _one_by_one(columns: Value) -> tuple[Value, Value]:
+    d, e, reflections = bidiagonal_of_few(swapped(columns))
+    rows = conjugate(turned_back_of_few(_right_vectors(d, e, FEW // 2), reflections))
+    return product(rows, columns), rows
+
+
+def _right_vectors(d: Value, e: Value, leaf: int) -> Value:
+    """Right singular vectors of a bidiagonal matrix as rows [b, n, n], the greatest value first."""
+    b, n = d.shape
+    beside = reshaped(op("concatenate", *(reshaped(x, (b, n, 1)) for x in (d, e)), axis=2), (b, 2 * n))
+    _, rows = conquered(zeros(beside, (b, 2 * n)), beside, n, descending=True, leaf=leaf)
+    rows = op("slice", rows, start=(0, 0, 0), size=(b, n, n), step=(1, 1, 2))
+    return swapped(op("qr", swapped(rows), complete=False)[0])
 
 
 def _rotated(x: Value, rows: Value, least: Value) -> tuple[Value, Value]:

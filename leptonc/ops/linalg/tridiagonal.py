@@ -141,16 +141,21 @@ def with_column(joined: Value, along: Value, tau: Value, j: Value) -> Value:
 
 
 def eliminating(column: Value, at: Value) -> tuple[Value, Value, Value, Value]:
-    """Of a column [b, m] the reflection that leaves two elements from row ``at`` on: v [b, m], tau, and these, real, [b]."""
+    """``eliminated`` of a column [b, m]; v is [b, m] too."""
     b, m = column.shape
-    turned = reshaped(column, (m, b)) if b == 1 else swapped(column)
-    row = counted(turned, (m, b), 0)
+    v, tau, diagonal, beside = eliminated(reshaped(column, (m, b)) if b == 1 else swapped(column), at)
+    return reshaped(v, (b, m)) if b == 1 else swapped(v), tau, diagonal, beside
+
+
+def eliminated(column: Value, at: Value) -> tuple[Value, Value, Value, Value]:
+    """Of a column [m, b] the reflection that leaves two elements from row ``at`` on: v [m, b], tau, and these, real, [b]."""
+    m, b = column.shape
+    row = counted(column, (m, b), 0)
     here, under = compare("eq", row, at + 1), compare("gt", row, at + 1)
-    alpha = op("sum", select(here, turned, 0), axes=(0,))
-    v, tau, beta = reflector(turned, under, alpha)
-    v = select(here, filled(v, 1), v)
-    diagonal = real(reshaped(part(turned, (at, 0), (1, b)), (b,)))
-    return reshaped(v, (b, m)) if b == 1 else swapped(v), tau, diagonal, real(beta)
+    alpha = op("sum", select(here, column, 0), axes=(0,))
+    v, tau, beta = reflector(column, under, alpha)
+    diagonal = real(reshaped(part(column, (at, 0), (1, b)), (b,)))
+    return select(here, filled(v, 1), v), tau, diagonal, real(beta)
 
 
 def _reflected(x: Value, step: Step) -> Value:

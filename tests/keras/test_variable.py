@@ -28,6 +28,12 @@ def test_what_an_initializer_made_is_not_copied(initializer, monkeypatch):
     assert not copies and made._value.shape == SHAPE
 
 
+@pytest.mark.parametrize("initializer", ["zeros", "glorot_uniform"])
+def test_what_an_initializer_made_is_of_the_variables_dtype(initializer):
+    made = Variable(initializers.get(initializer), shape=(4, 4), dtype="float64")
+    assert made.value.dtype == made.dtype == "float64"
+
+
 def test_what_an_initializer_keeps_is_copied():
     kept = np.ones(SHAPE, np.float32)
     made = Variable(lambda shape, dtype: kept, shape=SHAPE)

@@ -58,7 +58,7 @@ class Variable(KerasVariable):
         self._direct_assign(value)
 
     def _initialize_with_initializer(self, initializer: Any) -> None:
-        self.put(self._convert_to_tensor(initializer(self._shape, dtype=self._dtype)))
+        self.put(self._convert_to_tensor(initializer(self._shape, dtype=self._dtype), self._dtype))
         if not (_lies_well(self._value) and _is_nobody_elses(self)):
             self._initialize(self._value)
 

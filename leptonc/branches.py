@@ -21,7 +21,7 @@ from leptonc.promotion import is_weak
 from leptonc.public import public
 from leptonc.regions import closed_together, leaf_values, outside, traced, type_of
 from leptonc.signature import as_leaf
-from leptonc.trace import ClosedGraph, Tracer, bind, cast, function_name, note
+from leptonc.trace import ClosedGraph, Tracer, bind, cast, function_name, note, weakened_as
 
 NOTHING = object()  # None is an operand
 
@@ -89,7 +89,8 @@ def _chosen(name: str, index: Any, functions: tuple[Callable[..., Any], ...], op
     out, count = bind("switch", index, *captured, *values, regions=regions), found[0].out_tree.num_leaves
     if any(effects):
         note([of_one(effects)], [index, *out[count:]])
-    return tree.unflatten(found[0].out_tree, out[:count])
+    weak = [all(flags) for flags in zip(*(closed.out_weak for closed in found))]
+    return tree.unflatten(found[0].out_tree, weakened_as(out[:count], weak))
 
 
 def _with_all_effects(found: Sequence[ClosedGraph]) -> list[ClosedGraph]:

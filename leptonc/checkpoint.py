@@ -14,7 +14,7 @@ from leptonc.errors import ArgumentError
 from leptonc.promotion import is_weak
 from leptonc.public import public
 from leptonc.signature import argument_names, as_leaf, leaf_type, parameter_names
-from leptonc.trace import Tracer, bind, function_name, trace_to_graph, tracing
+from leptonc.trace import Tracer, bind, function_name, trace_to_graph, tracing, weakened_as
 
 
 class checkpoint_policies:
@@ -99,4 +99,4 @@ def _emit(fun: Callable[..., Any], name: str, static: Sequence[int], args: tuple
     if not any(isinstance(x, Tracer) for x in (*leaves, *captured)):
         return fun(*args, **kwargs)
     out = bind("checkpoint_call", *leaves, *captured, regions=(region(closed, captured, len(leaves)),), **attrs)
-    return tree.unflatten(closed.out_tree, out)
+    return tree.unflatten(closed.out_tree, weakened_as(out, closed.out_weak))

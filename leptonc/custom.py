@@ -25,7 +25,7 @@ from leptonc.ir.types import TensorType
 from leptonc.promotion import is_weak
 from leptonc.public import hide_own_frames
 from leptonc.signature import argument_names, as_leaf, leaf_type, parameter_names
-from leptonc.trace import ClosedGraph, Tracer, bind, cast, function_name, trace_to_graph, tracing
+from leptonc.trace import ClosedGraph, Tracer, bind, cast, function_name, trace_to_graph, tracing, weakened_as
 
 
 class _CustomFunction:
@@ -130,6 +130,10 @@ class _Call:
         return [leaf_type(leaf, path, self.name) for leaf, path in zip(self.leaves, self.paths)]
 
     @property
+    def weak(self) -> list[bool]:
+        return [is_weak(leaf) for leaf in self.leaves]
+
+    @property
     def floats(self) -> list[int]:
         """The positions of leaves that have tangents and cotangents."""
         return [n for n, t in enumerate(self.types) if t.dtype.is_inexact]
@@ -139,9 +143,10 @@ class _Call:
         rest = iter(tree.unflatten(self.treedef, leaves))
         return [self.fixed[n] if n in self.fixed else next(rest) for n in range(self.count)]
 
-    def trace(self, body: Callable[..., Any], extra: Sequence[TensorType] = (), what: str = "") -> ClosedGraph:
-        """``body`` traced over the leaves of the arguments, then values of the types ``extra``."""
-        weak = [*(is_weak(leaf) for leaf in self.leaves), *(False for _ in extra)]
+    def trace(self, body: Callable[..., Any], extra: Sequence[TensorType] = (), what: str = "",
+              extra_weak: Sequence[bool] = ()) -> ClosedGraph:
+        """``body`` traced over the leaves of the arguments, then values of the types ``extra``, none of them weak if not said."""
+        weak = [*self.weak, *(extra_weak or (False,) * len(extra))]
         paths = [*self.paths, *("" for _ in extra)]
         return trace_to_graph(functools.wraps(self.fun)(body), [*self.types, *extra], what or function_name(self.fun), paths, weak)
 
@@ -159,7 +164,7 @@ class _Call:
              level: int) -> Any:
         regions = tuple(region(one, captured, at) for one, at in closed)
         out = bind(op, *self.leaves, *captured, regions=regions, args=len(self.leaves), level=level)
-        return tree.unflatten(primal.out_tree, out)
+        return tree.unflatten(primal.out_tree, weakened_as(out, primal.out_weak))
 
     def is_like(self, other: _Call) -> bool:
         """Whether both are of one structure, of the same types, and have the same fixed arguments."""
@@ -270,7 +275,8 @@ def _argument_cotangents(call: _Call, found: Any) -> list[Any]:
         raise TreeError(f"{call.name}: bwd must return a tuple with a cotangent for each of the {len(arguments)} arguments (None "
                         f"for a zero), returned {got}")
     leaves = [leaf for part, child in zip(found, arguments) for leaf in _leaves_or_none(call, part, child)]
-    return [_fitting(call, leaf, path, t) for leaf, path, t in zip(leaves, call.paths, call.types) if t.dtype.is_inexact]
+    return [_fitting(call, leaf, path, t, weak) for leaf, path, t, weak in zip(leaves, call.paths, call.types, call.weak)
+            if t.dtype.is_inexact]
 
 
 def _leaves_or_none(call: _Call, part: Any, structure: tree.TreeDef) -> list[Any]:
@@ -290,13 +296,14 @@ def _shallow(structure: tree.TreeDef) -> tree.TreeDef:
     return tree.TreeDef(structure.kind, structure.data, (tree.LEAF,) * len(structure.children))
 
 
-def _fitting(call: _Call, leaf: Any, path: str, wanted: TensorType) -> Any:
+def _fitting(call: _Call, leaf: Any, path: str, wanted: TensorType, weak: bool) -> Any:
+    """The cotangent of an argument's leaf, cast to its dtype if either is ``weak``."""
     if leaf is None:
         return np.zeros(wanted.shape, wanted.dtype.numpy)
     got = leaf_type(leaf, path, call.name)
     if got.shape != wanted.shape:
         raise op_error(call.name, f"bwd's cotangent of {path} is {got}, must be {wanted}", {})
-    if got.dtype != wanted.dtype and not is_weak(leaf):
+    if got.dtype != wanted.dtype and not (weak or is_weak(leaf)):
         raise op_error(call.name, f"bwd's cotangent of {path} is {got}, must be {wanted}", {}, f"cast it to {wanted.dtype}",
                        DtypeError)
     return cast(leaf, wanted.dtype.numpy)
@@ -352,7 +359,8 @@ class custom_jvp(_CustomFunction):
             primals, tangents = tree.unflatten(call.treedef, leaves[:count]), call.tangents(leaves[count:])
             return _checked_pair(self.name, primal, rule(*call.fixed.values(), primals, tangents))
 
-        return [(call.trace(forward, [call.types[n] for n in call.floats], f"jvp of {function_name(self.fun)}"), count)]
+        types, weak = zip(*((call.types[n], call.weak[n]) for n in call.floats)) if call.floats else ((), ())
+        return [(call.trace(forward, types, f"jvp of {function_name(self.fun)}", weak), count)]
 
 
 def _checked_pair(name: str, primal: ClosedGraph, out: Any) -> tuple[list[Any], list[Any]]:

@@ -106,7 +106,8 @@ def _rows(primal: Primal, outputs: tuple[TensorType, ...]) -> tuple[Sequence[Any
     parts = linear_reverse(graph, tuple(range(count)))
     results = call_graph(parts.known, primal.inputs)
     unseen = [t for t in graph.output_types[len(outputs):] if t.dtype.is_inexact]  # an aux's
-    rows = _mapped(parts, _fixed(parts, primal, results), outputs, unseen)  # of each input [directions, *its shape]
+    found = _mapped(parts, _fixed(parts, primal, results), outputs, unseen)
+    rows = [primal.cotangent(n, x) for n, x in enumerate(found)]  # of each input [directions, *its shape]
     split = [[bind("reshape", part, shape=(*t.shape, *row.shape[1:])) for part, t in zip(_parts(row, outputs), outputs)]
              for row in rows]
     return results[:len(graph.outputs)], [list(blocks) for blocks in zip(*split)] if split else [[] for _ in outputs]

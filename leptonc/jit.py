@@ -21,7 +21,7 @@ from leptonc.errors import ArgumentError, LeptonError, LoadingError, TracerError
 from leptonc.frames import users_line
 from leptonc.pieces import with_calls
 from leptonc.programs import PROGRAMS_KEPT, Programs
-from leptonc.promotion import PYTHON_SCALARS, SUPPORTED
+from leptonc.promotion import PYTHON_SCALARS, SUPPORTED, is_weak
 from leptonc.public import hide_own_frames, public
 from leptonc.signature import (
     Options,
@@ -34,7 +34,7 @@ from leptonc.signature import (
     tensor_type,
 )
 from leptonc.stages import Compiled, Interface, Shortcut, Traced
-from leptonc.trace import Tracer, function_name, known, trace_to_graph, tracing
+from leptonc.trace import Tracer, as_default, function_name, known, trace_to_graph, tracing, weakened
 
 _jitted: dict[int, weakref.ref[Jitted]] = {}  # by id; no set, whose own callbacks would lose a Ctrl-C
 
@@ -198,8 +198,15 @@ class Jitted:
             top = outermost and not tracing()
             seen = [leaf if isinstance(leaf, Tracer) else _seen(leaf, top) for leaf in leaves]
             out, out_tree = tree.flatten_with_names(self._on_leaves(treedef, args, kwargs)(*seen), "its result")
-        return tree.unflatten(out_tree, [leaf if isinstance(leaf, Tracer) else _own(as_leaf(leaf, path, self._name), top)
-                                         for path, leaf in out])
+        return tree.unflatten(out_tree, [leaf if isinstance(leaf, Tracer) else self._own(leaf, path, top) for path, leaf in out])
+
+    def _own(self, leaf: Any, path: str, top: bool) -> np.ndarray:
+        """A result as an array of its own: for the user a plain one, of a Python number in the default dtype."""
+        array = as_leaf(leaf, path, self._name)
+        if top:
+            return np.array(as_default(array) if is_weak(leaf) else array)
+        found = known(np.array(array), (leaf,))
+        return weakened(found) if is_weak(leaf) else found
 
 
 def _seen(leaf: Any, top: bool) -> Any:
@@ -207,11 +214,6 @@ def _seen(leaf: Any, top: bool) -> Any:
     if type(leaf) in PYTHON_SCALARS:
         return argument(np.asarray(leaf), weak=True) if top else leaf
     return argument(leaf)
-
-
-def _own(leaf: np.ndarray, top: bool) -> np.ndarray:
-    """A result as an array of its own: a plain one for the user."""
-    return np.array(leaf) if top else known(np.array(leaf), (leaf,))
 
 
 DEBUG_STAGES = ((2, "optimized"), (3, "kernels"), (4, "llvm"), (5, "asm"))

@@ -123,6 +123,11 @@ def default_complex() -> np.dtype:
     return np.dtype(config.dtype_settings().default_complex)
 
 
+def default_of_kind(dtype: np.dtype) -> np.dtype:
+    """The default dtype of a float's or a complex number's kind."""
+    return default_complex() if dtype.kind == "c" else default_float()
+
+
 def float_of_ints() -> np.dtype:
     """What functions of floats make of ints and bools: f64 as in NumPy; with JAX's promotion the default float dtype."""
     return default_float() if config.dtype_settings().is_jax else np.dtype(np.float64)

@@ -13,7 +13,7 @@ from leptonc.errors import ShapeError, TreeError, describe
 from leptonc.ir.builder import Builder
 from leptonc.ir.graph import Graph
 from leptonc.ir.types import TensorType, dtype_of
-from leptonc.promotion import is_weak
+from leptonc.promotion import asarray, is_weak
 from leptonc.signature import as_leaf
 from leptonc.trace import ClosedGraph, Tracer, cast, known, trace_to_graph, tracing
 
@@ -30,7 +30,7 @@ def type_of(x: Any) -> TensorType:
     """The type of a tracer, an array or a Python number."""
     if isinstance(x, Tracer):
         return x.type
-    array = np.asarray(x)
+    array = asarray(x)
     return TensorType(array.shape, dtype_of(array.dtype))
 
 

@@ -18,7 +18,7 @@ from leptonc.jit import Jitted, jit
 from leptonc.memory import empty
 from leptonc.numpy.creation import stack
 from leptonc.pieces import Pieces
-from leptonc.promotion import is_weak
+from leptonc.promotion import asarray, is_weak
 from leptonc.regions import (
     begun,
     check_carry,
@@ -33,7 +33,7 @@ from leptonc.regions import (
 )
 from leptonc.signature import as_leaf
 from leptonc.stages import Compiled
-from leptonc.trace import ClosedGraph, Tracer, bind, function_name, known, note
+from leptonc.trace import ClosedGraph, Tracer, bind, function_name, known, note, weakened_as
 
 STEPS_KEPT = 128  # functions whose compiled steps are kept
 NUMBER = "an argument is a Python number; fix: an array"
@@ -96,7 +96,8 @@ def _traced(f: Callable[..., Any], init: Any, leaves: list[Any], structure: tree
     count = kept + y_tree.num_leaves
     if closed.effects:
         note([of_each(closed.effects, order)], out[count:])
-    return tree.unflatten(carry_tree, out[:kept]), tree.unflatten(y_tree, out[kept:count])
+    found = weakened_as(out[:count], [*map(is_weak, values), *closed.out_weak[kept:]])
+    return tree.unflatten(carry_tree, found[:kept]), tree.unflatten(y_tree, found[kept:])
 
 
 def _extent(leaves: list[Any], length: int | None, name: str) -> int:
@@ -130,7 +131,12 @@ def _written_out(f: Callable[..., Any], init: Any, leaves: list[Any], structure:
         ys.append(out[1])
     if order.step < 0:
         ys.reverse()
-    return tree.map(lambda x: known(np.asarray(x), (x,)) if is_weak(x) else x, carry), tree.map(lambda *y: stack(y), *ys)
+    return tree.map(_as_array, carry), tree.map(lambda *y: stack(y), *ys)
+
+
+def _as_array(x: Any) -> Any:
+    """A result that is a number of Python's as an array that is as weak."""
+    return weakened_as([known(asarray(x), (x,))], [True])[0] if is_weak(x) and not isinstance(x, Tracer) else x
 
 
 def _pair(out: Any, name: str) -> tuple[Any, Any]:

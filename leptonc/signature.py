@@ -17,7 +17,7 @@ from leptonc.errors import ArgumentError, DtypeError, LeptonError, TracerError, 
 from leptonc.frames import Loc
 from leptonc.ir.types import TensorType, dtype_of
 from leptonc.promotion import SUPPORTED, asarray, is_weak, numpy_dtype
-from leptonc.trace import Tracer, function_name, leaked
+from leptonc.trace import Tracer, function_name, leaked, tracing
 
 
 def parameter_names(f: Callable[..., Any]) -> list[str]:
@@ -69,14 +69,15 @@ def as_leaf(leaf: Any, name: str, function: str) -> np.ndarray:
         raise leaked(leaf)
     # np.asarray would make an array of anything, lists of its items included; only scalars and arrays are meant.
     if isinstance(leaf, np.ndarray | np.generic | bool | int | float | complex):
-        return asarray(leaf, f"{function}: {name}", NUMBERS.get(type(leaf)))
+        return asarray(leaf, f"{function}: {name}", None if tracing() else NUMBERS.get(type(leaf)))
     if is_array_like(leaf):
         return asarray(_converted(leaf, name, function), f"{function}: {name}")
     reason = f"{name} is {leaf!r:.60} of type {type(leaf).__name__}, not an array"
     raise op_error(function, reason, {}, "make the argument static (static_argnames)", DtypeError)
 
 
-# Arguments that are Python's keep all their digits until they meet something, whatever the default dtype.
+# Python's numbers that come from outside keep all their digits until they meet something, whatever the default dtype. While tracing
+# they are operands of nodes, and so of the default dtype.
 NUMBERS = {float: np.float64, complex: np.complex128}
 ARRAY_PROTOCOLS = ("__array__", "__array_interface__", "__array_struct__", "__dlpack__")
 

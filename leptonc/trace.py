@@ -29,7 +29,7 @@ from leptonc.ir.graph import Graph
 from leptonc.ir.op import get_op
 from leptonc.ir.types import DType, TensorType, dtype_of, type_of_array
 from leptonc.ir.value import Value
-from leptonc.promotion import asarray, is_weak, numpy_dtype, promoted, result_dtype
+from leptonc.promotion import asarray, default_of_kind, is_weak, numpy_dtype, promoted, result_dtype
 from leptonc.tracer import Tracer
 
 Result = TypeVar("Result")
@@ -211,6 +211,16 @@ def weakened(x: Any) -> Any:
     return Tracer(x.trace, x.value, x.loc, True) if isinstance(x, Tracer) else x
 
 
+def as_default(x: Any) -> Any:
+    """A number as weak as Python's that has met no array in the default dtype of its kind."""
+    return cast(x, default_of_kind(x.dtype)) if kind_of(x.dtype) in "fc" else x
+
+
+def weakened_as(found: Sequence[Any], weak: Sequence[bool]) -> list[Any]:
+    """Results of a node with regions, as weak as the regions' outputs are where JAX's promotion has them so."""
+    return [weakened(x) if w and dtype_settings().is_jax else x for x, w in zip(found, weak)]
+
+
 def _stays_weak(op_name: str, result: Any, args: Sequence[Any]) -> bool:
     """Whether JAX's promotion has a result as weak as the operands of its dtype: conditions and places do not count, and what
     chooses a dtype, as reductions do, has chosen."""
@@ -330,7 +340,7 @@ def trace_to_graph(fn: Callable[..., Any], types: Sequence[TensorType], name: st
 
 def _output(trace: Trace, path: str, leaf: Any) -> Value:
     if isinstance(leaf, Tracer):
-        return trace.operand(leaf)
+        return trace.operand(as_default(leaf) if leaf.weak and _stack.get() == (trace,) else leaf)
     try:
         return trace.constant(asarray(leaf))
     except DtypeError:
@@ -358,5 +368,5 @@ __all__ = [
     "ClosedGraph", "Trace", "Tracer",
     "align", "asarray", "bind", "broadcast", "broadcast_shapes", "call_graph", "cast", "current_trace",
     "definition_line", "function_name", "is_weak", "known", "leaked", "note", "promote", "result_dtype",
-    "trace_to_graph", "tracing", "weakened",
+    "as_default", "weakened_as", "trace_to_graph", "tracing", "weakened",
 ]

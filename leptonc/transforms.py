@@ -30,6 +30,7 @@ from leptonc.signature import argument_names, as_leaf, leaf_type, position_names
 from leptonc.trace import (
     ClosedGraph,
     Tracer,
+    as_default,
     bind,
     call_graph,
     cast,
@@ -147,14 +148,19 @@ class Primal:
 
     @property
     def inputs(self) -> tuple[Any, ...]:
-        return self.leaves + self.closed.captured
+        leaves = (x if isinstance(x, Tracer) else as_leaf(x, "a number", "its primal") for x in self.leaves)
+        return (*leaves, *self.closed.captured)
+
+    def cotangent(self, n: int, found: Any) -> Any:
+        """What was found for leaf ``n``: for a Python number in the default dtype."""
+        return as_default(found) if is_weak(self.leaves[n]) else found
 
     def pullback(self, wrt: tuple[int, ...], cotangents: Sequence[Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """(outputs, cotangents of the inputs ``wrt``) from one cotangent per float output."""
         graph = differentiate(self.closed.graph, wrt)
         results = call_graph(graph, (*self.inputs, *cotangents))
         count = len(self.closed.graph.outputs)
-        return results[:count], results[count:]
+        return results[:count], tuple(self.cotangent(n, x) for n, x in zip(wrt, results[count:]))
 
 
 def primal_of(f: Callable[..., Any], name: str, parts: Any, names: Sequence[str],
@@ -326,7 +332,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[An
         seeds += [np.zeros(t.shape, t.dtype.numpy) for t in unseen if t.dtype.is_inexact]
         found = dict(zip(wrt, call_graph(parts.linear, (*fixed, *seeds))))
         types = graph.input_types[:primal.treedef.num_leaves]
-        whole = [found[i] if i in found else np.zeros(t.shape, t.dtype.numpy) for i, t in enumerate(types)]
+        whole = [primal.cotangent(i, found[i]) if i in found else np.zeros(t.shape, t.dtype.numpy) for i, t in enumerate(types)]
         return tree.unflatten(primal.treedef, whole)
 
     out = primal.closed.finished(results[:count])

@@ -31,7 +31,7 @@ from leptonc.regions import (
 )
 from leptonc.scan import scan
 from leptonc.signature import as_leaf
-from leptonc.trace import ClosedGraph, Tracer, bind, cast, function_name
+from leptonc.trace import ClosedGraph, Tracer, bind, cast, function_name, weakened_as
 
 LOOPS_KEPT = 128  # pairs of functions whose compiled loops are kept
 
@@ -92,7 +92,7 @@ def _traced(cond_fun: Callable[..., Any], body_fun: Callable[..., Any], leaves: 
     if not values:
         raise TreeError(f"{name}: init_val has no arrays, so the condition can never change")
     out = bind("while_loop", *captured, *values, regions=regions, consts=len(captured))
-    return tree.unflatten(structure, out)
+    return tree.unflatten(structure, weakened_as(out, list(map(is_weak, values))))
 
 
 def _check_condition(types: Sequence[TensorType], name: str) -> None:

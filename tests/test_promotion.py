@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import leptonc
-from leptonc import config
+from leptonc import config, lax
 from leptonc import numpy as lnp
 from leptonc.errors import ArgumentError
 from leptonc.ir.types import DTYPES
@@ -167,6 +167,60 @@ def test_what_has_a_dtype_keeps_it_whatever_the_default():
         assert (info["real floating"], info["complex floating"]) == (np.float32, np.complex64)
         third = leptonc.jit(lambda s, x: s * x)(1 / 3, np.ones(1))  # digits of an argument are not lost
         assert third.dtype == np.float64 and third[0] == 1 / 3
+
+
+@leptonc.custom_vjp
+def scaled(x, number):
+    return x * number, number
+
+
+scaled.defvjp(lambda x, number: (scaled(x, number), (x, number)), lambda saved, g: (g[0] * saved[1], lnp.sum(saved[0] * g[0])))
+
+
+@leptonc.custom_jvp
+def products(x, number):
+    return x * number, number
+
+
+products.defjvps(lambda t, out, x, number: (t * number, 0 * number), lambda t, out, x, number: (x * t, t))
+NESTED = {  # (x * number, number)
+    "jit": leptonc.jit(lambda x, number: (x * number, number)), "custom_vjp": scaled, "custom_jvp": products,
+    "checkpoint": leptonc.checkpoint(lambda x, number: (x * number, number)),
+    "cond": lambda x, number: lax.cond(x[0] > 0, lambda x, n: (x * n, n), lambda x, n: (x, n), x, number),
+    "switch": lambda x, number: lax.switch(lnp.astype(x[0], I), [lambda x, n: (x, n), lambda x, n: (x * n, n)], x, number),
+    "scan": lambda x, number: lax.scan(lambda c, row: (c, row * c), number, x)[::-1],
+    "fori_loop": lambda x, number: lax.fori_loop(0, 1, lambda i, c: (c[0] * c[1], c[1]), (x, number)),
+    "while_loop": lambda x, number: lax.while_loop(lambda c: c[0][0] < 2, lambda c: (c[0] * c[1], c[1]), (x, number)),
+}
+
+
+@pytest.mark.parametrize("settings", [{"promotion": "jax"}, {"default_dtype": "f32"}], ids=["jax", "f32"])
+@pytest.mark.parametrize("name", NESTED)
+def test_python_numbers_given_to_what_is_nested_are_of_the_default_dtype(name, settings):
+    f, x = NESTED[name], np.ones(3, F)
+    with config.override(**settings):
+        assert traced_and_eager(lambda x: f(x, 2.0), x) == [F, F]
+        assert leptonc.vmap(lambda x: f(x, 2.0)[0])(np.ones((2, 3), F)).dtype == F
+        if name != "while_loop":  # which has no gradient
+            assert leptonc.grad(lambda x: lnp.sum(f(x, 2.0)[0]))(x).tolist() == [2, 2, 2]
+            for gradient in (leptonc.grad(lambda number: lnp.sum(f(x, number)[0])), leptonc.jacrev(lambda n: lnp.sum(f(x, n)[0]))):
+                assert gradient(2.0) == 3 and gradient(2.0).dtype == leptonc.jit(gradient)(2.0).dtype == F
+
+
+@config.override(promotion="jax")
+@pytest.mark.parametrize("name", NESTED)
+def test_python_numbers_that_come_out_of_what_is_nested_are_weak(name):
+    f, x = NESTED[name], ARRAYS["bf16"]
+    assert traced_and_eager(lambda x: [x * f(x, 2.0)[1], f(x, 2.0)[0]], x) == [x.dtype, x.dtype]
+
+
+@pytest.mark.parametrize("settings", [{"promotion": "jax"}, {"default_dtype": "f32"}], ids=["jax", "f32"])
+def test_python_numbers_that_meet_nothing_are_of_the_default_dtype(settings):
+    with config.override(**settings):
+        found = traced_and_eager(lambda s, z: [s, s * 2, lnp.asarray(s), lnp.full(3, s), z, 1.5], 2.0, 1j)
+        assert found == [F, F, F, F, np.complex64, F]
+        _, pull = leptonc.vjp(lambda s, x: s * x, 2.0, np.ones(2, F))
+        assert pull(np.ones(2, F))[0].dtype == F
 
 
 @pytest.mark.parametrize("call, said", [

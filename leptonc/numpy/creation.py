@@ -15,9 +15,9 @@ from leptonc.errors import ArgumentError, op_error
 from leptonc.ir.types import MOST_DIMENSIONS, dtype_of
 from leptonc.memory import copied
 from leptonc.memory import zeros as all_zero
-from leptonc.promotion import PYTHON_SCALARS, default_float, numpy_dtype
+from leptonc.promotion import PYTHON_SCALARS, default_float, is_weak, numpy_dtype
 from leptonc.promotion import asarray as _concrete
-from leptonc.trace import Tracer, bind, broadcast, cast, current_trace, known, promote
+from leptonc.trace import Tracer, as_default, bind, broadcast, cast, current_trace, known, promote, weakened, weakened_as
 from leptonc.tree import leaves
 
 
@@ -37,7 +37,7 @@ def asarray(x: Any, dtype: Any = None, order: str | None = None, *, copy: bool |
 
 
 def _as_it_is(x: Any, dtype: Any = None) -> Any:
-    if isinstance(x, Tracer):
+    if isinstance(x, Tracer) or (isinstance(x, EagerArray) and is_weak(x)):
         return x if dtype is None else cast(x, dtype)
     if isinstance(x, list | tuple) and any(isinstance(leaf, Tracer) for leaf in leaves(x)):
         return stack([_as_it_is(item, dtype) for item in x])
@@ -111,6 +111,8 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, *, device: Any = None) 
     """``fill_value``, traced or not, in every element. Raises ShapeError if it does not stretch to the shape."""
     on_cpu("full", device)
     value = asarray(fill_value, dtype)
+    weak = isinstance(value, Tracer | EagerArray) and is_weak(value)
+    value = weakened(as_default(value)) if weak else value
     extents = shape_of("full", shape, value.dtype.itemsize)
     if isinstance(value, Tracer):
         return broadcast(value, extents)
@@ -119,7 +121,8 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, *, device: Any = None) 
     except ValueError:
         raise op_error("full", f"fill_value does not stretch to {extents}", {"fill_value": value}) from None
     empty_bits = value.shape == () and not any(value.tobytes())  # -0.0 has one
-    return known(all_zero(extents, value.dtype) if empty_bits else copied(stretched), (value,))
+    found = known(all_zero(extents, value.dtype) if empty_bits else copied(stretched), (value,))
+    return weakened_as([found], [weak])[0]
 
 
 def full_like(x: Any, fill_value: Any, dtype: Any = None, shape: Any = None, *, device: Any = None) -> Any:

@@ -13,6 +13,7 @@ SUBSTITUTES: dict[str, dict[str, str]] = {
         "jacobian": "leptonc.jacrev, or leptonc.jacfwd for more outputs than inputs", "custom_gradient": "leptonc.custom_vjp",
         "pmap": "leptonc.jit, which uses all CPUs; leptonc.set_num_threads limits them",
         "no_grad": "leptonc.lax.stop_gradient",
+        "image": "leptonc.nn.resize", "named_call": "leptonc.named_scope", "typeof": "leptonc.eval_shape",
         "set_default_device": "leptonc.set_num_threads", "cond": "leptonc.lax.cond",
     },
     "leptonc.numpy": {
@@ -36,6 +37,10 @@ SUBSTITUTES: dict[str, dict[str, str]] = {
         "momentum": "leptonc.optim.sgd(learning_rate, momentum=0.9)",
         "apply_gradients": "leptonc.optim.apply_updates", "SGD": "leptonc.optim.sgd", "Adam": "leptonc.optim.adam",
         "AdamW": "leptonc.optim.adamw",
+    },
+    "leptonc.scipy": {
+        "signal": "leptonc.numpy.convolve, or leptonc.nn.conv", "fft": "leptonc.numpy.fft",
+        "sparse": "leptonc.lax.custom_linear_solve", "optimize": "leptonc.lax.custom_root, or leptonc.lax.while_loop",
     },
     "leptonc.random": {
         "seed": "leptonc.random.key", "default_rng": "leptonc.random.key",

@@ -42,7 +42,7 @@ PARTS = {"ir", "validation", "ops", "passes", "codegen", "runtime", "driver", "t
 PEERS = {"torch", "onnx", "onnxruntime", "jax", "tensorflow", "matplotlib"}
 FRONT = {"numpy", "lax", "elementary", "folding", "fourier", "gathering", "precision", "segments", "updates", "scan",
          "whiles", "branches", "mapping", "nn", "optim", "random", "convolving", "exchanges", "products", "slicing", "staging",
-         "scipy"}
+         "scipy", "flatten_util"}
 
 
 def part_of(module: str) -> str:

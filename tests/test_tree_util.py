@@ -10,6 +10,8 @@ import pytest
 
 import leptonc
 from leptonc import tree, tree_util
+from leptonc.errors import DtypeError, ShapeError
+from leptonc.flatten_util import ravel_pytree
 from leptonc.tree_util import DictKey, FlattenedIndexKey, GetAttrKey, SequenceKey
 
 
@@ -133,3 +135,23 @@ def test_partial_functions_hold_leaves():
 def test_wrong_calls(wrong):
     with pytest.raises(leptonc.LeptonError):
         wrong()
+
+
+def test_trees_as_vectors():
+    given = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": [np.float32(7), np.zeros((0, 2), np.float32)]}
+    vector, unravel = ravel_pytree(given)
+    assert vector.tolist() == [*range(6), 7] and vector.dtype == np.float32
+    back = unravel(vector.astype(np.float64) * 2)  # leaves of one dtype take any
+    assert back["a"].tolist() == [[0, 2, 4], [6, 8, 10]] and back["b"][0] == 14 and back["b"][1].shape == (0, 2)
+    cubes = leptonc.jit(leptonc.grad(lambda v: (unravel(v)["a"] ** 3).sum()))(vector)
+    assert cubes.tolist() == [0, 3, 12, 27, 48, 75, 0]
+    assert ravel_pytree({})[0].dtype == np.float32 and ravel_pytree({})[1](np.zeros(0)) == {}
+
+
+def test_trees_of_several_dtypes_as_vectors():
+    vector, unravel = ravel_pytree([np.arange(2, dtype=np.int8), np.ones(1, np.float32)])
+    assert vector.dtype == np.float32 and [x.dtype for x in unravel(vector)] == [np.int8, np.float32]
+    with pytest.raises(DtypeError, match="the vector must be of float32, which the leaves were promoted to"):
+        unravel(vector.astype(np.float64))
+    with pytest.raises(ShapeError, match="the vector must have 3 elements"):
+        unravel(vector[:2])

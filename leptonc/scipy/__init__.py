@@ -1,7 +1,7 @@
-"""JAX's ``scipy``: special functions and distributions."""
+"""JAX's ``scipy``: special functions, distributions and factorizations."""
 
 from leptonc.public import publish, submodules
 
 __all__: list[str] = []
 
-publish(globals(), __all__, later=submodules(__name__, "special", "stats"))
+publish(globals(), __all__, later=submodules(__name__, "linalg", "special", "stats"))

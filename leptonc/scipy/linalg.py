@@ -1,0 +1,180 @@
+"""JAX's ``scipy.linalg``: ``leptonc.numpy.linalg`` in SciPy's spelling, and factors that are solved with later.
+
+``overwrite_a``, ``check_finite`` and their kin are taken for SciPy's sake: nothing is overwritten or checked, as in JAX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from leptonc import numpy as lnp
+from leptonc.arguments import array, choice, flag
+from leptonc.errors import ArgumentError, ShapeError, op_error
+from leptonc.numpy import linalg
+from leptonc.numpy.linalg import factorizations
+from leptonc.numpy.linalg.functions import expm
+from leptonc.numpy.linalg.operands import adjoint, in_one_dtype, matrices, same_stack
+from leptonc.public import publish
+
+_TRANSPOSED = {0: (False, False), "N": (False, False), 1: (True, False), "T": (True, False), 2: (True, True), "C": (True, True)}
+
+
+def cholesky(a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> Any:
+    """U, upper triangular, with U' U = a [..., n, n], or L = U' with ``lower``; NaN where a is not positive definite.
+
+    That triangle of a alone is read. Raises ShapeError or DtypeError.
+    """
+    x = matrices("cholesky", a, "a", square=True)
+    if flag("cholesky", "lower", lower):
+        return factorizations.cholesky(x, symmetrize_input=False)
+    return adjoint(factorizations.cholesky(adjoint(x), symmetrize_input=False))
+
+
+def cho_factor(a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> tuple[Any, bool]:
+    """(the factor of ``cholesky``, ``lower``), as ``cho_solve`` takes it. Raises ShapeError or DtypeError."""
+    return cholesky(a, lower), lower
+
+
+def cho_solve(c_and_lower: tuple[Any, bool], b: Any, overwrite_b: bool = False, check_finite: bool = True) -> Any:
+    """x with a x = b [n] or [..., n, k], of the factor of a that ``cho_factor`` gave. Raises ShapeError or DtypeError."""
+    factor, lower = _pair("cho_solve", "c_and_lower", c_and_lower, "cho_factor")
+    low = flag("cho_solve", "lower", lower)
+    first = solve_triangular(factor, b, 0 if low else "C", low)
+    return solve_triangular(factor, first, "C" if low else 0, low)
+
+
+def solve_triangular(a: Any, b: Any, trans: int | str = 0, lower: bool = False, unit_diagonal: bool = False,
+                     overwrite_b: bool = False, debug: Any = None, check_finite: bool = True) -> Any:
+    """x with op(a) x = b [n] or [..., n, k], of one triangle of a [..., n, n]; leading axes broadcast. ``trans``: op(a) is a (0,
+    "N"), its transpose (1, "T") or its adjoint (2, "C").
+
+    Raises ShapeError, DtypeError or ArgumentError.
+    """
+    transpose, conjugate = _operation("solve_triangular", trans)
+
+    def run(a: Any, b: Any) -> Any:
+        return factorizations.triangular_solve(a, b, left_side=True, lower=lower, transpose_a=transpose, conjugate_a=conjugate,
+                                               unit_diagonal=unit_diagonal)
+
+    return _on_columns("solve_triangular", run, a, b)
+
+
+def solve(a: Any, b: Any, lower: bool = False, overwrite_a: bool = False, overwrite_b: bool = False, debug: bool = False,
+          check_finite: bool = True, assume_a: str = "gen") -> Any:
+    """x with a x = b, of a [..., n, n] and b [n] or [..., n, k]. ``assume_a``: "gen", or "pos", by Cholesky's factors; "sym" and
+    "her" are solved as "gen".
+
+    Raises ShapeError, DtypeError or ArgumentError.
+    """
+    if choice("solve", "assume_a", assume_a, ("gen", "sym", "her", "pos")) == "pos":
+        return cho_solve(cho_factor(a, lower), b)
+    return linalg.solve(a, b)
+
+
+def lu(a: Any, permute_l: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> tuple[Any, ...]:
+    """(P, L, U) with P L U = a [..., m, n], or (P L, U) with ``permute_l``. Raises ShapeError or DtypeError."""
+    factors, _, order = factorizations.lu(matrices("lu", a, "a"))
+    m, n = factors.shape[-2:]
+    k = min(m, n)
+    left = lnp.tril(factors[..., :k], -1) + lnp.eye(m, k, dtype=factors.dtype)
+    right = lnp.triu(factors[..., :k, :])
+    places = lnp.astype(lnp.equal(order[..., None, :], np.arange(m)[:, None]), lnp.real(factors).dtype)
+    return (places @ left, right) if flag("lu", "permute_l", permute_l) else (places, left, right)
+
+
+def lu_factor(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> tuple[Any, Any]:
+    """L below the diagonal and U, in one matrix, and the row [..., n] that each row was swapped with, as ``lu_solve`` takes them.
+
+    Raises ShapeError or DtypeError.
+    """
+    return factorizations.lu(matrices("lu_factor", a, "a"))[:2]
+
+
+def lu_solve(lu_and_piv: tuple[Any, Any], b: Any, trans: int | str = 0, overwrite_b: bool = False,
+             check_finite: bool = True) -> Any:
+    """x with op(a) x = b [n] or [..., n, k], of the factors of a that ``lu_factor`` gave; ``trans`` as for ``solve_triangular``.
+
+    Raises ShapeError, DtypeError or ArgumentError.
+    """
+    factors, pivots = _pair("lu_solve", "lu_and_piv", lu_and_piv, "lu_factor")
+    factors = matrices("lu_solve", factors, "lu", square=True)
+    order = factorizations.lu_pivots_to_permutation(pivots, factors.shape[-1])
+    transpose, _ = _operation("lu_solve", trans)
+
+    def run(factors: Any, b: Any) -> Any:
+        rows = lnp.broadcast_to(order, tuple(b.shape[:-1]))
+        if transpose:
+            first = solve_triangular(factors, solve_triangular(factors, b, trans), trans, True, True)
+            return factorizations.permuted_rows(first, lnp.argsort(rows, axis=-1))
+        first = solve_triangular(factors, factorizations.permuted_rows(b, rows), 0, True, True)
+        return solve_triangular(factors, first)
+
+    return _on_columns("lu_solve", run, factors, b)
+
+
+def det(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
+    """The determinants [...] of a [..., n, n]. Raises ShapeError or DtypeError."""
+    return linalg.det(a)
+
+
+def inv(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
+    """The inverses of a [..., n, n]. Raises ShapeError or DtypeError."""
+    return linalg.inv(a)
+
+
+def block_diag(*arrs: Any) -> Any:
+    """One matrix with those given on its diagonal; numbers and vectors are rows. Raises ShapeError for more than two axes."""
+    blocks = [lnp.atleast_2d(array("block_diag", f"arrs[{n}]", x)) for n, x in enumerate(arrs)] or [lnp.zeros((1, 0))]
+    for n, x in enumerate(blocks):
+        if len(x.shape) != 2:
+            raise op_error("block_diag", f"arrs[{n}] must have at most two axes", {f"arrs[{n}]": x}, kind=ShapeError)
+    width, at, rows = sum(x.shape[1] for x in blocks), 0, []
+    for x in blocks:
+        rows.append(lnp.pad(x, ((0, 0), (at, width - at - x.shape[1]))))
+        at += x.shape[1]
+    return lnp.concatenate(rows, axis=0)
+
+
+def toeplitz(c: Any, r: Any = None) -> Any:
+    """[..., m, n]: matrices that are constant along diagonals, of their first columns c [..., m] and first rows r [..., n], whose
+    first element is not read; without r they are conj(c). Leading axes broadcast. Raises ShapeError."""
+    column = lnp.atleast_1d(array("toeplitz", "c", c))
+    row = lnp.conj(column) if r is None else lnp.atleast_1d(array("toeplitz", "r", r))
+    m, n = column.shape[-1], row.shape[-1]
+    columns, rows = same_stack("toeplitz", column[..., None, :], row[..., None, :])
+    both = lnp.concatenate([columns[..., 0, ::-1], rows[..., 0, 1:]], axis=-1)
+    return lnp.take(both, np.arange(m)[::-1, None] + np.arange(n), axis=-1)
+
+
+def _operation(name: str, trans: Any) -> tuple[bool, bool]:
+    """Whether a matrix is transposed, and whether it is conjugated."""
+    if not isinstance(trans, int | str) or trans not in _TRANSPOSED:
+        raise op_error(name, f"trans={trans!r} must be 0, 1, 2, 'N', 'T' or 'C'", {}, kind=ArgumentError)
+    return _TRANSPOSED[trans]
+
+
+def _pair(name: str, what: str, given: Any, maker: str) -> tuple[Any, Any]:
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        raise op_error(name, f"{what} must be the pair that {maker} gives", {}, f"{name}({maker}(a), b)", ArgumentError)
+    return given[0], given[1]
+
+
+def _on_columns(name: str, run: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
+    """``run`` on a [..., n, n] and b [..., n, k], their leading axes broadcast; a vector b is one column."""
+    x, y = in_one_dtype(name, a, b)
+    matrices(name, x, "a", square=True)
+    vector = len(y.shape) == 1
+    y = y[:, None] if vector else y
+    if len(y.shape) < 2 or y.shape[-2] != x.shape[-1]:
+        raise op_error(name, "a must be [..., n, n] and b [n] or [..., n, k]", {"a": x, "b": y}, kind=ShapeError)
+    found = run(*same_stack(name, x, y))
+    return found[..., 0] if vector else found
+
+
+__all__ = ["block_diag", "cho_factor", "cho_solve", "cholesky", "det", "expm", "inv", "lu", "lu_factor", "lu_solve", "solve",
+           "solve_triangular", "toeplitz"]
+
+publish(globals(), __all__)

@@ -1,0 +1,96 @@
+"""leptonc.scipy.linalg by what it promises: products of factors, solutions put in again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import leptonc
+from leptonc import numpy as lnp
+from leptonc.errors import ArgumentError, ShapeError
+from leptonc.scipy import linalg
+
+RNG = np.random.default_rng(3)
+A = RNG.normal(size=(2, 4, 4)) + 1j * RNG.normal(size=(2, 4, 4))
+B = RNG.normal(size=(4, 3)) + 1j * RNG.normal(size=(4, 3))
+KINDS = {"real": (A.real, B.real), "complex": (A, B)}
+OPERATIONS = {0: lambda a: a, "T": lambda a: np.swapaxes(a, -1, -2), 2: lambda a: np.swapaxes(a.conj(), -1, -2)}
+
+
+def close(x, y):
+    np.testing.assert_allclose(x, y, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("lower", [False, True])
+def test_factors_of_cholesky_are_solved_with(kind, lower):
+    a, b = KINDS[kind]
+    a = a @ OPERATIONS[2](a) + np.eye(4)
+    half = np.tril(a) if lower else np.triu(a)  # one triangle is read
+    factor = linalg.cholesky(half, lower)
+    close(factor @ OPERATIONS[2](factor) if lower else OPERATIONS[2](factor) @ factor, a)
+    close(a @ linalg.cho_solve(linalg.cho_factor(half, lower), b), np.broadcast_to(b, (2, 4, 3)))
+    close(a[0] @ linalg.solve(a[0], b[:, 0], lower=lower, assume_a="pos"), b[:, 0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("trans", OPERATIONS)
+def test_triangles_and_lu_are_solved_with(kind, trans):
+    a, b = KINDS[kind]
+    op = OPERATIONS[trans]
+    for lower, triangle in ((True, np.tril(a)), (False, np.triu(a))):
+        close(op(triangle) @ linalg.solve_triangular(a, b, trans, lower), b + 0 * triangle[..., :3])
+    ones = np.tril(a, -1) + np.eye(4)
+    close(op(ones) @ linalg.solve_triangular(a, b, trans, lower=True, unit_diagonal=True), b + 0 * ones[..., :3])
+    close(op(a) @ linalg.lu_solve(linalg.lu_factor(a), b, trans), b + 0 * a[..., :3])
+    close(op(a[0]) @ linalg.lu_solve(linalg.lu_factor(a[0]), b[:, 0], trans), b[:, 0])
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (2, 4), (4, 3)])
+def test_lu(shape):
+    a = A[:, :shape[0], :shape[1]].real
+    places, left, right = linalg.lu(a)
+    close(places @ left @ right, a)
+    close(linalg.lu(a, permute_l=True)[0], places @ left)
+    assert linalg.lu(A)[0].dtype == np.float64 and set(places.ravel()) == {0, 1}
+
+
+def test_matrices_of_blocks_and_of_diagonals():
+    blocks = linalg.block_diag(A[0].real, np.arange(3.0), 7.0)
+    assert blocks.shape == (6, 8) and blocks[5, 7] == 7 and (blocks[4, 4:7] == np.arange(3)).all()
+    close(blocks[:4, :4], A[0].real)
+    assert np.count_nonzero(blocks) == 16 + 2 + 1 and linalg.block_diag().shape == (1, 0)
+    assert linalg.toeplitz(np.arange(3)).tolist() == [[0, 1, 2], [1, 0, 1], [2, 1, 0]]
+    assert linalg.toeplitz(np.arange(2), np.arange(9, 12)).tolist() == [[0, 10, 11], [1, 0, 10]]
+    assert linalg.toeplitz(np.array([1, 1j])).tolist() == [[1, -1j], [1j, 1]]
+    assert linalg.toeplitz(np.arange(6).reshape(2, 3)).shape == (2, 3, 3)
+
+
+def test_compiled_as_op_by_op():
+    def f(a, b):
+        spd = a @ lnp.matrix_transpose(a) + lnp.eye(4)
+        return [linalg.cho_solve(linalg.cho_factor(spd), b), linalg.lu_solve(linalg.lu_factor(a), b, 1), linalg.lu(a),
+                linalg.block_diag(a, b), linalg.toeplitz(b[0], a[0])]
+
+    for x, y in zip(leptonc.tree.leaves(leptonc.jit(f)(A[0].real, B.real)), leptonc.tree.leaves(f(A[0].real, B.real))):
+        close(x, y)
+
+
+def test_gradients_of_a_gaussian_process():
+    def loss(s):
+        factor = linalg.cho_factor(s * np.eye(3) + np.ones((3, 3)), lower=True)
+        return np.arange(3.0) @ linalg.cho_solve(factor, np.arange(3.0))
+
+    close(leptonc.jit(leptonc.grad(loss))(2.0), (loss(2 + 1e-6) - loss(2 - 1e-6)) / 2e-6)
+
+
+@pytest.mark.parametrize("call, error, said", [
+    (lambda: linalg.solve_triangular(A, B, 3), ArgumentError, "trans=3 must be 0, 1, 2, 'N', 'T' or 'C'"),
+    (lambda: linalg.solve_triangular(A, B[:3]), ShapeError, r"a must be \[..., n, n\] and b \[n\] or \[..., n, k\]"),
+    (lambda: linalg.cho_solve(A, B), ArgumentError, "c_and_lower must be the pair that cho_factor gives"),
+    (lambda: linalg.block_diag(A), ShapeError, r"arrs\[0\] must have at most two axes"),
+    (lambda: linalg.cho_factor(B), ShapeError, r"a must be \[..., n, n\]"),
+])
+def test_wrong_calls(call, error, said):
+    with pytest.raises(error, match=said):
+        call()

@@ -53,4 +53,4 @@ __all__ = [
 ]
 
 _publish(globals(), __all__, later=_submodules(
-    __name__, "callbacks", "data", "debug", "flatten_util", "keras", "plot", "profile", "scipy", "tree_util"))
+    __name__, "callbacks", "data", "debug", "flatten_util", "keras", "onnx", "plot", "profile", "scipy", "tree_util"))

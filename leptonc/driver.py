@@ -180,6 +180,15 @@ def inlined(graph: Graph) -> Graph:
 
 
 @seldom_collected
+def portable(graph: Graph, keep: frozenset[str]) -> Graph:
+    """The graph simplified for inference by others, in ops on reals that are defined by no other ops, but for those in ``keep``."""
+    passes = (InlineCalls(), SplitComplex(), Canonicalize(drop_stop_gradient=True), Cse(), Dce(), HoistFromLoops(), Widen(),
+              Expand(keep), Canonicalize(drop_stop_gradient=True), Fold(), Cse(), Dce())
+    simplified: Graph = _manager(passes, Options())(graph)
+    return with_regions(simplified, lambda region: portable(region, keep))
+
+
+@seldom_collected
 def lower(graph: Graph, donated: dict[int, int] | None = None, options: Options = Options()) -> Program:
     """The kernels of an optimized graph, fused and with their memory planned.
 

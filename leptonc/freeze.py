@@ -24,7 +24,7 @@ from leptonc.programs import Programs
 from leptonc.promotion import PYTHON_SCALARS
 from leptonc.public import hide_own_frames
 from leptonc.signature import argument_names, as_leaf, leaf_key
-from leptonc.stages import Shortcut
+from leptonc.stages import Shortcut, Traced
 from leptonc.trace import Tracer, function_name, tracing
 from leptonc.treecode import Flattener, builder, flattener
 
@@ -92,9 +92,18 @@ class Frozen:
             hide_own_frames(error)
             raise
 
+    @property
+    def leaves(self) -> list[Any]:
+        """The arrays and Python numbers of the frozen arguments: they are the first inputs of what is traced."""
+        return list(self._leaves)
+
+    def trace(self, *args: Any) -> Traced:
+        """The whole function traced for these arguments, which may be ShapeDtypeStructs."""
+        return self._jitted.trace(*self._args, *args)
+
     def _compiled(self, key: Any, leaves: list[Any]) -> _Program:
         args = tree.unflatten(key[0], leaves)
-        traced = self._jitted.trace(*self._args, *args)
+        traced = self.trace(*args)
         if traced.interface.effects or with_calls(traced.graph) is not None:
             raise LeptonError(f"{self._name}: no callback can stand in what is frozen; fix: leave it out, or use jit")
         code = driver.compile_frozen(traced.graph, len(self._leaves))

@@ -37,6 +37,8 @@ def test_programs_of_a_page_run(page, tmp_path):
     assert blocks
     if find_spec("keras") is None:
         blocks = [] if page != "README.md" and "keras" in "".join(blocks) else [block for block in blocks if "keras" not in block]
+    if find_spec("onnx") is None:
+        blocks = [block for block in blocks if "onnx" not in block]
     if page != "README.md":
         forked.run("\n".join(blocks), tmp_path, environment={"MPLBACKEND": "agg"})
         return

@@ -32,13 +32,14 @@ ALLOWED = {
     "bench": {"leaf", "tree", "ir", "codegen", "runtime", "driver", "api", "front", "top", "profile"},
     "keras": {"leaf", "tree", "ir", "api", "front", "top", "registration"},  # the backend and callbacks; nothing imports them
     "plot": {"leaf", "tree", "api", "front", "top"},  # knows models by what they can do, and imports no Keras
+    "onnx": {"leaf", "tree", "ir", "ops", "driver", "api", "front"},  # graphs as files of another format
     "data": {"leaf", "tree", "api", "front", "top"},  # reports, cleaning and loaders; its labels are checked by a model of nn
     "registration": set(),  # keras_leptonc, which must cost nothing before Keras is imported
 }
 LEAVES = {"bfloat16", "lattice", "notices", "errors", "frames", "public", "substitutes", "config", "cpus", "target", "abi", "cache",
           "memory", "lazy", "collecting", "exclusive", "programs"}
 PARTS = {"ir", "validation", "ops", "passes", "codegen", "runtime", "driver", "tree", "cli", "profile", "bench", "keras", "plot",
-         "data"}
+         "data", "onnx"}
 PEERS = {"torch", "onnx", "onnxruntime", "jax", "tensorflow", "matplotlib"}
 FRONT = {"numpy", "lax", "elementary", "folding", "fourier", "gathering", "precision", "segments", "updates", "scan",
          "whiles", "branches", "mapping", "nn", "optim", "random", "convolving", "exchanges", "products", "slicing", "staging",
@@ -155,6 +156,11 @@ def test_keras_is_imported_by_the_backend_alone():
 def test_matplotlib_is_imported_by_plot_alone():
     users = users_of("matplotlib")
     assert users and all(part_of(m) in ("plot", "bench") for m in users), users
+
+
+def test_onnx_is_imported_by_onnx_alone():
+    users = users_of("onnx")
+    assert users and all(part_of(m) in ("onnx", "bench") for m in users), users
 
 
 def test_no_circles_of_imports():

@@ -25,12 +25,11 @@ from leptonc.substitutes import SUBSTITUTES
 
 MODULES = (leptonc, lnp, lax, nn, nn.initializers, optim, random, tree, tree_util, lnp.linalg, lnp.fft)
 BESIDE_ALL = {  # what modules have that `from module import *` leaves out
-    "leptonc": {"__version__", "callbacks", "data", "debug", "flatten_util", "keras", "plot", "profile", "scipy",
-                "tree_util"},
+    "leptonc": {"__version__", "callbacks", "data", "debug", "flatten_util", "keras", "onnx", "plot", "profile", "scipy", "tree_util"},
     "leptonc.numpy": {*FORMATS, "fft", "linalg"},
     "leptonc.lax": {"linalg"},
 }
-EXTRAS = {*FORMATS, "callbacks", "data", "keras", "plot"}  # which need a package that may not be there
+EXTRAS = {*FORMATS, "callbacks", "data", "keras", "onnx", "plot"}  # which need a package that may not be there
 NAMED = re.compile(r"\bleptonc(?:\.[A-Za-z_]\w*)+")
 
 

@@ -29,13 +29,14 @@ BRANCHES = {
     "keras.src.export.saved_model": "from leptonc.keras.src.export import LeptoncExportArchive as BackendSavedModelExportArchive",
     "keras.src.optimizers.optimizer": "from leptonc.keras.src.optimizer import LeptoncOptimizer as BackendOptimizer",
 }
-# What is put behind a module, one of whose classes asks for TensorFlow whatever the backend, or for lengths that only it has.
+# What is put behind a module that asks for TensorFlow whatever the backend, or for lengths that only it has, or for other backends.
 ENDINGS = {
     "keras.src.layers.preprocessing.hashed_crossing": "from leptonc.keras.src.words import with_words\n"
                                                       "with_words(HashedCrossing)",
     "keras.src.layers.preprocessing.image_preprocessing.equalization":
         "from leptonc.keras.src.equalization import with_known_lengths\n"
         "with_known_lengths(Equalization)",
+    "keras.src.export.onnx": "from leptonc.keras.src.export import export_onnx",
     "keras.src.callbacks.tensorboard": "from leptonc.keras.src.tensorboard import without_tensorflow\n"
                                        "TensorBoard = without_tensorflow(TensorBoard)",
 }

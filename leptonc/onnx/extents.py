@@ -145,5 +145,5 @@ def _merged(values: Sequence[Any], loc: Loc | None) -> Any:
 
 
 def _differs(what: str, loc: Loc | None) -> LeptonError:
-    return LeptonError(f"onnx.export: {what} depends on a dimension that is to be open; fix: leave it out of dynamic_axes, so that "
-                       "it is that of the example argument", loc)
+    return LeptonError(f"onnx.export: {what} depends on a dimension that is to be open; fix: give it an extent (leave it out of "
+                       "dynamic_axes; in Keras, input_signature=[keras.InputSpec((1, 28, 28, 1))])", loc)

@@ -89,8 +89,8 @@ class Model:
             return self.numbers[extent]
         formula = self.traces.formula(extent)
         if formula is None:
-            raise LeptonError("onnx.export: a number is neither a multiple of open dimensions nor one plus or minus a number; "
-                              "fix: leave the dimension out of dynamic_axes", self.loc)
+            raise LeptonError("onnx.export: a number is neither a multiple of open dimensions nor one of them plus a number; fix: "
+                              "give the dimension an extent (leave it out of dynamic_axes)", self.loc)
         before = Writer(self, self.first)
         read = [self.dimensions[n] for n in formula.dimensions]
         factors = [before.add("Shape", d.input, start=d.axis, end=d.axis + 1) for d in read]

@@ -7,6 +7,7 @@ from leptonc.onnx.emitters import (  # noqa: F401
     places,
     products,
     reductions,
+    sequences,
     sorting,
     windows,
 )

@@ -111,6 +111,17 @@ pointwise("exp2")(lambda w, dtype, x: w.add("Pow", w.number(2, dtype), x))
 pointwise("cbrt")(lambda w, dtype, x: w.add("Mul", w.add("Sign", x), w.add("Pow", w.add("Abs", x), w.number(1 / 3, dtype))))
 
 
+@pointwise("hypot")
+def hypot(w: Writer, dtype: DType, x: str, y: str) -> str:
+    """The greater one times sqrt(1 + ratio^2): no square overflows."""
+    a, b = w.add("Abs", x), w.add("Abs", y)
+    top, zero = w.add("Max", a, b), w.number(0, dtype)
+    ratio = w.add("Div", w.add("Min", a, b), top)
+    length = w.add("Mul", top, w.add("Sqrt", w.add("Add", w.number(1, dtype), w.add("Mul", ratio, ratio))))
+    endless = w.add("Or", w.add("IsInf", x), w.add("IsInf", y))
+    return str(w.add("Where", endless, w.number(np.inf, dtype), w.add("Where", w.add("Equal", top, zero), zero, length)))
+
+
 @pointwise("logaddexp")
 def logaddexp(w: Writer, dtype: DType, x: str, y: str) -> str:
     top, gap = w.add("Max", x, y), w.add("Abs", w.add("Sub", x, y))

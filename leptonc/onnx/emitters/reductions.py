@@ -1,4 +1,4 @@
-"""Reductions, positions of extremes, softmax, cumulative sums."""
+"""Reductions, positions of extremes, softmax."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from leptonc.onnx.emitters.elementwise import SHORT
 from leptonc.onnx.writer import Tensor, Writer, emits
 
 
-def _folds(dtype: DType) -> DType:
-    """The type that ONNX reduces in for another one."""
+def folding_type(dtype: DType) -> DType:
+    """The type that ONNX folds numbers in for another one."""
     return i32 if dtype.is_bool else i64 if dtype.name in SHORT else dtype
 
 
@@ -19,7 +19,7 @@ def _reduction(op: str, *names: str) -> None:
         dtype, axes = x.type.dtype, node.attributes["axes"]
         if not axes:
             return w.full(x)
-        wide = _folds(dtype)
+        wide = folding_type(dtype)
         out = w.add(op, w.cast(w.full(x), dtype, wide), w.extents(axes), keepdims=0)
         return w.cast(out, wide, dtype)
 
@@ -34,7 +34,7 @@ def _extreme(op: str, name: str) -> None:
     @emits(name)
     def place(w: Writer, node: Node, x: Tensor) -> str:
         dtype = x.type.dtype
-        return str(w.add(op, w.cast(w.full(x), dtype, _folds(dtype)), axis=node.attributes["axis"], keepdims=0))
+        return str(w.add(op, w.cast(w.full(x), dtype, folding_type(dtype)), axis=node.attributes["axis"], keepdims=0))
 
 
 _extreme("ArgMax", "argmax")
@@ -49,12 +49,3 @@ def _along(op: str, name: str) -> None:
 
 _along("Softmax", "softmax")
 _along("LogSoftmax", "log_softmax")
-
-
-@emits("cumsum")
-def cumsum(w: Writer, node: Node, x: Tensor) -> str:
-    dtype, wide = x.type.dtype, _folds(x.type.dtype)
-    axis = w.number(node.attributes["axis"], i64)
-    return w.cast(w.add("CumSum", w.cast(w.full(x), dtype, wide), axis, reverse=int(node.attributes["reverse"])), wide, dtype)
-
-

@@ -52,8 +52,8 @@ DIFFERENCES = """\
   dtypes](guides/dtypes.md)). There are none of less than 8 bits. `eig` and `eigvals` call
   LAPACK through NumPy, and so stand in no compiled loop; all of `linalg` takes complex matrices.
 * **Arrays are NumPy's** outside of `jit`. A function of `leptonc.numpy` that is called there runs at once, by NumPy. A table made
-  there is indexed by a traced value as `leptonc.numpy.asarray(table)[i]`, or `leptonc.numpy.take(table, i, axis=0)`, within the function
-  that is traced: `table[i]` would ask NumPy.
+  there is indexed by a traced value as `leptonc.numpy.asarray(table)[i]`, or `leptonc.numpy.take(table, i, axis=0)`, within the
+  function that is traced: `table[i]` would ask NumPy.
 * **Devices** are the CPUs of one machine: there are no shardings, no `pmap`, no collectives across processes.
 * **Wrong calls** raise a `LeptonError` that names the op, its operands, the line of the program and the fix
   ([errors.md](errors.md)).

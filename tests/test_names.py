@@ -25,7 +25,8 @@ from leptonc.substitutes import SUBSTITUTES
 
 MODULES = (leptonc, lnp, lax, nn, nn.initializers, optim, random, tree, tree_util, lnp.linalg, lnp.fft)
 BESIDE_ALL = {  # what modules have that `from module import *` leaves out
-    "leptonc": {"__version__", "callbacks", "data", "debug", "flatten_util", "keras", "onnx", "plot", "profile", "scipy", "tree_util"},
+    "leptonc": {"__version__", "callbacks", "data", "debug", "flatten_util", "keras", "onnx", "plot", "profile",
+                "scipy", "tree_util"},
     "leptonc.numpy": {*FORMATS, "fft", "linalg"},
     "leptonc.lax": {"linalg"},
 }

@@ -19,7 +19,8 @@ from tests.parameters_of_peers import MISSING, NOT_THERE, OTHERWISE  # noqa: E40
 MODULES = {
     "numpy": "jax.numpy", "numpy.linalg": "jax.numpy.linalg", "numpy.fft": "jax.numpy.fft", "lax": "jax.lax", "nn": "jax.nn",
     "nn.initializers": "jax.nn.initializers", "random": "jax.random", "": "jax", "tree": "jax.tree", "tree_util": "jax.tree_util",
-    "flatten_util": "jax.flatten_util", "scipy.linalg": "jax.scipy.linalg", "scipy.special": "jax.scipy.special", "scipy.stats": "jax.scipy.stats", "optim": "optax",
+    "flatten_util": "jax.flatten_util", "scipy.linalg": "jax.scipy.linalg", "scipy.special": "jax.scipy.special",
+    "scipy.stats": "jax.scipy.stats", "optim": "optax",
 }
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)

@@ -91,6 +91,16 @@ def test_a_submodule_whose_extra_is_missing_is_a_missing_name(monkeypatch):
         _ = module.keras
 
 
+def test_onnx_that_is_not_installed_is_named_with_its_extra():
+    code = ("import sys\n"
+            "sys.modules['onnx'] = None\n"
+            "import leptonc\n"
+            "try:\n    leptonc.onnx\n"
+            "except leptonc.MissingNameError as error:\n    print(error)")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert "fix: pip install leptonc[onnx]" in done.stdout, done.stderr
+
+
 def test_strings_of_the_package_name_what_there_is():
     """Messages, fixes and docstrings alike."""
     missing = []

@@ -44,7 +44,8 @@ def export(f: Callable[..., Any], *args: Any, path: str | os.PathLike[str] | Non
     names of arguments (``x``, ``batch['image']``) or those given.
 
     Shapes are those of ``args`` but for ``dynamic_axes``: names of open dimensions by input and axis,
-    ``{"x": {0: "batch"}}``, or one name for the first axis of every input. The function is traced at several extents of each.
+    ``{"x": {0: "batch"}}``, or one name for the first axis of every input. The function is traced at three extents of each, from 61
+    to 128: what it decides by a size, it decides as it does there.
 
     Raises LeptonError for an op that has no form in ONNX, of the line that it comes from, or where something other than extents
     depends on an open dimension.

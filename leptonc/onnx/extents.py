@@ -14,9 +14,9 @@ from leptonc.ir.graph import Graph, Literal, Node
 from leptonc.ir.types import TensorType
 from leptonc.onnx.patterns import pattern
 
-PRIMES = (61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109, 113, 127, 131, 137, 139, 149)
-"""Extents to trace at, three for each open dimension: what a network has of its own is seldom a multiple of one."""
-MOST_DIMENSIONS = len(PRIMES) // 3
+EXTENTS = ((61, 66, 68), (73, 78, 80), (85, 90, 92), (97, 102, 104), (109, 114, 116), (121, 126, 128))
+"""What to trace at, for each open dimension: different remainders by 2, 3 and 4, for what depends on those must be seen."""
+MOST_DIMENSIONS = len(EXTENTS)
 
 
 class Extent(int):
@@ -54,11 +54,38 @@ class Extent(int):
     def __mul__(self, other: int) -> int:
         return self._with(other, operator.mul)
 
+    def __floordiv__(self, other: int) -> int:
+        return self._with(other, operator.floordiv)
+
+    def __mod__(self, other: int) -> int:
+        return self._with(other, operator.mod)
+
     def __neg__(self) -> int:
         return self * -1
 
     __radd__ = __add__
     __rmul__ = __mul__
+
+    def __bool__(self) -> bool:
+        return True  # it is not always 0
+
+    def _always(self, other: int, relation: Callable[[int, int], bool]) -> bool:
+        found = {relation(a, b) for a, b in zip(self.values, values_of(other, len(self.values)))}
+        if len(found) > 1:
+            raise differs("which of two numbers is the greater", None)
+        return found.pop()
+
+    def __lt__(self, other: int) -> bool:
+        return self._always(other, operator.lt)
+
+    def __le__(self, other: int) -> bool:
+        return self._always(other, operator.le)
+
+    def __gt__(self, other: int) -> bool:
+        return self._always(other, operator.gt)
+
+    def __ge__(self, other: int) -> bool:
+        return self._always(other, operator.ge)
 
 
 def values_of(number: int, count: int) -> tuple[int, ...]:
@@ -82,14 +109,14 @@ class Formula:
 
 @dataclass(frozen=True)
 class Traces:
-    """The extents of ``count`` open dimensions in each trace: all at their first prime, then each in turn at its second, then all
-    at their third, by which a formula found from the others is checked."""
+    """The extents of ``count`` open dimensions in each trace: all at their first, then each in turn at its second, then all at
+    their third, by which a formula found from the others is checked."""
 
     count: int
 
     @property
     def extents(self) -> list[tuple[int, ...]]:
-        first, second, third = (PRIMES[n:3 * self.count:3] for n in range(3))
+        first, second, third = zip(*EXTENTS[:self.count])
         turns = [tuple(b if n == m else a for m, (a, b) in enumerate(zip(first, second))) for n in range(self.count)]
         return [first, *turns, third]
 
@@ -110,7 +137,7 @@ def merged(graphs: Sequence[Graph]) -> Graph:
     """The graph of all traces, with Extents for ints that differ. Raises LeptonError where something else does."""
     first = graphs[0]
     if len({len(g.nodes) for g in graphs}) > 1 or len({(g.inputs, g.outputs) for g in graphs}) > 1:
-        raise _differs("the number of its steps", None)
+        raise differs("the number of its steps", None)
     nodes = [_merged_node(nodes) for nodes in zip(*(g.nodes for g in graphs))]
     types = tuple(_merged(found, None) for found in zip(*(g.input_types for g in graphs)))
     return replace(first, input_types=types, nodes=tuple(nodes))
@@ -119,7 +146,7 @@ def merged(graphs: Sequence[Graph]) -> Graph:
 def _merged_node(nodes: Sequence[Node]) -> Node:
     first, loc = nodes[0], nodes[0].loc
     if len({(n.op, n.operands, n.results, len(n.regions), tuple(dict(n.attrs))) for n in nodes}) > 1:
-        raise _differs("which steps it has", loc)
+        raise differs("which steps it has", loc)
     types = tuple(_merged(found, loc) for found in zip(*(n.types for n in nodes)))
     regions = tuple(merged(found) for found in zip(*(n.regions for n in nodes)))
     attrs = tuple((name, _merged([n.attributes[name] for n in nodes], loc)) for name in first.attributes)
@@ -139,11 +166,11 @@ def _merged(values: Sequence[Any], loc: Loc | None) -> Any:
     if all(isinstance(v, Literal) for v in values):
         found = pattern([v.array for v in values])
         if found is None:
-            raise _differs("a constant", loc)
+            raise differs("a constant", loc)
         return found
-    raise _differs("a number", loc)
+    raise differs("a number", loc)
 
 
-def _differs(what: str, loc: Loc | None) -> LeptonError:
+def differs(what: str, loc: Loc | None) -> LeptonError:
     return LeptonError(f"onnx.export: {what} depends on a dimension that is to be open; fix: give it an extent (leave it out of "
                        "dynamic_axes; in Keras, input_signature=[keras.InputSpec((1, 28, 28, 1))])", loc)

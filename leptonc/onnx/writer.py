@@ -16,7 +16,7 @@ from leptonc.frames import Loc
 from leptonc.ir.graph import Graph, Literal, Node
 from leptonc.ir.op import get_op
 from leptonc.ir.types import DType, TensorType
-from leptonc.onnx.extents import Extent, Traces
+from leptonc.onnx.extents import Extent, Traces, differs
 
 Shape = tuple[int, ...]
 Emitter = Callable[..., Any]
@@ -127,6 +127,8 @@ class Writer:
 
     def add(self, op: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
         """A node; the name of its output, or a list of them."""
+        if any(isinstance(n, Extent) for value in attributes.values() for n in (value if isinstance(value, list) else [value])):
+            raise differs("an attribute", self.model.loc)
         names = [self.model.name(op) for _ in range(outputs)]
         self.nodes.append(helper.make_node(op, inputs, names, name=names[0], **attributes))
         return names[0] if outputs == 1 else names
@@ -138,6 +140,8 @@ class Writer:
 
     def number(self, value: Any, dtype: DType) -> str:
         """A scalar."""
+        if isinstance(value, Extent):
+            raise differs("a number", self.model.loc)
         return self.constant(np.asarray(value).astype(dtype.numpy))
 
     def extent(self, n: int) -> str:

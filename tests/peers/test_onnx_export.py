@@ -304,6 +304,7 @@ def test_numbers_that_follow_open_dimensions():
         last = x[:, -1] + x[:, length - 2] + x[:, 1:length - 1].sum(1)
         wide = x[:, :, 0] * lnp.broadcast_to(lnp.arange(length, dtype=np.float32), (x.shape[0], length)) / length
         pairs = lnp.reshape(x[:, :, None, 0] * y[:, None, :, 0], (x.shape[0], -1))
+        pairs = pairs, x[:, ::3], x[:, length - 2::-2], nn.max_pool(x[:, :, None], (2, 1))
         return lnp.mean(x, 1), last, wide, pairs, lnp.flip(x, 1), lnp.zeros((x.shape[0], 2)) + length
 
     def given(batch, first, second):
@@ -324,6 +325,11 @@ def test_what_depends_on_an_open_dimension_otherwise_is_an_error():
         leptonc.onnx.export(lambda x: x * float(np.sqrt(x.shape[0])), x, dynamic_axes="batch")
     with pytest.raises(LeptonError, match="depends on a dimension that is to be open"):
         leptonc.onnx.export(lambda x: x + 1 if x.shape[0] == 61 else x, x, dynamic_axes="batch")
+    picture, w = np.ones((1, 8, 8, 3), np.float32), np.ones((3, 3, 3, 2), np.float32)
+    for f in (lambda x: nn.conv(x, w, stride=2, padding="SAME"), lambda x: lnp.max(x[:, :x.shape[1] // 2], 1),
+              lambda x: lnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, 0), (0, 0)))):
+        with pytest.raises(LeptonError, match=r"to be open|open dimensions"):
+            leptonc.onnx.export(f, picture, dynamic_axes={"x": {1: "height"}})
     with pytest.raises(LeptonError, match="neither a multiple of open dimensions"):
         leptonc.onnx.export(lambda x: lnp.broadcast_to(x[:1], (x.shape[0] ** 2, 3)), x, dynamic_axes="batch")
 

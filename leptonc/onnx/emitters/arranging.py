@@ -113,14 +113,15 @@ def sliced(w: Writer, x: str, shape: Shape, start: Sequence[int], size: Sequence
     if not axes:
         return x
     first = [_from_end(start[d], shape[d]) for d in axes]
-    last = [END if _reaches_end(start[d], size[d], step[d], shape[d]) else
-            -END if step[d] < 0 and start[d] + size[d] * step[d] == -1 else
-            _from_end(start[d] + size[d] * step[d], shape[d]) for d in axes]
+    last = [_end(start[d] + size[d] * step[d], step[d], shape[d]) for d in axes]
     return str(w.add("Slice", x, w.extents(first), w.extents(last), w.extents(axes), w.extents([step[d] for d in axes])))
 
 
-def _reaches_end(start: int, size: int, step: int, n: int) -> bool:
-    return step > 0 and start + size * step == n
+def _end(place: int, step: int, n: int) -> int:
+    """Where a slice ends: at an end of its axis if the next place would be beyond."""
+    if step > 0:
+        return END if place >= n else _from_end(place, n)
+    return -END if place < 0 else _from_end(place, n)
 
 
 def _from_end(place: int, n: int) -> int:

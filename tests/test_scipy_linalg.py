@@ -94,3 +94,22 @@ def test_gradients_of_a_gaussian_process():
 def test_wrong_calls(call, error, said):
     with pytest.raises(error, match=said):
         call()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_eigenvalues_singular_values_and_qr(kind):
+    a, _ = KINDS[kind]
+    symmetric, tall = a + OPERATIONS[2](a), a[..., :3]
+    values, vectors = leptonc.jit(linalg.eigh)(symmetric)
+    close(symmetric @ vectors, vectors * values[:, None])
+    close(linalg.eigh(symmetric, eigvals_only=True), np.linalg.eigvalsh(symmetric))
+    close(linalg.svd(tall, compute_uv=False), np.linalg.svd(tall, compute_uv=False))
+    assert [x.shape for x in linalg.svd(tall)] == [(2, 4, 4), (2, 3), (2, 3, 3)]
+    for mode, columns in (("full", 4), ("economic", 3)):
+        q, r = linalg.qr(tall, mode=mode)
+        assert q.shape == (2, 4, columns)
+        close(q @ r, tall)
+    close(linalg.qr(tall, mode="r")[0], linalg.qr(tall)[1])
+    for call in (lambda: linalg.qr(a, pivoting=True), lambda: linalg.eigh(a, b=a)):
+        with pytest.raises(ArgumentError):
+            call()

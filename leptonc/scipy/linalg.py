@@ -125,6 +125,38 @@ def inv(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
     return linalg.inv(a)
 
 
+def eigh(a: Any, b: None = None, lower: bool = True, eigvals_only: bool = False, overwrite_a: bool = False,
+         overwrite_b: bool = False, turbo: bool = True, eigvals: None = None, type: int = 1, check_finite: bool = True) -> Any:
+    """(eigenvalues, eigenvectors) of symmetric a [..., n, n], as of ``leptonc.numpy.linalg.eigh``, or the eigenvalues alone.
+
+    ``b``, ``eigvals`` and ``type`` are SciPy's, for problems of two matrices and parts of the eigenvalues, which JAX has not either.
+    Raises ShapeError, DtypeError or ArgumentError.
+    """
+    if b is not None or eigvals is not None or type != 1:
+        raise op_error("eigh", "takes one matrix and gives all its eigenvalues", {}, "b=None, eigvals=None, type=1", ArgumentError)
+    vectors, values = factorizations.eigh(matrices("eigh", a, "a", square=True), lower=flag("eigh", "lower", lower))
+    return values if flag("eigh", "eigvals_only", eigvals_only) else (values, vectors)
+
+
+def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, overwrite_a: bool = False, check_finite: bool = True,
+        lapack_driver: str = "gesdd") -> Any:
+    """(U, S, Vh), or S alone, as of ``leptonc.numpy.linalg.svd``, whatever the driver. Raises ShapeError or DtypeError."""
+    return linalg.svd(a, full_matrices, compute_uv)
+
+
+def qr(a: Any, overwrite_a: bool = False, lwork: Any = None, mode: str = "full", pivoting: bool = False,
+       check_finite: bool = True) -> Any:
+    """(Q, R) with Q R = a [..., m, n]: Q is [..., m, m], or of min(m, n) columns with ``mode`` "economic"; (R,) with "r".
+
+    Raises ShapeError, DtypeError, or ArgumentError for ``pivoting``, which there is not.
+    """
+    kind = choice("qr", "mode", mode, ("full", "r", "economic"))
+    if flag("qr", "pivoting", pivoting):
+        raise op_error("qr", "has no pivoting", {}, "pivoting=False", ArgumentError)
+    q, r = linalg.qr(a, "reduced" if kind == "economic" else "complete")
+    return (r,) if kind == "r" else (q, r)
+
+
 def block_diag(*arrs: Any) -> Any:
     """One matrix with those given on its diagonal; numbers and vectors are rows. Raises ShapeError for more than two axes."""
     blocks = [lnp.atleast_2d(array("block_diag", f"arrs[{n}]", x)) for n, x in enumerate(arrs)] or [lnp.zeros((1, 0))]
@@ -174,7 +206,7 @@ def _on_columns(name: str, run: Callable[[Any, Any], Any], a: Any, b: Any) -> An
     return found[..., 0] if vector else found
 
 
-__all__ = ["block_diag", "cho_factor", "cho_solve", "cholesky", "det", "expm", "inv", "lu", "lu_factor", "lu_solve", "solve",
-           "solve_triangular", "toeplitz"]
+__all__ = ["block_diag", "cho_factor", "cho_solve", "cholesky", "det", "eigh", "expm", "inv", "lu", "lu_factor", "lu_solve", "qr",
+           "solve", "solve_triangular", "svd", "toeplitz"]
 
 publish(globals(), __all__)

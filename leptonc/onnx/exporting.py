@@ -33,6 +33,7 @@ OPSET = 18  # the first in which all reductions take their axes as an input
 MOST_BYTES = 1 << 30  # of a file; what is more goes to another one beside it, for protobuf's limit is twice that
 
 Axes = Mapping[str, Mapping[int, str]]
+Places = Mapping[str, Sequence[tuple[int, int]]]  # of each open dimension the (input, axis) that it is the extent of
 
 
 def export(f: Callable[..., Any], *args: Any, path: str | os.PathLike[str] | None = None, dynamic_axes: str | Axes | None = None,
@@ -54,9 +55,11 @@ def export(f: Callable[..., Any], *args: Any, path: str | os.PathLike[str] | Non
     _check(opset_version)
     leaves, treedef = tree.flatten(args)
     function = _Function(frozen, treedef, [_struct(leaf, n) for n, leaf in enumerate(leaves)])
-    names = _input_names(function, input_names)
+    example = function.traced({})
+    names = _input_names(example.interface.signature.names[len(frozen.leaves):], input_names)
     dimensions = _dimensions(function, names, dynamic_axes)
-    model = _model(function, names, dimensions, opset_version)
+    all_traced = _traces(function, dimensions) if dimensions else [example]
+    model = _model(all_traced, frozen, names, dimensions, opset_version)
     if path is not None:
         _save(model, Path(path))
     return model
@@ -110,10 +113,9 @@ class _Function:
         return self.frozen.trace(*tree.unflatten(self.treedef, structs))
 
 
-def _input_names(function: _Function, given: Sequence[str] | None) -> list[str]:
-    found = list(function.traced({}).interface.signature.names[len(function.frozen.leaves):])
+def _input_names(found: Sequence[str], given: Sequence[str] | None) -> list[str]:
     if given is None:
-        return found
+        return list(found)
     if len(given) != len(found) or len({*given}) != len(found) or not all(isinstance(n, str) and n for n in given):
         raise ArgumentError(f"onnx.export: input_names={given!r:.80} must be {len(found)} different names, for {', '.join(found)}")
     return list(given)
@@ -139,19 +141,22 @@ def _dimensions(function: _Function, names: Sequence[str], axes: Any) -> dict[st
     return found
 
 
-def _model(function: _Function, names: Sequence[str], dimensions: Mapping[str, Sequence[tuple[int, int]]],
-           opset: int) -> onnx.ModelProto:
-    traces = Traces(len(dimensions))
-    all_traced = [function.traced({place: extent for places, extent in zip(dimensions.values(), extents) for place in places})
-                  for extents in (traces.extents if dimensions else [()])]
-    graph = merged([_portable(traced, function.frozen) for traced in all_traced])
+def _traces(function: _Function, dimensions: Places) -> list[Traced]:
+    """At all extents that tell what follows the open dimensions."""
+    return [function.traced({place: extent for places, extent in zip(dimensions.values(), extents) for place in places})
+            for extents in Traces(len(dimensions)).extents]
+
+
+def _model(all_traced: Sequence[Traced], frozen: Frozen, names: Sequence[str], dimensions: Places, opset: int) -> onnx.ModelProto:
+    graph = merged([_portable(traced, frozen) for traced in all_traced])
     interface = all_traced[0].interface
-    model = Model(traces, [Dimension(name, names[places[0][0]], places[0][1]) for name, places in dimensions.items()])
+    read = [Dimension(name, names[places[0][0]], places[0][1]) for name, places in dimensions.items()]
+    model = Model(Traces(len(dimensions)), read)
     model.taken |= {*names}
-    for name, literal in zip(interface.signature.names, _literals(all_traced[0], function.frozen)):
+    for name, literal in zip(interface.signature.names, _literals(all_traced[0], frozen)):
         model.names.setdefault(literal, model.name(name))
     outputs = [model.name(name) for name in interface.out_tree.paths("output")]
-    whole = _written(model, graph, names, outputs, function_name(function.frozen))
+    whole = _written(model, graph, names, outputs, function_name(frozen))
     return helper.make_model(whole, producer_name="leptonc", opset_imports=[helper.make_opsetid("", opset)],
                              ir_version=helper.find_min_ir_version_for([helper.make_opsetid("", opset)]))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from leptonc.ir.graph import Node
-from leptonc.ir.types import DType, bool_, i32, i64
+from leptonc.ir.types import DType, bool_, f32, i32, i64
 from leptonc.onnx.writer import Tensor, Writer, broadcast_shape, emits
 
 Formula = Callable[..., str]
@@ -40,7 +40,7 @@ def _named(op: str, *names: str) -> None:
     pointwise(*names)(lambda w, dtype, *xs: w.add(op, *xs))
 
 
-for _op in ("abs", "exp", "log", "sqrt", "tanh", "sinh", "cosh", "sigmoid", "softplus", "erf", "sin",
+for _op in ("abs", "exp", "log", "sqrt", "tanh", "sinh", "cosh", "sigmoid", "erf", "sin",
             "cos", "tan", "asin", "acos", "atan", "asinh", "acosh", "atanh", "add", "sub", "mul", "div", "max", "min"):
     _named(_op.capitalize(), _op)
 _named("IsNaN", "isnan")
@@ -109,6 +109,14 @@ pointwise("log2")(_log_to(2))
 pointwise("log10")(_log_to(10))
 pointwise("exp2")(lambda w, dtype, x: w.add("Pow", w.number(2, dtype), x))
 pointwise("cbrt")(lambda w, dtype, x: w.add("Mul", w.add("Sign", x), w.add("Pow", w.add("Abs", x), w.number(1 / 3, dtype))))
+
+
+@pointwise("softplus")
+def softplus(w: Writer, dtype: DType, x: str) -> str:
+    """Written out for f64, for which ONNX Runtime's own overflows."""
+    if dtype == f32:
+        return str(w.add("Softplus", x))
+    return str(w.add("Add", w.add("Max", x, w.number(0, dtype)), log1p(w, dtype, w.add("Exp", w.add("Neg", w.add("Abs", x))))))
 
 
 @pointwise("hypot")

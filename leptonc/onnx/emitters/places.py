@@ -13,7 +13,7 @@ from leptonc.ir.types import TensorType, i32, i64
 from leptonc.onnx.emitters.arranging import END, counted, flattened, row, sliced
 from leptonc.onnx.emitters.elementwise import chosen
 from leptonc.onnx.writer import Shape, Tensor, Writer, broadcast_shape, emits
-from leptonc.ops.scatter import Layout
+from leptonc.ops.windows import Layout
 
 
 def _clamped(w: Writer, x: str, last: int) -> str:

@@ -16,7 +16,7 @@ SHARE = {
     "handlers that call": ("signals", "handled", range(12), "call"),
     "finalizers that call": ("signals", "finalized", range(5), "scan_turned"),
     "no memory for a call": ("memory", "refused", range(0, 14), "call_in_new_memory"),
-    "no memory for real": ("memory", "for_real", range(1)),
+    "no memory for real": ("memory", "for_real", range(3)),
     "changed entries": ("entries", "mutated", range(12), "changed_bytes+changed_header"),
     "damaged objects": ("entries", "objects", range(200)),
     "exit handlers": ("exits", "ended", range(1, 2), "first threads in an exit handler"),

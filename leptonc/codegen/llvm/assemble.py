@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import mmap
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -26,7 +27,19 @@ def _machine(target: Target) -> Any:
         cpu=target.cpu, features=target.features, opt=3, reloc="pic", codemodel="small")
 
 
+LEAST_ROOM, ROOM_FOR_TEXT = 32 << 20, 30  # bytes, and bytes for each of a text: some three times what LLVM takes
+
+
+def _check_room(text: str) -> None:
+    """LLVM ends the process where it gets no memory. Raises MemoryError instead."""
+    try:
+        mmap.mmap(-1, LEAST_ROOM + ROOM_FOR_TEXT * len(text)).close()
+    except OSError as error:
+        raise MemoryError(f"no memory to compile with: {error}") from None
+
+
 def _parse(text: str) -> Any:
+    _check_room(text)
     _initialize()
     try:
         module = llvm.parse_assembly(text)

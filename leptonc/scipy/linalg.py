@@ -129,7 +129,7 @@ def eigh(a: Any, b: None = None, lower: bool = True, eigvals_only: bool = False,
          overwrite_b: bool = False, turbo: bool = True, eigvals: None = None, type: int = 1, check_finite: bool = True) -> Any:
     """(eigenvalues, eigenvectors) of symmetric a [..., n, n], as of ``leptonc.numpy.linalg.eigh``, or the eigenvalues alone.
 
-    ``b``, ``eigvals`` and ``type`` are SciPy's, for problems of two matrices and parts of the eigenvalues, which JAX has not either.
+    ``b``, ``eigvals`` and ``type`` are SciPy's, for problems of two matrices and parts of the eigenvalues; JAX has none of it.
     Raises ShapeError, DtypeError or ArgumentError.
     """
     if b is not None or eigvals is not None or type != 1:

@@ -54,6 +54,9 @@ DIFFERENCES = """\
 * **Arrays are NumPy's** outside of `jit`. A function of `leptonc.numpy` that is called there runs at once, by NumPy. A table made
   there is indexed by a traced value as `leptonc.numpy.asarray(table)[i]`, or `leptonc.numpy.take(table, i, axis=0)`, within the
   function that is traced: `table[i]` would ask NumPy.
+* **Places out of range** that are traced read the nearest element and write nothing, in indexing, `take`, `take_along_axis` and
+  `unravel_index` alike; JAX's `take` and `take_along_axis` give NaN or the least integer there. `x[i]` of a known i is an
+  IndexError.
 * **Devices** are the CPUs of one machine: there are no shardings, no `pmap`, no collectives across processes.
 * **Wrong calls** raise a `LeptonError` that names the op, its operands, the line of the program and the fix
   ([errors.md](errors.md)).

@@ -186,6 +186,17 @@ def test_roll_by_traced_shifts(shift, axis):
         np.testing.assert_array_equal(wrapped(M, np.array(shift, np.int64), axis), np.roll(M, shift, axis))
 
 
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i4", "u8"])
+def test_places_beyond_an_end_are_that_end(dtype):
+    places = np.array([0, 11, 12, 100] if dtype[0] == "u" else [-100, -13, -12, -1, 0, 11, 12, 100], dtype)
+    inside = np.clip(places.astype(np.float64), -12, 11).astype(np.int64)
+    for f in (lnp.unravel_index, leptonc.jit(lnp.unravel_index, static_argnums=1)):
+        for found, wanted in zip(f(places, (3, 4)), np.unravel_index(inside % 12, (3, 4)), strict=True):
+            assert found.dtype == places.dtype
+            np.testing.assert_array_equal(found, wanted)
+        assert [x.shape for x in f(places[:0], (0, 4))] == [(0,), (0,)]
+
+
 def test_words_and_flags_are_no_arrays():
     for call in (lambda x: lnp.ravel(x, x), lambda x: lnp.reshape(x, -1, x), lambda x: lnp.array_equal(x, x, x)):
         with pytest.raises(ArgumentError):

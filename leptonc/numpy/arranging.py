@@ -16,7 +16,7 @@ from leptonc.arguments import shape as shape_of
 from leptonc.arithmetic import add, remainder, subtract
 from leptonc.errors import ArgumentError, DtypeError, RangeError, ShapeError, op_error
 from leptonc.numpy.creation import asarray, zeros
-from leptonc.numpy.elementwise import where
+from leptonc.numpy.elementwise import clip, where
 from leptonc.numpy.manipulation import broadcast_to, concatenate, expand_dims, flip, moveaxis, ravel, reshape, split, swapaxes, take
 from leptonc.numpy.positions import numbers
 from leptonc.numpy.reductions import sum as total
@@ -308,13 +308,22 @@ def ravel_multi_index(multi_index: Sequence[Any], dims: Any, mode: str = "raise"
 
 
 def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
-    """The index along each axis of places in the flattened array."""
+    """The index along each axis of places in the flattened array; negative ones count from its end, and those beyond an end are
+    that end, as in JAX."""
     extents = shape_of("unravel_index", shape)
-    left, out = array("unravel_index", "indices", indices), []
+    left, out = _within(array("unravel_index", "indices", indices), prod(extents)), []
     for n in extents[::-1]:
         out.append(remainder(left, n))
         left = left // n
     return tuple(out[::-1])
+
+
+def _within(places: Any, size: int) -> Any:
+    """Places in [-size, size), as far as their dtype reaches."""
+    if not size or places.dtype.kind not in "iu":
+        return places
+    ends = np.iinfo(places.dtype)
+    return clip(places, max(-size, ends.min), min(size - 1, ends.max))
 
 
 def pairs_along(x: Any, axis: int) -> tuple[Any, Any]:

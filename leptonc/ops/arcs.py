@@ -25,8 +25,7 @@ def _cosine(s: Any, x: Any) -> Any:
 
 
 def _reciprocal_root(x: Value) -> Value:
-    out: Value = get_op("rsqrt")(x)
-    return out
+    return get_op("rsqrt")(x)
 
 
 def _rsqrt_of_rest(x: Value) -> Value:
@@ -98,8 +97,7 @@ class asinh(Doubles):
         """1 / sqrt(1 + x^2), whose square may overflow."""
         if x.dtype.is_complex:
             return _reciprocal_root(1 + x * x)
-        out: Value = 1 / get_op("hypot")(x, x.builder.full(x.type, 1))
-        return out
+        return 1 / get_op("hypot")(x, x.builder.full(x.type, 1))
 
 
 @register
@@ -115,8 +113,7 @@ class acosh(Doubles):
         return s.select(s.lt(x, 1), s.const(nan, f64), found)
 
     def slope(self, x: Value, y: Value) -> Value:
-        out: Value = get_op("rsqrt")(x - 1) * get_op("rsqrt")(x + 1)
-        return out
+        return get_op("rsqrt")(x - 1) * get_op("rsqrt")(x + 1)
 
     def domain(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(1.2 + np.abs(x))

@@ -133,8 +133,7 @@ class all_gather(Placed):
     def expand(self, *operands: Value, **attrs: Any) -> Value:
         x, at, n = operands[0], attrs["axis"], attrs["axis_size"]
         dims = tuple(d + (d >= at) for d in range(x.type.rank))
-        out: Value = get_op("broadcast")(x, shape=(*x.shape[:at], n, *x.shape[at:]), dims=dims)
-        return out
+        return get_op("broadcast")(x, shape=(*x.shape[:at], n, *x.shape[at:]), dims=dims)
 
     def along(self, axis: BatchAxis, batched: bool, x: Value, at: int) -> Any:
         if not batched:

@@ -45,8 +45,7 @@ class OfComplex(Op):
 
 
 def _number(part: int, x: Value) -> Value:
-    out: Value = get_op("part")(get_op("as_reals")(x), number=part)
-    return out
+    return get_op("part")(get_op("as_reals")(x), number=part)
 
 
 @register
@@ -101,8 +100,7 @@ class conj(OfComplex):
         return pairs.conjugate(operands[0])
 
     def expand(self, *operands: Value, **attrs: Any) -> Value:
-        out: Value = get_op("complex")(_number(0, operands[0]), -_number(1, operands[0]))
-        return out
+        return get_op("complex")(_number(0, operands[0]), -_number(1, operands[0]))
 
 
 @register
@@ -125,8 +123,7 @@ class complex_abs(OfComplex):
         return pairs.absolute(operands[0])
 
     def expand(self, *operands: Value, **attrs: Any) -> Value:
-        out: Value = get_op("hypot")(_number(0, operands[0]), _number(1, operands[0]))
-        return out
+        return get_op("hypot")(_number(0, operands[0]), _number(1, operands[0]))
 
 
 @register
@@ -154,8 +151,7 @@ class complex_(Op):
         return Pair(*operands)
 
     def expand(self, *operands: Value, **attrs: Any) -> Value:
-        out: Value = get_op("from_reals")(get_op("joined")(*operands))
-        return out
+        return get_op("from_reals")(get_op("joined")(*operands))
 
     def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
         return self(*axis.front(batched, operands))

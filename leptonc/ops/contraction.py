@@ -116,8 +116,7 @@ class dot_general(Op):
 def to_front(x: Value, axis: int) -> Value:
     """x with one of its axes moved to the front."""
     rest = (d for d in range(x.type.rank) if d != axis)
-    out: Value = get_op("transpose")(x, perm=(axis, *rest)) if axis else x
-    return out
+    return get_op("transpose")(x, perm=(axis, *rest)) if axis else x
 
 
 def _cotangent(g: Value, a: Value, b: Value, contract: Dims, batch: Dims, first: bool) -> Value:
@@ -137,5 +136,4 @@ def _cotangent(g: Value, a: Value, b: Value, contract: Dims, batch: Dims, first:
         result = get_op("dot_general")(b, g, contract=(free_b, g_free_b), batch=(batch[1], g_batch))
         order = [*batch[0], *contracted, *free_a]
     perm = tuple(order.index(d) for d in range(a.type.rank))
-    out: Value = get_op("transpose")(result, perm=perm) if perm != tuple(range(len(perm))) else result
-    return out
+    return get_op("transpose")(result, perm=perm) if perm != tuple(range(len(perm))) else result

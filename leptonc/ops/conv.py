@@ -110,8 +110,7 @@ def _examples_into(x: Value, at: int, outer: int) -> Value:
     examples, *rest = x.shape
     split = get_op("reshape")(x, shape=(examples, *rest[:at], outer, rest[at] // outer, *rest[at + 1:]))
     moved = get_op("transpose")(split, perm=(*range(1, at + 2), 0, *range(at + 2, split.type.rank)))
-    out: Value = get_op("reshape")(moved, shape=(*rest[:at], rest[at] * examples, *rest[at + 1:]))
-    return out
+    return get_op("reshape")(moved, shape=(*rest[:at], rest[at] * examples, *rest[at + 1:]))
 
 
 def _examples_out_of(y: Value, at: int, outer: int, examples: int) -> Value:
@@ -119,8 +118,7 @@ def _examples_out_of(y: Value, at: int, outer: int, examples: int) -> Value:
     before, inner, after = y.shape[:at], y.shape[at] // (outer * examples), y.shape[at + 1:]
     split = get_op("reshape")(y, shape=(*before, outer, examples, inner, *after))
     moved = get_op("transpose")(split, perm=(at + 1, *range(at + 1), *range(at + 2, split.type.rank)))
-    out: Value = get_op("reshape")(moved, shape=(examples, *before, outer * inner, *after))
-    return out
+    return get_op("reshape")(moved, shape=(examples, *before, outer * inner, *after))
 
 
 class Convolution(Op):

@@ -132,13 +132,11 @@ def numeric_samples(arity: int, kinds: str, domain: Callable[[np.ndarray], np.nd
 
 
 def select(condition: Value, a: Value, b: Value) -> Value:
-    out: Value = get_op("select")(condition, a, b)
-    return out
+    return get_op("select")(condition, a, b)
 
 
 def compare(op: str, x: Value, y: Value | float) -> Value:
-    out: Value = get_op(op)(x, y if isinstance(y, Value) else x.builder.full(x.type, y))
-    return out
+    return get_op(op)(x, y if isinstance(y, Value) else x.builder.full(x.type, y))
 
 
 def zeros(x: Value) -> Value:

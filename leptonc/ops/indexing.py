@@ -39,19 +39,16 @@ def _load_starts(stage: StageBuilder, starts: Sequence[Param], shape: Sequence[i
 
 def _counted(like: Value, n: int) -> Value:
     """0 ... n - 1 along the first axis, of the other extents and the dtype of ``like``."""
-    out: Value = like.builder.emit("iota", (), {"shape": (n, *like.shape[1:]), "axis": 0, "dtype": like.dtype})
-    return out
+    return like.builder.emit("iota", (), {"shape": (n, *like.shape[1:]), "axis": 0, "dtype": like.dtype})
 
 
 def _clipped(x: Value, low: int, high: int) -> Value:
-    out: Value = get_op("max")(get_op("min")(x, x.builder.full(x.type, high)), x.builder.full(x.type, low))
-    return out
+    return get_op("max")(get_op("min")(x, x.builder.full(x.type, high)), x.builder.full(x.type, low))
 
 
 def _window_start(start: Value, n: int, w: int, count: int) -> Value:
     """``count`` times the start of a window of w elements that lies within n."""
-    out: Value = get_op("broadcast")(_clipped(start, 0, n - w), shape=(count,), dims=())
-    return out
+    return get_op("broadcast")(_clipped(start, 0, n - w), shape=(count,), dims=())
 
 
 def _chosen_update(x: Value, update: Value, *starts: Value) -> Value:
@@ -64,8 +61,7 @@ def _chosen_update(x: Value, update: Value, *starts: Value) -> Value:
         here = get_op("broadcast")(get_op("eq")(place, _clipped(place, 0, w - 1)), shape=x.shape, dims=(d,))
         inside = here if inside is None else get_op("and")(inside, here)
         update = get_op("take")(update, _clipped(place, 0, w - 1), axis=d)
-    out: Value = update if inside is None else get_op("select")(inside, update, x)
-    return out
+    return update if inside is None else get_op("select")(inside, update, x)
 
 
 @register
@@ -256,29 +252,25 @@ class take(Op):
 
 def _from_start(indices: Value, n: int) -> Value:
     """Indices of which negative ones count from the end."""
-    out: Value = get_op("select")(get_op("lt")(indices, indices.builder.full(indices.type, 0)), indices + n, indices)
-    return out
+    return get_op("select")(get_op("lt")(indices, indices.builder.full(indices.type, 0)), indices + n, indices)
 
 
 def _is_inside(indices: Value, n: int) -> Value:
     full = indices.builder.full
-    out: Value = get_op("and")(get_op("ge")(indices, full(indices.type, 0)), get_op("lt")(indices, full(indices.type, n)))
-    return out
+    return get_op("and")(get_op("ge")(indices, full(indices.type, 0)), get_op("lt")(indices, full(indices.type, n)))
 
 
 def _rows(x: Value, at: int) -> Value:
     """[examples, before ..., n, after ...] as [examples * n, before ..., after ...]; ``at`` is n's axis in an example."""
     moved = get_op("transpose")(x, perm=(0, at + 1, *range(1, at + 1), *range(at + 2, x.type.rank)))
     examples, n, *rest = moved.shape
-    out: Value = get_op("reshape")(moved, shape=(examples * n, *rest))
-    return out
+    return get_op("reshape")(moved, shape=(examples * n, *rest))
 
 
 def _in_rows(indices: Value, n: int) -> Value:
     """Indices [examples, ...] within n, as indices of ``_rows``."""
     wide = get_op("cast")(indices, dtype=i64)
-    out: Value = wide + _counted(wide, wide.shape[0]) * n
-    return out
+    return wide + _counted(wide, wide.shape[0]) * n
 
 
 def _wrapped(stage: StageBuilder, index: Scalar, n: int) -> Scalar:

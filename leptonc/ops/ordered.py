@@ -16,8 +16,7 @@ from leptonc.ops import pairs
 
 
 def _op(name: str, *operands: Value, **attrs: object) -> Value:
-    out: Value = get_op(name)(*operands, **attrs)
-    return out
+    return get_op(name)(*operands, **attrs)
 
 
 def _choose(condition: Value, a: Value, b: Value | float) -> Value:

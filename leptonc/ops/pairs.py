@@ -22,8 +22,7 @@ SHIFTS = {"f32": 40.0, "f64": 350.0}  # taken off an exponent twice as large, so
 
 
 def _op(name: str, *operands: Value, **attrs: Any) -> Value:
-    out: Value = get_op(name)(*operands, **attrs)
-    return out
+    return get_op(name)(*operands, **attrs)
 
 
 def _full(x: Value, number: float) -> Value:

@@ -21,8 +21,7 @@ from leptonc.ops import ordered, pairs
 def spread(g: Value, like: Value, axes: tuple[int, ...]) -> Value:
     """A reduced value broadcast back to the operand's shape."""
     dims = tuple(d for d in range(like.type.rank) if d not in axes)
-    out: Value = get_op("broadcast")(g, shape=like.shape, dims=dims)
-    return out
+    return get_op("broadcast")(g, shape=like.shape, dims=dims)
 
 
 class Reduction(Op):
@@ -130,14 +129,12 @@ def _products_of_others(x: Value) -> Value:
     half = -(-n // 2)
 
     def part(start: int, size: int, of: Value) -> Value:
-        out: Value = get_op("slice")(of, start=(0, start), size=(rows, size), step=(1, 1))
-        return out
+        return get_op("slice")(of, start=(0, start), size=(rows, size), step=(1, 1))
 
     first, second = part(0, half, x), part(half, n - half, x)
     even = second if n == 2 * half else get_op("pad")(second, low=(0, 0), high=(0, 1), interior=(0, 0), value=1)
     rest = _products_of_others(first * even)
-    out: Value = get_op("concatenate")(rest * even, part(0, n - half, rest * first), axis=1)
-    return out
+    return get_op("concatenate")(rest * even, part(0, n - half, rest * first), axis=1)
 
 
 class Extreme(Reduction):

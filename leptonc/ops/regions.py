@@ -68,5 +68,4 @@ def chosen(items: Sequence[Any], flags: Sequence[bool]) -> list[Any]:
 def choose(flags: Value, new: Value, old: Value) -> Value:
     """Of each example ``new`` where its flag is set, else ``old``: flags[n], values [n, ...]."""
     wide = flags.builder.emit("broadcast", (flags,), {"shape": new.shape, "dims": (0,)})
-    out: Value = flags.builder.emit("select", (wide, new, old))
-    return out
+    return flags.builder.emit("select", (wide, new, old))

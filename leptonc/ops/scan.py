@@ -139,8 +139,7 @@ class scan(RegionOp):
 
 def _exchanged(x: Value) -> Value:
     """The first two axes in each other's place."""
-    out: Value = x.builder.emit("transpose", (x,), {"perm": (1, 0, *range(2, x.type.rank))})
-    return out
+    return x.builder.emit("transpose", (x,), {"perm": (1, 0, *range(2, x.type.rank))})
 
 
 def _or_zeros(tangent: Value | None, x: Value) -> Value:

@@ -187,9 +187,8 @@ class Scatter(Op):
         of, indices, updates = operands
         if not x.type.size or not updates.type.size:
             return x.builder.full(TensorType(updates.shape, x.dtype), fill)
-        out: Value = get_op("gather")(x, indices, **Layout.of(attrs).attrs, mode=attrs["mode"], fill=fill,
+        return get_op("gather")(x, indices, **Layout.of(attrs).attrs, mode=attrs["mode"], fill=fill,
                                       sizes=Layout.of(attrs).sizes(of.type, updates.type))
-        return out
 
     smooth_in_meeting = True
 
@@ -230,8 +229,7 @@ class scatter(Scatter):
         numbers = emit("reshape", (emit("iota", (), {"shape": (count,), "axis": 0, "dtype": i64}),), {"shape": updates.shape})
         last = self(full(TensorType(x.shape, i64), -1), indices, numbers, **attrs)
         mine = get_op("eq")(self.taken(last, operands, attrs, -1), numbers)
-        out: Value = get_op("select")(mine, taken, full(updates.type, 0))
-        return out
+        return get_op("select")(mine, taken, full(updates.type, 0))
 
 
 @register

@@ -20,14 +20,12 @@ from leptonc.ir.value import Value
 
 def _spread(x: Value, like: Value, axis: int) -> Value:
     dims = tuple(d for d in range(like.type.rank) if d != axis)
-    out: Value = get_op("broadcast")(x, shape=like.shape, dims=dims)
-    return out
+    return get_op("broadcast")(x, shape=like.shape, dims=dims)
 
 
 def _greatest(x: Value, axis: int) -> Value:
     """The maximum along the axis."""
-    out: Value = get_op("stop_gradient")(get_op("reduce_max")(x, axes=(axis,)))
-    return out
+    return get_op("stop_gradient")(get_op("reduce_max")(x, axes=(axis,)))
 
 
 def _shift(x: Value, axis: int) -> Value:
@@ -35,8 +33,7 @@ def _shift(x: Value, axis: int) -> Value:
     top = _greatest(x, axis)
     full = x.builder.full
     finite = get_op("lt")(get_op("abs")(top), full(top.type, np.inf))
-    out: Value = get_op("select")(finite, top, full(top.type, 0))
-    return out
+    return get_op("select")(finite, top, full(top.type, 0))
 
 
 def _eager_shift(x: np.ndarray, axis: int) -> np.ndarray:
@@ -142,5 +139,4 @@ class logsumexp(AlongAxis):
         x, axis = operands[0], attrs["axis"]
         shift = _shift(x, axis)
         e = get_op("exp")(x - _spread(shift, x, axis))
-        out: Value = get_op("log")(get_op("sum")(e, axes=(axis,))) + shift
-        return out
+        return get_op("log")(get_op("sum")(e, axes=(axis,))) + shift

@@ -97,8 +97,7 @@ def along(x: Value, order: Value, axis: int) -> Value:
     if not order.type.size:
         return x.builder.full(x.type.with_shape(order.shape), 0)
     flat = get_op("reshape")(x, shape=(x.type.size,))
-    out: Value = get_op("take")(flat, _flat(order, x.shape, axis), axis=0)
-    return out
+    return get_op("take")(flat, _flat(order, x.shape, axis), axis=0)
 
 
 def _put_back(g: Value, order: Value, type: TensorType, axis: int) -> Value:
@@ -108,8 +107,7 @@ def _put_back(g: Value, order: Value, type: TensorType, axis: int) -> Value:
         return g.builder.full(type, 0)
     flat, given = _flat(order, type.shape, axis), get_op("reshape")(g, shape=(g.type.size,))
     added = get_op("scatter_add")(zero, get_op("reshape")(flat, shape=(flat.type.size,)), given, axis=0)
-    out: Value = get_op("reshape")(added, shape=type.shape)
-    return out
+    return get_op("reshape")(added, shape=type.shape)
 
 
 def _flat(order: Value, shape: tuple[int, ...], axis: int) -> Value:

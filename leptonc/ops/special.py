@@ -56,8 +56,7 @@ class erfc(Doubles):
         return _erfc(s, x)
 
     def slope(self, x: Value, y: Value) -> Value:
-        out: Value = get_op("exp")(-(x * x)) * (-2 / np.pi**0.5)
-        return out
+        return get_op("exp")(-(x * x)) * (-2 / np.pi**0.5)
 
 
 @register
@@ -76,8 +75,7 @@ class log_ndtr(Doubles):
 
     def slope(self, x: Value, y: Value) -> Value:
         """The density over the distribution function, by logarithms."""
-        out: Value = get_op("exp")(-0.5 * (x * x) - y - 0.5 * log(2 * pi))
-        return out
+        return get_op("exp")(-0.5 * (x * x) - y - 0.5 * log(2 * pi))
 
 
 def _raised(s: Any, x: Any) -> tuple[Any, Any]:
@@ -121,8 +119,7 @@ class lgamma(Doubles):
         return s.select(s.eq(s.abs(x), np.inf), s.const(np.inf, f64), found)
 
     def slope(self, x: Value, y: Value) -> Value:
-        out: Value = get_op("digamma")(x)
-        return out
+        return get_op("digamma")(x)
 
     def domain(self, x: np.ndarray) -> np.ndarray:
         return _between_poles(x)
@@ -160,8 +157,7 @@ class digamma(Doubles):
         mirrored = compare("lt", x, 0)
         above = get_op("hurwitz")(select(mirrored, 1 - x, x), order=2)
         ratio = np.pi / get_op("sin")(np.pi * (x - get_op("round")(x)))
-        out: Value = select(mirrored, ratio * ratio - above, above)
-        return out
+        return select(mirrored, ratio * ratio - above, above)
 
     def domain(self, x: np.ndarray) -> np.ndarray:
         return _between_poles(x)
@@ -234,8 +230,7 @@ class i0e(Bessel):
     name, near, far = "i0e", I0E_NEAR, I0E_FAR
 
     def slope(self, x: Value, y: Value) -> Value:
-        out: Value = get_op("i1e")(x) - get_op("sign")(x) * y
-        return out
+        return get_op("i1e")(x) - get_op("sign")(x) * y
 
     def domain(self, x: np.ndarray) -> np.ndarray:
         return away_from_zero(5 * x)
@@ -258,8 +253,7 @@ class i1e(Bessel):
         zero = compare("eq", x, 0)
         at = select(zero, x.builder.full(x.type, 1), x)
         inner = get_op("i0e")(x) - select(zero, x.builder.full(x.type, 0.5), y / at)
-        out: Value = inner - get_op("sign")(x) * y
-        return out
+        return inner - get_op("sign")(x) * y
 
     def domain(self, x: np.ndarray) -> np.ndarray:
         return away_from_zero(5 * x)

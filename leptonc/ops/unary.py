@@ -196,8 +196,7 @@ class sinh(Smooth):
     name, kinds, of_pairs = "sinh", INEXACT, staticmethod(pairs.sinh)
 
     def slope(self, x: Value, y: Value) -> Value:
-        out: Value = get_op("cosh")(x)
-        return out
+        return get_op("cosh")(x)
 
 
 @register
@@ -205,8 +204,7 @@ class cosh(Smooth):
     name, kinds, of_pairs = "cosh", INEXACT, staticmethod(pairs.cosh)
 
     def slope(self, x: Value, y: Value) -> Value:
-        out: Value = get_op("sinh")(x)
-        return out
+        return get_op("sinh")(x)
 
 
 @register
@@ -232,8 +230,7 @@ class softplus(Smooth):
         return s.add(s.max(x, 0), s.log1p(s.exp(s.neg(s.abs(x)))))
 
     def slope(self, x: Value, y: Value) -> Value:
-        out: Value = get_op("sigmoid")(x)
-        return out
+        return get_op("sigmoid")(x)
 
 
 @register
@@ -243,8 +240,7 @@ class erf(Smooth):
     name = "erf"
 
     def slope(self, x: Value, y: Value) -> Value:
-        out: Value = get_op("exp")(-(x * x)) * (2 / np.pi**0.5)
-        return out
+        return get_op("exp")(-(x * x)) * (2 / np.pi**0.5)
 
 
 @register
@@ -254,8 +250,7 @@ class erf_inv(Smooth):
     name = "erf_inv"
 
     def slope(self, x: Value, y: Value) -> Value:
-        out: Value = get_op("exp")(y * y) * (np.pi**0.5 / 2)
-        return out
+        return get_op("exp")(y * y) * (np.pi**0.5 / 2)
 
     def domain(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(0.9 * np.tanh(x))
@@ -266,8 +261,7 @@ class sin(Smooth):
     name, kinds, of_pairs = "sin", INEXACT, staticmethod(pairs.sin)
 
     def slope(self, x: Value, y: Value) -> Value:
-        out: Value = get_op("cos")(x)
-        return out
+        return get_op("cos")(x)
 
 
 @register
@@ -275,8 +269,7 @@ class cos(Smooth):
     name, kinds, of_pairs = "cos", INEXACT, staticmethod(pairs.cos)
 
     def slope(self, x: Value, y: Value) -> Value:
-        out: Value = -get_op("sin")(x)
-        return out
+        return -get_op("sin")(x)
 
 
 @register

@@ -97,9 +97,21 @@ class _Numpy:
             return _weights_as_floats(found)
         if name == "unravel_index":
             return _of_dtype(found)
+        if name in ("put_along_axis", "fill_diagonal"):
+            return _giving_the_array(found)
         if name in ("interp", "vander", "cov", "corrcoef", "float_power"):
             return _as_narrow(found)
         return _in_floats(found) if name.endswith(("quantile", "percentile")) else found
+
+
+def _giving_the_array(function: Callable[..., None]) -> Callable[..., Any]:
+    """Of a function that writes into its first argument: what it wrote, into a copy."""
+    def call(x: Any, *args: Any, **options: Any) -> Any:
+        written = np.array(x)
+        function(written, *args, **options)
+        return written
+
+    return call
 
 
 def _of_dtype(f: Any) -> Any:

@@ -361,18 +361,35 @@ def _all_few(node: Node, *arrays: np.ndarray) -> np.ndarray:
 
 
 def _exact(node: Node, out: np.ndarray, total: np.ndarray, operands: list[np.ndarray]) -> np.ndarray:
-    """Whether a sum is exact in any order: of the sum's and all terms' few digits."""
-    few = all(_few_digits(x, node.types[0].dtype).all() for x in operands if x.dtype.kind == "f")
-    return _all_few(node, out, total) if few else np.zeros(out.shape, bool)
+    """Whether a sum is exact in any order: all terms are of few digits, and all sums, which are multiples of the terms' grain: that
+    a sum is of few digits says nothing of those on the way to it."""
+    terms, dtype = [x for x in operands if x.dtype.kind == "f"], node.types[0].dtype
+    if not all(_few_digits(x, dtype).all() for x in terms):
+        return np.zeros(out.shape, bool)
+    grains = [_grain(x) for x in terms]
+    grain = prod(grains) if node.op in CONVOLUTIONS | {"dot_general"} else min(grains, default=1.0)
+    return _all_few(node, out, total) & (total <= grain * 2.0**_digits(dtype))
+
+
+def _grain(x: np.ndarray) -> float:
+    """The greatest power of two that all elements, of at most 20 digits, are multiples of."""
+    fraction, exponent = np.frexp(x[x != 0])
+    whole = (fraction * 2.0**20).astype(np.int64)
+    return float(np.min(np.ldexp((whole & -whole).astype(np.float64), exponent - 20), initial=np.inf))
 
 
 def _finite(x: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(x), x, 0) if x.dtype.kind in "fc" else x
 
 
+def _digits(dtype: DType) -> int:
+    """So many binary digits are few."""
+    return 7 if dtype.is_narrow else 20
+
+
 def _few_digits(x: np.ndarray, dtype: DType) -> np.ndarray:
-    """Whether an element is a number of at most 20 binary digits (7 for floats of 16 bits), and far from the ends of the range."""
-    digits, reach = (7, 10) if dtype.is_narrow else (20, 40)
+    """Whether an element is a number of few binary digits, and far from the ends of the range."""
+    digits, reach = _digits(dtype), 10 if dtype.is_narrow else 40
     fraction = np.frexp(np.where(np.isfinite(x), x, 0.0))[0] * 2.0**digits
     return (fraction == np.floor(fraction)) & (np.abs(x) < 2.0**reach) & ((np.abs(x) > 2.0**-reach) | (x == 0))
 
@@ -430,6 +447,8 @@ def _either_zero(node: Node, operands: list[np.ndarray], out: np.ndarray, rng: n
     if node.op not in EXTREMES:
         return out
     extreme, (x,) = get_op(node.op).eager, operands
+    if x.dtype.kind == "c":  # numbers that are equal may differ in the signs of both parts' zeros
+        return np.where(out == 0, rng.choice([0.0, -0.0], out.shape), out)
     negative, positive = (extreme(np.where((x == 0) & (np.signbit(x) == sign), EXTREMES[node.op], 0), **node.attributes) != 0
                           for sign in (True, False))
     return np.where((out == 0) & negative & positive, rng.choice([0.0, -0.0], out.shape), out)

@@ -44,16 +44,14 @@ def quotient_scale(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def function_scale(op: str, operands: list[np.ndarray], out: np.ndarray, paired: bool) -> np.ndarray:
-    """The norm, of a power times that of the logarithm, but where a part is 0. ``out``: in reals, pairs of them if ``paired``."""
+    """The norm, but where a part is 0. That of a power times that of the logarithm, whatever its parts: by a phase; a power that
+    underflows may be a 0 of any signs. ``out``: in reals, pairs of them if ``paired``."""
     norm = np.hypot(out[..., 0], out[..., 1]) if paired else np.abs(out)
     if op == "pow":
         norm = norm * (1 + np.abs(operands[1] * np.log(np.where(operands[0] == 0, 1, operands[0]))))
-    return np.where(out == 0, _of_nothing(op, operands, norm), both(norm)) if paired else norm
-
-
-def _of_nothing(op: str, operands: list[np.ndarray], norm: np.ndarray) -> Any:
-    """The error of a part that is 0: none, but of a power that underflows, whose phase, and so the sign of the 0, may be any."""
-    return np.where((op == "pow") & (norm == 0) & (operands[0] != 0), UNDERFLOWN, 0)[..., None]
+    if op == "pow" and paired:
+        return both(np.where((norm == 0) & (operands[0] != 0), UNDERFLOWN, norm))
+    return np.where(out == 0, 0, both(norm)) if paired else norm
 
 
 def transform_scale(x: np.ndarray, out: np.ndarray, axis: int, paired: bool) -> np.ndarray:

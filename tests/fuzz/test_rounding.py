@@ -212,6 +212,27 @@ def test_a_power_that_underflows_may_be_a_zero_of_any_signs():
     assert all(e.check([np.array([z])]) is None for z in (0j, -0j, complex(-0.0, 0.0))) and e.check([np.array([1e-3j])]) is not None
 
 
+def test_powers_go_by_a_phase():
+    e = expected(lambda x: x ** x, np.array([-2 + 0j], "c8"))
+    assert e.check([np.array([0.25 - 4.4e-8j], "c8")]) is None and e.check([np.array([0.25 - 4.4e-4j], "c8")]) is not None
+
+
+def test_a_sum_of_few_digits_may_have_had_more_on_the_way():
+    """Sixteenths, whose sum is a power of two by chance: f32 has no room for the sixteenths of sums half as large."""
+    e = expected(lambda x: lnp.sum(x), np.array([2.0**15 + 0.0625, 2.0**15 - 0.0625] * 512, "f4"))
+    assert e.base[0] == 2.0**25 and e.check([np.float32(2.0**25 - 4)]) is None
+    assert e.check([np.float32(2.0**25 + 2**14)]) is not None
+    few = expected(lambda x: lnp.sum(x), np.arange(16, dtype="f4"))
+    assert few.check([np.float32(120)]) is None and few.check([np.float32(120.00001)]) is not None
+
+
+def test_extremes_of_complex_numbers_are_claimed():
+    x = R.standard_normal((3, 4)) + 1j * R.standard_normal((3, 4))
+    x[0] = [0, -0.0, -1, -2]
+    e = expected(lambda x: lnp.max(x, 1), x)
+    assert e.check([np.max(x, 1)]) is None and e.check([-np.max(x, 1)]) is not None
+
+
 def test_what_may_overflow_is_not_certainly_nan():
     """Here it is NaN where the sums overflow or cancel, and 1 where they do neither, as f16 may have it."""
     x = np.array([1.1, 32000.0, 32000.0, -32000.0], np.float16)

@@ -17,7 +17,8 @@ from tests.fuzz.draw import Untidy
 from tests.fuzz.generate import program
 from tests.fuzz.program import NAMES, source
 
-NO_DERIVATIVE = re.compile("has a gradient only where no two updates meet|has no derivative in reverse mode")  # as documented
+NO_DERIVATIVE = re.compile("has a gradient only where no two updates meet|"  # as documented
+                           "has no derivative (in reverse mode|of full matrices|of a complete q)")
 
 
 def say(**message: Any) -> None:

@@ -91,8 +91,7 @@ class dft(Op):
 def _example(x: Value, n: int) -> Value:
     rest = x.type.rank - 1
     one = get_op("slice")(x, start=(n, *(0,) * rest), size=(1, *x.shape[1:]), step=(1,) * (rest + 1))
-    out: Value = get_op("reshape")(one, shape=x.shape[1:])
-    return out
+    return get_op("reshape")(one, shape=x.shape[1:])
 
 
 def _grid(rows: int, columns: int, step: int, n: int) -> np.ndarray:

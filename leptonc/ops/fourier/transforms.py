@@ -27,8 +27,7 @@ FINE = 64  # columns with roots of their own; others are products of two
 
 
 def _op(name: str, *operands: Any, **attrs: Any) -> Value:
-    out: Value = get_op(name)(*operands, **attrs)
-    return out
+    return get_op(name)(*operands, **attrs)
 
 
 class Transform(Op):
@@ -102,8 +101,7 @@ def _columns(x: Value, inverse: bool, turned: bool = False, twisted: int = 0) ->
         fine = tile * _divisor(lanes // tile, max(FINE // tile, 1))
         tables = [emit("grid_roots", (), {"n": twisted, "rows": n, "columns": lanes // fine, "step": fine, "dtype": dtype}),
                   emit("grid_roots", (), {"n": twisted, "rows": n, "columns": fine, "step": 1, "dtype": dtype})]
-    out: Value = emit("dft", (x, table, *tables), {"radices": radices, "tile": tile, "turned": turned, "inverse": inverse})
-    return out
+    return emit("dft", (x, table, *tables), {"radices": radices, "tile": tile, "turned": turned, "inverse": inverse})
 
 
 def _divisor(n: int, most: int) -> int:

@@ -52,8 +52,7 @@ def filled(like: Value, number: Any) -> Value:
 
 def counted(x: Value, shape: Sequence[int], axis: int) -> Value:
     """The place along an axis, i32."""
-    out: Value = x.builder.emit("iota", (), {"shape": tuple(shape), "axis": axis, "dtype": i32})
-    return out
+    return x.builder.emit("iota", (), {"shape": tuple(shape), "axis": axis, "dtype": i32})
 
 
 def spread(x: Value, shape: Sequence[int], *dims: int) -> Value:
@@ -79,8 +78,7 @@ def both(x: Value, y: Value) -> Value:
 def swapped(x: Value) -> Value:
     """The matrices transposed."""
     rank = x.type.rank
-    out: Value = op("transpose", x, perm=(*range(rank - 2), rank - 1, rank - 2))
-    return out
+    return op("transpose", x, perm=(*range(rank - 2), rank - 1, rank - 2))
 
 
 def conjugate(x: Value) -> Value:
@@ -154,8 +152,7 @@ def product(a: Value, b: Value, left: bool = False, right: bool = False) -> Valu
     """a @ b, matrix by matrix; ``left`` and ``right`` say which are transposed."""
     lead = tuple(range(a.type.rank - 2))
     k, n = len(lead) + (0 if left else 1), len(lead) + (1 if right else 0)
-    out: Value = op("dot_general", a, b, contract=((k,), (n,)), batch=(lead, lead))
-    return out
+    return op("dot_general", a, b, contract=((k,), (n,)), batch=(lead, lead))
 
 
 def scaled_columns(a: Value, s: Value) -> Value:
@@ -176,14 +173,12 @@ def triangle(x: Value, lower: bool, offset: int = 0) -> Value:
 def in_triangle(x: Value, lower: bool, offset: int = 0) -> Value:
     rank = x.type.rank
     row, column = counted(x, x.shape, rank - 2), counted(x, x.shape, rank - 1)
-    out: Value = op("le" if lower else "ge", column, row + offset)
-    return out
+    return op("le" if lower else "ge", column, row + offset)
 
 
 def on_diagonal(x: Value) -> Value:
     rank = x.type.rank
-    out: Value = op("eq", counted(x, x.shape, rank - 2), counted(x, x.shape, rank - 1))
-    return out
+    return op("eq", counted(x, x.shape, rank - 2), counted(x, x.shape, rank - 1))
 
 
 def diagonal(x: Value) -> Value:

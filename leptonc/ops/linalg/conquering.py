@@ -70,8 +70,7 @@ def _behind(rows: Value, n: int) -> Value:
     b, m, _ = rows.shape
     if m == n:
         return op("lt", zeros(rows, (b, m)), zeros(rows, (b, m)))
-    out: Value = op("any", op("ne", window(rows, 2, n, m), zeros(rows, (b, m, m - n))), axes=(2,))
-    return out
+    return op("any", op("ne", window(rows, 2, n, m), zeros(rows, (b, m, m - n))), axes=(2,))
 
 
 def _conquered(d: Value, e: Value, least: int) -> tuple[Value, Value]:

@@ -56,8 +56,7 @@ class OfFactors(MatrixOp):
 
 
 def _transposed_inverse(a: Value, factors: Value, permutation: Value) -> Value:
-    out: Value = op("lu_solve", a, factors, permutation, identity(a, a.shape[-1]), transpose=True)
-    return out
+    return op("lu_solve", a, factors, permutation, identity(a, a.shape[-1]), transpose=True)
 
 
 def _parity(pivots: Value, like: Value) -> Value:
@@ -99,8 +98,7 @@ class lu_det(OfFactors):
         if not factors.type.size:
             return filled(zeros(factors, factors.shape[:-2]), 1)
         pivot = diagonal(factors)
-        out: Value = op("prod", pivot, axes=(pivot.type.rank - 1,)) * _parity(pivots, factors)
-        return out
+        return op("prod", pivot, axes=(pivot.type.rank - 1,)) * _parity(pivots, factors)
 
 
 @register

@@ -167,8 +167,7 @@ def eager_signs(x: np.ndarray) -> np.ndarray:
 
 def all_finite(x: Value) -> Value:
     """[b] for x [b, ...]."""
-    out: Value = op("all", op("lt", extent(x), filled(real(x), np.inf)), axes=tuple(range(1, x.type.rank)))
-    return out
+    return op("all", op("lt", extent(x), filled(real(x), np.inf)), axes=tuple(range(1, x.type.rank)))
 
 
 def or_nan(finite: Value, *results: Value) -> Sequence[Value]:

@@ -145,8 +145,7 @@ def _weight(x: Value) -> Value:
 
 def _swap(x: Value) -> Value:
     rank = x.type.rank
-    out: Value = op("transpose", x, perm=(*range(rank - 2), rank - 1, rank - 2))
-    return out
+    return op("transpose", x, perm=(*range(rank - 2), rank - 1, rank - 2))
 
 
 def _unit_lower(factors: Value) -> Value:
@@ -380,8 +379,7 @@ class lu_solve(MatrixOp):
             inner = solve(factors, b, lower=False, transpose=True, unit=False)
             return permuted(solve(factors, inner, lower=True, transpose=True, unit=True), inverse_of(permutation))
         inner = solve(factors, permuted(b, permutation), lower=True, transpose=False, unit=True)
-        out: Value = solve(factors, inner, lower=False, transpose=False, unit=False)
-        return out
+        return solve(factors, inner, lower=False, transpose=False, unit=False)
 
     def samples(self) -> Sequence[Sample]:
         def make(a: tuple[int, ...], columns: int, transpose: bool = False) -> Sample:

@@ -244,5 +244,4 @@ def _joined(v: Value, taus: Value) -> Value:
     b, _, w = v.shape
     taus = reshaped(taus, (1, w)) if b == 1 else op("transpose", taus, perm=(1, 0))
     above = scaled_rows(taus, triangle(product(conjugate(v), v, left=True), lower=False, offset=1))
-    out: Value = op("triangular_solve", above, as_diagonal(taus), lower=False, transpose=False, unit=True)
-    return out
+    return op("triangular_solve", above, as_diagonal(taus), lower=False, transpose=False, unit=True)

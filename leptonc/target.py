@@ -12,6 +12,20 @@ from leptonc.errors import CompileError, LeptonError
 
 
 @dataclass(frozen=True)
+class Packing:
+    """How many register tiles must read a panel before it pays to copy an operand of a contraction into it. Measured: a line of a
+    cache is one register of AVX-512, and two of AVX2, which takes twice as long to multiply as much.
+
+    ``near``: columns of B that stay in L2 as they are; ``colliding``: columns that would, but for falling into few of its sets;
+    ``parts``: rows of A of whose lines a tile takes at most half.
+    """
+
+    near: int = 20
+    colliding: int = 8
+    parts: int = 8
+
+
+@dataclass(frozen=True)
 class Target:
     """A machine to compile for.
 
@@ -21,6 +35,8 @@ class Target:
     ``halves``: instructions convert f16; ``bf16``: they convert to bf16, and add up products of pairs of them; ``vnni``: of pairs
     of i16, in i32.
     ``permute``: one that picks, for each of 16 lanes of 32 bits, any lane of two registers.
+    ``registers``: of vectors, of which ``wide_accumulators`` at most hold sums in a tile wider than ``vectors``. ``load_cost``: of
+    a load, in multiply-adds, as register tiles are compared; measured.
     """
 
     name: str
@@ -39,6 +55,9 @@ class Target:
     compress: bool = False
     permute: bool = False
     registers: int = 16
+    wide_accumulators: int = 12
+    load_cost: float = 0.25
+    packing: Packing = Packing()
 
     def lanes(self, itemsize: int) -> int:
         """Elements of ``itemsize`` bytes in one vector register."""
@@ -47,10 +66,11 @@ class Target:
 
 _ELF_X86 = "x86_64-unknown-linux-gnu"
 
-SSE = Target("sse", "x86-64", "+sse4.2", _ELF_X86, 16, 4, 2, fma=False, halves=False)
+SSE = Target("sse", "x86-64", "+sse4.2", _ELF_X86, 16, 4, 2, fma=False, halves=False, wide_accumulators=6)
 AVX2 = Target("avx2", "haswell", "+avx2,+fma", _ELF_X86, 32, 6, 2)
 AVX512 = Target("avx512", "skylake-avx512", "+avx512f,+avx512bw,+avx512dq,+avx512vl,+fma,-prefer-256-bit", _ELF_X86,
-                64, 14, 2, l2_bytes=1024 * 1024, compress=True, permute=True, registers=32)
+                64, 14, 2, l2_bytes=1024 * 1024, compress=True, permute=True, registers=32,
+                wide_accumulators=26, load_cost=0.001, packing=Packing(48, 48, 48))
 AVX512_BF16 = replace(AVX512, name="avx512_bf16", features=AVX512.features + ",+avx512bf16,+avx512vnni", bf16=True, vnni=True)
 
 PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR)  # a file may be opened again when there is room

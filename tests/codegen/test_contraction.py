@@ -12,6 +12,7 @@ import seed_cnn
 from leptonc import driver
 from leptonc.codegen.contraction.choose import find_contraction
 from leptonc.codegen.contraction.emit import workspace_bytes
+from leptonc.codegen.contraction.panels import Panels
 from leptonc.codegen.contraction.plan import Contraction
 from leptonc.codegen.loops.linear import linear_stage
 from leptonc.ir.interpret import run_program
@@ -121,12 +122,15 @@ def weight_gradient(extent: int, kernel: int, channels: int, units: int, stride:
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
 @pytest.mark.parametrize("kernel", [
-    product(130, 96, 3000, "a", f64), product(400, 64, 2500, "a", f64), weight_gradient(60, 1, 48, 80),
+    product(130, 24, 3000, "a", f64), product(400, 14, 2500, "a", f64), weight_gradient(60, 1, 48, 80),
     weight_gradient(41, 3, 32, 40, stride=2), weight_gradient(90, 3, 32, 64), weight_gradient(30, 3, 64, 300),
 ], ids=lambda kernel: kernel.name)
 def test_weight_gradients_take_the_fold_in_parts(kernel, target, rng):
     """A part of B's tile stays in L1, and each tile asks for the lines of the next part."""
     plan = plan_of(kernel, target)
+    if plan.a.pack:  # a tile would use a part of each line
+        assert plan.rows * plan.dtype.itemsize <= 32
+        return compiled_agrees(kernel, target, rng)
     assert plan.k_strided and plan.prefetch_blocks == (plan.fold_block > 0) == (plan.row_block > 1)
     if plan.prefetch_blocks:
         inner = prod(a.extent for a in plan.fold[plan.fold_outer + 1:])
@@ -142,6 +146,31 @@ def test_rows_that_share_lines_come_before_rows_that_do_not(target, rng):
     plan = plan_of(kernel, target)
     assert plan.a.access.stride(plan.row.name) == 1 and plan.row.extent in (16, 32)
     compiled_agrees(kernel, target, rng)
+
+
+@pytest.mark.parametrize("m, n, k", [(1000, 260, 700), (96, 128, 64), (61, 520, 100), (256, 1024, 2048)])
+def test_what_shares_lines_with_many_tiles_is_packed(m, n, k, rng):
+    """Six elements of each line of A: panels of as many, filled side by side, where enough columns read them."""
+    kernel = product(m, n, k, "a")
+    plan = plan_of(kernel, AVX2)
+    assert plan.a.pack and plan.rows <= 6 and plan.col_tiles >= 8
+    panels = Panels(plan, plan.a, plan.row, plan.rows)
+    assert panels.beside > 1 and panels.beside * panels.width * 4 >= 128
+    assert not plan_of(kernel, AVX512).a.pack and not plan_of(product(60, 40, k, "a"), AVX2).a.pack
+    compiled_agrees(kernel, AVX2 if AVX2 in TARGETS else host_target(), rng)
+
+
+@pytest.mark.parametrize("target", [SSE, AVX2, AVX512], ids=lambda t: t.name)
+def test_a_tile_fits_the_registers(target):
+    for m, n, k in [(32, 1024, 256), (256, 256, 256), (16, 64, 64), (48, 24, 300), (1000, 1000, 1000), (7, 96, 50), (3, 512, 512)]:
+        plan = plan_of(product(m, n, k), target)
+        assert plan.rows * plan.vectors + plan.vectors + 1 <= target.registers
+
+
+def test_few_rows_do_not_read_wide_columns_from_l2():
+    """A batch of 32 by the weights of four gates: a tile of two rows would wait for the columns."""
+    plan = plan_of(product(32, 1024, 256), AVX2)
+    assert plan.rows >= 4
 
 
 def test_parts_of_the_fold_may_lie_behind_whole_axes():

@@ -175,3 +175,19 @@ def test_special_values_in_pairs(rng):
 
 def test_cache_keys_tell_the_targets_apart():
     assert repr(replace(AVX512_BF16, bf16=False)) != repr(AVX512_BF16) != repr(AVX512)
+
+
+@pytest.mark.parametrize("target", RUNNING, ids=lambda t: t.name)
+@pytest.mark.parametrize("m, n, k", [(64, 130, 100), (61, 200, 77), (700, 64, 31)])
+def test_panels_narrower_than_a_register_are_turned(m, n, k, target, rng):
+    """Rows of A are converted once, into panels of as many as a tile has."""
+    kernel = product(m, n, k, "b")
+    plan = plan_of(kernel, replace(target, bf16=False))
+    assert plan.a.pack and plan.a.access.stride(plan.fold[-1].name) == 1
+    executable = driver.compile_program(program_of(kernel), replace(target, bf16=False)).executable
+    for _ in range(3):
+        arrays = arrays_of(kernel, rng)
+        agrees(kernel, arrays, executable(arrays)[0])
+    text = emit_program(program_of(kernel), replace(target, bf16=False)).text
+    packing = [f for f in text.split("define internal ") if "%panel = " in f]
+    assert packing and ("shufflevector" in packing[0]) == (2 * plan.rows >= plan.lanes)

@@ -20,6 +20,8 @@ MIN_ITEMS = 32  # items wanted, so that the split is even for any thread count
 LEAST_SHARED = 8  # rows: fewer are one tile
 SHARING_PAYS = 1.15  # times the cost of the best plan is that of one whose rows threads may share without waiting for each other
 MIN_ITEMS_K_STRIDED = 24  # the same where tiles of an item share lines of A
+FROM_L2 = 3.2  # multiply-adds in the time that a vector of B takes from L2
+L2_WAYS = 8
 LOAD_COST = 0.25  # multiply-adds that a load of an operand costs, when operands come from beyond L1
 LINE_COST = 1  # the same of an element of A that comes in a cache line of its own
 CAST_COST = 1  # the same of converting a register of an operand
@@ -35,7 +37,6 @@ STRIDED_PACK_COST = 60  # the same where its neighbours in the panel lie apart i
 FEW_COLUMNS = 2  # tiles of columns side by side, where parts of the fold are to fit L1
 FEW_TILES = 8  # register tiles that use a part of B
 PACK_REUSE = 8  # register tiles that must read a panel before packing it for locality pays
-PACK_REUSE_NEAR = 48  # the same where the tiles find its columns in L2 as they are
 COPIES = 2  # of each element of A, at most, in panels that are made to convert it once
 NEAR_SHARE = 4  # columns that fill at most one in so many parts of L2
 
@@ -105,10 +106,11 @@ def _tiled(stage: LinearStage, reduce: int, a: Side, b: Side, row: Axis, col: Ax
         lanes //= 2
     fold = tuple(sorted(stage.reduce_axes, key=lambda x: -abs(a.access.stride(x.name))))
     halves = row.extent == shared and shared >= LEAST_SHARED
-    rows, vectors = _register_tile(row.extent, ceil(col.extent / lanes), target, most_rows or row.extent, 2 if halves else 1)
+    depth = prod(x.extent for x in fold)
+    rows, vectors = _register_tile(row.extent, ceil(col.extent / lanes), target, most_rows or row.extent, 2 if halves else 1, depth)
     plan = Contraction(stage, reduce, a, b, row, col, outer, fold, dtype, lanes, rows, vectors, registers=target.registers)
     pack_b = b.access.stride(col.name) != 1 or _panel_pays(plan, target)
-    pack_a = (_rows_collide(plan, target) or _conversion_pays(plan)) and not stage.outer
+    pack_a = (_rows_collide(plan, target) or _conversion_pays(plan) or _parts_of_lines(plan, target)) and not stage.outer
     return replace(plan, a=replace(a, pack=pack_a), b=replace(b, pack=pack_b))
 
 
@@ -137,25 +139,36 @@ def _every_other(access: Access, axis: Axis) -> Access:
 
 def _conversion_pays(plan: Contraction) -> bool:
     """A's elements are converted once, not for each column of tiles; unless the panels would hold them several times over."""
-    if not plan.a.casts or plan.col_tiles < 2:
-        return False
+    return bool(plan.a.casts) and plan.col_tiles >= 2 and _few_copies(plan)
+
+
+def _parts_of_lines(plan: Contraction, target: Target) -> bool:
+    """A tile takes at most half of a line of A, whose rows are neighbours: other tiles want the rest when it has left L1."""
+    step = min((abs(plan.a.access.stride(axis.name)) for axis in plan.fold), default=0) * plan.a.dtype.itemsize
+    part = plan.rows < plan.row.extent and plan.rows * plan.a.dtype.itemsize <= ALIGN // 2
+    return plan.k_strided and part and step >= ALIGN and plan.col_tiles >= target.packing.parts and _few_copies(plan)
+
+
+def _few_copies(plan: Contraction) -> bool:
+    """Whether panels of A hold its elements a few times at most: windows overlap."""
     axes = [x for x in (*plan.outer, plan.row, *plan.fold) if plan.a.access.stride(x.name)]
     reached = 1 + sum(abs(plan.a.access.stride(x.name)) * (x.extent - 1) for x in axes)
     return prod(x.extent for x in axes) <= COPIES * reached
 
 
-def _register_tile(rows: int, vectors: int, target: Target, most_rows: int, among: int) -> tuple[int, int]:
+def _register_tile(rows: int, vectors: int, target: Target, most_rows: int, among: int, depth: int) -> tuple[int, int]:
     """Accumulator tile (rows, vectors) within the target's budget that wastes least at the edges. So many tiles of rows that
     ``among`` threads have the same."""
-    budget = target.rows * target.vectors
     best, best_cost = (1, 1), float("inf")
     for wide in range(1, min(vectors, target.vectors * 2) + 1):
-        tall = min(rows, most_rows, budget // wide if wide <= target.vectors else (budget - target.vectors) // wide)
+        wider = min(target.wide_accumulators, target.registers - wide - 1)  # beside the columns and a broadcast
+        accumulators = target.rows * target.vectors if wide <= target.vectors else wider
+        tall = min(rows, most_rows, accumulators // wide)
         tall = ceil(rows / (ceil(rows / tall / among) * among))  # even tiles: the last one is nearly as tall as the others
         tiles = ceil(rows / tall) * ceil(vectors / wide)
         # loads share two ports with as many FMA units; few accumulators leave the FMA latency (4) uncovered
-        step = max(tall * wide, (tall + wide), 8)
-        cost = tiles * (step + 0.001 * (tall + wide))  # of equals the one that loads least
+        step = max(tall * wide, tall + wide, 8, FROM_L2 * wide if depth * wide * target.vector_bytes > target.l1_bytes // 2 else 0)
+        cost = tiles * (step + target.load_cost * (tall + wide))
         if cost < best_cost:
             best, best_cost = (tall, wide), cost
     return best
@@ -164,9 +177,17 @@ def _register_tile(rows: int, vectors: int, target: Target, most_rows: int, amon
 def _panel_pays(plan: Contraction, target: Target) -> bool:
     """Rows of B lie apart and are read by many register tiles: contiguous panels save cache sets and pages. A tile's columns that
     stay in L2 are read from there as fast as they are needed, and it takes more tiles to make up for the copy."""
-    columns = plan.depth * plan.width * plan.dtype.itemsize
-    enough = PACK_REUSE_NEAR if columns <= target.l2_bytes // NEAR_SHARE else PACK_REUSE
+    enough = PACK_REUSE
+    if plan.depth * plan.width * plan.dtype.itemsize <= target.l2_bytes // NEAR_SHARE:
+        enough = target.packing.colliding if _columns_collide(plan, target) else target.packing.near
     return plan.col_tiles > 1 and plan.tiles_per_column >= enough
+
+
+def _columns_collide(plan: Contraction, target: Target) -> bool:
+    """Rows of B a large power of two apart fall into few sets of L2 and evict each other."""
+    step = abs(plan.b.access.stride(plan.fold[-1].name)) * plan.dtype.itemsize if plan.fold else 0
+    way = target.l2_bytes // L2_WAYS
+    return step > 0 and plan.depth > way // gcd(step, way) * L2_WAYS
 
 
 def _rows_collide(plan: Contraction, target: Target) -> bool:

@@ -15,6 +15,9 @@ from leptonc.codegen.llvm.scalars import emit_casts, emit_scalar
 from leptonc.codegen.loops.addresses import from_memory, transposed
 from leptonc.ir.kernel import Axis
 from leptonc.ir.types import DType, u16, u32
+from leptonc.memory import ALIGN
+
+BESIDE = 128  # bytes of a row to read in one piece: panels that are narrower are filled side by side
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,15 @@ class Panels:
     def items(self) -> int:
         return prod(a.extent for a in self.outer) * self.tiles
 
+    @property
+    def beside(self) -> int:
+        """Panels that are filled side by side, as rows of the source lie on lines, or pages, of their own."""
+        access, row = self.side.access, self.width * self.side.dtype.itemsize
+        steps = [abs(access.stride(axis.name)) * self.side.dtype.itemsize for axis in self.plan.fold[-1:]]
+        if self.plan.pairs or access.stride(self.axis.name) != 1 or min(steps, default=0) < ALIGN:
+            return 1
+        return max(1, min(-(-BESIDE // row), self.axis.extent // self.width))
+
     def strides(self) -> Strides:
         """Strides inside one panel."""
         fold, step = {}, self.width
@@ -75,20 +87,57 @@ class Panels:
 
 def emit_packing(e: Emitter, panels: Panels, source: str, target: str, begin: str, end: str) -> None:
     """Copy panels ``begin`` to ``end`` (flat numbers)."""
-    plan, axis = panels.plan, panels.axis
-    if plan.depth == 0:
+    if panels.plan.depth == 0:
         return
-    with e.loop("panel", begin, end) as item:
-        ivs, rest = _decode(e, panels, item)
-        base = e.mul(item, str(plan.depth * panels.width))
-        offset = str(panels.side.access.offset)
-        for name, iv in ivs.items():
-            offset = e.add(offset, e.mul(iv, str(panels.side.access.stride(name))))
-        start = e.mul(rest, str(panels.width))
-        offset = e.add(offset, e.mul(start, str(panels.side.access.stride(axis.name))))
-        left = e.let(f"sub nsw i64 {axis.extent}, {start}", "left")
-        count = e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {left}, i64 {panels.width}", "count")
-        _copy_panel(e, panels, plan.fold, source, target, offset, base, count)
+    beside = panels.beside
+    with e.loop("panel", begin, end, beside) as item:
+        if beside == 1:
+            _pack_panel(e, panels, source, target, item)
+            return
+        last = e.add(item, str(beside))
+        tile = e.add(_decode(e, panels, item)[1], str(beside))
+        inside = e.let(f"icmp sle i64 {last}, {end}", "inside")
+        whole = e.let(f"icmp sle i64 {tile}, {panels.axis.extent // panels.width}", "whole")
+        together = e.let(f"and i1 {inside}, {whole}", "together")
+        alone = e.let(f"xor i1 {together}, true", "alone")
+        with e.when(together):
+            _copy_together(e, panels, panels.plan.fold, source, target, *_places(e, panels, item)[:2])
+        with e.when(alone):
+            stop = e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {last}, i64 {end}", "stop")
+            with e.loop("panel", item, stop) as single:
+                _pack_panel(e, panels, source, target, single)
+
+
+def _pack_panel(e: Emitter, panels: Panels, source: str, target: str, item: str) -> None:
+    at, to, start = _places(e, panels, item)
+    left = e.let(f"sub nsw i64 {panels.axis.extent}, {start}", "left")
+    count = e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {left}, i64 {panels.width}", "count")
+    _copy_panel(e, panels, panels.plan.fold, source, target, at, to, count)
+
+
+def _places(e: Emitter, panels: Panels, item: str) -> tuple[str, str, str]:
+    """Where a panel begins in the source and among the panels, and along the axis that is cut."""
+    ivs, tile = _decode(e, panels, item)
+    offset = str(panels.side.access.offset)
+    for name, iv in ivs.items():
+        offset = e.add(offset, e.mul(iv, str(panels.side.access.stride(name))))
+    start = e.mul(tile, str(panels.width))
+    offset = e.add(offset, e.mul(start, str(panels.side.access.stride(panels.axis.name))))
+    return offset, e.mul(item, str(panels.plan.depth * panels.width)), start
+
+
+def _copy_together(e: Emitter, panels: Panels, fold: tuple[Axis, ...], source: str, target: str, at: str, to: str) -> None:
+    """Whole panels side by side: a row of each in turn."""
+    if fold:
+        with e.loop(fold[0].name, "0", str(fold[0].extent)) as iv:
+            moved = _moved(e, panels, fold[0], iv, at, to, panels.strides().fold[fold[0].name])
+            _copy_together(e, panels, fold[1:], source, target, *moved)
+        return
+    for k in range(panels.beside):
+        begin = e.add(at, str(k * panels.width)), e.add(to, str(k * panels.plan.depth * panels.width))
+        for place, lanes in _pieces(panels.width, panels.plan.lanes):
+            x = _elements(e, panels, source, e.add(begin[0], str(place)), lanes, single=False)
+            _write(e, panels, target, e.add(begin[1], str(place)), x, lanes)
 
 
 def _decode(e: Emitter, panels: Panels, item: str) -> tuple[dict[str, str], str]:
@@ -141,19 +190,43 @@ def _turns(panels: Panels, axis: Axis) -> bool:
     """Whether a panel's rows lie across the source's lines, and whole registers of these are worth turning."""
     access, lanes = panels.side.access, panels.plan.lanes
     beside = panels.side.gap == 1 if panels.plan.pairs else access.stride(axis.name) == 1
-    return beside and access.stride(panels.axis.name) != 1 and panels.width % lanes == 0 and axis.extent >= lanes > 1
+    return beside and access.stride(panels.axis.name) != 1 and 2 * panels.width >= lanes and axis.extent >= lanes > 1
 
 
 def _turn_squares(e: Emitter, panels: Panels, axis: Axis, source: str, target: str, at: str, to: str, stop: str) -> None:
-    """Squares of a register's worth of lines, each transposed in registers."""
-    lanes, vector = panels.plan.lanes, llvm_type(panels.dtype, panels.plan.lanes)
+    """Squares of a register's worth of lines, each transposed in registers; of the last one maybe the first lines alone."""
+    lanes = panels.plan.lanes
     stride, inside = panels.side.access.stride(panels.axis.name), panels.strides().fold[axis.name]
-    with e.loop(axis.name, "0", stop, lanes) as iv, e.loop("lane", "0", str(panels.width), lanes) as lane:
-        corner = e.add(e.add(at, e.mul(iv, str(panels.side.access.stride(axis.name)))), e.mul(lane, str(stride)))
-        lines = [_line(e, panels, source, e.add(corner, str(k * stride))) for k in range(lanes)]
-        corner = e.add(e.add(to, e.mul(iv, str(inside))), lane)
-        for k, line in enumerate(transposed(e, lines, vector)):
-            _write(e, panels, target, e.add(corner, str(k * inside)), line, lanes)
+    full = panels.width // lanes * lanes
+    with e.loop(axis.name, "0", stop, lanes) as iv:
+        begin = e.add(at, e.mul(iv, str(panels.side.access.stride(axis.name)))), e.add(to, e.mul(iv, str(inside)))
+        if full:
+            with e.loop("lane", "0", str(full), lanes) as lane:
+                _turn_square(e, panels, source, target, e.add(begin[0], e.mul(lane, str(stride))), e.add(begin[1], lane), lanes)
+        if panels.width > full:
+            corner = e.add(begin[0], str(full * stride)), e.add(begin[1], str(full))
+            _turn_square(e, panels, source, target, *corner, panels.width - full)
+
+
+def _turn_square(e: Emitter, panels: Panels, source: str, target: str, at: str, to: str, count: int) -> None:
+    """``count`` lines, which become as many lanes of rows."""
+    lanes, access = panels.plan.lanes, panels.side.access
+    inside = panels.strides().fold[panels.plan.fold[-1].name]
+    lines = [_line(e, panels, source, e.add(at, str(k * access.stride(panels.axis.name)))) for k in range(count)]
+    lines += [emit_const(0, panels.dtype, lanes)] * (lanes - count)
+    for k, row in enumerate(transposed(e, lines, llvm_type(panels.dtype, lanes))):
+        for place, some in _pieces(count, lanes):
+            part = row if some == lanes else _part(e, panels, row, place, some)
+            _write(e, panels, target, e.add(to, str(k * inside + place)), part, some)
+
+
+def _part(e: Emitter, panels: Panels, row: str, place: int, count: int) -> str:
+    """Some lanes of a register."""
+    vector = llvm_type(panels.dtype, panels.plan.lanes)
+    if count == 1:
+        return e.let(f"extractelement {vector} {row}, i64 {place}", "part")
+    picks = ", ".join(f"i32 {place + k}" for k in range(count))
+    return e.let(f"shufflevector {vector} {row}, {vector} poison, <{count} x i32> <{picks}>", "part")
 
 
 def _line(e: Emitter, panels: Panels, source: str, at: str) -> str:
@@ -166,20 +239,30 @@ def _line(e: Emitter, panels: Panels, source: str, at: str) -> str:
 
 
 def _copy_row(e: Emitter, panels: Panels, source: str, target: str, at: str, to: str, count: str, single: bool = False) -> None:
-    """One row of a panel: whole vectors where the source is contiguous and the tile full, else element by element. ``single``:
+    """One row of a panel: in vectors where the source is contiguous and the tile full, else element by element. ``single``:
     its words have a first element alone."""
-    lanes = panels.plan.lanes
-    if panels.side.access.stride(panels.axis.name) == 1 and panels.width % lanes == 0:
+    if panels.side.access.stride(panels.axis.name) == 1 and panels.width > 1:
         whole = e.let(f"icmp eq i64 {count}, {panels.width}", "whole")
         partial = e.let(f"xor i1 {whole}, true", "partial")
         with e.when(whole):
-            for v in range(0, panels.width, lanes):
-                x = _elements(e, panels, source, e.add(at, str(v)), lanes, single)
-                _write(e, panels, target, e.add(to, str(v)), x, lanes)
+            for place, lanes in _pieces(panels.width, panels.plan.lanes):
+                x = _elements(e, panels, source, e.add(at, str(place)), lanes, single)
+                _write(e, panels, target, e.add(to, str(place)), x, lanes)
         with e.when(partial):
             _copy_elements(e, panels, source, target, at, to, count, single)
     else:
         _copy_elements(e, panels, source, target, at, to, count, single)
+
+
+def _pieces(width: int, lanes: int) -> list[tuple[int, int]]:
+    """(place, lanes) of the vectors that fill a row: whole registers, then halves, quarters ... of one."""
+    out, at = [], 0
+    while at < width:
+        while lanes > width - at:
+            lanes //= 2
+        out.append((at, lanes))
+        at += lanes
+    return out
 
 
 def _copy_elements(e: Emitter, panels: Panels, source: str, target: str, at: str, to: str, count: str, single: bool) -> None:

@@ -119,3 +119,51 @@ def test_weights_are_turned_once():
 def test_thin_weights_stay_as_they_are():
     _, outside, loops = through(3)
     assert "transpose" not in [*outside, *loops[0]]
+
+
+def steps(w, h, xs):
+    """A loop whose carry is multiplied by what is the same in all trips, and from the other side."""
+    return lax.scan(lambda h, x: (lnp.tanh(h @ w + x), h), h, xs)
+
+
+def in_strips(graph):
+    """The shapes that products in loops read what is the same in all trips in."""
+    bodies = [node.regions[0] for node in graph.nodes if node.op == "scan"]
+    return [body.types[i].shape for body in bodies for node in body.nodes if node.op == "dot_general"
+            for i in node.operands if i in body.inputs and body.types[i].rank == 3]
+
+
+def test_weights_of_many_trips_are_read_in_strips():
+    """A tile of columns that all rows of a batch share lies in one piece, forward and backward."""
+    w, h, xs = f32(320, 320) / 20, f32(12, 320), f32(9, 12, 320)
+    graph, _, _ = hoisted(steps, w, h, xs)
+    assert in_strips(graph) == [(10, 320, 32)]
+
+    def loss(*args):
+        return lnp.sum(steps(*args)[1] ** 2)
+
+    graph, _, _ = hoisted(leptonc.grad(loss, (0, 1)), w, h, xs)
+    assert in_strips(graph) == [(10, 320, 32)] * 2
+    for got, wanted in zip(leptonc.jit(leptonc.grad(loss, (0, 1)))(w, h, xs), leptonc.grad(loss, (0, 1))(w, h, xs), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=2e-4, atol=2e-4)
+
+
+def test_weights_from_the_left_are_read_in_strips():
+    w, h, xs = f32(288, 320) / 20, f32(288, 8), f32(8, 320, 8)
+    graph, _, _ = hoisted(lambda w, h, xs: lax.scan(lambda h, x: (lnp.tanh(w @ (w.T @ h + x)), None), h, xs)[0], w, h, xs)
+    assert sorted(in_strips(graph)) == [(9, 320, 32), (10, 288, 32)]
+
+
+def test_few_trips_rows_or_bytes_are_not_worth_strips():
+    def strips(rows=12, trips=9, columns=320, depth=320, dtype=np.float32):
+        h, xs = f32(rows, depth).astype(dtype), f32(trips, rows, columns).astype(dtype)
+        w = f32(depth, columns).astype(dtype)
+
+        def g(w, h, xs):
+            return lax.scan(lambda h, x: (lnp.tanh(h @ w + x)[:, :depth], None), h, xs)[0]
+
+        return in_strips(leptonc.jit(g).trace(w, h, xs).lower().graph)
+
+    assert strips() and strips(dtype=np.float64)
+    assert not strips(rows=7) and not strips(trips=7) and not strips(columns=330) and not strips(columns=128, depth=128)
+    assert not strips(dtype=np.float16)

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from leptonc.ir.builder import Builder, rebuild
 from leptonc.ir.graph import Graph, Node, with_regions
 from leptonc.ir.parts import part
+from leptonc.ir.types import f32, f64
 from leptonc.ir.value import Value
 from leptonc.passes.graph.batch import batch
 from leptonc.passes.graph.dce import Dce
@@ -26,6 +27,11 @@ MOVES = frozenset({"add", "neg", "reshape"})  # of sums over all trips as of eac
 MOST_BYTES = 1 << 30  # of what all trips of a loop keep for outside of it, together
 FEW_BYTES = 1 << 20  # of what all trips make: a cache has room for it
 WIDE = 16  # points along which a product is computed in vectors
+STRIP = 32  # columns: two registers of a wide machine's, four of a narrow one's
+FAR_BYTES = 1024  # between rows, of which a tile reads a line or two
+LARGE_BYTES = 1 << 16  # more than the nearest cache has room for
+SOME_ROWS = 8  # fewer have no use for what is read once
+LONG = 8  # trips that are worth laying out anew what all of them read
 SAVING = 2  # weights, and sums, that are read at each trip count for so many times what is kept of it instead
 
 
@@ -67,7 +73,8 @@ class _Scan:
         attrs = self.node.attributes
         consts, carries = attrs["consts"], attrs["carries"]
         self.length: int = attrs["length"]
-        self.body = body = _upright(self.node.regions[0], consts) if self.length > 1 else self.node.regions[0]
+        self.body = body = (_upright(self.node.regions[0], consts, carries, self.length) if self.length > 1
+                            else self.node.regions[0])
         inputs = list(zip(body.inputs, self.operands, strict=True))
         self.consts = dict(inputs[:consts])
         self.carries = {i: (x, out, n) for n, ((i, x), out) in enumerate(zip(inputs[consts:consts + carries], body.outputs))}
@@ -280,12 +287,12 @@ class _Behind:
             scan.results[self.result] = self.first + total
 
 
-def _upright(body: Graph, consts: int) -> Graph:
+def _upright(body: Graph, consts: int, carries: int, length: int) -> Graph:
     """The body, with what is the same in all trips turned so that products add up along its first axes: vectors of the others are
-    read as they lie, where each trip would have to turn it, or the other factor, anew."""
+    read as they lie, where each trip would have to turn it, or the other factor, anew. Where the products are of carries, each trip
+    reads all of it: in strips, then, that a cache finds line by line."""
     steady = _descended(body, body.inputs[:consts])
-    if not any(_turned(body, node, steady) for node in body.nodes):
-        return body
+    sliced = _descended(body, (*body.inputs[:consts], *body.inputs[consts + carries:]))
     builder, env = rebuild(body)
     for node in body.nodes:
         operands, attrs = [env[i] for i in node.operands], node.attributes
@@ -294,8 +301,37 @@ def _upright(body: Graph, consts: int) -> Graph:
             if side is not None:
                 order, attrs = _turning(node, side, operands[side].type.rank)
                 operands[side] = builder.emit("transpose", [operands[side]], {"perm": order})
-            env.update(zip(node.results, builder.copy_node(replace(node, attrs=tuple(attrs.items())), operands)))
+            node = replace(node, attrs=tuple(attrs.items()))
+            side = _striped(node, operands, steady) if length >= LONG and node.results[0] not in sliced else None
+            results = builder.copy_node(node, operands) if side is None else [_in_strips(builder, node, operands, side)]
+        env.update(zip(node.results, results))
     return builder.finish([env[i] for i in body.outputs])
+
+
+def _striped(node: Node, operands: Sequence[Value], steady: set[int]) -> int | None:
+    """The operand of a product of several rows that is better laid out in strips of its columns, if one is: rows of it lie far
+    apart, so that what a tile reads of them shares sets of the caches, and is on a page each."""
+    if node.op != "dot_general" or steady.issuperset(node.operands) or steady.isdisjoint(node.operands):
+        return None
+    side = 0 if node.operands[0] in steady else 1
+    given, other = operands[side].type, operands[1 - side].type
+    attrs = node.attributes
+    if given.rank != 2 or attrs["contract"][side] != (0,) or attrs["batch"][side] or given.dtype not in (f32, f64):
+        return None
+    rows = prod(n for axis, n in enumerate(other.shape) if axis not in attrs["contract"][1 - side])
+    far = given.shape[1] * given.dtype.itemsize >= FAR_BYTES
+    return side if far and given.nbytes >= LARGE_BYTES and not given.shape[1] % STRIP and rows >= SOME_ROWS else None
+
+
+def _in_strips(builder: Builder, node: Node, operands: Sequence[Value], side: int) -> Value:
+    """The product, with the columns of one operand in strips, each of all rows."""
+    depth, columns = operands[side].type.shape
+    strips = builder.emit("reshape", [operands[side]], {"shape": (depth, columns // STRIP, STRIP)})
+    strips = builder.emit("transpose", [strips], {"perm": (1, 0, 2)})
+    contract = tuple((1,) if n == side else axes for n, axes in enumerate(node.attributes["contract"]))
+    given = [strips if n == side else x for n, x in enumerate(operands)]
+    product = builder.emit("dot_general", given, {**node.attributes, "contract": contract})
+    return builder.emit("reshape", [product], {"shape": node.types[0].shape})
 
 
 def _turned(body: Graph, node: Node, steady: set[int]) -> int | None:

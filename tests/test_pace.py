@@ -72,6 +72,18 @@ def test_it_comes_and_goes(rng):
     assert share_of_one(calls, 22.0) < 0.02
 
 
+def test_long_calls_are_soon_back_on_all_threads(rng):
+    """Two seconds of something else at the start, while a call takes a tenth: one thread won, in a trial of half a second."""
+    idle, busy = noisy(rng, 0.11, 0.07), noisy(rng, 0.11, 0.4, waits=4.0)
+
+    def machine(threads: int, now: float) -> tuple[float, float]:
+        return (busy if now < 2.0 else idle)(threads, now)
+
+    calls = simulate(machine, 10.0)
+    assert share_of_one([c for c in calls if 1.5 <= c[0] < 2.0]) == 1.0
+    assert share_of_one(calls, 4.0) == 0.0
+
+
 def test_short_calls_are_seldom_timed():
     pace = Pace(2)
     pace.saw(2, 2e-5, 2e-5, 1.0)

@@ -25,6 +25,7 @@ FASTER = 0.8  # of one thread's time: worth leaving it on a machine that was bus
 HOPELESS = 2.0  # times the other's: one call of that is enough to know
 SHARE = 20  # what trying costs, so many times over, is how long it is left alone afterwards
 LONGEST = 5.0  # seconds without a new try
+SOON = 1.0  # seconds to the first try of all threads after they lost: what was in the way may have been short, a call may be long
 NEVER = 1 << 62  # calls
 FORGET = 1.001  # a sample's growth of the best: what was met once need not be met again
 
@@ -130,7 +131,9 @@ class Pace:
         if len(state.now) < SAMPLES and not hopeless:
             return state
         if not hopeless and self._is_better(state, known):
-            return replace(state, trying=False, waits=(), patience=0.0, next_trial=now + SHARE * state.spent)
+            pause = SHARE * state.spent
+            return replace(state, trying=False, waits=(), patience=0.0,
+                           next_trial=now + (min(pause, SOON) if state.threads == 1 else pause))
         patience = min(max(2 * state.patience, SHARE * state.spent), LONGEST)
         other = 1 if state.threads != 1 else self.most
         return replace(state, threads=other, trying=False, patience=patience, next_trial=now + max(patience, SHARE * state.spent))

@@ -17,6 +17,7 @@ BY_INDEX = re.compile(r"(?<!\.at)\[[^\]]*\b[xv]\d")  # traced places, which may 
 # Of complex numbers: the derivative of 0 to the power 0, which is 0 as that of reals is, is NaN there; that of z / |z| is 0 there;
 # left of 0 that of acosh has the other sign there (finite differences have the one here)
 OTHER_SLOPES = re.compile(r"pow|sign\(|a(rc)?cosh")
+EXTREMES = re.compile(r"scatter_m(in|ax)\(|\.m(in|ax)\(|mod\(|remainder\(| % ")
 VARIANCES = re.compile(r"\b(nan)?(var|std)\(")  # of bools and ints in f32 there
 NO_SLOPES = re.compile(r"scatter_m(in|ax)\(|\]\.m(in|ax)\(")  # infinities there, of places that are clipped
 MODES = ("forward", "grad", "second")
@@ -65,7 +66,7 @@ def run(program: Program, arrays: list[np.ndarray]) -> list[np.ndarray] | None:
     call = f if program.mode == "forward" else jax.value_and_grad(f, wrt)
     try:
         out = call(*(jax.numpy.asarray(a) for a in arrays))
-    except (TypeError, ValueError, IndexError, NotImplementedError):  # stricter about dtypes, or about what it takes
+    except (TypeError, ValueError, IndexError, NotImplementedError, OverflowError):  # stricter about dtypes, or about what it takes
         return None
     return [np.asarray(leaf) for leaf in jax.tree.leaves(out)]
 

@@ -238,7 +238,7 @@ class Run:
         error = rng.uniform(-1, 1, out.shape) * bound
         cancelled = (np.abs(out) <= bound) & (out != 0) & (rng.random(out.shape) < 0.5)  # perhaps to nothing at all
         error = np.where(cancelled, -out, error)
-        out = np.where(np.isfinite(out) & np.isfinite(error), out + error, out)
+        out = np.where(np.isfinite(out) & np.isfinite(error) & (error != 0), out + error, out)  # -0.0 + 0.0 would be 0.0
         if self.overflows and self._has_complex(node):
             paired = node.types[0].dtype.is_complex
             out = _anything(out, uncertain(operands, out, scale, float(info.max), paired), rng)
@@ -247,7 +247,7 @@ class Run:
                 finite = [_finite(x) for x in operands]  # a product may overflow beside an infinity
                 magnitude = self._scale(node, finite, out) / _grace(node, finite, out)
             out = _overflowing(node, operands[0], out, magnitude, float(info.max), rng)
-        return np.where(np.abs(out) < _least(dtype), 0.0, out) if self.flushes and not dtype.is_narrow else out
+        return np.where(np.abs(out) < _least(dtype), np.copysign(0.0, out), out) if self.flushes and not dtype.is_narrow else out
 
     def _scale(self, node: Node, operands: list[np.ndarray], out: np.ndarray) -> np.ndarray | None:
         """How large an error of one unit of roundoff may be, for each element; None where the op is exact. Sums of f16 are added up

@@ -217,6 +217,14 @@ def test_powers_go_by_a_phase():
     assert e.check([np.array([0.25 - 4.4e-8j], "c8")]) is None and e.check([np.array([0.25 - 4.4e-4j], "c8")]) is not None
 
 
+def test_a_zero_times_what_rounding_made_has_either_sign():
+    """1 / (0.35j) by its phase is 1e-7 - 2.86j, or -1e-7 - 2.86j; nothing added to -0.0 leaves it as it is."""
+    e = expected(leptonc.grad(lambda x, y: lnp.imag(lnp.sum(lnp.pow(x, y)))), np.array([0.35j], "c8"), np.array([0j], "c8"))
+    assert e.check([np.array([complex(0.0, 0.0)], "c8")]) is e.check([np.array([complex(0.0, -0.0)], "c8")]) is None
+    e = expected(lambda x: x * 2, np.array([-0.0], "f4"))
+    assert e.check([np.array([-0.0], "f4")]) is None and e.check([np.array([0.0], "f4")]) is not None
+
+
 def test_a_sum_of_few_digits_may_have_had_more_on_the_way():
     """Sixteenths, whose sum is a power of two by chance: f32 has no room for the sixteenths of sums half as large."""
     e = expected(lambda x: lnp.sum(x), np.array([2.0**15 + 0.0625, 2.0**15 - 0.0625] * 512, "f4"))

@@ -135,9 +135,7 @@ def _copy_together(e: Emitter, panels: Panels, fold: tuple[Axis, ...], source: s
         return
     for k in range(panels.beside):
         begin = e.add(at, str(k * panels.width)), e.add(to, str(k * panels.plan.depth * panels.width))
-        for place, lanes in _pieces(panels.width, panels.plan.lanes):
-            x = _elements(e, panels, source, e.add(begin[0], str(place)), lanes, single=False)
-            _write(e, panels, target, e.add(begin[1], str(place)), x, lanes)
+        _copy_vectors(e, panels, source, target, *begin, single=False)
 
 
 def _decode(e: Emitter, panels: Panels, item: str) -> tuple[dict[str, str], str]:
@@ -245,13 +243,17 @@ def _copy_row(e: Emitter, panels: Panels, source: str, target: str, at: str, to:
         whole = e.let(f"icmp eq i64 {count}, {panels.width}", "whole")
         partial = e.let(f"xor i1 {whole}, true", "partial")
         with e.when(whole):
-            for place, lanes in _pieces(panels.width, panels.plan.lanes):
-                x = _elements(e, panels, source, e.add(at, str(place)), lanes, single)
-                _write(e, panels, target, e.add(to, str(place)), x, lanes)
+            _copy_vectors(e, panels, source, target, at, to, single)
         with e.when(partial):
             _copy_elements(e, panels, source, target, at, to, count, single)
     else:
         _copy_elements(e, panels, source, target, at, to, count, single)
+
+
+def _copy_vectors(e: Emitter, panels: Panels, source: str, target: str, at: str, to: str, single: bool) -> None:
+    """A whole row, which lies in one piece."""
+    for place, lanes in _pieces(panels.width, panels.plan.lanes):
+        _write(e, panels, target, e.add(to, str(place)), _elements(e, panels, source, e.add(at, str(place)), lanes, single), lanes)
 
 
 def _pieces(width: int, lanes: int) -> list[tuple[int, int]]:

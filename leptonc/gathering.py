@@ -1,7 +1,7 @@
 """lax.gather and lax.scatter in XLA's general form: windows of one array, at places that are numbers in another one.
 
-Scatters go through the updates in row-major order: where some meet, what is made of them is the same on any number of threads, and
-of those that are set the last one stays.
+Scatters write one window after the other, in the order of the indices: where some meet, what is made of them is the same on any
+number of threads, and of those that are set the last one stays.
 """
 
 from __future__ import annotations
@@ -131,8 +131,19 @@ def _scattered(name: str, op: str, operand: Any, indices: Any, updates: Any, num
     index = _indices(name, indices)
     named = {"operand": x, "scatter_indices": index, "updates": values}
     flag(name, "indices_are_sorted", is_sorted)
-    return bind(op, x, index, values, **_layout(name, numbers, _SCATTER, named), mode=writing(name, mode),
-                unique=flag(name, "unique_indices", unique))
+    values, layout = _windows_last(x, values, _layout(name, numbers, _SCATTER, named))
+    return bind(op, x, index, values, **layout, mode=writing(name, mode), unique=flag(name, "unique_indices", unique))
+
+
+def _windows_last(x: Any, updates: Any, layout: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Updates with the axes of a window behind all others: windows that overlap are written one after the other, each whole."""
+    rank, window, indexed = len(updates.shape), layout["window_dims"], set(layout["index_dims"])
+    walked = [d for d in range(len(x.shape)) if d not in (*layout["inserted"], *layout["batch_dims"])]
+    wide = any(d in indexed and w < rank and updates.shape[w] > 1 for d, w in zip(walked, window))
+    places = tuple(d for d in range(rank) if d not in window)
+    if not wide or places == tuple(range(len(places))) or len(places) + len(window) != rank:
+        return updates, layout
+    return bind("transpose", updates, perm=(*places, *window)), {**layout, "window_dims": tuple(range(len(places), rank))}
 
 
 def scatter(operand: Any, scatter_indices: Any, updates: Any, dimension_numbers: Any, *, indices_are_sorted: bool = False,

@@ -288,8 +288,8 @@ def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
 
 
 def ravel_multi_index(multi_index: Sequence[Any], dims: Any, mode: str = "raise", order: str = "C", *, dtype: Any = None) -> Any:
-    """Places in the flattened array, in ``dtype``, one of ints; "wrap" and "clip" take indices out of range, "raise" is for known
-    ones."""
+    """Places in the flattened array, in ``dtype``, one of ints (None: i64, which holds any place); "wrap" and "clip" take indices
+    out of range, "raise" is for known ones."""
     extents = shape_of("ravel_multi_index", dims)
     name = "ravel_multi_index"
     given = [array(name, f"index {n}", i) for n, i in enumerate(listed(name, "multi_index", multi_index))]
@@ -302,7 +302,8 @@ def ravel_multi_index(multi_index: Sequence[Any], dims: Any, mode: str = "raise"
     for index, n in pairs if order == "C" else pairs[::-1]:
         if mode == "raise" and not isinstance(index, Tracer) and ((np.asarray(index) < 0) | (np.asarray(index) >= n)).any():
             raise op_error("ravel_multi_index", f"an index is out of bounds for {n} elements", {"index": index}, kind=RangeError)
-        kept = remainder(index, n) if mode == "wrap" else index.clip(0, n - 1) if mode == "clip" else index
+        wide = cast(index, np.int64)
+        kept = remainder(wide, n) if mode == "wrap" else wide.clip(0, n - 1) if mode == "clip" else wide
         place = place * n + kept
     return place if dtype is None else cast(place, ints(name, dtype))
 

@@ -115,11 +115,13 @@ class pow_(Binary):
     name, kinds, of_pairs = "pow", FIELD, staticmethod(pairs.power)
 
     def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
-        """d/dx = y x^(y-1), 0 where x = y = 0; d/dy = log(x) x^y, at x = 0 what it tends to for y > 0; NaN for x < 0."""
+        """d/dx = y x^(y-1), 0 where y = 0, also of 0, NaN and infinities; d/dy = log(x) x^y, at x = 0 what it tends to for y > 0;
+        NaN for x < 0."""
         a, b = operands
         one = a.builder.full(a.type, 1)
         nonzero = select(compare("eq", a, 0), one, a)
-        slope = b * self(select(compare("eq", b, 0), nonzero, a), b - 1)
+        invertible = select(compare("eq", a * 0, 0), nonzero, one)
+        slope = b * self(select(compare("eq", b, 0), invertible, a), b - 1)
         return g * slope, g * (get_op("log")(nonzero) * y)
 
     def samples(self) -> Sequence[Sample]:

@@ -97,6 +97,8 @@ class _Numpy:
             return _weights_as_floats(found)
         if name == "unravel_index":
             return _of_dtype(found)
+        if name == "hypot":
+            return _of_wide_ints(found)
         if name in ("put_along_axis", "fill_diagonal"):
             return _giving_the_array(found)
         if name in ("interp", "vander", "cov", "corrcoef", "float_power"):
@@ -119,6 +121,11 @@ def _of_dtype(f: Any) -> Any:
         return tuple(x.astype(places.dtype) for x in f(places, *args, **kwargs))
 
     return found
+
+
+def _of_wide_ints(f: Any) -> Any:
+    """f64 of any ints, where NumPy makes f16 of those of 8 bits."""
+    return lambda *args: f(*(x.astype(np.int64) if getattr(x, "dtype", np.dtype(bool)).kind in "iu" else x for x in args))
 
 
 def _weights_as_floats(f: Any) -> Any:
@@ -315,9 +322,9 @@ class Checker:
         if self.program.mode != "forward" or sums or jaxpeer.EXTREMES.search(definition(self.program)):
             pairs = zip(results, self.expected.base, strict=True)
             results = [a if a.dtype.kind == "c" else np.where((a == 0) & (b == 0), b, a).astype(a.dtype) for a, b in pairs]
-        if self.program.mode != "forward" and not all(np.isfinite(a).all() for a in (*self.expected.arrays, *self.expected.base)):
+        if self.program.mode != "forward":
             results = [_where_finite(a, b) for a, b in zip(results, self.expected.base, strict=True)]
-        return self.expected.check([_without_dust(a, b) for a, b in zip(results, self.expected.base, strict=True)])
+        return self.expected.check([_without_dust(a, b) for a, b in zip(results, self.expected.base, strict=True)], jaxpeer.SLACK)
 
     def _slope(self, ways: dict[int, np.ndarray], h: float) -> float:
         values = []

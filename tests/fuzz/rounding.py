@@ -496,21 +496,22 @@ class Expected:
                                  units=SMALL[n // 2 % len(SMALL)] if n >= RUNS and n % 2 else None,
                                  flushes=n // 2 % 2 == 1, overflows=n // 2 % 2 == 0)(self.arrays))
 
-    def check(self, results: Sequence[np.ndarray]) -> str | None:
-        """What is wrong with results, if anything; where something seems to be, it is looked at again with more runs."""
-        fault = self._fault(results)
+    def check(self, results: Sequence[np.ndarray], slack: float = 1) -> str | None:
+        """What is wrong with results, if anything; where something seems to be, it is looked at again with more runs. ``slack``: how
+        many times as far as leptonc's own they may be off."""
+        fault = self._fault(results, slack)
         while fault is not None and len(self.runs) < MORE_RUNS:
             self.more(min(2 * len(self.runs), MORE_RUNS))
-            fault = self._fault(results)
+            fault = self._fault(results, slack)
         return fault
 
-    def _fault(self, results: Sequence[np.ndarray]) -> str | None:
+    def _fault(self, results: Sequence[np.ndarray], slack: float) -> str | None:
         if len(results) != len(self.base):
             return f"{len(results)} results, expected {len(self.base)}"
         for n, (got, kind) in enumerate(zip(results, self.graph.output_types)):
             if (got.shape, got.dtype) != (kind.shape, kind.dtype.numpy):
                 return f"result {n} is {got.dtype}{got.shape}, expected {kind}"
-            wrong = self.wrong(n, got)
+            wrong = self.wrong(n, got, slack)
             if wrong.any():
                 first = tuple(int(i) for i in np.argwhere(wrong)[0])
                 count = f"{int(wrong.sum())} of {wrong.size} elements wrong"
@@ -521,7 +522,7 @@ class Expected:
         """What is expected of a result, and what it is in each run, complex numbers by parts."""
         return reals(self.base[n]), reals(np.stack([run[n] for run in self.runs]))
 
-    def wrong(self, n: int, got: np.ndarray) -> np.ndarray:
+    def wrong(self, n: int, got: np.ndarray, slack: float = 1) -> np.ndarray:
         """Which elements of a result are, or parts of elements."""
         base, runs = self._reals(n)
         got = reals(got)
@@ -534,7 +535,7 @@ class Expected:
             finite = np.isfinite(base)
             certain = np.where(finite, np.isfinite(runs).all(0), np.isnan(base) & np.isnan(runs).all(0) | (runs == base).all(0))
             spread = np.abs(runs - base).max(0)
-            allowed = np.where(np.isfinite(spread), RATIO * spread, np.inf) + _least(self.graph.output_types[n].dtype.real)
+            allowed = np.where(np.isfinite(spread), slack * RATIO * spread, np.inf) + _least(self.graph.output_types[n].dtype.real)
             off = np.where(finite, ~(np.abs(wide - base) <= allowed), ~((wide == base) | np.isnan(base) & np.isnan(wide)))
             zero = (base == 0) & (runs == 0).all(0) & (np.signbit(runs) == np.signbit(base)).all(0)
             off |= zero & (np.signbit(got) != np.signbit(base))

@@ -497,8 +497,8 @@ class Expected:
                                  flushes=n // 2 % 2 == 1, overflows=n // 2 % 2 == 0)(self.arrays))
 
     def check(self, results: Sequence[np.ndarray], slack: float = 1) -> str | None:
-        """What is wrong with results, if anything; where something seems to be, it is looked at again with more runs. ``slack``: how
-        many times as far as leptonc's own they may be off."""
+        """What is wrong with results, if anything; where something seems to be, it is looked at again with more runs. They may be
+        ``slack`` times as far off as leptonc's own."""
         fault = self._fault(results, slack)
         while fault is not None and len(self.runs) < MORE_RUNS:
             self.more(min(2 * len(self.runs), MORE_RUNS))

@@ -20,7 +20,7 @@ import importlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from leptonc.errors import ArgumentError, TreeError, describe
 from leptonc.public import publish
@@ -139,9 +139,35 @@ DEEP = 100  # levels from which recursion, which is faster, might reach Python's
 Flatten = Callable[[Any], tuple[Iterable[Any], Hashable]]
 Unflatten = Callable[[Any, tuple[Any, ...]], Any]
 
+
+class Field(NamedTuple):
+    """An attribute of a container: its structure down to the container's children, and what its leaves are: None for a child, else
+    what is static, with its type: 1 is not True."""
+
+    name: str
+    structure: TreeDef
+    leaves: tuple[tuple[type, Hashable] | None, ...]
+
+
+class Attributes(NamedTuple):
+    """How instances of a class hold what flatten gives and unflatten sets: the attribute that is the data, and of such data the
+    fields, whose children in order are the container's."""
+
+    data: str
+    fields: Callable[[Any], Sequence[Field]]
+
+
 _REGISTRY: dict[type, tuple[Flatten, Unflatten]] = {}
+_ATTRIBUTES: dict[type, Attributes] = {}  # of registered classes that say so
 _CHILD_NAMES: dict[type, Callable[[Any], Sequence[str]]] = {}  # of registered classes whose children have names
 _leaf_types: set[type] = set()  # classes that were found to be no containers: most of what is flattened
+
+
+def register_with_attributes(cls: type, flatten: Flatten, unflatten: Unflatten, names: Callable[[Any], Sequence[str]],
+                             attributes: Attributes) -> None:
+    """As ``register``, for a class of which code for one structure may do without its functions."""
+    register(cls, flatten, unflatten, names)
+    _ATTRIBUTES[cls] = attributes
 
 
 def register(cls: type, flatten: Flatten, unflatten: Unflatten, names: Callable[[Any], Sequence[str]] | None = None) -> None:
@@ -462,6 +488,11 @@ def is_plain(treedef: TreeDef) -> bool:
     """Whether the node is a tuple, named or not, a list, a dict or None: its children can be had without its help."""
     kind = treedef.kind
     return kind not in _REGISTRY and (kind in (tuple, list, dict, type(None)) or _is_namedtuple(kind))
+
+
+def attributes_of(kind: type) -> Attributes | None:
+    """How instances of a class hold their children, if it has said so."""
+    return _ATTRIBUTES.get(kind)
 
 
 def put_together(treedef: TreeDef, children: list[Any]) -> Any:

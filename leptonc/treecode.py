@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from leptonc.tree import DEEP, TreeDef, flatten_as, is_plain, put_together, take_apart, unflatten
+from leptonc.tree import DEEP, Attributes, TreeDef, attributes_of, flatten_as, is_plain, put_together, take_apart, unflatten
 
 Flattener = Callable[[Any], list[Any] | None]
 Builder = Callable[[Sequence[Any]], Any]
@@ -63,7 +63,8 @@ def _take(w: _Writer, treedef: TreeDef, source: str) -> list[str]:
         return [source]
     kind, count = treedef.kind, len(treedef.children)
     if not is_plain(treedef):
-        return _take_by_its_own(w, treedef, source)
+        attributes = attributes_of(kind)
+        return _take_by_its_own(w, treedef, source) if attributes is None else _take_attributes(w, treedef, source, attributes)
     if kind is type(None):
         w.lines.append(f"if {source} is not None: return None")
         return []
@@ -74,6 +75,21 @@ def _take(w: _Writer, treedef: TreeDef, source: str) -> list[str]:
         w.lines += [f"{name} = {source}[{w.constant(key)}]" for name, key in zip(names, treedef.data)]
     elif names:
         w.lines.append(f"{', '.join(names)}, = {source}")
+    return [leaf for child, name in zip(treedef.children, names) for leaf in _take(w, child, name)]
+
+
+def _take_attributes(w: _Writer, treedef: TreeDef, source: str, attributes: Attributes) -> list[str]:
+    """A container whose children are attributes, or stand in such, a module: lines that name them."""
+    data, known = w.name(), w.constant(treedef.data)
+    w.lines += [f"if type({source}) is not {w.constant(treedef.kind)}: return None",
+                f"{data} = {source}.{attributes.data}",
+                f"if {data} is not {known} and {data} != {known}: return None"]
+    names: list[str] = []
+    for field in attributes.fields(treedef.data):
+        if None in field.leaves:
+            value = w.name()
+            w.lines.append(f"{value} = {source}.{field.name}")
+            names += [name for name, leaf in zip(_take(w, field.structure, value), field.leaves) if leaf is None]
     return [leaf for child, name in zip(treedef.children, names) for leaf in _take(w, child, name)]
 
 
@@ -108,6 +124,9 @@ def _put(w: _Writer, treedef: TreeDef, leaves: Any) -> str:
     if treedef.is_leaf:
         return str(next(leaves))
     parts = [_put(w, child, leaves) for child in treedef.children]
+    attributes = attributes_of(treedef.kind)
+    if attributes is not None:
+        return _put_attributes(w, treedef, parts, attributes)
     made, kind = w.name(), treedef.kind
     listed = ", ".join(parts)
     if kind is tuple:
@@ -119,7 +138,20 @@ def _put(w: _Writer, treedef: TreeDef, leaves: Any) -> str:
         text = "{" + ", ".join(f"{w.constant(key)}: {part}" for key, part in zip(treedef.data, parts)) + "}"
     elif kind is type(None):
         text = "None"
+    elif is_plain(treedef):  # a named tuple
+        text = f"{w.constant(kind)}({listed})"
     else:
         text = f"{w.constant(put_together)}({w.constant(treedef)}, [{listed}])"
     w.lines.append(f"{made} = {text}")
+    return made
+
+
+def _put_attributes(w: _Writer, treedef: TreeDef, parts: list[str], attributes: Attributes) -> str:
+    """Lines that make an instance without its constructor and set what it holds, also where it is frozen."""
+    made, rest, put = w.name(), iter(parts), w.constant(object.__setattr__)
+    w.lines.append(f"{made} = {w.constant(object.__new__)}({w.constant(treedef.kind)})")
+    for field in attributes.fields(treedef.data):
+        whole = [next(rest) if leaf is None else w.constant(leaf[1]) for leaf in field.leaves]
+        w.lines.append(f"{put}({made}, {field.name!r}, {_put(w, field.structure, iter(whole))})")
+    w.lines.append(f"{put}({made}, {attributes.data!r}, {w.constant(treedef.data)})")
     return made

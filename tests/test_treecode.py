@@ -71,6 +71,55 @@ def test_deep_and_wide_trees():
         assert builder(structure)(leaves) == value
 
 
+class Mixed(nn.Module):
+    """Whatever a field may hold."""
+
+    weights: dict
+    layers: list
+    pair: Point
+    bias: object
+    name: str
+    sizes: tuple
+    note: object = nn.static(default=None)
+
+
+def _mixed(**fields):
+    given = {"weights": {"b": 2.0, "a": (1.0, 7)}, "layers": [nn.Linear(2, 3), "relu", nn.Linear(3, 1)], "pair": Point(1.5, None),
+             "bias": None, "name": "m", "sizes": (1, 2), "note": ("x",)}
+    return Mixed(**{**given, **fields}).init(0)
+
+
+def test_modules_of_all_sorts():
+    """The leaves that flatten gives, in its order; what is built is what unflatten builds, with lists of its own."""
+    one = _mixed()
+    leaves, structure = tree.flatten(one)
+    found = flattener(structure)(one)
+    assert len(found) == len(leaves) and all(a is b for a, b in zip(found, leaves))
+    numbers = [float(n) for n in range(len(leaves))]
+    built, expected = builder(structure)(numbers), tree.unflatten(structure, numbers)
+    assert repr(built) == repr(expected) and tree.structure(built) == structure and tree.leaves(built) == numbers
+    assert vars(built).keys() == vars(expected).keys() and built.layers is not one.layers
+    assert builder(structure)(numbers).layers is not built.layers
+
+
+@pytest.mark.parametrize("fields", [
+    {"weights": {"b": 2.0, "c": (1.0, 7)}}, {"weights": {"b": 2.0, "a": (1.0, 8)}}, {"weights": {"b": 2.0, "a": [1.0, 7]}},
+    {"layers": [nn.Linear(2, 3), "relu"]}, {"layers": [nn.Linear(2, 3), "tanh", nn.Linear(3, 1)]}, {"pair": Point(1.5, 2.0)},
+    {"pair": (1.5, None)}, {"bias": 0.5}, {"name": "n"}, {"sizes": (True, 2)}, {"sizes": (1.0, 2)}, {"note": ("y",)},
+], ids=str)
+def test_modules_that_differ_in_one_field(fields):
+    flatten = flattener(tree.structure(_mixed()))
+    assert flatten(_mixed()) is not None
+    assert flatten(_mixed(**fields)) is None
+
+
+def test_a_list_that_has_grown_is_no_longer_the_modules():
+    one = _mixed()
+    flatten = flattener(tree.structure(one))
+    one.layers.append(nn.Linear(1, 1).init(0))
+    assert flatten(one) is None
+
+
 def test_modules_are_taken_apart_level_by_level():
     """What a module decides about its own structure is asked of it: static fields, lists of modules, modules in them."""
     def model(bias: bool, epsilon: float) -> nn.Sequential:

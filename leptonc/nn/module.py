@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import Any, ClassVar, NamedTuple, TypeVar, dataclass_transform
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import numpy as np
 
@@ -129,20 +129,12 @@ tree.register(
 )
 
 
-class _Field(NamedTuple):
-    """How a field is taken apart: its structure down to modules, and the leaves that belong to the module's structure."""
-
-    name: str
-    structure: tree.TreeDef
-    leaves: tuple[tuple[type, Hashable] | None, ...]  # None for a child, else what is static, with its type: 1 is not True
-
-
 class _Layout:
     """The structure of a module without its children. Decided when it is made, and kept by all that is mapped from it."""
 
     __slots__ = ("_hash", "alone", "fields", "names")
 
-    def __init__(self, fields: tuple[_Field, ...]):
+    def __init__(self, fields: tuple[tree.Field, ...]):
         self.fields = fields
         self._hash: int | None = None
         # of the fields that are one child each, if there are no others: most modules are so, and are taken apart at each call
@@ -180,12 +172,12 @@ def _layout(module: Module) -> _Layout:
     return _Layout(tuple(_field_layout(module, field) for field in dataclasses.fields(module)))
 
 
-def _field_layout(module: Module, field: Any) -> _Field:
+def _field_layout(module: Module, field: Any) -> tree.Field:
     value = getattr(module, field.name)
     if field.metadata.get("static"):
-        return _Field(field.name, tree.LEAF, (_hashable(module, field.name, value),))
+        return tree.Field(field.name, tree.LEAF, (_hashable(module, field.name, value),))
     leaves, structure = tree.flatten(value, _is_module)
-    return _Field(field.name, structure, tuple(_hashable(module, field.name, x) if _is_static(x) else None for x in leaves))
+    return tree.Field(field.name, structure, tuple(_hashable(module, field.name, x) if _is_static(x) else None for x in leaves))
 
 
 def _hashable(module: Module, name: str, value: Any) -> tuple[type, Hashable]:
@@ -225,6 +217,9 @@ def _unflattener(cls: type[M]) -> Callable[[_Layout, tuple[Any, ...]], M]:
     return unflatten
 
 
+ATTRIBUTES = tree.Attributes("_layout", lambda layout: layout.fields)
+
+
 @dataclass_transform(kw_only_default=False, eq_default=False, field_specifiers=(static, dataclasses.field))
 class _ModuleClass(type):
     """Makes each subclass of Module a dataclass and a container, and each instance immutable once it is made."""
@@ -235,7 +230,7 @@ class _ModuleClass(type):
         if cls.__module__.startswith(OWN):
             public_methods(cls)
         dataclasses.dataclass(eq=False, repr=False, init=not cls._writes_init)(cls)
-        tree.register(cls, _flatten, _unflattener(cls), lambda layout: layout.names)
+        tree.register_with_attributes(cls, _flatten, _unflattener(cls), lambda layout: layout.names, ATTRIBUTES)
         return cls
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:

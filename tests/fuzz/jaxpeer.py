@@ -18,7 +18,7 @@ BY_INDEX = re.compile(r"(?<!\.at)\[[^\]]*\b[xv]\d")  # traced places, which may 
 # left of 0 that of acosh has the other sign there (finite differences have the one here)
 OTHER_SLOPES = re.compile(r"pow|sign\(|a(rc)?cosh")
 EXTREMES = re.compile(r"scatter_m(in|ax)\(|\.m(in|ax)\(|mod\(|remainder\(| % ")
-VARIANCES = re.compile(r"\b(nan)?(var|std)\(|cov\(.*ddof")  # of bools and ints in f32 there; of too few negative
+VARIANCES = re.compile(r"\b(nan)?(var|std|mean|average)\(|cov\(.*ddof")  # of bools and ints in f32 there; of too few negative
 NO_SLOPES = re.compile(r"scatter_m(in|ax)\(|\]\.m(in|ax)\(")  # infinities there, of places that are clipped
 OF_INTS = re.compile(r"linear_ramp|//|floor_divide|divmod")  # ramps are rounded another way there, and 0 // 0 is -1
 OF_NARROW = re.compile(r"linspace|histogram")  # edges in steps that f16 rounds

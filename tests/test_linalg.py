@@ -54,6 +54,16 @@ def test_what_goes_by_lu_and_cholesky(shape):
     check(all_of(lnp.linalg), all_of(np.linalg), a, b)
 
 
+@pytest.mark.parametrize("name", ["svd", "eigh", "qr"])
+@pytest.mark.parametrize("shape", [(2, 0, 0), (0, 3, 3)], ids=str)
+def test_derivatives_of_empty_vectors_alone(name, shape):
+    """Of one result at a time."""
+    for n in range({"svd": 3}.get(name, 2)):
+        grad = leptonc.grad(lambda a, n=n: lnp.sum(getattr(lnp.linalg, name)(a)[n] ** 2))
+        for found in both(grad, np.zeros(shape)):
+            assert found[0].shape == shape
+
+
 @pytest.mark.parametrize("shape", [(5, 5), (2, 70, 35), (35, 70), (4, 0)], ids=str)
 def test_lu_gives_the_matrix_back(shape):
     a = np.random.default_rng(2).standard_normal(shape)

@@ -42,8 +42,10 @@ def mixed(program: Program) -> bool:
 
 
 def _pointing_nowhere(program: Program, text: str) -> bool:
-    """Whether a gather has index vectors of no numbers: JAX's derivative leaves out all windows but one."""
-    return "lax.gather" in text and any(i.shape[-1:] == (0,) for i in program.inputs)
+    """Whether a gather or scatter has index vectors of no numbers: JAX's derivative leaves out all windows but one, and a scatter
+    may write none."""
+    moved = "lax.scatter" in text or ("lax.gather" in text and program.mode != "forward")
+    return moved and any(i.shape[-1:] == (0,) for i in program.inputs)
 
 
 def _reads_otherwise(program: Program, text: str, arrays: list[np.ndarray]) -> bool:
@@ -67,7 +69,7 @@ def run(program: Program, arrays: list[np.ndarray]) -> list[np.ndarray] | None:
         return None
     if program.mode != "forward" and OTHER_SLOPES.search(text) and any(i.dtype[0] == "c" for i in program.inputs):
         return None
-    if program.mode != "forward" and (NO_SLOPES.search(text) or _pointing_nowhere(program, text)):
+    if (program.mode != "forward" and NO_SLOPES.search(text)) or _pointing_nowhere(program, text):
         return None
     if program.mode not in MODES or APART.search(text) or (mixed(program) and (BY_INDEX.search(text) or VARIANCES.search(text))):
         return None

@@ -214,7 +214,7 @@ class ContractionEmitter:
             with e.loop("r", "0", str(tile.rows)) as r:
                 line = e.mul(r, str(access.stride(plan.row.name)))
                 for start in range(0, tile.cols, ALIGN // inst.dtype.itemsize):
-                    e.prefetch(e.let(f"getelementptr {scalar}, ptr {first}, i64 {e.add(line, str(start))}", "beside"), near=True)
+                    e.prefetch(e.at(scalar, first, e.add(line, str(start)), "beside"), near=True)
 
     def _ahead(self, tile: Tile, a: str, b: str, row_tile: str) -> tuple[str, str]:
         """The operands one part of the fold on. Of B's lines each row tile asks for another."""
@@ -225,8 +225,8 @@ class ContractionEmitter:
             axis, step = plan.fold[plan.fold_outer - 1], 1
         line = e.mul(e.let(f"urem i64 {row_tile}, {tile.vectors}", "line"), str(plan.lanes)) if tile.vectors > 1 else "0"
         at_b = e.add(line, str(step * tile.b.fold[axis.name]))
-        return (e.let(f"getelementptr {scalar_a}, ptr {a}, i64 {step * tile.a.fold[axis.name]}", "ahead"),
-                e.let(f"getelementptr {scalar_b}, ptr {b}, i64 {at_b}", "ahead"))
+        return (e.at(scalar_a, a, step * tile.a.fold[axis.name], "ahead"),
+                e.at(scalar_b, b, at_b, "ahead"))
 
     def _bases(self, row_tile: str, col_tile: str) -> tuple[str, str]:
         plan = self.plan
@@ -241,7 +241,7 @@ class ContractionEmitter:
         offset = self.panels[role].offset(self.e, self.ivs, number)
         for fold in self.plan.fold[:self.plan.fold_outer]:
             offset = self.e.add(offset, self.e.mul(self.ivs[fold.name], str(self.panels[role].strides().fold[fold.name])))
-        return self.e.let(f"getelementptr {llvm_type(self.panels[role].dtype)}, ptr {self.sources[role]}, i64 {offset}", role)
+        return self.e.at(llvm_type(self.panels[role].dtype), self.sources[role], offset, role)
 
     def _result_address(self, row_tile: str, col_tile: str) -> str:
         plan = self.plan
@@ -255,7 +255,7 @@ class ContractionEmitter:
         column = e.let(f"sub nsw i64 {col_tile}, {cols[0]}", "c")
         number = e.add(e.mul(column, str(plan.row_block)), number)
         offset = e.mul(number, str(plan.rows * plan.width))
-        return e.let(f"getelementptr {llvm_type(plan.dtype)}, ptr {self.scratch}, i64 {offset}", "local")
+        return e.at(llvm_type(plan.dtype), self.scratch, offset, "local")
 
     def _element(self, pointer: str, access: Access, tiles: tuple[tuple[Axis, str, int], ...], hint: str,
                  fold: tuple[Axis, ...] = (), scalar: str = "") -> str:
@@ -267,7 +267,7 @@ class ContractionEmitter:
             offset = e.add(offset, e.mul(number, str(size * access.stride(axis.name))))
         for outer in (*self.plan.stage.outer, *self.plan.outer, *fold):
             offset = e.add(offset, e.mul(self.ivs[outer.name], str(access.stride(outer.name))))
-        return e.let(f"getelementptr {scalar or llvm_type(self.plan.dtype)}, ptr {pointer}, i64 {offset}", hint)
+        return e.at(scalar or llvm_type(self.plan.dtype), pointer, offset, hint)
 
 
 class _TileLoop:

@@ -39,7 +39,7 @@ class Epilogue:
         line = e.mul(r, str(plan.width))
         accumulators = []
         for v in range(tile.vectors):
-            at = e.let(f"getelementptr {scalar}, ptr {sums}, i64 {e.add(line, str(v * plan.lanes))}", "at")
+            at = e.at(scalar, sums, e.add(line, str(v * plan.lanes)))
             accumulators.append(e.let(f"load {vector}, ptr {at}, align {plan.dtype.itemsize}", "acc"))
         self._row(tile, e.add(e.mul(row_tile, str(plan.rows)), r), col_tile, accumulators)
 
@@ -73,14 +73,15 @@ class Epilogue:
         with e.loop("transposed", *cols) as col_tile:
             column = e.let(f"sub nsw i64 {col_tile}, {cols[0]}", "c")
             offset = e.mul(column, str(plan.row_block * plan.rows * plan.width))
-            tiles = e.let(f"getelementptr {llvm_type(plan.dtype)}, ptr {scratch}, i64 {offset}", "tiles")
-            first_col = e.mul(col_tile, str(plan.width))
+            tiles = e.held(e.at(llvm_type(plan.dtype), scratch, offset, "tiles"), "ptr")
+            first_col = e.held(e.mul(col_tile, str(plan.width)))
             left = e.let(f"sub nsw i64 {plan.col.extent}, {first_col}", "left")
             width = e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {left}, i64 {plan.width}", "width")
             whole = [e.mul(e.let(f"udiv i64 {x}, {plan.lanes}", "whole"), str(plan.lanes)) for x in (count, width)]
             with e.loop("c", "0", whole[1], plan.lanes) as c:
+                start = e.held(c)
                 with e.loop("r", "0", whole[0], plan.lanes) as r:
-                    self._square(tiles, r, c, first_row, first_col)
+                    self._square(tiles, r, start, first_row, first_col)
             with e.loop("c", whole[1], width) as c, e.loop("r", "0", whole[0]) as r:
                 self._single(tiles, r, c, first_row, first_col)
             with e.loop("r", whole[0], count) as r, e.loop("c", "0", width) as c:
@@ -89,13 +90,13 @@ class Epilogue:
     def _extent(self, tiles: Span, size: int, extent: int) -> Span:
         """First element of an item along one side, and how many there are."""
         e = self.e
-        start, stop = e.mul(tiles[0], str(size)), e.mul(tiles[1], str(size))
+        start, stop = e.held(e.mul(tiles[0], str(size))), e.mul(tiles[1], str(size))
         stop = e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {stop}, i64 {extent}", "stop")
         return start, e.let(f"sub nsw i64 {stop}, {start}", "count")
 
     def _sum_at(self, tiles: str, r: str, c: str) -> str:
         offset = self.e.add(self.e.mul(r, str(self.plan.width)), c)
-        return self.e.let(f"getelementptr {llvm_type(self.plan.dtype)}, ptr {tiles}, i64 {offset}", "local")
+        return self.e.at(llvm_type(self.plan.dtype), tiles, offset, "local")
 
     def _square(self, tiles: str, r: str, c: str, first_row: str, first_col: str) -> None:
         e, plan = self.e, self.plan

@@ -292,12 +292,12 @@ def _elements(e: Emitter, panels: Panels, source: str, at: str, lanes: int, sing
 def _read(e: Emitter, panels: Panels, source: str, at: str, lanes: int) -> str:
     """Numbers of the operand, converted to those of the panel."""
     side = panels.side
-    place = e.let(f"getelementptr {memory_type(side.dtype)}, ptr {source}, i64 {at}", "at")
+    place = e.at(memory_type(side.dtype), source, at)
     x = e.let(f"load {memory_type(side.dtype, lanes)}, ptr {place}, align {side.dtype.itemsize}", "x")
     casts = (*side.casts[:-1], panels.numbers) if panels.plan.pairs else side.casts
     return emit_casts(e, from_memory(e, x, side.dtype, lanes).name, side.dtype, casts, lanes)
 
 
 def _write(e: Emitter, panels: Panels, target: str, at: str, x: str, lanes: int) -> None:
-    place = e.let(f"getelementptr {llvm_type(panels.dtype)}, ptr {target}, i64 {at}", "at")
+    place = e.at(llvm_type(panels.dtype), target, at)
     e.line(f"store {llvm_type(panels.dtype, lanes)} {x}, ptr {place}, align {panels.dtype.itemsize}")

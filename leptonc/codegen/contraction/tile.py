@@ -151,19 +151,19 @@ def _step(e: Emitter, tile: Tile, a: str, b: str, at_a: str, at_b: str, state: l
     """One value of every fold axis: ``acc[r][v] += a[r] * b[v]``. ``single``: of a pair of A there is the first element alone."""
     plan = tile.plan
     scalar_a, scalar_b = (memory_type(plan.stored(side)) for side in (plan.a, plan.b))
-    base_b = e.let(f"getelementptr {scalar_b}, ptr {b}, i64 {at_b}", "pb")
+    base_b = e.at(scalar_b, b, at_b, "pb")
     columns = [_load_b(e, tile, base_b, v) for v in range(tile.vectors)]
-    base_a = e.let(f"getelementptr {scalar_a}, ptr {a}, i64 {at_a}", "pa")
+    base_a = e.at(scalar_a, a, at_a, "pa")
     if plan.prefetch_rows:
         ahead = e.add(e.mul(at_a, str(plan.rows)), str(plan.rows * plan.a.access.stride(plan.row.name)))
-        e.prefetch(e.let(f"getelementptr {scalar_a}, ptr {a}, i64 {ahead}", "ahead"))
+        e.prefetch(e.at(scalar_a, a, ahead, "ahead"))
     if plan.prefetch_blocks:
-        e.prefetch(e.let(f"getelementptr {scalar_b}, ptr %ahead.b, i64 {at_b}", "ahead"))
+        e.prefetch(e.at(scalar_b, "%ahead.b", at_b, "ahead"))
     if plan.prefetch_blocks and plan.k_strided:
-        e.prefetch(e.let(f"getelementptr {scalar_a}, ptr %ahead.a, i64 {at_a}", "ahead"))
+        e.prefetch(e.at(scalar_a, "%ahead.a", at_a, "ahead"))
     out = []
     for row in range(tile.rows):
-        at = e.let(f"getelementptr {scalar_a}, ptr {base_a}, i64 {row * tile.a.tile}", "pa") if row else base_a
+        at = e.at(scalar_a, base_a, row * tile.a.tile, "pa") if row else base_a
         broadcast = _broadcast_a(e, plan, at, single)
         for v in range(tile.vectors):
             out.append(_multiply_add(e, plan, broadcast, columns[v], state[row * tile.vectors + v]))
@@ -194,7 +194,7 @@ def _broadcast_a(e: Emitter, plan: Contraction, at: str, single: bool) -> str:
 def _load_b(e: Emitter, tile: Tile, base: str, v: int) -> str:
     plan, stored = tile.plan, tile.plan.stored(tile.plan.b)
     scalar, vector = memory_type(stored), memory_type(stored, plan.lanes)
-    at = e.let(f"getelementptr {scalar}, ptr {base}, i64 {v * plan.lanes}", "pb") if v else base
+    at = e.at(scalar, base, v * plan.lanes, "pb") if v else base
     valid = tile.cols - v * plan.lanes
     if valid >= plan.lanes or plan.b.pack:  # panels are padded with zeros
         loaded = e.let(f"load {vector}, ptr {at}, align {stored.itemsize}", "b")

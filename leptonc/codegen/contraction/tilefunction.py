@@ -50,7 +50,7 @@ def _store(e: Emitter, tile: Tile, state: list[str], pitch: int, added: bool) ->
         for v in range(tile.vectors):
             value = state[row * tile.vectors + v]
             offset = row * pitch + v * plan.lanes
-            at = e.let(f"getelementptr {llvm_type(plan.dtype)}, ptr %out, i64 {offset}", "at")
+            at = e.at(llvm_type(plan.dtype), "%out", offset)
             if added:
                 old = e.let(f"load {vector}, ptr {at}, align {align}", "old")
                 value = e.let(f"{'fadd contract' if plan.dtype.is_float else 'add'} {vector} {old}, {value}", "total")

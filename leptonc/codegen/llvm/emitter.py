@@ -57,7 +57,10 @@ class Emitter:
         self.globals: dict[str, str] = {}
         self.functions: dict[str, str] = {}  # whole definitions that bodies call
         self.current = "entry"
+        self.innermost = ""  # the head of the loop that is open
         self._names: dict[str, int] = {}
+        self._sums: dict[str, tuple[str, int]] = {}  # of a register and a number, by their names
+        self._known: dict[str, str] = {}  # the sums and products of the block at hand
 
     def beside(self) -> Emitter:
         """For another function of the same module."""
@@ -87,10 +90,22 @@ class Emitter:
         self.lines.append(f"  {name} = {text}")
         return name
 
+    def later(self) -> int:
+        """The number of a line that is empty, until ``write`` or the loop around it has come to its end."""
+        self.lines.append("")
+        return len(self.lines) - 1
+
+    def write(self, line: int, text: str, hint: str = "t") -> str:
+        """As ``let``, in a line that was left empty."""
+        name = self.fresh(hint)
+        self.lines[line] = f"  {name} = {text}"
+        return name
+
     def block(self, label: str) -> None:
         """Start a block; the one before it must have ended in a branch."""
         self.lines.append(f"{label}:")
         self.current = label
+        self._known = {}
 
     def jump(self, label: str) -> None:
         self.line(f"br label %{label}")
@@ -153,7 +168,9 @@ class Emitter:
             self.branch(compare, body, exit_)
         self.block(body)
         following: list[str] = []
+        around, self.innermost = self.innermost, header
         yield iv, phis, following
+        self.innermost = around
         self.jump(latch)
         self.block(latch)
         self.line(f"{step_name} = add nsw i64 {iv}, {step}")
@@ -174,23 +191,52 @@ class Emitter:
         self.jump(done)
         self.block(done)
 
-    # Integer arithmetic of addresses, folded where both sides are numbers.
+    # Integer arithmetic of addresses: numbers are folded, and stand last, where ``parts`` finds them and ``at`` puts them into the
+    # address. So what differs by numbers alone has its registers in common.
 
     def add(self, x: str, y: str) -> str:
-        if is_number(x) and is_number(y):
-            return str(int(x) + int(y))
-        if x == "0":
-            return y
-        return x if y == "0" else self.let(f"add nsw i64 {x}, {y}", "i")
+        (a, m), (b, n) = self.parts(x), self.parts(y)
+        if "0" in (a, b):
+            return self._plus(b if a == "0" else a, m + n)
+        return self._plus(self._once(f"add nsw i64 {a}, {b}"), m + n)
 
     def mul(self, x: str, y: str) -> str:
         if is_number(x) and is_number(y):
             return str(int(x) * int(y))
         if "0" in (x, y):
             return "0"
-        if x == "1":
-            return y
-        return x if y == "1" else self.let(f"mul nsw i64 {x}, {y}", "i")
+        if "1" in (x, y):
+            return y if x == "1" else x
+        register, number = self.parts(x) if is_number(y) else (x, 0)
+        return self._plus(self._once(f"mul nsw i64 {register}, {y}"), number * int(y) if number else 0)
+
+    def _plus(self, register: str, number: int) -> str:
+        if register == "0" or not number:
+            return register if register != "0" else str(number)
+        total = self._once(f"add nsw i64 {register}, {number}")
+        self._sums[total] = register, number
+        return total
+
+    def _once(self, text: str) -> str:
+        """As ``let``, once in a block."""
+        if text not in self._known:
+            self._known[text] = self.let(text, "i")
+        return self._known[text]
+
+    def parts(self, x: str) -> tuple[str, int]:
+        """A register ("0" if there is none) and a number whose sum ``x`` is."""
+        return ("0", int(x)) if is_number(x) else self._sums.get(x, (x, 0))
+
+    def held(self, x: str, type_: str = "i64") -> str:
+        """The same, without its history: no instruction, but strength reduction of a loop inside looks no further."""
+        return x if is_number(x) else self.let(f"freeze {type_} {x}", "held")
+
+    def at(self, type_: str, pointer: str, offset: str | int, hint: str = "at") -> str:
+        """The address so many elements on."""
+        register, number = self.parts(str(offset))
+        for step in (register, str(number)):
+            pointer = pointer if step == "0" else self.let(f"getelementptr {type_}, ptr {pointer}, i64 {step}", hint)
+        return pointer
 
     def digit(self, number: str, base: int) -> tuple[str, str]:
         """The last digit of a mixed-radix number, and the rest."""

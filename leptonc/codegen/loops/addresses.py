@@ -1,6 +1,11 @@
 """Addresses, loads and stores of a loop nest under emission.
 
-Offsets are summed up as loops open, each at the loop it belongs to, so the innermost body adds one term at most.
+Offsets are summed up as loops open, each at the loop it belongs to, so the innermost body adds one term at most. What differs by a
+number alone shares a register: the number is part of the machine's address.
+
+LLVM's strength reduction sees through sums to the counters of all loops around, and tries ever more ways to share their terms: it
+took a third of the time of code generation, nine tenths of some kernels'. So what the loops around have summed up is frozen, which
+hides it and is no instruction: a loop's addresses are something that it does not change, its own counter, and a number.
 """
 
 from __future__ import annotations
@@ -94,36 +99,75 @@ def as_i64(e: Emitter, reg: Reg) -> str:
     return reg.name if reg.dtype == i64 else emit_scalar(e, "cast", [reg.name], [reg.dtype], i64, reg.lanes)
 
 
+@dataclass(frozen=True)
+class Offset:
+    """Elements from a buffer's first: a register ("0" if there is none) and a number."""
+
+    register: str = "0"
+    number: int = 0
+
+    def plus(self, number: int) -> Offset:
+        return Offset(self.register, self.number + number)
+
+    def with_register(self, e: Emitter, register: str) -> Offset:
+        return Offset(e.add(self.register, register), self.number)
+
+    def summed(self, e: Emitter) -> str:
+        return e.add(self.register, str(self.number))
+
+
 class Addresses:
     """Running offsets of every access of a stage; ``key`` is ("load", n) or ("store", n)."""
 
     def __init__(self, space: Space, accesses: dict[tuple[str, int], Access]):
         self.space = space
         self.accesses = accesses
-        self.offsets = {key: str(a.offset) for key, a in accesses.items()}
+        self.offsets = {key: Offset(number=a.offset) for key, a in accesses.items()}
+        self._sums: dict[str, _Sum] = {}  # by their registers
 
-    def enter(self, axis: str) -> dict[tuple[str, int], str]:
-        """Add the axis just opened to every offset; returns what ``leave`` restores."""
-        saved = dict(self.offsets)
-        e, iv = self.space.e, self.space.ivs[axis]
-        scaled: dict[int, str] = {}
+    def enter(self, axis: str) -> None:
+        """Add the axis just opened to every offset; ``leave`` restores them."""
+        e, (iv, number) = self.space.e, self.space.e.parts(self.space.ivs[axis])
+        sums: dict[tuple[str, int], str] = {}
         for key, access in self.accesses.items():
-            stride = access.stride(axis)
+            stride, before = access.stride(axis), self.offsets[key]
             if stride:
-                if stride not in scaled:
-                    scaled[stride] = e.mul(iv, str(stride))
-                self.offsets[key] = e.add(self.offsets[key], scaled[stride])
-        return saved
+                step = (before.register, stride)
+                if step not in sums:
+                    sums[step] = e.add(self._held(before.register), e.mul(iv, str(stride)))
+                self.offsets[key] = Offset(sums[step], before.number + number * stride)
 
-    def leave(self, saved: dict[tuple[str, int], str]) -> None:
+        for register in {*sums.values()} - self._sums.keys():
+            if not is_number(register):
+                self._sums[register] = _Sum(e.innermost, e.later())
+
+    def leave(self, saved: dict[tuple[str, int], Offset]) -> None:
         self.offsets = saved
+
+    def _held(self, register: str) -> str:
+        """What the loops around have summed up, without its history."""
+        e, known = self.space.e, self._sums.get(register)
+        if known is None or known.loop == e.innermost:
+            return register
+        if not known.frozen:
+            known.frozen = e.write(known.line, f"freeze i64 {register}", "held")
+        return known.frozen
+
+
+@dataclass
+class _Sum:
+    """Of offsets in a loop: the line behind it, where it is frozen once a loop inside has asked for that."""
+
+    loop: str
+    line: int
+    frozen: str = ""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where an access lands: a scalar element offset (contiguous or uniform) or one per lane, and its condition."""
+    """Where an access lands: an element offset (contiguous or uniform) or a register of one per lane, and its condition."""
 
-    offset: str
+    offset: Offset
     lanes: int  # lanes of the offset: 1, or the space's
     contiguous: bool
     condition: str | None
@@ -140,7 +184,7 @@ def place(addresses: Addresses, key: tuple[str, int], values: dict[int, Reg]) ->
         reg = values[value]
         scaled = _scale(e, as_i64(e, reg), stride, reg.lanes)
         if reg.lanes == 1:
-            scalar = e.add(scalar, scaled)
+            scalar = scalar.with_register(e, scaled)
         else:
             vectors.append(scaled)
     for index, stride in access.divided:
@@ -148,17 +192,17 @@ def place(addresses: Addresses, key: tuple[str, int], values: dict[int, Reg]) ->
         quotient = _divide(e, index_value(space, index, values, wide), index.div, wide)
         scaled = _scale(e, quotient, stride, wide)
         if wide == 1:
-            scalar = e.add(scalar, scaled)
+            scalar = scalar.with_register(e, scaled)
         else:
             vectors.append(scaled)
     condition, condition_lanes = _condition(space, access.checks, values)
     if lanes == 1 or (not vectors and step in (0, 1)):
         return Place(scalar, 1, step == 1, condition, condition_lanes)
     type_ = llvm_type(i64, lanes)
-    offset = e.let(f"add {type_} {splat(e, scalar, i64, lanes)}, {iota(lanes, step)}", "lane")
+    offset = e.let(f"add {type_} {splat(e, scalar.summed(e), i64, lanes)}, {iota(lanes, step)}", "lane")
     for vector in vectors:
         offset = e.let(f"add {type_} {offset}, {vector}", "lane")
-    return Place(offset, lanes, False, condition, condition_lanes)
+    return Place(Offset(offset), lanes, False, condition, condition_lanes)
 
 
 def condition_along(addresses: Addresses, key: tuple[str, int], axis: str, values: dict[int, Reg]) -> str | None:
@@ -238,8 +282,8 @@ def _load_of_pairs(addresses: Addresses, key: tuple[str, int], pointer: str, dty
     space = addresses.space
     e, lanes, part = space.e, space.lanes, addresses.accesses[key].offset % 2
     type_ = memory_type(dtype, lanes)
-    first = e.add(addresses.offsets[key], str(-part - (2 * (lanes - 1) if backwards else 0)))
-    both = [e.let(f"load {type_}, ptr {element(e, pointer, e.add(first, str(n * lanes)), dtype)}, align {dtype.itemsize}", "pairs")
+    first = addresses.offsets[key].plus(-part - (2 * (lanes - 1) if backwards else 0))
+    both = [e.let(f"load {type_}, ptr {element(e, pointer, first.plus(n * lanes), dtype)}, align {dtype.itemsize}", "pairs")
             for n in range(2)]
     mask = ", ".join(f"i32 {2 * k + part}" for k in (range(lanes - 1, -1, -1) if backwards else range(lanes)))
     return Reg(e.let(f"shufflevector {type_} {both[0]}, {type_} {both[1]}, <{lanes} x i32> <{mask}>", "x"), dtype, lanes)
@@ -262,13 +306,14 @@ def store_interleaved(addresses: Addresses, number: int, pointer: str, values: l
     e, lanes, dtype = addresses.space.e, addresses.space.lanes, values[0].dtype
     type_ = memory_type(dtype, lanes)
     for n, row in enumerate(interleaved(e, [widen(e, v, lanes) for v in values], type_, lanes)):
-        address = element(e, pointer, e.add(addresses.offsets["store", number], str(n * lanes)), dtype)
+        address = element(e, pointer, addresses.offsets["store", number].plus(n * lanes), dtype)
         e.line(f"store {type_} {row}, ptr {address}, align {dtype.itemsize}")
 
 
-def element(e: Emitter, pointer: str, offset: str, dtype: DType) -> str:
+def element(e: Emitter, pointer: str, offset: Offset, dtype: DType) -> str:
     """The address of one element."""
-    return e.let(f"getelementptr {memory_type(dtype)}, ptr {pointer}, i64 {offset}", "at")
+    type_ = memory_type(dtype)
+    return e.at(type_, e.at(type_, pointer, offset.register), offset.number)
 
 
 def from_memory(e: Emitter, name: str, dtype: DType, lanes: int) -> Reg:
@@ -331,7 +376,7 @@ def _masked_load(space: Space, where: Place, pointer: str, dtype: DType, pad: fl
 def _gather(space: Space, where: Place, pointer: str, dtype: DType, pad: float | int | bool | None) -> str:
     e, lanes = space.e, space.lanes
     type_, bits = memory_type(dtype, lanes), f"<{lanes} x i1>"
-    offset = where.offset if where.lanes > 1 else splat(e, where.offset, i64, lanes)
+    offset = where.offset.register if where.lanes > 1 else splat(e, where.offset.summed(e), i64, lanes)
     pointers = e.let(f"getelementptr {memory_type(dtype)}, ptr {pointer}, {llvm_type(i64, lanes)} {offset}", "at")
     mask = _vector_condition(e, where, lanes)
     suffix = f"{_intrinsic_suffix(dtype, lanes)}.v{lanes}p0"
@@ -359,7 +404,7 @@ def store(addresses: Addresses, key: tuple[str, int], pointer: str, value: Reg, 
         _store_run(e, pointer, where.offset, value, lanes, by)
 
 
-def _store_run(e: Emitter, pointer: str, offset: str, value: Reg, lanes: int, by: str) -> None:
+def _store_run(e: Emitter, pointer: str, offset: Offset, value: Reg, lanes: int, by: str) -> None:
     dtype = value.dtype
     address = element(e, pointer, offset, dtype)
     name = widen(e, value, lanes)
@@ -385,9 +430,9 @@ def _store_lanes(space: Space, where: Place, pointer: str, value: Reg, by: str) 
     for lane in range(lanes):
         one = Reg(e.let(f"extractelement {llvm_type(dtype, lanes)} {vector}, i64 {lane}", "one"), dtype)
         if where.lanes > 1:
-            offset = e.let(f"extractelement {llvm_type(i64, lanes)} {where.offset}, i64 {lane}", "off")
+            offset = Offset(e.let(f"extractelement {llvm_type(i64, lanes)} {where.offset.register}, i64 {lane}", "off"))
         else:
-            offset = e.add(where.offset, str(lane if where.contiguous else 0))
+            offset = where.offset.plus(lane if where.contiguous else 0)
         if where.condition is None:
             _store_run(e, pointer, offset, one, 1, by)
             continue

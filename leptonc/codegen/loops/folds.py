@@ -229,7 +229,7 @@ class FoldEmitter(PointEmitter):
         key, step = ("load", n), moved(self.stage, n, point)
         if (n, step) not in loaded:
             first = self.addresses.offsets[key]
-            self.addresses.offsets[key] = self.e.add(first, str(step))
+            self.addresses.offsets[key] = first.plus(step)
             loaded[n, step] = self._inst(n)
             self.addresses.offsets[key] = first
         return loaded[n, step]

@@ -102,7 +102,7 @@ class PointEmitter:
     def _ask_ahead(self, key: Key, buffer: str, dtype: DType) -> None:
         """Have the line that an access comes to next but one brought into L1, if it is one that asks."""
         if key in self.nest.ahead:
-            offset = self.e.add(self.addresses.offsets[key], str(AHEAD // dtype.itemsize))
+            offset = self.addresses.offsets[key].plus(AHEAD // dtype.itemsize)
             self.e.prefetch(element(self.e, self.pointers[buffer], offset, dtype), write=key[0] == "store", near=True)
 
     @cached_property

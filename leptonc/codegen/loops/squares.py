@@ -67,10 +67,10 @@ class SquaresEmitter(NestEmitter):
         e, lanes, inst = self.e, self.nest.lanes, self.stage.insts[n]
         assert isinstance(inst, Load)
         type_, stride = llvm_type(inst.dtype, lanes), self.stage.loads[n].stride(vector.name)
-        start = e.add(e.add(self.addresses.offsets["load", n], e.mul(iv, str(stride))), first)
+        start = self.addresses.offsets["load", n].with_register(e, e.mul(iv, str(stride))).with_register(e, first)
         rows = []
         for k in range(lanes):
-            at = element(e, self.pointers[inst.buffer], e.add(start, str(k * stride)), inst.dtype)
+            at = element(e, self.pointers[inst.buffer], start.plus(k * stride), inst.dtype)
             rows.append(e.let(f"load {type_}, ptr {at}, align {inst.dtype.itemsize}", "row"))
         return [Reg(name, inst.dtype, lanes) for name in transposed(e, rows, type_)]
 

@@ -294,11 +294,11 @@ class PrefixEmitter:
         row = self.e.add(self.e.mul(item.row, str(self.plan.blocks)), block)
         start = self.e.add(self.e.mul(row, str(self.inner)), item.first)
         type_ = llvm_type(self.base)
-        return [self.e.let(f"getelementptr {type_}, ptr {self.panels}, i64 {place}", "base")
+        return [self.e.at(type_, self.panels, place, "base")
                 for place in self._behind(start, self._bases_of(item))]
 
     def _at(self, pointer: str, place: str) -> str:
-        return self.e.let(f"getelementptr {llvm_type(self.element)}, ptr {pointer}, i64 {place}", "at")
+        return self.e.at(llvm_type(self.element), pointer, place)
 
     def _load(self, dtype: DType, lanes: int, address: str) -> str:
         return self.e.let(f"load {llvm_type(dtype, lanes)}, ptr {address}, align {dtype.itemsize}", "x")

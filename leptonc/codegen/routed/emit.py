@@ -42,7 +42,7 @@ class RoutedEmitter:
         self.points = Points(e, plan, self.nest)
         offset, parts = 0, []
         for size in _scratch_sizes(plan):
-            parts.append(e.let(f"getelementptr i8, ptr {scratch}, i64 {offset}", "scratch"))
+            parts.append(e.at("i8", scratch, offset, "scratch"))
             offset += size
         self.counts, self.places, self.values, self.tile, self.square, squares = parts
         self.lister = Lister(self.points, self.counts, self.places, self.values, squares)
@@ -364,7 +364,7 @@ class _Packing:
                 self._line(start, to, n, done)
 
     def _at(self, base: str, offset: str) -> str:
-        return self.e.let(f"getelementptr {self.scalar}, ptr {base}, i64 {offset}", "at")
+        return self.e.at(self.scalar, base, offset)
 
     def _square(self, start: str, to: str, lane: str) -> None:
         e, plan = self.e, self.plan

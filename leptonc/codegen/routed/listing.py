@@ -54,7 +54,7 @@ class Points:
         return self.e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {x}, i64 {limit}", "stop")
 
     def at(self, type_: str, base: str, offset: str) -> str:
-        return base if offset == "0" else self.e.let(f"getelementptr {type_}, ptr {base}, i64 {offset}", "at")
+        return base if offset == "0" else self.e.at(type_, base, offset)
 
     def strip_axes(self, strip: Span) -> list[tuple[Axis, str, str]]:
         return [(axis, *strip) for axis in self.plan.loops[-1:]]
@@ -107,7 +107,7 @@ class Points:
             inst, key = self.plan.stage.insts[n], ("load", n)
             if isinstance(inst, Load) and self.plan.loops:
                 step = self.nest.addresses.accesses[key].stride(self.plan.loops[-1].name) * self.plan.strip
-                ahead = self.e.add(self.nest.addresses.offsets[key], str(step))
+                ahead = self.nest.addresses.offsets[key].plus(step)
                 self.e.prefetch(element(self.e, self.nest.pointers[inst.buffer], ahead, inst.dtype))
 
     def number(self, lanes: int) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from leptonc.ir.value import Value
-from leptonc.ops.linalg.building import both, divided, filled, on_diagonal, op, select, size, spread
+from leptonc.ops.linalg.building import both, divided, filled, on_diagonal, op, select, size, spread, zeros
 
 ROUNDING = 4  # times eps and the number of rows: what is left of a difference of equal products
 
@@ -30,6 +30,8 @@ def pairs(values: Value, sign: int) -> Value:
 def rounding_of(x: Value, shape: Sequence[int], axes: int) -> Value:
     """What may be a rounding error in a difference of elements of x, whose last ``axes`` are reduced, in a shape."""
     rank = x.type.rank
+    if not all(x.shape[rank - axes:]):
+        return zeros(x, shape, x.dtype.real)
     most = op("reduce_max", size(x), axes=tuple(range(rank - axes, rank)))
     share = ROUNDING * max(x.shape[rank - axes:]) * float(np.finfo(x.dtype.real.numpy).eps)
     return spread(most * share, shape, *range(rank - axes))

@@ -50,4 +50,16 @@ def remembered(function: Callable[[T], R]) -> Callable[[T], R]:
     return ask
 
 
-__all__ = ["cached_property", "remembered"]
+def hashed_once(cls: type[T]) -> type[T]:
+    """A frozen dataclass whose instances keep their hash: it is asked for often, and takes a look at all they hold."""
+    full: Callable[[Any], int] = cls.__hash__
+
+    def __hash__(self: Any) -> int:
+        known: int | None = self.__dict__.get("_hash")
+        return known if known is not None else int(self.__dict__.setdefault("_hash", full(self)))
+
+    cls.__hash__ = __hash__  # type: ignore[method-assign]
+    return cls
+
+
+__all__ = ["cached_property", "hashed_once", "remembered"]

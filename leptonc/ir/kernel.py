@@ -28,7 +28,7 @@ from leptonc.errors import IRError
 from leptonc.ir.graph import Literal, Loc
 from leptonc.ir.printing import Printed
 from leptonc.ir.types import DType, TensorType, i64
-from leptonc.lazy import cached_property
+from leptonc.lazy import cached_property, hashed_once
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,10 @@ class Index:
         return Index(self.axes, self.offset, self.values, self.div * div)
 
     def coeff(self, axis: str) -> int:
-        return dict(self.axes).get(axis, 0)
+        for name, coeff in self.axes:
+            if name == axis:
+                return coeff
+        return 0
 
     @property
     def is_constant(self) -> bool:
@@ -256,6 +259,7 @@ class Store:
         return self.accumulate and self.by == "set"
 
 
+@hashed_once
 @dataclass(frozen=True)
 class Stage:
     axes: tuple[Axis, ...]
@@ -317,6 +321,7 @@ class Param:
         return None if self.init is None else number_bits(self.init, self.type.dtype)
 
 
+@hashed_once
 @dataclass(frozen=True)
 class Kernel(Printed):
     name: str

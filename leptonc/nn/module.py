@@ -254,7 +254,7 @@ def _made(cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 def _check_call(cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    signature = inspect.signature(cls.__init__)
+    signature = _signature(cls)
     try:
         signature.bind(None, *args, **kwargs)
     except TypeError as error:
@@ -262,6 +262,15 @@ def _check_call(cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None
         unknown = [key for key in kwargs if key not in known]
         hint = (near_names(unknown[0], known) if unknown else "") or f"it takes ({', '.join(known)})"
         raise ArgumentError(f"{cls.__name__}: {error}; {hint}") from None
+
+
+def _signature(cls: Any) -> inspect.Signature:
+    """Of its constructor; kept, as finding it takes longer than all else about making a module."""
+    known = cls.__dict__.get("_signature_of")
+    if known is None or known[0] is not cls.__init__:
+        known = cls._signature_of = cls.__init__, inspect.signature(cls.__init__)
+    found: inspect.Signature = known[1]
+    return found
 
 
 def _with_names(module: Module, place: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +70,13 @@ class _Sizes:
     layers: int = 2
 
     def model(self) -> Transformer:
-        return Transformer(self.codes, self.length, self.features, self.heads, self.layers)
+        return _transformer(self.codes, self.length, self.features, self.heads, self.layers)
+
+
+@functools.cache
+def _transformer(*sizes: int) -> Transformer:
+    """Made once, as a user's program would: a start asks it for caches."""
+    return Transformer(*sizes)
 
 
 TINY = {"codes": 16, "length": 12, "features": 8, "heads": 2, "layers": 1}

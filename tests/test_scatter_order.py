@@ -57,3 +57,26 @@ def test_places_of_narrow_indices(dtype):
         found = call((i, j), (300, 40), "clip")
         assert found.dtype == np.int64
         np.testing.assert_array_equal(found, np.ravel_multi_index((i, j), (300, 40)))
+
+
+@pytest.mark.parametrize("mode", ["fill", "clip"])
+def test_windows_that_fill_rows(mode):
+    """Their two axes are walked as one, and where they begin along the first is a number from memory."""
+    rng = np.random.default_rng(2)
+    x, at = rng.standard_normal((2, 4, 4)), rng.integers(-2, 6, (3, 2)).astype("i4")
+    numbers = lax.GatherDimensionNumbers((0, 1), (0,), (1, 0))
+
+    def f(x):
+        return lax.gather(x, at, numbers, (1, 3, 4), mode=mode, fill_value=7)
+
+    expected = np.full((3, 4, 3), 7.0)
+    for n, (row, start) in enumerate(at):
+        if mode == "clip":
+            row, start = np.clip(row, 0, 1), np.clip(start, 0, 1)
+        if 0 <= row <= 1 and 0 <= start <= 1:
+            expected[..., n] = x[start, row:row + 3]
+    np.testing.assert_array_equal(leptonc.jit(f)(x), expected)
+    np.testing.assert_array_equal(f(x), expected)
+    lost = leptonc.jit(leptonc.grad(lambda x: lnp.sum(f(x) * expected)))(x)
+    with leptonc.disable_jit():
+        np.testing.assert_allclose(lost, leptonc.grad(lambda x: lnp.sum(f(x) * expected))(x), rtol=1e-12)

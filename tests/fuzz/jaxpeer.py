@@ -22,6 +22,7 @@ VARIANCES = re.compile(r"\b(nan)?(var|std|mean|average)\(|cov\(.*ddof")  # of bo
 NO_SLOPES = re.compile(r"scatter_m(in|ax)\(|\]\.m(in|ax)\(")  # infinities there, of places that are clipped
 OF_INTS = re.compile(r"linear_ramp|//|floor_divide|divmod")  # ramps are rounded another way there, and 0 // 0 is -1
 OF_NARROW = re.compile(r"linspace|histogram")  # edges in steps that f16 rounds
+OF_INFINITE = re.compile(r"convolve|correlate|mode='m(aximum|inimum|ean)'")  # padded with zeros there, or by sums of masks
 POOLS, QUOTIENTS = re.compile(r"max_pool"), re.compile(r"divide|div\(| / ")
 MODES = ("forward", "grad", "second")
 SLACK = 4  # its tanh of f64 is 6 units in the last place off for all large arguments, of which 1 - tanh(x)^2 makes much
@@ -49,13 +50,15 @@ def _pointing_nowhere(program: Program, text: str) -> bool:
 
 
 def _reads_otherwise(program: Program, text: str, arrays: list[np.ndarray]) -> bool:
-    """Whether JAX means something else by the program, on these arrays: a window's NaN has no slope there, and quotients' slopes
-    divide by squares, which overflow."""
+    """Whether JAX means something else by the program, on these arrays: a window's NaN has no slope there, quotients' slopes divide
+    by squares, which overflow, and products with padding make NaN of infinities."""
     kinds = {i.dtype[0] for i in program.inputs}
     if (kinds & set("iu?") and OF_INTS.search(text)) or ("f2" in {i.dtype for i in program.inputs} and OF_NARROW.search(text)):
         return True
     floats = [a for a in arrays if a.dtype.kind in "fc"]
     strange = any((~np.isfinite(a) | (np.abs(a) > 1e15)).any() for a in floats)
+    if strange and OF_INFINITE.search(text):
+        return True
     return program.mode != "forward" and strange and bool(POOLS.search(text) or QUOTIENTS.search(text))
 
 

@@ -101,7 +101,8 @@ def _region(kernel: Kernel, linear: LinearStage, inst: Load | Store, access: Acc
         if index.values or index.div != 1:
             terms.append(Term("", step * size, extent))
             if index.div == 1:
-                if any(axis in strides for axis, _ in index.axes):
+                whole_axes = extents | _extents_of(kernel, inst)  # of those that were merged, too
+                if any(whole_axes.get(axis, 1) != 1 for axis, _ in index.axes):
                     return replace(whole(kernel, inst.buffer, write, number), disjoint=disjoint)
                 offset -= step * index.offset
             continue
@@ -120,10 +121,15 @@ def _region(kernel: Kernel, linear: LinearStage, inst: Load | Store, access: Acc
 
 def _tells_items(kernel: Kernel, store: Store, split: frozenset[str], extents: dict[str, int]) -> bool:
     """Whether the element says which item writes it: bytes do not, where what guards leave out lies on others' elements."""
-    stage = next(s for s in kernel.stages if any(one is store for one in s.stores))
-    own = {a.name: a.extent for a in (*kernel.outer, *stage.axes)}
+    own = _extents_of(kernel, store)
     moving = {axis for axis in split if extents.get(axis, 2) > 1}
     return all(own.get(axis, 0) == extents.get(axis) for axis in moving) and moving <= distinct_axes(store.index, own)
+
+
+def _extents_of(kernel: Kernel, inst: Load | Store) -> dict[str, int]:
+    """The axes that are open where an instruction or a store stands."""
+    stage = next((s for s in kernel.stages if any(one is inst for one in (*s.insts, *s.stores))), None)
+    return {a.name: a.extent for a in (*kernel.outer, *(stage.axes if stage else ()))}
 
 
 def whole(kernel: Kernel, buffer: str, write: bool, number: int = 0) -> Region:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pytest
 
 import leptonc
 from leptonc import nn
@@ -63,3 +64,20 @@ def test_sums_of_outer_loops_are_frozen(rng):
     text = step.compiled_for(x, w).as_text("llvm")
     held = set(re.findall(r"(%held[\w.]*) = freeze", text))
     assert held and all(len(re.findall(rf"{re.escape(name)}\b(?!\.)", text)) > 1 for name in held)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_steps_with_tails_and_tiles(seed):
+    """Sizes that leave tails in every direction: a sum that is frozen in one loop is not asked for in another."""
+    rng = np.random.default_rng(seed)
+    rows, inner, columns = (int(n) for n in rng.integers(2, 80, 3))
+
+    def f(x, w, v):
+        return lnp.sum(nn.relu(lnp.flip(x, 1) @ (w @ v)) ** 2) + lnp.sum(lnp.max(lnp.tensordot(x, w, ((1,), (0,))), 0))
+
+    args = [rng.standard_normal(s).astype(np.float32) for s in ((rows, inner), (inner, columns), (columns, columns))]
+    step = leptonc.jit(leptonc.grad(f, (0, 1, 2)))
+    with leptonc.disable_jit():
+        wanted = leptonc.grad(f, (0, 1, 2))(*args)
+    for got, expected in zip(step(*args), wanted, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())

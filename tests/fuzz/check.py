@@ -149,7 +149,9 @@ def _as_narrow(f: Any) -> Any:
 def _in_floats(f: Any) -> Any:
     def found(*args: Any, **kwargs: Any) -> Any:
         out = f(*args, **kwargs)
-        return out.astype(np.float64) if out.dtype.kind in "biu" else out
+        if out.dtype.kind in "biu":
+            return out.astype(np.float64)
+        return out.astype(args[0].dtype) if isinstance(args[1], list) and args[0].dtype.kind == "f" else out
 
     return found
 

@@ -57,7 +57,7 @@ class Emitter:
         self.globals: dict[str, str] = {}
         self.functions: dict[str, str] = {}  # whole definitions that bodies call
         self.current = "entry"
-        self.innermost = ""  # the head of the loop that is open
+        self.open = [""]  # the heads of the loops that are, the innermost last
         self._names: dict[str, int] = {}
         self._sums: dict[str, tuple[str, int]] = {}  # of a register and a number, by their names
         self._known: dict[str, str] = {}  # the sums and products of the block at hand
@@ -91,7 +91,7 @@ class Emitter:
         return name
 
     def later(self) -> int:
-        """The number of a line that is empty, until ``write`` or the loop around it has come to its end."""
+        """The number of a line that is empty, for ``write``, until the loop around it has come to its end."""
         self.lines.append("")
         return len(self.lines) - 1
 
@@ -168,9 +168,9 @@ class Emitter:
             self.branch(compare, body, exit_)
         self.block(body)
         following: list[str] = []
-        around, self.innermost = self.innermost, header
+        self.open.append(header)
         yield iv, phis, following
-        self.innermost = around
+        self.open.pop()
         self.jump(latch)
         self.block(latch)
         self.line(f"{step_name} = add nsw i64 {iv}, {step}")

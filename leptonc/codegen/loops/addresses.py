@@ -10,6 +10,8 @@ hides it and is no instruction: a loop's addresses are something that it does no
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from leptonc.codegen.llvm.emitter import Emitter, emit_const, is_number, llvm_type, memory_type
@@ -126,7 +128,7 @@ class Addresses:
         self._sums: dict[str, _Sum] = {}  # by their registers
 
     def enter(self, axis: str) -> None:
-        """Add the axis just opened to every offset; ``leave`` restores them."""
+        """Add the axis just opened to every offset."""
         e, (iv, number) = self.space.e, self.space.e.parts(self.space.ivs[axis])
         sums: dict[tuple[str, int], str] = {}
         for key, access in self.accesses.items():
@@ -139,16 +141,21 @@ class Addresses:
 
         for register in {*sums.values()} - self._sums.keys():
             if not is_number(register):
-                self._sums[register] = _Sum(e.innermost, e.later())
+                self._sums[register] = _Sum(e.open[-1], e.later())
 
-    def leave(self, saved: dict[tuple[str, int], Offset]) -> None:
-        self.offsets = saved
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        """Axes that are entered inside are left after."""
+        offsets, sums = dict(self.offsets), dict(self._sums)
+        yield
+        self.offsets, self._sums = offsets, sums
 
     def _held(self, register: str) -> str:
         """What the loops around have summed up, without its history."""
         e, known = self.space.e, self._sums.get(register)
-        if known is None or known.loop == e.innermost:
+        if known is None or known.loop == e.open[-1]:
             return register
+        assert known.loop in e.open, "a sum of a loop that is closed"
         if not known.frozen:
             known.frozen = e.write(known.line, f"freeze i64 {register}", "held")
         return known.frozen

@@ -51,10 +51,10 @@ class PointEmitter:
     @contextmanager
     def _scope(self) -> Iterator[None]:
         """What is emitted inside is forgotten after: it does not dominate what follows."""
-        values, ivs, offsets = dict(self.values), dict(self.space.ivs), dict(self.addresses.offsets)
-        yield
+        values, ivs = dict(self.values), dict(self.space.ivs)
+        with self.addresses.scope():
+            yield
         self.values, self.space.ivs = values, ivs
-        self.addresses.leave(offsets)
 
     @contextmanager
     def _open(self, points: Sequence[tuple[Axis, str]], lanes: int = 1) -> Iterator[None]:

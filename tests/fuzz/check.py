@@ -97,7 +97,7 @@ class _Numpy:
             return _weights_as_floats(found)
         if name == "unravel_index":
             return _of_dtype(found)
-        if name == "hypot":
+        if name in ("hypot", "trapezoid"):
             return _of_wide_ints(found)
         if name in ("put_along_axis", "fill_diagonal"):
             return _giving_the_array(found)
@@ -124,8 +124,9 @@ def _of_dtype(f: Any) -> Any:
 
 
 def _of_wide_ints(f: Any) -> Any:
-    """f64 of any ints, where NumPy makes f16 of those of 8 bits."""
-    return lambda *args: f(*(x.astype(np.int64) if getattr(x, "dtype", np.dtype(bool)).kind in "iu" else x for x in args))
+    """f64 of any ints, where NumPy makes f16 of those of 8 bits, and lets differences of unsigned ones wrap around."""
+    return lambda *args, **options: f(
+        *(x.astype(np.int64) if getattr(x, "dtype", np.dtype(bool)).kind in "iu" else x for x in args), **options)
 
 
 def _weights_as_floats(f: Any) -> Any:

@@ -52,13 +52,14 @@ def _pointing_nowhere(program: Program, text: str) -> bool:
 
 def _reads_otherwise(program: Program, text: str, arrays: list[np.ndarray]) -> bool:
     """Whether JAX means something else by the program, on these arrays: a window's NaN has no slope there, quotients' slopes divide
-    by squares, which overflow, and products with padding make NaN of infinities."""
+    by squares, which overflow, products with padding make NaN of infinities, and so do complex powers of 0."""
     kinds = {i.dtype[0] for i in program.inputs}
     if (kinds & set("iu?") and OF_INTS.search(text)) or ("f2" in {i.dtype for i in program.inputs} and OF_NARROW.search(text)):
         return True
     floats = [a for a in arrays if a.dtype.kind in "fc"]
     strange = any((~np.isfinite(a) | (np.abs(a) > 1e15)).any() for a in floats)
-    if strange and OF_INFINITE.search(text):
+    zero_to_complex = any((a == 0).any() for a in arrays if a.dtype.kind == "c") and "pow" in text
+    if (strange and OF_INFINITE.search(text)) or zero_to_complex:
         return True
     return program.mode != "forward" and strange and bool(POOLS.search(text) or QUOTIENTS.search(text))
 

@@ -113,3 +113,65 @@ def test_eigenvalues_singular_values_and_qr(kind):
     for call in (lambda: linalg.qr(a, pivoting=True), lambda: linalg.eigh(a, b=a)):
         with pytest.raises(ArgumentError):
             call()
+
+
+VECTOR = RNG.normal(size=5)
+MADE = {
+    "circulant": lambda m: m.circulant(VECTOR), "companion": lambda m: m.companion(VECTOR), "fiedler": lambda m: m.fiedler(VECTOR),
+    **{f"fiedler_companion {n}": lambda m, n=n: m.fiedler_companion(VECTOR[:n]) for n in (2, 3, 4, 5)},
+    "hankel": lambda m: m.hankel(VECTOR), "hankel, two": lambda m: m.hankel(VECTOR, VECTOR[:3]),
+    "toeplitz": lambda m: m.toeplitz(VECTOR, VECTOR[:3]), "leslie": lambda m: m.leslie(VECTOR, VECTOR[1:]),
+    **{f"convolution_matrix {k} {n} {mode}": lambda m, k=k, n=n, mode=mode: m.convolution_matrix(VECTOR[:k], n, mode)
+       for k in (1, 2, 5) for n in (1, 3, 4, 6) for mode in ("full", "same", "valid")},
+    **{f"dft {scale}": lambda m, scale=scale: m.dft(6, scale) for scale in (None, "sqrtn", "n")},
+    "hadamard": lambda m: m.hadamard(8), "helmert": lambda m: m.helmert(5), "helmert, full": lambda m: m.helmert(5, True),
+    "hilbert": lambda m: m.hilbert(5), "invhilbert": lambda m: m.invhilbert(5),
+    **{f"{name} {kind}": lambda m, name=name, kind=kind: getattr(m, name)(5, kind)
+       for name in ("pascal", "invpascal") for kind in ("symmetric", "lower", "upper")},
+    "polar": lambda m: m.polar(A[0, :3]), "polar, left": lambda m: m.polar(A[0, :3].real, "left"),
+    **{f"qr_multiply {mode} {conjugate}": lambda m, mode=mode, conjugate=conjugate: m.qr_multiply(
+        A[0, :, :3], B.T if mode == "right" else B[:3], mode, False, conjugate)
+       for mode in ("left", "right") for conjugate in (False, True)},
+}
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_matrices_are_scipys(name):
+    theirs = pytest.importorskip("scipy.linalg")
+    wanted, found = MADE[name](theirs), MADE[name](linalg)
+    wanted, found = (x if isinstance(x, tuple) else (x,) for x in (wanted, found))
+    if name.startswith("qr_multiply"):  # columns of q, and rows of r, have a sign each
+        wanted, found = ([np.abs(pair[0] @ pair[1] if "right" in name else pair[1]), np.abs(pair[1])] for pair in (wanted, found))
+    for x, y in zip(found, wanted, strict=True):
+        assert x.shape == y.shape
+        np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-5)
+
+
+def test_matrices_of_stacks_and_their_gradients():
+    """Each of a stack is its own, compiled and not; what is made of vectors has slopes."""
+    stack = RNG.normal(size=(2, 3, 4))
+    for name in ("circulant", "companion", "fiedler", "fiedler_companion", "hankel", "toeplitz"):
+        f = getattr(linalg, name)
+        whole, single = f(stack), [[f(x) for x in rows] for rows in stack]
+        np.testing.assert_array_equal(whole, np.array(single))
+        np.testing.assert_array_equal(leptonc.jit(f)(stack), whole)
+        weights, step = RNG.normal(size=whole.shape), RNG.normal(size=stack.shape)
+
+        def loss(x, f=f, weights=weights):
+            return lnp.sum(f(x) * weights)
+
+        slope = (loss(stack + 1e-6 * step) - loss(stack - 1e-6 * step)) / 2e-6
+        np.testing.assert_allclose(np.sum(leptonc.jit(leptonc.grad(loss))(stack) * step), slope, rtol=1e-5)
+    assert linalg.leslie(stack, stack[..., 1:]).shape == (2, 3, 4, 4)
+    assert linalg.leslie(stack, stack[0, 0, 1:]).shape == (2, 3, 4, 4)
+
+
+@pytest.mark.parametrize("call", [
+    lambda: linalg.hadamard(6), lambda: linalg.pascal(3, "low"), lambda: linalg.dft(3, "m"), lambda: linalg.helmert(0),
+    lambda: linalg.companion([1.0]), lambda: linalg.leslie([1.0, 2.0], [1.0, 2.0]), lambda: linalg.convolution_matrix([[1.0]], 2),
+    lambda: linalg.polar(A[0], "up"), lambda: linalg.qr_multiply(A[0], B, pivoting=True),
+    lambda: linalg.qr_multiply(A[0], B.T[:, :2]), lambda: linalg.hilbert(2.5),
+])
+def test_what_makes_no_matrix(call):
+    with pytest.raises((ArgumentError, ShapeError)):
+        call()

@@ -18,6 +18,23 @@ from leptonc.numpy.linalg import factorizations
 from leptonc.numpy.linalg.functions import expm
 from leptonc.numpy.linalg.operands import adjoint, in_one_dtype, matrices, same_stack
 from leptonc.public import publish
+from leptonc.scipy.structured import (
+    circulant,
+    companion,
+    convolution_matrix,
+    dft,
+    fiedler,
+    fiedler_companion,
+    hadamard,
+    hankel,
+    helmert,
+    hilbert,
+    invhilbert,
+    invpascal,
+    leslie,
+    pascal,
+    toeplitz,
+)
 
 _TRANSPOSED = {0: (False, False), "N": (False, False), 1: (True, False), "T": (True, False), 2: (True, True), "C": (True, True)}
 
@@ -170,15 +187,34 @@ def block_diag(*arrs: Any) -> Any:
     return lnp.concatenate(rows, axis=0)
 
 
-def toeplitz(c: Any, r: Any = None) -> Any:
-    """[..., m, n]: matrices that are constant along diagonals, of their first columns c [..., m] and first rows r [..., n], whose
-    first element is not read; without r they are conj(c). Leading axes broadcast. Raises ShapeError."""
-    column = lnp.atleast_1d(array("toeplitz", "c", c))
-    row = lnp.conj(column) if r is None else lnp.atleast_1d(array("toeplitz", "r", r))
-    m, n = column.shape[-1], row.shape[-1]
-    columns, rows = same_stack("toeplitz", column[..., None, :], row[..., None, :])
-    both = lnp.concatenate([columns[..., 0, ::-1], rows[..., 0, 1:]], axis=-1)
-    return lnp.take(both, np.arange(m)[::-1, None] + np.arange(n), axis=-1)
+def polar(a: Any, side: str = "right", *, method: str = "qdwh", eps: Any = None, max_iterations: Any = None) -> tuple[Any, Any]:
+    """(u, p) with a = u p, or p u of the ``side`` "left": u [..., m, n] has orthonormal columns (rows where m < n), p is positive
+    semidefinite. By singular values, whatever ``method`` ("qdwh" or "svd") says. Raises ShapeError, DtypeError or ArgumentError."""
+    choice("polar", "side", side, ("left", "right"))
+    choice("polar", "method", method, ("qdwh", "svd"))
+    x = matrices("polar", a, "a")
+    u, s, vh = linalg.svd(x, full_matrices=False)
+    scaled = (adjoint(vh) * s[..., None, :]) @ vh if side == "right" else (u * s[..., None, :]) @ adjoint(u)
+    return u @ vh, scaled
+
+
+def qr_multiply(a: Any, c: Any, mode: str = "right", pivoting: bool = False, conjugate: bool = False, overwrite_a: bool = False,
+                overwrite_c: bool = False) -> tuple[Any, Any]:
+    """(c q, r), or (q c, r) of the ``mode`` "left", q r being a [m, n]; with ``conjugate`` of conj(q). A vector c gives a vector;
+    there are no pivots.
+
+    Raises ShapeError, DtypeError or ArgumentError.
+    """
+    choice("qr_multiply", "mode", mode, ("left", "right"))
+    if flag("qr_multiply", "pivoting", pivoting):
+        raise op_error("qr_multiply", "does not pivot", {"a": a}, "leave pivoting out", ArgumentError)
+    x, y = in_one_dtype("qr_multiply", a, c)
+    whole, r = factorizations.qr(matrices("qr_multiply", x, "a"), full_matrices=False)
+    q = lnp.conj(whole) if flag("qr_multiply", "conjugate", conjugate) else whole
+    inner = q.shape[-1] if mode == "left" else q.shape[-2]
+    if not y.shape or y.shape[0 if len(y.shape) == 1 else -2 if mode == "left" else -1] != inner:
+        raise op_error("qr_multiply", f"c must have {inner} elements where it meets q", {"a": x, "c": y}, kind=ShapeError)
+    return (q @ y if mode == "left" else y @ q), r
 
 
 def _operation(name: str, trans: Any) -> tuple[bool, bool]:
@@ -206,7 +242,11 @@ def _on_columns(name: str, run: Callable[[Any, Any], Any], a: Any, b: Any) -> An
     return found[..., 0] if vector else found
 
 
-__all__ = ["block_diag", "cho_factor", "cho_solve", "cholesky", "det", "eigh", "expm", "inv", "lu", "lu_factor", "lu_solve", "qr",
-           "solve", "solve_triangular", "svd", "toeplitz"]
+__all__ = [
+    "block_diag", "cho_factor", "cho_solve", "cholesky", "circulant", "companion", "convolution_matrix", "det", "dft",
+    "eigh", "expm", "fiedler", "fiedler_companion", "hadamard", "hankel", "helmert", "hilbert", "inv", "invhilbert",
+    "invpascal", "leslie", "lu", "lu_factor", "lu_solve", "pascal", "polar", "qr", "qr_multiply", "solve",
+    "solve_triangular", "svd", "toeplitz",
+]
 
 publish(globals(), __all__)

@@ -56,6 +56,17 @@ def test_quantiles(wrapped: Any):
         np.testing.assert_allclose(got, want, rtol=1e-12)
 
 
+@pytest.mark.parametrize("q", [50, [50], [10, 50.5], [[10], [20]], (), (5,)], ids=str)
+@pytest.mark.parametrize("name", ["percentile", "nanpercentile", "quantile", "nanquantile"])
+def test_a_list_of_places_leaves_the_dtype(name: str, q: Any):
+    """As a number does: f32 stays f32, where NumPy makes f64 of it."""
+    x = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
+    places = q if "percent" in name else (np.asarray(q) / 100).tolist()
+    for found in (getattr(lnp, name)(x, places, 0), leptonc.jit(lambda x: getattr(lnp, name)(x, places, 0))(x)):
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, getattr(np, name)(x, places, 0), rtol=1e-5)
+
+
 def test_quantiles_at_the_edges():
     assert lnp.median(np.float32([3, 1])).dtype == np.float32
     assert lnp.median(np.array([1, 4])) == 2.5

@@ -106,7 +106,7 @@ def _of_hundred(name: str, q: Any) -> Any:
         return q / 100
     given = array(name, "q", q)
     plain = isinstance(q, Tracer | np.ndarray) or given.dtype.kind == "c"  # of which quantile says that it is wrong
-    return (as_float(given) if plain else np.asarray(q, np.float64)) / 100
+    return as_float(given) / 100 if plain else (np.asarray(q, np.float64) / 100).tolist()  # which leaves x's dtype, as q does
 
 
 def _quantile(name: str, x: Any, q: Any, axis: Any, method: str, keepdims: bool, skip: bool, weights: Any = None) -> Any:

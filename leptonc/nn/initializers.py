@@ -21,6 +21,7 @@ from leptonc.errors import ShapeError, op_error
 from leptonc.memory import placed
 from leptonc.promotion import numpy_dtype
 from leptonc.public import public, publish
+from leptonc.trace import known
 from leptonc.tracer import Tracer
 
 Initializer = Callable[..., Any]
@@ -50,7 +51,7 @@ def constant(value: float, dtype: Any = None) -> Initializer:
     default = _DEFAULT if dtype is None else dtype
 
     def init(key: Any, shape: Sequence[int], dtype: Any = default) -> np.ndarray:
-        return placed(np.full(_extents(shape), value, numpy_dtype(default if dtype is None else dtype, "initializers")))
+        return known(placed(np.full(_extents(shape), value, numpy_dtype(default if dtype is None else dtype, "initializers"))))
 
     return public(init, "initializers.constant")
 

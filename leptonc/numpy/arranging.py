@@ -21,7 +21,7 @@ from leptonc.numpy.manipulation import broadcast_to, concatenate, expand_dims, f
 from leptonc.numpy.positions import numbers
 from leptonc.numpy.reductions import sum as total
 from leptonc.numpy.sorting import sort_rows
-from leptonc.trace import Tracer, cast
+from leptonc.trace import Tracer, as_seen, cast
 
 
 def roll(x: Any, shift: Any, axis: Any = None) -> Any:
@@ -90,7 +90,7 @@ def _raised(x: Any, rank: int) -> Any:
     """New axes in front; the third one behind, as NumPy."""
     shape = x.shape
     if len(shape) >= rank:
-        return x
+        return as_seen(x)
     front = {0: (1,) * rank, 1: (1, *shape, 1)[:rank] if shape else (), 2: (*shape, 1)}[len(shape)]
     return reshape(x, front)
 
@@ -267,7 +267,7 @@ def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
     if isinstance(operand, Tracer):
         operand.__array__()  # raises: the shape of the result depends on the elements
     places, axes = np.nonzero(np.atleast_1d(np.asarray(operand))), axes_of("trim_zeros", operand, axis)
-    return operand[tuple(_trimmed(places[d], n, trim) if d in axes else slice(None) for d, n in enumerate(operand.shape))]
+    return as_seen(operand)[tuple(_trimmed(places[d], n, trim) if d in axes else slice(None) for d, n in enumerate(operand.shape))]
 
 
 def _trimmed(places: np.ndarray, n: int, trim: str) -> slice:

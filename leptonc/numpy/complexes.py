@@ -12,13 +12,13 @@ from leptonc.arithmetic import equal, invert, multiply, named_operands
 from leptonc.errors import DtypeError, op_error
 from leptonc.ir.types import dtype_of
 from leptonc.promotion import float_of_ints
-from leptonc.trace import align, bind, broadcast, cast, current_trace, promote
+from leptonc.trace import align, as_seen, bind, broadcast, cast, current_trace, promote
 
 
 def real(x: Any) -> Any:
     """The real parts; of reals themselves."""
     operand = array("real", "x", x)
-    return bind("real", operand) if operand.dtype.kind == "c" else operand
+    return bind("real", operand) if operand.dtype.kind == "c" else as_seen(operand)
 
 
 def imag(x: Any) -> Any:

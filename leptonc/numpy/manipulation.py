@@ -20,7 +20,7 @@ from leptonc.numpy.along import fill_of, from_start
 from leptonc.numpy.creation import asarray, in_one_dtype
 from leptonc.numpy.elementwise import maximum
 from leptonc.promotion import attribute_of
-from leptonc.trace import Tracer, bind, broadcast, broadcast_shapes, cast
+from leptonc.trace import Tracer, as_seen, bind, broadcast, broadcast_shapes, cast
 
 
 def reshape(x: Any, shape: Any, order: str = "C", *, copy: bool | None = None) -> Any:
@@ -116,7 +116,7 @@ def expand_dims(x: Any, axis: Any) -> Any:
 def broadcast_to(x: Any, shape: Any) -> Any:
     """x stretched to ``shape`` by NumPy's rules."""
     operand = array("broadcast_to", "x", x)
-    return broadcast(operand, shape_of("broadcast_to", shape, operand.dtype.itemsize))
+    return as_seen(broadcast(operand, shape_of("broadcast_to", shape, operand.dtype.itemsize)))
 
 
 def broadcast_arrays(*arrays: Any) -> list[Any]:

@@ -17,7 +17,7 @@ from leptonc.numpy.reductions import max as max_over
 from leptonc.numpy.reductions import min as min_over
 from leptonc.numpy.reductions import sum as sum_over
 from leptonc.numpy.sorting import side as side_of
-from leptonc.trace import Tracer, bind, cast, known, promote
+from leptonc.trace import Tracer, as_seen, bind, cast, known, promote
 
 
 def _ravel(x: Any) -> Any:
@@ -140,7 +140,7 @@ def histogram_bin_edges(x: Any, bins: Any = 10, range: Any = None, weights: Any 
     if given.shape:
         if len(given.shape) != 1:
             raise op_error("histogram_bin_edges", "bins must be a number or a row of ends", {"bins": given}, kind=ShapeError)
-        return given
+        return as_seen(given)
     count = integer("histogram_bin_edges", "bins", bins, least=1)
     low, high = _range(values, range)
     if range is not None and not isinstance(low, Tracer) and not isinstance(high, Tracer) and low < high:

@@ -16,6 +16,7 @@ from leptonc.arguments import array, choice, flag, integer
 from leptonc.errors import ArgumentError, ShapeError, op_error
 from leptonc.numpy.linalg.operands import same_stack
 from leptonc.promotion import default_complex, default_float, numpy_dtype
+from leptonc.trace import known
 
 _TRIANGLES = ("symmetric", "lower", "upper")
 
@@ -129,7 +130,7 @@ def _size(name: str, n: Any, least: int = 1) -> int:
 
 def _constant(values: Any) -> np.ndarray:
     """Exact numbers, which may be too long for any dtype, as floats."""
-    return np.asarray(values, np.float64).astype(default_float())
+    return known(np.asarray(values, np.float64).astype(default_float()))
 
 
 def dft(n: int, scale: str | None = None, *, dtype: Any = None) -> np.ndarray:
@@ -140,7 +141,7 @@ def dft(n: int, scale: str | None = None, *, dtype: Any = None) -> np.ndarray:
         choice("dft", "scale", scale, ("sqrtn", "n"))
     turns = np.outer(np.arange(count), np.arange(count)) % count
     roots = np.exp(-2j * np.pi * turns / count) / {None: 1, "sqrtn": count**0.5, "n": count}[scale]
-    return roots.astype(default_complex() if dtype is None else numpy_dtype(dtype, "dft"))
+    return known(roots.astype(default_complex() if dtype is None else numpy_dtype(dtype, "dft")))
 
 
 def hadamard(n: int, dtype: Any = int) -> np.ndarray:
@@ -151,7 +152,7 @@ def hadamard(n: int, dtype: Any = int) -> np.ndarray:
     found = np.ones((1, 1), np.int64)
     while len(found) < count:
         found = np.block([[found, found], [found, -found]])
-    return found.astype(numpy_dtype(dtype, "hadamard"))
+    return known(found.astype(numpy_dtype(dtype, "hadamard")))
 
 
 def helmert(n: int, full: bool = False) -> np.ndarray:

@@ -23,7 +23,7 @@ NO_SLOPES = re.compile(r"scatter_m(in|ax)\(|\]\.m(in|ax)\(|sinc\(")  # infinitie
 OF_INTS = re.compile(r"linear_ramp|//|floor_divide|divmod")  # ramps are rounded another way there, and 0 // 0 is -1
 OF_NARROW = re.compile(r"linspace|histogram")  # edges in steps that f16 rounds
 OF_INFINITE = re.compile(r"convolve|correlate|mode='m(aximum|inimum|ean)'")  # padded with zeros there, or by sums of masks
-POOLS, QUOTIENTS = re.compile(r"max_pool"), re.compile(r"divide|div\(| / ")
+POOLS, QUOTIENTS = re.compile(r"max_pool"), re.compile(r"divide|div\(| / |soft_sign")
 MODES = ("forward", "grad", "second")
 PARTS = re.compile(r"lnp\.(linalg|fft)\.(\w+)")
 SLACK = 4  # its tanh of f64 is 6 units in the last place off for all large arguments, of which 1 - tanh(x)^2 makes much

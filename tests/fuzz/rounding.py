@@ -339,8 +339,8 @@ def _least(dtype: DType) -> float:
 
 def _loses(node: Node, operands: list[np.ndarray]) -> bool:
     """Whether nothing can be said. Convolutions of NaN and infinities: squares spread them, routed sums leave some out, as
-    docs/architecture.md says."""
-    return node.op in CONVOLUTIONS and not all(np.isfinite(x).all() for x in operands)
+    docs/architecture.md says. Factors of such matrices: LAPACK goes on where leptonc's are NaN throughout."""
+    return node.op in CONVOLUTIONS | BACKWARD and not all(np.isfinite(x).all() for x in operands)
 
 
 def _wide(array: np.ndarray) -> np.ndarray:

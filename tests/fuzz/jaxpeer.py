@@ -59,7 +59,8 @@ def _reads_otherwise(program: Program, text: str, arrays: list[np.ndarray]) -> b
     floats = [a for a in arrays if a.dtype.kind in "fc"]
     strange = any((~np.isfinite(a) | (np.abs(a) > 1e15)).any() for a in floats)
     zero_to_complex = any((a == 0).any() for a in arrays if a.dtype.kind == "c") and "pow" in text
-    if (strange and OF_INFINITE.search(text)) or zero_to_complex:
+    negative_zeros = "top_k" in text and any(((a == 0) & np.signbit(a)).any() for a in floats if a.dtype.kind == "f")  # less there
+    if (strange and OF_INFINITE.search(text)) or zero_to_complex or negative_zeros:
         return True
     return program.mode != "forward" and strange and bool(POOLS.search(text) or QUOTIENTS.search(text))
 

@@ -34,3 +34,27 @@ def test_it_takes_traced_places(name):
     found = leptonc.jit(lambda at, x: MADE[name](x)[at])(at, x)
     np.testing.assert_array_equal(found, np.asarray(MADE[name](x))[at])
     assert type(MADE[name](x)) is np.ndarray
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_no_name_gives_a_plain_array_in_a_trace():
+    """Of all public functions of arrays, called with known ones: the next one that returns its argument is found here."""
+    whole = np.array([[4.0, 1, 2], [1, 4, 0.5], [2, 0.5, 4]])
+    arguments = [(x, *more) for x in (whole, whole[0], whole.astype("i4"), whole + 1j) for more in ((), (1,), (x,))]
+    plain, asked = set(), set()
+
+    def calls(y):
+        for module in (lnp, lnp.linalg, lnp.fft, linalg):
+            for name in module.__all__:
+                function = getattr(module, name)
+                for given in arguments if callable(function) and not isinstance(function, type) else ():
+                    try:
+                        found = leptonc.tree.leaves(function(*(np.copy(a) if isinstance(a, np.ndarray) else a for a in given)))
+                    except Exception:
+                        continue
+                    asked.add(name)
+                    plain.update({f"{module.__name__}.{name}"} if any(type(x) is np.ndarray for x in found) else ())
+        return y
+
+    leptonc.jit(calls).trace(np.zeros(1, np.float32))
+    assert plain == set() and len(asked) > 250

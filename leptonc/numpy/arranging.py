@@ -68,7 +68,7 @@ def rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
         return flip(operand, pair)
     if turns == 1:
         return swapaxes(flip(operand, pair[1]), *pair)
-    return flip(swapaxes(operand, *pair), pair[1]) if turns else operand
+    return flip(swapaxes(operand, *pair), pair[1]) if turns else as_seen(operand)
 
 
 def fliplr(m: Any) -> Any:

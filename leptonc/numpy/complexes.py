@@ -35,7 +35,7 @@ def _full_like(x: Any, value: Any, dtype: Any = None) -> Any:
 def conj(x: Any) -> Any:
     """The conjugates; of reals themselves."""
     operand = array("conj", "x", x)
-    return bind("conj", operand) if operand.dtype.kind == "c" else operand
+    return bind("conj", operand) if operand.dtype.kind == "c" else as_seen(operand)
 
 
 conjugate = conj
@@ -64,7 +64,7 @@ def iscomplex(x: Any) -> Any:
 def real_if_close(a: Any, tol: float = 100) -> Any:
     """The real parts where all imaginary ones are below ``tol`` epsilons, else as it is; the elements must be known."""
     found = known_array("real_if_close", "a", a, "biufc")
-    return np.real_if_close(found, number("real_if_close", "tol", tol))
+    return as_seen(np.real_if_close(found, number("real_if_close", "tol", tol)))
 
 
 @named_operands

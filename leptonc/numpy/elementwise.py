@@ -29,6 +29,7 @@ from leptonc.promotion import float_of_ints
 from leptonc.trace import (
     Tracer,
     align,
+    as_seen,
     asarray,
     bind,
     broadcast,
@@ -157,7 +158,7 @@ minimum = _extreme("minimum", "min", "and", "The lesser element; NaN if either i
 def clip(x: Any, min: Any = None, max: Any = None) -> Any:
     """x within [min, max]; either may be None. Raises DtypeError for complex numbers, as in JAX."""
     if min is None and max is None:
-        return array("clip", "x", x)
+        return as_seen(array("clip", "x", x))
     given = {name: v for name, v in (("x", x), ("min", min), ("max", max)) if v is not None}
     if result_dtype(given.values()).kind == "c":
         raise op_error("clip", "takes no complex numbers", given, "clip their parts: .real, .imag", DtypeError)

@@ -17,7 +17,7 @@ from leptonc.numpy.creation import asarray, zeros_like
 from leptonc.numpy.elementwise import as_bool, logical_not, logical_or, where
 from leptonc.numpy.manipulation import broadcast_to, concatenate, expand_dims, moveaxis, reshape, take
 from leptonc.numpy.sorting import sort_rows
-from leptonc.trace import Tracer, cast, promote
+from leptonc.trace import Tracer, as_seen, cast, promote
 from leptonc.vmap import vmap
 
 
@@ -159,7 +159,7 @@ def compress(condition: Any, a: Any, axis: int | None = None, *, size: int | Non
     hits = np.flatnonzero(known_array("compress", "condition", condition, "buif"))
     if hits.size and hits[-1] >= operand.shape[at]:
         raise op_error("compress", f"condition is longer than the {operand.shape[at]} elements", {"a": operand})
-    return operand[(*(slice(None) for _ in range(at)), hits)]
+    return as_seen(operand)[(*(slice(None) for _ in range(at)), hits)]
 
 
 def _compressed(x: Any, condition: Any, axis: int, size: Any, fill_value: Any) -> Any:

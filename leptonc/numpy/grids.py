@@ -12,7 +12,7 @@ from leptonc.arguments import shape as shape_of
 from leptonc.errors import ArgumentError, ShapeError, op_error
 from leptonc.numpy.creation import by_default
 from leptonc.promotion import default_float, numpy_dtype
-from leptonc.trace import Tracer, bind, broadcast, known
+from leptonc.trace import Tracer, as_seen, bind, broadcast, known
 
 
 def meshgrid(*xi: Any, indexing: str = "xy", sparse: bool = False, copy: bool = True) -> list[Any]:
@@ -42,7 +42,7 @@ def indices(dimensions: Any, dtype: Any = None, sparse: bool = False) -> Any:
 def ix_(*args: Any) -> tuple[Any, ...]:
     """Vectors as an open grid, to index with: x[ix_(rows, columns)]. One of bools stands for the places where it is true, whose
     number must be known: inside ``jit``, a constant."""
-    vectors = [_places(array("ix_", f"x{n}", x)) for n, x in enumerate(args)]
+    vectors = [as_seen(_places(array("ix_", f"x{n}", x))) for n, x in enumerate(args)]
     if any(len(v.shape) != 1 for v in vectors):
         raise op_error("ix_", "takes vectors", {f"x{n}": v for n, v in enumerate(vectors[:4])}, kind=ShapeError)
     rank = len(vectors)

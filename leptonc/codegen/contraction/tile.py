@@ -163,7 +163,7 @@ def _step(e: Emitter, tile: Tile, a: str, b: str, at_a: str, at_b: str, state: l
         e.prefetch(e.at(scalar_a, "%ahead.a", at_a, "ahead"))
     out = []
     for row in range(tile.rows):
-        at = e.at(scalar_a, base_a, row * tile.a.tile, "pa") if row else base_a
+        at = e.at(scalar_a, base_a, row * tile.a.tile, "pa")
         broadcast = _broadcast_a(e, plan, at, single)
         for v in range(tile.vectors):
             out.append(_multiply_add(e, plan, broadcast, columns[v], state[row * tile.vectors + v]))
@@ -194,7 +194,7 @@ def _broadcast_a(e: Emitter, plan: Contraction, at: str, single: bool) -> str:
 def _load_b(e: Emitter, tile: Tile, base: str, v: int) -> str:
     plan, stored = tile.plan, tile.plan.stored(tile.plan.b)
     scalar, vector = memory_type(stored), memory_type(stored, plan.lanes)
-    at = e.at(scalar, base, v * plan.lanes, "pb") if v else base
+    at = e.at(scalar, base, v * plan.lanes, "pb")
     valid = tile.cols - v * plan.lanes
     if valid >= plan.lanes or plan.b.pack:  # panels are padded with zeros
         loaded = e.let(f"load {vector}, ptr {at}, align {stored.itemsize}", "b")

@@ -54,7 +54,7 @@ class Points:
         return self.e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {x}, i64 {limit}", "stop")
 
     def at(self, type_: str, base: str, offset: str) -> str:
-        return base if offset == "0" else self.e.at(type_, base, offset)
+        return self.e.at(type_, base, offset)
 
     def strip_axes(self, strip: Span) -> list[tuple[Axis, str, str]]:
         return [(axis, *strip) for axis in self.plan.loops[-1:]]

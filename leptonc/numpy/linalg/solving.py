@@ -12,7 +12,7 @@ from leptonc.errors import ArgumentError, ShapeError, op_error
 from leptonc.numpy.elementwise import as_float
 from leptonc.numpy.linalg.operands import identity, in_one_dtype, matrices, reshaped, same_stack
 from leptonc.numpy.linear import matmul
-from leptonc.trace import bind, broadcast
+from leptonc.trace import as_seen, bind, broadcast
 
 
 def solve(a: Any, b: Any) -> Any:
@@ -127,5 +127,5 @@ def matrix_power(x: Any, n: int) -> Any:
             found = square if found is None else matmul(found, square)
         power >>= 1
         if not power:
-            return found
+            return as_seen(found)
         square = matmul(square, square)

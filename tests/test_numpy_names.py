@@ -260,6 +260,13 @@ def test_derivatives(name):
     np.testing.assert_allclose(leptonc.jit(leptonc.grad(f))(x) @ d, wanted, rtol=1e-6, atol=1e-7)
 
 
+def test_spacing_of_zeros_is_above_zero_and_its_slope_0():
+    x = np.array([0.0, -0.0, 3.5, -3.5])
+    with leptonc.disable_jit():
+        np.testing.assert_array_equal(np.signbit(lnp.spacing(x)), np.signbit(np.spacing(x)))
+    assert not np.any(leptonc.grad(lambda x: lnp.sum(lnp.spacing(x)))(x))
+
+
 def test_sinc_at_zero():
     second = leptonc.grad(leptonc.grad(lnp.sinc))
     u = np.pi * np.array([0.0999, 0.1001])

@@ -82,9 +82,10 @@ def nextafter(x: Any, y: Any) -> Any:
 
 @named_operands
 def spacing(x: Any) -> Any:
-    """The distance to the next float away from 0, below 0 for negative numbers."""
-    operand = as_float(x)
-    return subtract(nextafter(operand, copysign(np.asarray(math.inf, operand.dtype), operand)), operand)
+    """The distance to the next float away from 0, below 0 for negative numbers; above 0 for both zeros. Its derivative is 0."""
+    operand = bind("stop_gradient", as_float(x))
+    away = where(less(operand, 0), -math.inf, math.inf)
+    return subtract(nextafter(operand, cast(away, operand.dtype)), operand)
 
 
 def _parts(dtype: Any) -> tuple[int, int]:

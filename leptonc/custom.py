@@ -20,6 +20,7 @@ import numpy as np
 from leptonc import tree
 from leptonc.arguments import function, integers, items
 from leptonc.calls import closed_over, region
+from leptonc.containers import LEAF, TreeDef
 from leptonc.errors import ArgumentError, DtypeError, LeptonError, ShapeError, TreeError, describe, op_error
 from leptonc.ir.types import TensorType
 from leptonc.promotion import is_weak
@@ -293,7 +294,7 @@ def _leaves_or_none(call: _Call, part: Any, structure: tree.TreeDef) -> list[Any
 
 
 def _shallow(structure: tree.TreeDef) -> tree.TreeDef:
-    return tree.TreeDef(structure.kind, structure.data, (tree.LEAF,) * len(structure.children))
+    return TreeDef(structure.kind, structure.data, (LEAF,) * len(structure.children))
 
 
 def _fitting(call: _Call, leaf: Any, path: str, wanted: TensorType, weak: bool) -> Any:

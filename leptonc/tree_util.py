@@ -17,9 +17,10 @@ import numpy as np
 
 from leptonc import tree as _tree
 from leptonc.arguments import flag, function
+from leptonc.containers import LEAF, TreeDef, child_names, is_container, take_apart
 from leptonc.errors import ArgumentError, ShapeError, TreeError, describe, op_error
 from leptonc.public import publish
-from leptonc.tree import LEAF, IsLeaf, TreeDef
+from leptonc.tree import IsLeaf
 
 Cls = TypeVar("Cls", bound=type)
 PyTreeDef = TreeDef
@@ -94,7 +95,7 @@ def _keys(node: TreeDef) -> list[Any]:
         return [DictKey(key) for key in node.data]
     if node.kind in (list, tuple):
         return [SequenceKey(n) for n in range(len(node.children))]
-    names = enumerate(_tree.child_names(node))
+    names = enumerate(child_names(node))
     return [GetAttrKey(name[1:]) if name.startswith(".") else FlattenedIndexKey(n) for n, name in names]
 
 
@@ -162,7 +163,7 @@ def tree_flatten_with_path(tree: Any, is_leaf: Callable[..., bool] | None = None
 
 
 def _walk(item: Any, path: KeyPath, is_leaf: Callable[..., bool], found: list[tuple[KeyPath, Any]]) -> TreeDef:
-    parts = None if is_leaf(path, item) else _tree.take_apart(item)
+    parts = None if is_leaf(path, item) else take_apart(item)
     if parts is None:
         found.append((path, item))
         return LEAF
@@ -228,7 +229,7 @@ def all_leaves(iterable: Iterable[Any], is_leaf: IsLeaf = None) -> bool:
     given = _iterable("all_leaves", "iterable", iterable)
     if is_leaf is not None:
         function("all_leaves", "is_leaf", is_leaf)
-    return all((is_leaf is not None and is_leaf(x)) or _tree.take_apart(x) is None for x in given)
+    return all((is_leaf is not None and is_leaf(x)) or take_apart(x) is None for x in given)
 
 
 def _iterable(name: str, what: str, value: Any) -> Iterable[Any]:
@@ -282,7 +283,7 @@ def treedef_tuple(treedefs: Iterable[TreeDef]) -> TreeDef:
 
 def flatten_one_level(tree: Any) -> tuple[Iterable[Any], Hashable]:
     """A container's children, and what its class needs beside them. Raises TreeError for a leaf."""
-    parts = _tree.take_apart(tree)
+    parts = take_apart(tree)
     if parts is None:
         raise TreeError(f"flatten_one_level: a {type(tree).__name__} is no container")
     children, data = list(parts[0]), parts[1]
@@ -292,7 +293,7 @@ def flatten_one_level(tree: Any) -> tuple[Iterable[Any], Hashable]:
 def flatten_one_level_with_keys(tree: Any) -> tuple[Iterable[tuple[Any, Any]], Hashable]:
     """(key, child) for each of a container's children, and what its class needs beside them. Raises TreeError for a leaf."""
     children, data = flatten_one_level(tree)
-    parts = _tree.take_apart(tree)
+    parts = take_apart(tree)
     assert parts is not None
     items = list(children)
     return list(zip(_keys(TreeDef(type(tree), parts[1], (LEAF,) * len(items))), items)), data
@@ -302,7 +303,7 @@ def is_tree_node(typ: type) -> bool:
     """Whether instances of a class are containers."""
     if not isinstance(typ, type):
         raise ArgumentError(f"is_tree_node: typ={describe(typ)} must be a class")
-    return _tree.is_container(typ)
+    return is_container(typ)
 
 
 # Classes

@@ -10,7 +10,8 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from leptonc.tree import DEEP, Attributes, TreeDef, attributes_of, flatten_as, is_plain, put_together, take_apart, unflatten
+from leptonc.containers import DEEP, Attributes, TreeDef, attributes_of, is_plain, put_together, take_apart
+from leptonc.tree import flatten_as, unflatten
 
 Flattener = Callable[[Any], list[Any] | None]
 Builder = Callable[[Sequence[Any]], Any]

@@ -54,6 +54,8 @@ def part_of(module: str) -> str:
         return "top"
     if names[1] in LEAVES:
         return "leaf"
+    if names[1] == "containers":
+        return "tree"
     if names[1] in FRONT:
         return "front"
     if names[1] == "callbacks":

@@ -18,6 +18,7 @@ import numpy as np
 from leptonc import random, tree
 from leptonc.arguments import flag, integer
 from leptonc.arguments import shape as shape_of
+from leptonc.containers import LEAF, Attributes, Field, register_with_attributes
 from leptonc.errors import ArgumentError, MissingNameError, TreeError, describe, near_names
 from leptonc.memory import placed
 from leptonc.promotion import numpy_dtype
@@ -134,7 +135,7 @@ class _Layout:
 
     __slots__ = ("_hash", "alone", "fields", "names")
 
-    def __init__(self, fields: tuple[tree.Field, ...]):
+    def __init__(self, fields: tuple[Field, ...]):
         self.fields = fields
         self._hash: int | None = None
         # of the fields that are one child each, if there are no others: most modules are so, and are taken apart at each call
@@ -172,12 +173,12 @@ def _layout(module: Module) -> _Layout:
     return _Layout(tuple(_field_layout(module, field) for field in dataclasses.fields(module)))
 
 
-def _field_layout(module: Module, field: Any) -> tree.Field:
+def _field_layout(module: Module, field: Any) -> Field:
     value = getattr(module, field.name)
     if field.metadata.get("static"):
-        return tree.Field(field.name, tree.LEAF, (_hashable(module, field.name, value),))
+        return Field(field.name, LEAF, (_hashable(module, field.name, value),))
     leaves, structure = tree.flatten(value, _is_module)
-    return tree.Field(field.name, structure, tuple(_hashable(module, field.name, x) if _is_static(x) else None for x in leaves))
+    return Field(field.name, structure, tuple(_hashable(module, field.name, x) if _is_static(x) else None for x in leaves))
 
 
 def _hashable(module: Module, name: str, value: Any) -> tuple[type, Hashable]:
@@ -217,7 +218,7 @@ def _unflattener(cls: type[M]) -> Callable[[_Layout, tuple[Any, ...]], M]:
     return unflatten
 
 
-ATTRIBUTES = tree.Attributes("_layout", lambda layout: layout.fields)
+ATTRIBUTES = Attributes("_layout", lambda layout: layout.fields)
 
 
 @dataclass_transform(kw_only_default=False, eq_default=False, field_specifiers=(static, dataclasses.field))
@@ -230,7 +231,7 @@ class _ModuleClass(type):
         if cls.__module__.startswith(OWN):
             public_methods(cls)
         dataclasses.dataclass(eq=False, repr=False, init=not cls._writes_init)(cls)
-        tree.register_with_attributes(cls, _flatten, _unflattener(cls), lambda layout: layout.names, ATTRIBUTES)
+        register_with_attributes(cls, _flatten, _unflattener(cls), lambda layout: layout.names, ATTRIBUTES)
         return cls
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:

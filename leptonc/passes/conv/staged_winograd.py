@@ -36,6 +36,7 @@ from leptonc.passes.conv.convolution import (
 from leptonc.passes.conv.nonzero import full_weights, held_stage, met_stage, reached_stage
 from leptonc.passes.conv.squares import APART, LEAST_CHANNELS, Square, row_major, square_forms
 from leptonc.passes.conv.winograd import LOOK, REACH, WEIGHT, tiled_work
+from leptonc.passes.loops.alike import Alike
 from leptonc.passes.loops.draft import Draft, Task, buffer_name
 
 GAIN, GAIN_ON_TILES = 1.2, 1.15  # how much less work it must be than direct sums, and than tiles
@@ -54,11 +55,11 @@ class SpreadWinograd:
 
     def __call__(self, program: Program) -> Program:
         draft = Draft(program)
-        weights, tasks = TransformedWeights(draft), list[Task]()
+        weights, alike, tasks = TransformedWeights(draft), Alike(draft), list[Task]()
         for task in draft.tasks:
             found = None if task.kernel.outer or len(task.kernel.stages) != 1 else find_convolution(task.kernel)
             plan = None if found is None else _best(found, 0 if is_frozen(draft, found) else WEIGHT)
-            tasks += [task] if found is None or plan is None else _tasks(draft, weights, task, found, plan)
+            tasks += [task] if found is None or plan is None else _tasks(draft, weights, alike, task, found, plan)
         draft.tasks = tasks
         return draft.finish()
 
@@ -177,17 +178,22 @@ class _Squares:
             yield [*side, ((), Index(offset=extent - 1), rest)] if rest else side
 
 
-def _tasks(draft: Draft, weights: TransformedWeights, task: Task, found: Convolution, plan: Square) -> list[Task]:
+def _tasks(draft: Draft, weights: TransformedWeights, alike: Alike, task: Task, found: Convolution, plan: Square) -> list[Task]:
     """The transforms, the products, and the results from them."""
-    squares, dtype = _Squares(found, plan), found.stage.insts[found.reduce].dtype
-    count = _count(found, *plan.results)
+    u, before = weights.of(found, plan, task, 0 if found.col.extent % PANEL else PANEL)
+    full, see = full_weights(weights, found, task)
+    made = alike.tasks(task, (u, full), plan, lambda: [Task(k, task.loc) for k in _kernels(draft, _Squares(found, plan), u, full)])
+    return [*before, *see, *made]
+
+
+def _kernels(draft: Draft, squares: _Squares, u: Param, full: Param) -> list[Kernel]:
+    found, plan = squares.found, squares.plan
+    dtype, count = found.stage.insts[found.reduce].dtype, _count(found, *plan.results)
 
     def temp(*shape: int, dtype: DType = dtype) -> Param:
         type_ = TensorType(shape, dtype)
         return Param(buffer_name(draft.temp(type_)), type_, "out")
 
-    u, before = weights.of(found, plan, task, 0 if found.col.extent % PANEL else PANEL)
-    full, see = full_weights(weights, found, task)
     v, m = (temp(u.type.shape[0], count + APART, channels) for channels in (found.depth.extent, found.col.extent))
     words = points(squares.all)
     met = temp(words, found.col.extent, dtype=i32)
@@ -196,8 +202,7 @@ def _tasks(draft: Draft, weights: TransformedWeights, task: Task, found: Convolu
         bits, held, reached = (temp(*shape, dtype=i32) for shape in ((2, words, found.depth.extent), (2, words), (words,)))
         look = _reached(squares, bits, held, reached)
     products = Kernel("winograd_products", (_read(v), u, m), (product_stage(found, count, v, u, m, Index()),))
-    kernels = [_input(squares, v, bits), *look, products, _met(squares, full, reached, met), _output(squares, m, met)]
-    return [*before, *see, *(Task(kernel, task.loc) for kernel in kernels)]
+    return [_input(squares, v, bits), *look, products, _met(squares, full, reached, met), _output(squares, m, met)]
 
 
 def _read(made: Param) -> Param:

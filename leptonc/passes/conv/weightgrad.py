@@ -38,6 +38,7 @@ from leptonc.passes.conv.convolution import load_of
 from leptonc.passes.conv.gradientsquares import Plan, WeightGrad, squares_along, tasks_by_squares
 from leptonc.passes.conv.squares import LEAST_CHANNELS, Square, square_forms
 from leptonc.passes.conv.strides import by_phases
+from leptonc.passes.loops.alike import Alike
 from leptonc.passes.loops.draft import Draft, Task
 
 GAIN = 1.2  # how much less work it must be
@@ -59,13 +60,17 @@ class WinogradWeightGrad:
 
     def __call__(self, program: Program) -> Program:
         draft = Draft(program)
-        tasks: list[Task] = []
+        alike, tasks = Alike(draft), list[Task]()
         for task in draft.tasks:
             found = find_weight_grad(task.kernel)
             plan = _best(found, _fills_image(found) or _has_zeros_around(draft, found)) if found else None
-            tasks += [task] if found is None or plan is None else tasks_by_squares(draft, task, found, plan)
+            tasks += [task] if found is None or plan is None else _replaced(draft, alike, task, found, plan)
         draft.tasks = tasks
         return draft.finish()
+
+
+def _replaced(draft: Draft, alike: Alike, task: Task, found: WeightGrad, plan: Plan) -> list[Task]:
+    return alike.tasks(task, (), plan, lambda: tasks_by_squares(draft, task, found, plan))
 
 
 def _fills_image(found: WeightGrad) -> bool:

@@ -38,6 +38,7 @@ from leptonc.passes.conv.convolution import (
 )
 from leptonc.passes.conv.nonzero import full_weights, held_stage, met_stage, reached_stage
 from leptonc.passes.conv.squares import APART, LEAST_CHANNELS, Square, row_major, square_forms
+from leptonc.passes.loops.alike import Alike
 from leptonc.passes.loops.coarsen import coarsened
 from leptonc.passes.loops.draft import Draft, Task, index_at, inst_at
 
@@ -60,19 +61,20 @@ class Winograd:
 
     def __call__(self, program: Program) -> Program:
         draft = Draft(program)
-        weights, tasks = TransformedWeights(draft), list[Task]()
+        weights, alike, tasks = TransformedWeights(draft), Alike(draft), list[Task]()
         for task in draft.tasks:
-            tasks += self._replaced(draft, weights, task)
+            tasks += self._replaced(draft, weights, alike, task)
         draft.tasks = tasks
         return draft.finish()
 
-    def _replaced(self, draft: Draft, weights: TransformedWeights, task: Task) -> list[Task]:
+    def _replaced(self, draft: Draft, weights: TransformedWeights, alike: Alike, task: Task) -> list[Task]:
         whole = find_convolution(task.kernel)
         best = None if whole is None else _best(whole, self.local_bytes, 0 if is_frozen(draft, whole) else WEIGHT)
         if best is None:
             return [task]
         (u, before), (full, look) = weights.of(*best, task), full_weights(weights, best[0], task)
-        return [*before, *look, replace(task, kernel=_tiled(*best, u, full))]
+        made = alike.tasks(task, (u, full), best[1], lambda: [replace(task, kernel=_tiled(*best, u, full))])
+        return [*before, *look, *made]
 
 
 @dataclass(frozen=True)

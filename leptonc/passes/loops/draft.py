@@ -105,7 +105,7 @@ class Draft:
         for task in self.tasks:
             args = tuple([number[buffer_number(p.name)] for p in task.kernel.params])
             before = unchanged.get(id(task.kernel))
-            kernel = canonical.first(unbind(task.kernel, None if before is None else before.kernel))
+            kernel = canonical.first(task.kernel, None if before is None else before.kernel)
             same = before is not None and before.kernel is kernel and before.args == args and before.loc is task.loc
             calls.append(before if before is not None and same else Call(kernel, args, task.loc))
         buffers = tuple(_renumbered(self.buffers[n], number) for n in kept)
@@ -129,6 +129,8 @@ def _are_same(found: Sequence[object], wanted: Sequence[object]) -> bool:
 _tasks = Known[Call, Task]()
 """Most calls pass through most passes as they are."""
 _canonically_named = Known[Kernel, bool]()
+_patterns = Known[Kernel, Kernel]()
+"""Kernels that ``rename_as`` made, and what of."""
 _finished = Known[Program, bool]()
 """Programs that ``finish`` made: no buffer is without use, equal kernels are one."""
 
@@ -138,16 +140,21 @@ def _task(call: Call) -> Task:
 
 
 class _Equal:
-    """The first of equal kernels. One that was asked for already is known by its identity: to hash it takes a look at all of it."""
+    """The first of kernels that are equal under canonical names. One that was asked for already is known by its identity: to name
+    it, and to hash it, takes a look at all of it."""
 
     def __init__(self) -> None:
         self._found: dict[Kernel, Kernel] = {}
         self._asked: dict[int, tuple[Kernel, Kernel]] = {}  # with what is asked for, so that it lives
 
-    def first(self, kernel: Kernel) -> Kernel:
-        asked = self._asked.get(id(kernel))
+    def first(self, bound: Kernel, before: Kernel | None) -> Kernel:
+        """``before``: what was bound to make the kernel, if that is known."""
+        pattern = _patterns.get(bound) or bound
+        key = pattern if before is None else before
+        asked = self._asked.get(id(key))
         if asked is None:
-            asked = self._asked[id(kernel)] = kernel, self._found.setdefault(kernel, kernel)
+            kernel = unbind(pattern, before)
+            asked = self._asked[id(key)] = key, self._found.setdefault(kernel, kernel)
         return asked[1]
 
 
@@ -229,6 +236,13 @@ def rename(kernel: Kernel, buffers: Mapping[str, str], axes: Mapping[str, str]) 
 
     return Kernel(kernel.name, params(kernel.params), tuple([rename_stage(s, buffers, axes) for s in kernel.stages]),
                   tuple([Axis(axes.get(a.name, a.name), a.extent, a.reduce) for a in kernel.outer]), params(kernel.locals))
+
+
+def rename_as(pattern: Kernel, buffers: Mapping[str, str]) -> Kernel:
+    """The kernel on other buffers, different ones for different ones: ``finish`` will know that both are the same."""
+    renamed = rename(pattern, buffers, {})
+    _patterns.set(renamed, _patterns.get(pattern) or pattern)
+    return renamed
 
 
 def rename_stage(stage: Stage, buffers: Mapping[str, str], axes: Mapping[str, str]) -> Stage:

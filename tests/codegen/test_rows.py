@@ -152,3 +152,16 @@ def test_what_comes_in_lies_step_by_step(kind, gates):
     shapes = {b.type.shape for b in program.buffers}
     assert (3, 16, gates * 48) in shapes
     assert (16, 3, gates * 48) not in shapes
+
+
+def test_what_is_empty_stands_beside_rows():
+    """A trip that makes an array without an element too, by loops and by a sort."""
+    def f(h, e, w):
+        return lax.scan(lambda c, _: ((lnp.tanh(c[0] @ w), c[1] + 1), (c[0][:, :0] * 2, lnp.sort(c[1], axis=1))), (h, e), None, 8)
+
+    args = normal(64, 32), normal(64, 0), normal(32, 32)
+    assert shared(f, *args) == [False]
+    with leptonc.disable_jit():
+        wanted = f(*args)
+    for a, b in zip(leptonc.tree.leaves(leptonc.jit(f)(*args)), leptonc.tree.leaves(wanted), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)

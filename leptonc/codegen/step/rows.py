@@ -62,8 +62,8 @@ def _share(launch: Launch, memory: tuple[Memory, ...], written: list[Memory], ex
     buffers = {p.name: memory[n] for p, n in zip(unit.kernel.params, launch.args)}
     moving = [r for r in unit.regions if r.buffer not in buffers or any(buffers[r.buffer].meets(m) for m in written)]
     for place, digit in enumerate(unit.digits):
-        rows, rest = divmod(digit.block * extent, digit.extent)
-        if not rest and rows and all(in_rows(region, digit, unit) for region in moving):
+        rows, rest = divmod(digit.block * extent, digit.extent or 1)
+        if digit.extent and rows and not rest and all(in_rows(region, digit, unit) for region in moving):
             return place, rows
     return None
 

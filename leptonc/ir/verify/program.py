@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from leptonc.ir.affine import Interval
 from leptonc.ir.control import Control
-from leptonc.ir.kernel import Buffer, Call, Kernel, Load, Opaque, Program
+from leptonc.ir.kernel import Buffer, Call, Kernel, Load, Opaque, Param, Program
 from leptonc.ir.text import print_kernel, print_program
 from leptonc.ir.types import MOST_BYTES, is_addressable
 from leptonc.ir.verify.control import control_fault
@@ -27,6 +27,8 @@ Part = tuple[tuple[int, ...], tuple[Interval, ...]]  # a box of a buffer under a
 _verified = Known[Kernel, dict[str, Part]]()
 """Kernels in which nothing is wrong, with the boxes of those results of which they do not write everything."""
 _sound = Known[Buffer, bool]()
+_reading = Known[Kernel, dict[tuple[str, Part], bool]]()
+"""Whether kernels stay, in a buffer, within the part of it that is written."""
 
 
 def verify_program(program: Program, after: str | None = None) -> None:
@@ -178,9 +180,17 @@ def _made(kernel: Kernel) -> dict[str, Part]:
 def _reading_fault(call: Call, parts: dict[int, Part]) -> str | None:
     """Of a buffer that is not written whole, only what is written may be read."""
     for param, number in zip(call.kernel.params, call.args):
-        if number in parts and not _reads_within(call.kernel, param.name, param.type.shape, parts[number]):
+        if number in parts and not _stays_within(call.kernel, param, parts[number]):
             return f"reads of b{number} what nothing has written"
     return None
+
+
+def _stays_within(kernel: Kernel, param: Param, part: Part) -> bool:
+    known = _reading.get(kernel) or _reading.set(kernel, {})
+    key = param.name, part
+    if key not in known:
+        known[key] = _reads_within(kernel, param.name, param.type.shape, part)
+    return known[key]
 
 
 def _reads_within(kernel: Kernel, name: str, shape: tuple[int, ...], part: Part) -> bool:

@@ -7,10 +7,12 @@ Strides of a row-major buffer divide each other, so a byte's place has one coord
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from math import gcd, prod
 from typing import NamedTuple
 
+KEPT = 4096  # answers
 MOST_LISTED = 1 << 16  # bytes that are looked at one by one where coordinates do not tell
 
 
@@ -43,30 +45,36 @@ _Row = list[_Coordinate | None]  # of each span, at one stride; None: may be any
 def all_disjoint(spans: Sequence[Span], extents: Sequence[int]) -> bool:
     """Whether no two of the spans meet, and none meets itself, where any of the digits differ, which have ``extents`` points. False
     if that cannot be told."""
-    spans = [_forward(span, extents) for span in spans if not _is_empty(span)]
-    told = set[tuple[Span, ...]]()  # clusters alike that lie elsewhere are many
-    for cluster in _clusters(spans, extents):
-        moved = tuple(Span(span.start - cluster[0].start, span.terms, span.run, span.digits) for span in cluster)
-        if moved in told:
-            continue
-        if _digits_tell(moved, extents):
-            told.add(moved)
-        elif not _digits_tell(cluster, extents):
-            return False
-    return True
+    clusters = _clusters([_forward(span, extents) for span in spans if not _is_empty(span)], extents)
+    return all(_told(_moved(cluster), tuple(extents)) or _digits_tell(cluster, extents) for cluster in clusters)
 
 
 def disjoint(one: Span, other: Span, extents: Sequence[int] = ()) -> bool:
     """The same of two spans; without digits, whether they do not meet at all."""
+    moved, points = _moved((one, other)), tuple(extents)
+    return _apart(*moved, points) or (moved[0] is not one and _apart(one, other, points))
+
+
+def _moved(spans: Sequence[Span]) -> tuple[Span, ...]:
+    """The same to each other, from 0 on: equal layers, and parts of one, have many that lie elsewhere."""
+    first = min(span.start for span in spans)
+    return tuple([Span(s.start - first, s.terms, s.run, s.digits) for s in spans]) if first else tuple(spans)
+
+
+@lru_cache(KEPT)
+def _told(spans: tuple[Span, ...], extents: tuple[int, ...]) -> bool:
+    return _digits_tell(spans, extents)
+
+
+@lru_cache(KEPT)
+def _apart(one: Span, other: Span, extents: tuple[int, ...]) -> bool:
     if _is_empty(one) or _is_empty(other):
         return True
     spans = [_forward(span, extents) for span in (one, other)]
     tables = (_rows(spans, extents, radix) for radix in _with_thinner(_radices(spans)))
     if len(_clusters(spans, extents)) == 2 or any(_never_meet(row) for rows in tables for row in rows):
         return True
-    first = min(span.start for span in spans)
-    moved = [replace(span, start=span.start - first) for span in spans]
-    told = bool(extents) and (_digits_tell(spans, extents) or _digits_tell(moved, extents))
+    told = bool(extents) and (_digits_tell(spans, extents) or _digits_tell(_moved(spans), extents))
     return told or _listed_apart(one, other, extents)
 
 

@@ -195,6 +195,7 @@ def clamp(min: Any, x: Any, max: Any) -> Any:
 
 
 _LATER = {  # by the module that has them
+    "leptonc.bitgenerators": ("RandomAlgorithm", "rng_bit_generator"),
     "leptonc.fourier": ("FftType", "fft"),
     "leptonc.convolving": (
         "conv", "conv_dimension_numbers", "conv_general_dilated_local", "conv_general_dilated_patches", "conv_general_permutations",

@@ -41,9 +41,9 @@ LEAVES = {"bfloat16", "lattice", "notices", "errors", "frames", "public", "subst
 PARTS = {"ir", "validation", "ops", "passes", "codegen", "runtime", "driver", "tree", "cli", "profile", "bench", "keras", "plot",
          "data", "onnx"}
 PEERS = {"torch", "onnx", "onnxruntime", "jax", "tensorflow", "matplotlib"}
-FRONT = {"numpy", "lax", "elementary", "folding", "fourier", "gathering", "precision", "segments", "updates", "scan",
-         "whiles", "branches", "mapping", "nn", "optim", "random", "convolving", "exchanges", "products", "slicing", "staging",
-         "scipy", "flatten_util"}
+FRONT = {"numpy", "lax", "bitgenerators", "elementary", "folding", "fourier", "gathering", "precision", "segments", "updates",
+         "scan", "whiles", "branches", "mapping", "nn", "optim", "random", "convolving", "exchanges", "products", "slicing",
+         "staging", "scipy", "flatten_util"}
 
 
 def part_of(module: str) -> str:

@@ -114,6 +114,12 @@ class Index:
                 return coeff
         return 0
 
+    def renumbered(self, number: Mapping[int, int]) -> Index:
+        """With other numbers of instructions, of which two may be one."""
+        if not self.values:
+            return self
+        return Index(self.axes, self.offset, _merge((), tuple((number[v], c) for v, c in self.values)), self.div)
+
     @property
     def is_constant(self) -> bool:
         return not self.axes and not self.values

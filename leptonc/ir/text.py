@@ -98,7 +98,7 @@ def _element_text(x: Any) -> str:
         x = np.float32(x)
     if x.dtype.kind == "f":
         return str(float(x)) if not math.isfinite(x) else np.format_float_scientific(x, unique=True, trim="0", exp_digits=1) \
-            if x and not 1e-4 <= abs(x) < 1e7 else np.format_float_positional(x, unique=True, trim="0")
+            if x and not 1e-4 <= abs(float(x)) < 1e7 else np.format_float_positional(x, unique=True, trim="0")
     return number_text(x.item())
 
 

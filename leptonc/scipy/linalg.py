@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from leptonc import numpy as lnp
-from leptonc.arguments import array, choice, flag
+from leptonc.arguments import array, choice, flag, integer, known_array
 from leptonc.errors import ArgumentError, ShapeError, op_error
 from leptonc.numpy import linalg
 from leptonc.numpy.linalg import factorizations
 from leptonc.numpy.linalg.functions import expm
 from leptonc.numpy.linalg.operands import adjoint, in_one_dtype, matrices, same_stack
 from leptonc.public import publish
+from leptonc.scipy.schurforms import expm_frechet, funm, hessenberg, rsf2csf, schur, solve_sylvester, sqrtm
 from leptonc.scipy.structured import (
     circulant,
     companion,
@@ -35,6 +36,7 @@ from leptonc.scipy.structured import (
     pascal,
     toeplitz,
 )
+from leptonc.trace import bind
 
 _TRANSPOSED = {0: (False, False), "N": (False, False), 1: (True, False), "T": (True, False), 2: (True, True), "C": (True, True)}
 
@@ -155,6 +157,52 @@ def eigh(a: Any, b: None = None, lower: bool = True, eigvals_only: bool = False,
     return values if flag("eigh", "eigvals_only", eigvals_only) else (values, vectors)
 
 
+def eigh_tridiagonal(d: Any, e: Any, *, eigvals_only: bool = False, select: str = "a", select_range: Any = None, tol: Any = None,
+                     key: Any = None) -> Any:
+    """(eigenvalues, eigenvectors) of tridiagonal matrices with the diagonal d [..., n] and e [..., n - 1] above it, conj(e) below,
+    as of ``eigh``, or the eigenvalues alone. ``select``: all of them ("a"), those of the places from ``select_range[0]`` to
+    ``select_range[1]`` ("i"), or, of one known matrix, those above the first and not above the second number ("v").
+
+    By divide and conquer, to all digits, whatever ``tol`` and ``key`` are. Raises ShapeError, DtypeError or ArgumentError.
+    """
+    name = "eigh_tridiagonal"
+    main, beside = in_one_dtype(name, lnp.atleast_1d(array(name, "d", d)), lnp.atleast_1d(array(name, "e", e)), ("d", "e"))
+    if beside.shape != (*main.shape[:-1], max(main.shape[-1] - 1, 0)):
+        raise op_error(name, "d must be [..., n] and e [..., n - 1]", {"d": main, "e": beside}, kind=ShapeError)
+    kind = choice(name, "select", select, ("a", "i", "v"))
+    values, vectors = bind(name, lnp.real(main), lnp.absolute(beside) if beside.dtype.kind == "c" else beside)
+    if beside.dtype.kind == "c":
+        vectors = vectors * _phases(main, beside)[..., None]
+    if kind != "a":
+        low, high = _selected(name, values, kind, select_range)
+        values, vectors = values[..., low:high], vectors[..., low:high]
+    return values if flag(name, "eigvals_only", eigvals_only) else (values, vectors)
+
+
+def _phases(main: Any, beside: Any) -> Any:
+    """The numbers of size 1 for rows and columns of a complex tridiagonal matrix that make it real."""
+    still = beside == 0
+    turns = lnp.where(still, 1, lnp.conj(beside) / lnp.where(still, 1, lnp.absolute(beside)))
+    return lnp.concatenate([lnp.ones_like(main[..., :1]), lnp.cumprod(turns, axis=-1)], axis=-1)
+
+
+def _selected(name: str, values: Any, kind: str, bounds: Any) -> tuple[int, int]:
+    """The places, from the first to that behind the last, of what is selected of eigenvalues [..., n]."""
+    if not isinstance(bounds, tuple | list) or len(bounds) != 2:
+        raise op_error(name, f"select_range={bounds!r} must be a pair of numbers", {}, f"{name}(d, e, select={kind!r}, "
+                       "select_range=(low, high))", ArgumentError)
+    if kind == "i":
+        low, high = (integer(name, "select_range", x, least=0, most=values.shape[-1] - 1) for x in bounds)
+        if low > high:
+            raise op_error(name, f"select_range={bounds!r} is empty", {}, kind=ArgumentError)
+        return low, high + 1
+    known = known_array(name, "d", values, "f")
+    if known.ndim != 1:
+        raise op_error(name, 'select="v" takes one matrix', {"d": values}, kind=ShapeError)
+    low, high = np.searchsorted(known, [float(x) for x in bounds], side="right")
+    return int(low), int(high)
+
+
 def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, overwrite_a: bool = False, check_finite: bool = True,
         lapack_driver: str = "gesdd") -> Any:
     """(U, S, Vh), or S alone, as of ``leptonc.numpy.linalg.svd``, whatever the driver. Raises ShapeError or DtypeError."""
@@ -243,10 +291,10 @@ def _on_columns(name: str, run: Callable[[Any, Any], Any], a: Any, b: Any) -> An
 
 
 __all__ = [
-    "block_diag", "cho_factor", "cho_solve", "cholesky", "circulant", "companion", "convolution_matrix", "det", "dft",
-    "eigh", "expm", "fiedler", "fiedler_companion", "hadamard", "hankel", "helmert", "hilbert", "inv", "invhilbert",
-    "invpascal", "leslie", "lu", "lu_factor", "lu_solve", "pascal", "polar", "qr", "qr_multiply", "solve",
-    "solve_triangular", "svd", "toeplitz",
+    "block_diag", "cho_factor", "cho_solve", "cholesky", "circulant", "companion", "convolution_matrix", "det", "dft", "eigh",
+    "eigh_tridiagonal", "expm", "expm_frechet", "fiedler", "fiedler_companion", "funm", "hadamard", "hankel", "helmert",
+    "hessenberg", "hilbert", "inv", "invhilbert", "invpascal", "leslie", "lu", "lu_factor", "lu_solve", "pascal", "polar", "qr",
+    "qr_multiply", "rsf2csf", "schur", "solve", "solve_sylvester", "solve_triangular", "sqrtm", "svd", "toeplitz",
 ]
 
 publish(globals(), __all__)

@@ -164,3 +164,9 @@ def test_accesses_that_meet_at_one_point_of_an_axis():
             for p, a in zip(points, numbers(one[0], extents)):
                 assert all(p[0] == q[0] for q, b in zip(points, numbers(other[0], extents)) if a == b), (one, other, extents)
     assert told > 20
+
+
+def test_numbers_that_become_one_are_added_up():
+    index = Index((("i", 1),), 2, ((3, 1), (4, 2)))
+    assert index.renumbered({3: 0, 4: 0}) == Index((("i", 1),), 2, ((0, 3),))
+    assert index.renumbered({3: 5, 4: 1}) == Index((("i", 1),), 2, ((1, 2), (5, 1)))

@@ -83,7 +83,7 @@ EITHER_ZERO = frozenset({"reduce_max", "reduce_min", "max_pool"})
 FREE_SIGNS = frozenset({"dft", "rfft"})
 
 # A matrix of zeros and ones is often singular, or has an eigenvalue twice, and then its factors are not the only ones
-NOT_UNIQUE = frozenset({"qr", "eigh", "svd"})
+NOT_UNIQUE = frozenset({"qr", "eigh", "svd", "hessenberg", "schur", "eigh_tridiagonal"})
 
 
 def signed_zeros(shape: tuple[int, ...], rng: np.random.Generator, both: bool) -> np.ndarray:

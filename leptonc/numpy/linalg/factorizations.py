@@ -9,7 +9,10 @@ import numpy as np
 from leptonc.arguments import array, flag, integer
 from leptonc.errors import ArgumentError, DtypeError, ShapeError, op_error
 from leptonc.ir.types import i32
+from leptonc.numpy.linalg.bands import cholesky_update, symmetric_product, tridiagonal_solve
+from leptonc.numpy.linalg.eigenvectors import eig
 from leptonc.numpy.linalg.operands import adjoint, conjugated, cropped, in_one_dtype, masked, matrices, transposed
+from leptonc.numpy.linalg.reflections import hessenberg, householder_product, ormqr, schur, tridiagonal
 from leptonc.public import publish
 from leptonc.scan import scan
 from leptonc.trace import bind, broadcast
@@ -161,6 +164,9 @@ def svd(x: Any, *, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     return (u, s, vh) if whole else s
 
 
-__all__ = ["cholesky", "eigh", "lu", "lu_pivots_to_permutation", "qr", "svd", "triangular_solve"]
+__all__ = [
+    "cholesky", "cholesky_update", "eig", "eigh", "hessenberg", "householder_product", "lu", "lu_pivots_to_permutation", "ormqr",
+    "qr", "schur", "svd", "symmetric_product", "triangular_solve", "tridiagonal", "tridiagonal_solve",
+]
 
 publish(globals(), __all__)

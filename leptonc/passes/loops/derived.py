@@ -179,7 +179,7 @@ class _Plan:
                 number[n] = len(insts)
                 insts.append(moved)
         stores = tuple(replace(s, value=number[s.value], index=tuple(
-            replace(i, values=tuple((number[v], c) for v, c in i.values)) for i in s.index)) for s in stage.stores)
+            i.renumbered(number) for i in s.index)) for s in stage.stores)
         rewritten = tidy(Stage(stage.axes, tuple(insts), stores))
         types = {p.name: p for p in task.kernel.params}
         for param in (*self.task.kernel.params, *self.producer(()).kernel.params):

@@ -288,9 +288,6 @@ def inst_at(inst: Inst, place: Mapping[str, Index]) -> Inst:
 
 def renumber(inst: Inst, number: Mapping[int, int]) -> Inst:
     """The instruction with operand numbers replaced, those inside indices too."""
-    def index(i: Index) -> Index:
-        return replace(i, values=tuple(sorted((number[v], c) for v, c in i.values))) if i.values else i
-
     if type(inst) is Apply:  # most are
         args = tuple([number[n] for n in inst.args])
         return inst if args == inst.args else Apply(inst.op, args, inst.dtype)
@@ -300,16 +297,16 @@ def renumber(inst: Inst, number: Mapping[int, int]) -> Inst:
         case Reduce():
             return Reduce(inst.kind, number[inst.arg], inst.dtype)
         case Load():
-            return replace(inst, index=tuple(index(i) for i in inst.index))
+            return replace(inst, index=tuple(i.renumbered(number) for i in inst.index))
         case AxisIndex():
-            return replace(inst, index=index(inst.index))
+            return replace(inst, index=inst.index.renumbered(number))
     return inst
 
 
 def renumber_store(store: Store, number: Mapping[int, int]) -> Store:
     index = store.index
     if any([i.values for i in index]):
-        index = tuple(replace(i, values=tuple(sorted((number[v], c) for v, c in i.values))) if i.values else i for i in index)
+        index = tuple(i.renumbered(number) for i in index)
     elif number[store.value] == store.value:
         return store
     return Store(store.buffer, index, number[store.value], store.accumulate, store.masked, store.by)

@@ -53,6 +53,8 @@ def outcome(harness: Any) -> Outcome:
         return Outcome(harness.fullname, "missing", str(error).splitlines()[0])
     if harness.group_name in ("eigh", "svd"):
         got, expected = ([_signless(np.asarray(x)) for x in xs] for xs in (got, expected))
+    if harness.group_name == "eig":
+        got, expected = (_eigen_ordered([np.asarray(x) for x in xs]) for xs in (got, expected))
     if harness.group_name == "cholesky":  # the primitive says nothing of the other triangle
         got, expected = ([np.tril(np.asarray(x)) for x in xs] for xs in (got, expected))
     if harness.group_name == "sort" and not harness.params.get("is_stable", True):  # of equal keys any order
@@ -100,6 +102,18 @@ def _differs(harness: Any, a: np.ndarray, b: np.ndarray) -> str:
         return ""
     worst = np.flatnonzero(wrong)[0]
     return f"{wrong.sum()} of {a.size} differ, such as {x.flat[worst]!r} for {y.flat[worst]!r}"
+
+
+def _eigen_ordered(arrays: list[np.ndarray]) -> list[np.ndarray]:
+    """Eigenvalues in order of their parts, to some digits, and eigenvectors with them, whose first of the largest elements is 1."""
+    values, *vectors = arrays
+    order = np.lexsort((np.round(values.imag, 3), np.round(values.real, 3)), axis=-1)
+    out = [np.take_along_axis(values, order, -1)]
+    for v in vectors:
+        v = np.take_along_axis(v, order[..., None, :], -1)
+        large = np.abs(v) >= 0.999 * np.abs(v).max(-2, keepdims=True, initial=0)
+        out.append(v / np.take_along_axis(v, large.argmax(-2)[..., None, :], -2) if v.size else v)
+    return out
 
 
 def _in_order(arrays: list[np.ndarray], axis: int) -> list[np.ndarray]:

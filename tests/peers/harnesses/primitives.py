@@ -91,8 +91,9 @@ RULES.update({
     "split": lambda x, sizes, axis: lax.split(x, sizes, axis),
     "top_k": lambda x, k, **options: list(lax.top_k(x, k, axis=options.get("axis", -1))),
     "regularized_incomplete_beta": lambda a, b, x: _lax("betainc")(a, b, x),
-    "tridiagonal_solve": lambda *xs, **_: _linalg("tridiagonal_solve")(*xs),
-    "eig": lambda x, **_: _linalg("eig")(x), "fft": lambda x, fft_type, fft_lengths: _lax("fft")(x, fft_type, fft_lengths),
+    "tridiagonal_solve": lambda *xs, **options: lax.linalg.tridiagonal_solve(*xs, **options),
+    "eig": lambda x, **options: lax.linalg.eig(x, **options),
+    "fft": lambda x, fft_type, fft_lengths: _lax("fft")(x, fft_type, fft_lengths),
 })
 
 
@@ -252,13 +253,6 @@ def conv(x: Any, w: Any, *, window_strides: Any, padding: Any, lhs_dilation: Any
                                     feature_group_count, batch_group_count, preferred_element_type=preferred_element_type)
 
 
-def _linalg(name: str) -> Callable[..., Any]:
-    found = getattr(lax.linalg, name, None)
-    if found is None:
-        raise NotThereError(f"lax.linalg.{name}")
-    return found  # type: ignore[no-any-return]
-
-
 @rule("cholesky")
 def cholesky(x: Any, **_: Any) -> Any:
     return lax.linalg.cholesky(x, symmetrize_input=False)
@@ -338,7 +332,7 @@ def random_gamma(key: Any, a: Any, **_: Any) -> Any:
 
 @rule("rng_bit_generator")
 def rng_bit_generator(key: Any, *, shape: Any, dtype: Any, algorithm: Any, **_: Any) -> Any:
-    raise NotThereError("lax.rng_bit_generator")
+    return list(lax.rng_bit_generator(key, shape, dtype, lax.RandomAlgorithm(int(algorithm))))
 
 
 def _best(operand: Any, select_prim: Any, window: dict[str, Any]) -> Callable[[Any], Any]:

@@ -50,7 +50,7 @@ DIFFERENCES = """\
 * **Dtypes are NumPy's**, promoted as NumPy promotes them (NEP 50), without a switch for 64 bits: `leptonc.numpy.ones(3)` is f64.
   Only bfloat16 and floats of 8 bits are promoted as in JAX, and everything after `leptonc.config.promotion = "jax"` ([the page on
   dtypes](guides/dtypes.md)). There are none of less than 8 bits. `eig` and `eigvals` call
-  LAPACK through NumPy, and so stand in no compiled loop; all of `linalg` takes complex matrices.
+  LAPACK through NumPy, and so stand in no compiled loop, in which `lax.linalg.eig` may; all of `linalg` takes complex matrices.
 * **Arrays are NumPy's** outside of `jit`. A function of `leptonc.numpy` that is called there runs at once, by NumPy. A table made
   there is indexed by a traced value as `leptonc.numpy.asarray(table)[i]`, or `leptonc.numpy.take(table, i, axis=0)`, within the
   function that is traced: `table[i]` would ask NumPy.

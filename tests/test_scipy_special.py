@@ -7,6 +7,7 @@ import pytest
 
 import leptonc
 from leptonc import lax
+from leptonc.errors import ShapeError
 from leptonc.scipy import special
 
 MODES = pytest.mark.parametrize("run", [lambda f: f, leptonc.jit], ids=["eager", "compiled"])
@@ -113,6 +114,8 @@ def test_functions_of_several():
     np.testing.assert_allclose(special.hyp1f1(1.0, 2.0, np.array([1.0, -1])), [E - 1, 1 - 1 / E], rtol=1e-14)
     np.testing.assert_allclose(special.owens_t(np.array([0.0, 1]), np.array([1.0, 2])), [0.125, 0.0784681869930841], rtol=1e-13)
     np.testing.assert_allclose(special.bernoulli(4), [1, -0.5, 1 / 6, 0, -1 / 30])
+    with pytest.raises(ShapeError, match=r"bernoulli: .* must be at most"):
+        special.bernoulli(2**70)
     np.testing.assert_allclose(special.multigammaln(3.0, 2), np.log(np.pi) / 2 + np.log(2) + np.log(1.329340388179137), rtol=1e-13)
     x = np.arange(6.0).reshape(2, 3)
     np.testing.assert_allclose(special.softmax(x), np.exp(x) / np.exp(x).sum(), rtol=1e-14)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from leptonc import numpy as lnp
-from leptonc.arguments import flag, integer
+from leptonc.arguments import flag, integer, shape
 from leptonc.elementary import lgamma
 from leptonc.errors import ArgumentError, op_error
 from leptonc.ir.tables import bernoulli as even_numbers
@@ -120,7 +120,7 @@ def _multigammaln(a: Any, d: int) -> Any:
 def bernoulli(n: int) -> Any:
     """f64[n + 1], at least f64[3]: Bernoulli's numbers B0, B1 ... Bn."""
     count = integer("bernoulli", "n", n, least=0)
-    found = np.zeros(max(count, 2) + 1)
+    found = np.zeros(shape("bernoulli", (max(count, 2) + 1,)))
     found[:2] = 1, -0.5
     found[2::2] = even_numbers(len(found[2::2]))
     return known(found[:count + 1] if count > 2 else found[:3])

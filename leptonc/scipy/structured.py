@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from leptonc import numpy as lnp
-from leptonc.arguments import array, choice, flag, integer
+from leptonc.arguments import array, choice, flag, integer, shape
 from leptonc.errors import ArgumentError, ShapeError, op_error
 from leptonc.numpy.linalg.operands import same_stack
 from leptonc.promotion import default_complex, default_float, numpy_dtype
@@ -125,7 +125,9 @@ def leslie(f: Any, s: Any) -> Any:
 
 
 def _size(name: str, n: Any, least: int = 1) -> int:
-    return integer(name, "n", n, least=least)
+    count = integer(name, "n", n, least=least)
+    shape(name, (count, count))
+    return count
 
 
 def _constant(values: Any) -> np.ndarray:

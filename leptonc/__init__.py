@@ -40,6 +40,9 @@ from leptonc.transforms import (
 from leptonc.updates import IndexedUpdate as _IndexedUpdate  # noqa: F401  it makes x.at
 from leptonc.vmap import vmap
 
+for _name in segments.__all__:  # beside the ops themselves, for that is where JAX has them
+    setattr(ops, _name, getattr(segments, _name))
+
 __version__ = "0.1.0"
 
 __all__ = [

@@ -26,6 +26,7 @@ NAMESPACES = {  # a list, and the module that has its names
     "jax.lax": "leptonc.lax",
     "jax.nn": "leptonc.nn",
     "jax.nn.initializers": "leptonc.nn.initializers",
+    "jax.ops": "leptonc.ops",
     "jax.random": "leptonc.random",
     "jax.flatten_util": "leptonc.flatten_util",
     "jax.scipy.linalg": "leptonc.scipy.linalg",

@@ -91,6 +91,10 @@ def test_gradients_of_segments():
     np.testing.assert_allclose(slope(segments.segment_min), [2, 1.5, 1.5, 0, 0])
 
 
+def test_segments_stand_where_jax_has_them():
+    assert all(getattr(leptonc.ops, name) is getattr(segments, name) for name in segments.__all__)
+
+
 def test_the_number_of_segments_must_be_known():
     assert segments.segment_sum(np.ones(3), np.array([0, 3, 0])).tolist() == [2, 0, 0, 1]
     with pytest.raises(ShapeError, match="give num_segments"):

@@ -24,7 +24,7 @@ from leptonc.programs import Programs
 from leptonc.promotion import PYTHON_SCALARS
 from leptonc.public import hide_own_frames
 from leptonc.signature import argument_names, as_leaf, leaf_key
-from leptonc.stages import Shortcut, Traced
+from leptonc.stages import Number, Shortcut, Traced, numbers
 from leptonc.trace import Tracer, function_name, tracing
 from leptonc.treecode import Flattener, builder, flattener
 
@@ -36,12 +36,13 @@ class _Program:
     executable: driver.Executable
     held: list[np.ndarray]
     build: Callable[[Sequence[Any]], Any]
-    flatten: Flattener | None
+    flatten: Flattener
+    numbers: tuple[Number, ...]
 
     @cached_property
-    def shortcut(self) -> Shortcut | None:
-        """The short way for calls with arrays; None if there are Python scalars among the arguments."""
-        return None if self.flatten is None else Shortcut(self.flatten, self.exact, self.build)
+    def shortcut(self) -> Shortcut:
+        """The short way for calls with arrays and numbers."""
+        return Shortcut(self.flatten, self.exact, self.build, self.numbers)
 
     def rest(self) -> None:
         """Give back the memory of intermediates; the next call takes it anew."""
@@ -113,8 +114,7 @@ class Frozen:
             held |= {f"{name} {n}": array for n, array in enumerate(results)}
         executable, count = code.step.executable, len(key[1])
         taken = [held[slot.name] for slot in executable.inputs[count:]]
-        weak = any(weak for _, _, weak in key[1])
-        return _Program(executable, taken, builder(traced.interface.out_tree), None if weak else flattener(key[0]))
+        return _Program(executable, taken, builder(traced.interface.out_tree), flattener(key[0]), numbers(key[1]))
 
     def __repr__(self) -> str:
         return f"<frozen {self._name}>"

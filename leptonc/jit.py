@@ -70,11 +70,13 @@ class Jitted:
         """
         try:  # as ``public`` does, which would cost each call some hundred nanoseconds
             plainly = tracing() or jit_disabled()
-            if self._shortcut is not None and not plainly and self._settings is config.dtype_settings():
-                done, result = self._shortcut((args, kwargs))
+            dynamic, static = self.options.split(args, kwargs, self._name)
+            shortcut = self._shortcut  # another thread may put its own there
+            if (shortcut is not None and not plainly and self._settings is config.dtype_settings()
+                    and shortcut.fixed == (hash(static), static)):
+                done, result = shortcut(dynamic)
                 if done:
                     return result
-            dynamic, static = self.options.split(args, kwargs, self._name)
             if plainly:
                 return self._call_plainly(args, kwargs, dynamic)
             try:

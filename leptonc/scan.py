@@ -184,7 +184,7 @@ class Repeated:
         carry_out, _ = _out_trees(interface.out_tree, name)
         if interface.effects:
             raise LeptonError(f"{name}: a debug callback cannot stand in a step that is repeated; fix: one step for each call")
-        if compiled.shortcut is None:
+        if compiled.shortcut is None or compiled.shortcut.numbers:
             raise LeptonError(f"{name}: {NUMBER}")
         self._name, self._shortcut = name, compiled.shortcut
         self._executable = executable = compiled.executable.executable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from leptonc.lazy import cached_property
 from leptonc.notices import warn
 from leptonc.pieces import Pieces, with_calls
 from leptonc.public import public_methods
-from leptonc.signature import Signature, as_leaf, key_text, leaf_key
+from leptonc.signature import LeafKey, Signature, as_leaf, key_text, leaf_key
 from leptonc.treecode import Builder, Flattener, builder, flattener
 
 
@@ -150,12 +150,57 @@ class Shortcut:
     flatten: Flattener
     run: Callable[[Sequence[Any]], list[np.ndarray] | None]
     build: Builder
+    numbers: tuple[Number, ...] = ()
+    donated: frozenset[int] = frozenset()  # places of arrays that no copy can stand for
+    fixed: tuple[int, tuple[Any, ...]] = (hash(()), ())  # the static values that were compiled for, behind their hash
 
     def __call__(self, arguments: Any) -> tuple[bool, Any]:
-        """(True, the result), or (False, None), and nothing was done, if (args, kwargs) are not what was compiled for."""
+        """(True, the result), or (False, None), and nothing was done, if (args, kwargs) but for static ones are not what was
+        compiled for."""
         leaves = self.flatten(arguments)
-        results = None if leaves is None else self.run(leaves)
+        if leaves is None or not _with_numbers(leaves, self.numbers):
+            return False, None
+        results = self.run(leaves)
+        if results is None and _made_plain(leaves, self.donated):
+            results = self.run(leaves)
         return (False, None) if results is None else (True, self.build(results))
+
+
+class Number(NamedTuple):
+    """Where a number of Python's stands among the leaves, its type, and as what it is passed on."""
+
+    place: int
+    kind: type
+    dtype: np.dtype
+
+
+def numbers(keys: Sequence[LeafKey]) -> tuple[Number, ...]:
+    """The numbers of Python's among the leaves that a program was compiled for."""
+    kinds = {"b": bool, "i": int, "u": int, "f": float, "c": complex}
+    return tuple(Number(place, kinds[dtype.kind], dtype) for place, (_, dtype, weak) in enumerate(keys) if weak)
+
+
+def _with_numbers(leaves: list[Any], wanted: tuple[Number, ...]) -> bool:
+    """Whether Python's numbers stand where they did, and only there; now as arrays."""
+    for place, kind, dtype in wanted:
+        if type(leaves[place]) is not kind:
+            return False
+        try:
+            leaves[place] = np.array(leaves[place], dtype)
+        except OverflowError:
+            return False
+    return True
+
+
+def _made_plain(leaves: list[Any], donated: frozenset[int]) -> bool:
+    """Whether any leaf was a scalar of NumPy's, or an array of other strides or a crooked address; now they are arrays that lie in
+    order."""
+    some = False
+    for place, leaf in enumerate(leaves):
+        strided = type(leaf) is np.ndarray and not (leaf.flags.c_contiguous and leaf.flags.aligned)
+        if isinstance(leaf, np.generic) or (strided and place not in donated):
+            leaves[place], some = np.array(leaf, order="C"), True
+    return some
 
 
 @public_methods
@@ -200,12 +245,12 @@ class Compiled:
 
     @cached_property
     def shortcut(self) -> Shortcut | None:
-        """The short way for calls with arrays; None if there are effects, Python scalars or static values."""
-        signature = self.interface.signature
-        many = isinstance(self.executable, Pieces) or self.interface.effects
-        if many or signature.static or any(weak for _, _, weak in signature.leaves):
+        """The short way for calls; None if there are effects."""
+        if isinstance(self.executable, Pieces) or self.interface.effects:
             return None
-        return Shortcut(flattener(signature.treedef), self.executable.executable.call_exact, builder(self.interface.out_tree))
+        signature = self.interface.signature
+        return Shortcut(flattener(signature.treedef), self.executable.executable.call_exact, builder(self.interface.out_tree),
+                        numbers(signature.leaves), frozenset(self.interface.donated), (hash(signature.static), signature.static))
 
     def rest(self) -> None:
         """Give back the memory of intermediates; the next call takes it anew."""

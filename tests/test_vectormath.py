@@ -90,6 +90,16 @@ def test_a_multiply_add_is_rounded_once(rng, dtype):
         np.testing.assert_array_equal(run(x, y, z), wanted)
 
 
+@pytest.mark.parametrize("target", ["sse", host_target().name])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_remainders_are_exact_however_large_the_quotient(monkeypatch, rng, dtype, target):
+    monkeypatch.setenv("LEPTONC_TARGET", target)
+    widest = 80 if dtype == "f4" else 900  # no remainder is so small that it is flushed
+    x, y = ((rng.choice([-1, 1], 3_000) * 2 ** rng.uniform(-widest, widest, 3_000)).astype(dtype) for _ in range(2))
+    for ours, exact in ((lnp.remainder, np.remainder), (lnp.fmod, np.fmod)):
+        np.testing.assert_array_equal(leptonc.jit(ours)(x, y), exact(x, y))
+
+
 @pytest.mark.parametrize("name", ["power", "arctan2", "remainder", "floor_divide"])
 def test_functions_of_two_numbers(rng, name):
     special = np.array([0.0, -0.0, 1.0, -1.0, 2.0, -3.0, 0.5, np.inf, -np.inf, np.nan, 1e300, 1e-300, 7.0, -1e10])

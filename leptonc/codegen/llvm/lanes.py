@@ -6,6 +6,19 @@ from leptonc.codegen.llvm.emitter import Emitter, emit_const, llvm_type
 from leptonc.ir.types import DType, bool_, f32, f64, i32, i64
 
 
+def any_lane(e: Emitter, condition: str, lanes: int) -> str:
+    """Whether a condition holds in some lane (i1)."""
+    if lanes == 1:
+        return condition
+    bits = llvm_type(bool_, lanes)
+    return e.call(f"i1 @llvm.vector.reduce.or.v{lanes}i1({bits})", f"{bits} {condition}", "any")
+
+
+def no_lane(e: Emitter, condition: str, lanes: int) -> str:
+    """Whether it holds in none (i1)."""
+    return e.let(f"xor i1 {any_lane(e, condition, lanes)}, true", "none")
+
+
 class Lanes:
     """Emits LLVM text for ``lanes`` floats of ``dtype``; registers and literals are strings."""
 
@@ -125,9 +138,7 @@ class Lanes:
 
     def any(self, condition: str) -> str:
         """Whether a condition holds in some lane (i1)."""
-        if self.lanes == 1:
-            return condition
-        return self.e.call(f"i1 @llvm.vector.reduce.or.v{self.lanes}i1({self.bits})", f"{self.bits} {condition}", "any")
+        return any_lane(self.e, condition, self.lanes)
 
     def lane(self, x: str, number: int) -> str:
         return x if self.lanes == 1 else self.e.let(f"extractelement {self.type} {x}, i64 {number}", "lane")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from leptonc.codegen.llvm import hyperbolic, inverse, narrow, powers, trigonometry, vectormath
 from leptonc.codegen.llvm.emitter import Emitter, emit_const, llvm_type
-from leptonc.codegen.llvm.lanes import Lanes
+from leptonc.codegen.llvm.lanes import Lanes, no_lane
 from leptonc.ir.types import DType, bool_, f16, f32, f64
 
 FLOAT_OPS = {"add": "fadd contract", "sub": "fsub contract", "mul": "fmul contract", "div": "fdiv"}
@@ -276,8 +276,12 @@ EUCLID = {8: 12, 16: 24, 32: 47, 64: 93}  # steps for the greatest numbers of ne
 
 def _int_gcd(i: _Ints, x: str, y: str) -> str:
     """Euclid's algorithm on sizes, seen as unsigned; gcd(0, 0) = 0."""
-    a, b = _int_abs(i, x), _int_abs(i, y)
-    with i.e.reduce_loop("euclid", "0", str(EUCLID[i.dtype.bits]), 1, [(i.type, a), (i.type, b)]) as (_, phis, following):
+    carried = [(i.type, _int_abs(i, x)), (i.type, _int_abs(i, y))]
+
+    def done(state: list[str]) -> str:
+        return no_lane(i.e, i.test("ne", state[1], i.const(0)), i.lanes)
+
+    with i.e.reduce_loop("euclid", "0", str(EUCLID[i.dtype.bits]), 1, carried, done) as (_, phis, following):
         ended = i.test("eq", phis[1], i.const(0))
         rest = i.op("urem", phis[0], i.select(ended, i.const(1), phis[1]))
         following += [i.select(ended, phis[0], phis[1]), i.select(ended, i.const(0), rest)]

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import factorial, pi
 
-from leptonc.codegen.llvm.lanes import Lanes
+from leptonc.codegen.llvm.lanes import Lanes, no_lane
 from leptonc.ir.tables import ERFC_EXPONENT
 from leptonc.ir.types import f32
 
@@ -162,13 +162,17 @@ def erf(v: Lanes, x: str) -> str:
 def fmod(v: Lanes, x: str, y: str) -> str:
     """x - y trunc(x / y), exactly, with x's sign. NaN for y = 0 or infinite x.
 
-    Long division: each round takes as many bits of the quotient off as keep the product exact.
+    Long division: each round takes as many bits of the quotient off as keep the product exact. One is enough as a rule.
     """
-    digits = 50 if v.e.fma else 1
-    rounds = -(-2100 // digits) if v.e.fma else 3 * 2100  # one bit may take three subtractions
+    digits, one_round = (FMA_DIGITS, _fmod_round) if v.e.fma else (1, _fmod_bit)
+    rounds = -(-2100 // digits)
     a, b = v.abs(x), v.abs(y)
-    with v.e.reduce_loop("round", "0", str(rounds), 1, [(v.type, a)]) as (_, phis, following):
-        following.append(_fmod_round(v, phis[0], b, digits))
+
+    def done(state: list[str]) -> str:
+        return no_lane(v.e, v.compare("oge", state[0], b), v.lanes)
+
+    with v.e.reduce_loop("round", "0", str(rounds), 1, [(v.type, a)], done) as (_, phis, following):
+        following.append(v.select(v.compare("oge", phis[0], b), one_round(v, phis[0], b), phis[0]))
     result = v.copysign(phis[0], x)
     result = v.select(v.compare("oeq", b, v.const(float("inf"))), x, result)
     bad = v.either(v.compare("uno", x, y), v.either(v.compare("oeq", b, v.const(0)),
@@ -176,17 +180,29 @@ def fmod(v: Lanes, x: str, y: str) -> str:
     return v.select(bad, v.const(float("nan")), result)
 
 
-def _fmod_round(v: Lanes, rest: str, b: str, digits: int) -> str:
-    """rest - q (b 2^shift) for the greatest shift that leaves a quotient of ``digits`` bits."""
-    mantissa = v.int_const(v.mantissa)
-    gap = v.int_op("sub", v.int_op("lshr", v.to_bits(rest), mantissa), v.int_op("lshr", v.to_bits(b), mantissa))
-    shift = v.int_op("sub", gap, v.int_const(digits))
-    shift = v.int_select(v.int_compare("sgt", shift, v.int_const(0)), shift, v.int_const(0))
-    scaled = v.from_bits(v.int_op("add", v.to_bits(b), v.int_op("shl", shift, mantissa)))
-    quotient = v.trunc(v.div(rest, scaled))
-    if digits == 1:
-        quotient = v.select(v.compare("oge", rest, scaled), v.const(1), v.const(0))
-    left = v.fma(v.neg(quotient), scaled, rest)
-    left = v.select(v.compare("olt", left, v.const(0)), v.add(left, scaled), left)
-    return v.select(v.compare("oge", rest, b), left, rest)
+FMA_DIGITS = 50  # bits of a quotient whose product with the divisor is taken off exactly
 
+
+def _fmod_round(v: Lanes, rest: str, b: str) -> str:
+    """rest - q (b 2^shift) for the greatest shift that leaves a quotient of so many bits."""
+    shift = v.int_op("sub", _exponent_gap(v, rest, b), v.int_const(FMA_DIGITS))
+    scaled = _shifted(v, b, shift)
+    left = v.fma(v.neg(v.trunc(v.div(rest, scaled))), scaled, rest)
+    return v.select(v.compare("olt", left, v.const(0)), v.add(left, scaled), left)
+
+
+def _fmod_bit(v: Lanes, rest: str, b: str) -> str:
+    """rest less the greatest b 2^shift that is in it, which is more than its half: so the difference is exact (Sterbenz)."""
+    scaled = _shifted(v, b, _exponent_gap(v, rest, b))
+    return v.sub(rest, v.select(v.compare("oge", rest, scaled), scaled, v.mul(scaled, v.const(0.5))))
+
+
+def _exponent_gap(v: Lanes, x: str, y: str) -> str:
+    mantissa = v.int_const(v.mantissa)
+    return v.int_op("sub", v.int_op("lshr", v.to_bits(x), mantissa), v.int_op("lshr", v.to_bits(y), mantissa))
+
+
+def _shifted(v: Lanes, x: str, shift: str) -> str:
+    """x times a power of two; not a negative one."""
+    shift = v.int_select(v.int_compare("sgt", shift, v.int_const(0)), shift, v.int_const(0))
+    return v.from_bits(v.int_op("add", v.to_bits(x), v.int_op("shl", shift, v.int_const(v.mantissa))))

@@ -68,6 +68,7 @@ from leptonc.optim.losses import (
     l2_loss,
     log_cosh,
     sigmoid_binary_cross_entropy,
+    sigmoid_focal_loss,
     smooth_labels,
     softmax_cross_entropy,
     softmax_cross_entropy_with_integer_labels,
@@ -150,8 +151,8 @@ from leptonc.public import publish as _publish
 
 __all__ = [
     "cosine_distance", "cosine_similarity", "hinge_loss", "huber_loss", "kl_divergence", "l2_loss", "log_cosh",
-    "sigmoid_binary_cross_entropy", "smooth_labels", "softmax_cross_entropy", "softmax_cross_entropy_with_integer_labels",
-    "squared_error",
+    "sigmoid_binary_cross_entropy", "sigmoid_focal_loss", "smooth_labels", "softmax_cross_entropy",
+    "softmax_cross_entropy_with_integer_labels", "squared_error",
     "GradientTransformation", "GradientTransformationExtraArgs", "EmptyState", "apply_updates", "chain", "identity", "named_chain",
     "incremental_update", "periodic_update", "safe_increment", "with_extra_args_support",
     "adan", "fromage", "noisy_sgd", "novograd", "optimistic_adam_v2", "optimistic_gradient_descent", "polyak_sgd", "rprop",

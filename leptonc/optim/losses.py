@@ -85,6 +85,19 @@ def sigmoid_binary_cross_entropy(logits: Any, labels: Any) -> Any:
     return lnp.negative(lnp.add(*both))
 
 
+def sigmoid_focal_loss(logits: Any, labels: Any, *, alpha: Any = None, gamma: Any = 2.0) -> Any:
+    """Cross entropy times (1 - chance of what is right)^gamma, element by element, of probabilities ``labels``; ``alpha``: the
+    weight of ones, beside 1 - alpha of zeros (Lin et al. 2017)."""
+    x, goal = array("sigmoid_focal_loss", "logits", logits), array("sigmoid_focal_loss", "labels", labels)
+    rest = lnp.subtract(1, goal)
+    both = lnp.stack(lnp.broadcast_arrays(nn.log_sigmoid(x), nn.log_sigmoid(lnp.negative(x))), -1)
+    wrong = nn.logsumexp(both, -1, b=lnp.stack([rest, goal], -1))
+    loss = lnp.multiply(sigmoid_binary_cross_entropy(x, goal), lnp.exp(lnp.multiply(gamma, wrong)))
+    if alpha is None:
+        return loss
+    return lnp.multiply(lnp.add(lnp.multiply(alpha, goal), lnp.multiply(lnp.subtract(1, alpha), rest)), loss)
+
+
 def hinge_loss(predictor_outputs: Any, targets: Any) -> Any:
     """max(0, 1 - outputs * targets) of targets -1 and 1, element by element."""
     return lnp.maximum(0, lnp.subtract(1, lnp.multiply(predictor_outputs, targets)))

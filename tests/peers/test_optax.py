@@ -273,6 +273,7 @@ SHARES = np.abs(T) / np.abs(T).sum(-1, keepdims=True)
 LOSSES = {
     "squared_error": (P, T), "l2_loss": (P,), "huber_loss": (P, T), "log_cosh": (P, T), "softmax_cross_entropy": (P, SHARES),
     "softmax_cross_entropy_with_integer_labels": (P, np.arange(5) % 4), "sigmoid_binary_cross_entropy": (P, SHARES),
+    "sigmoid_focal_loss": (P, SHARES),
     "hinge_loss": (P, np.sign(T)), "kl_divergence": (P, np.where(SHARES < 0.1, 0, SHARES)), "cosine_similarity": (P, T),
     "cosine_distance": (P, T), "smooth_labels": (SHARES, 0.1),
 }
@@ -290,7 +291,7 @@ def test_loss(name):
 
 
 WHERE = np.random.default_rng(2).random((3, 4, 5)) > 0.3
-LOSSES = {
+LOSSES_ALONG = {
     "softmax axes": lambda o, x, y: o.softmax_cross_entropy(x, y, (0, 2)), "softmax all": lambda o, x, y: o.softmax_cross_entropy(
         x, y, None), "softmax where": lambda o, x, y: o.softmax_cross_entropy(x, y, -1, WHERE),
     "softmax where less": lambda o, x, y: o.softmax_cross_entropy(x, y, 1, WHERE[:, 0]),
@@ -299,6 +300,7 @@ LOSSES = {
     "labels axes where": lambda o, x, y: o.softmax_cross_entropy_with_integer_labels(x, np.ones(4, int), (2, 0), WHERE),
     "kl": lambda o, x, y: o.kl_divergence(x, y, (0, 1), WHERE), "cosine": lambda o, x, y: o.cosine_similarity(
         x, y, axis=(0, 2), where=WHERE), "distance": lambda o, x, y: o.cosine_distance(x, y, epsilon=1e-3, where=WHERE),
+    "focal": lambda o, x, y: o.sigmoid_focal_loss(30 * x, (y > 0.5).astype(F), alpha=0.25, gamma=1.5),
     "smooth": lambda o, x, y: o.smooth_labels(y, 0.1, axis=(1, 2)), "smooth where": lambda o, x, y: o.smooth_labels(
         y, 0.1, axis=1, where=WHERE),
 }
@@ -307,9 +309,9 @@ LOSSES = {
 def test_losses_take_axes_and_masks():
     rng = np.random.default_rng(1)
     x, y = rng.standard_normal((3, 4, 5)).astype(F), rng.random((3, 4, 5)).astype(F)
-    found = leptonc.jit(lambda x, y: {name: loss(optim, x, y) for name, loss in LOSSES.items()})(x, y)
-    wanted = jax.jit(lambda x, y: {name: loss(optax, x, y) for name, loss in LOSSES.items()})(x, y)
-    for name in LOSSES:
+    found = leptonc.jit(lambda x, y: {name: loss(optim, x, y) for name, loss in LOSSES_ALONG.items()})(x, y)
+    wanted = jax.jit(lambda x, y: {name: loss(optax, x, y) for name, loss in LOSSES_ALONG.items()})(x, y)
+    for name in LOSSES_ALONG:
         np.testing.assert_allclose(found[name], wanted[name], rtol=2e-5, atol=2e-5, err_msg=name)
     for a, b in zip(leptonc.grad(functools.partial(_total, optim), (0, 1))(x, y),
                     jax.grad(functools.partial(_total, optax), (0, 1))(x, y)):
@@ -319,4 +321,4 @@ def test_losses_take_axes_and_masks():
 
 
 def _total(o, x, y):
-    return sum(loss(o, x, y).sum() for loss in LOSSES.values())
+    return sum(loss(o, x, y).sum() for loss in LOSSES_ALONG.values())

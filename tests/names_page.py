@@ -30,6 +30,7 @@ NAMESPACES = {  # a list, and the module that has its names
     "jax.random": "leptonc.random",
     "jax.flatten_util": "leptonc.flatten_util",
     "jax.scipy.linalg": "leptonc.scipy.linalg",
+    "jax.scipy.ndimage": "leptonc.scipy.ndimage",
     "jax.scipy.special": "leptonc.scipy.special",
     "jax.scipy.stats": "leptonc.scipy.stats",
     "jax.tree": "leptonc.tree",

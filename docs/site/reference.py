@@ -22,6 +22,7 @@ MODULES = {
     "leptonc.nn.initializers": "how weights begin",
     "leptonc.optim": "optimizers and schedules, in optax's shape",
     "leptonc.random": "random numbers, the same bits as JAX's",
+    "leptonc.scipy.ndimage": "arrays read between their elements",
     "leptonc.scipy.special": "special functions",
     "leptonc.scipy.stats": "distributions",
     "leptonc.tree": "nested dicts, lists, tuples and modules",

@@ -7,7 +7,8 @@ import inspect
 import numpy as np
 import pytest
 
-from leptonc.scipy import special, stats
+import leptonc
+from leptonc.scipy import ndimage, special, stats
 
 jax = pytest.importorskip("jax")
 
@@ -82,3 +83,22 @@ def test_samples():
         for axis in (None, 0, 1):
             np.testing.assert_array_equal(stats.rankdata(a, method, axis=axis), jax.scipy.stats.rankdata(a, method, axis=axis))
     np.testing.assert_allclose(stats.sem(a), jax.scipy.stats.sem(a))
+
+
+@pytest.mark.parametrize("mode", ndimage.MODES)
+@pytest.mark.parametrize("order", [0, 1])
+def test_map_coordinates(mode, order, rng):
+    places = [rng.uniform(-9, 12, (4, 3)), rng.uniform(-9, 12, (4, 3))]
+    for x in (rng.standard_normal((5, 7)), rng.integers(0, 255, (5, 7)).astype(np.uint8)):
+        for coordinates in (places, [p.astype(int) for p in places]):
+            want = jax.scipy.ndimage.map_coordinates(x, coordinates, order, mode, 2)
+            got = leptonc.jit(lambda x, c: ndimage.map_coordinates(x, c, order, mode, 2))(x, coordinates)
+            assert got.dtype == want.dtype
+            np.testing.assert_allclose(got, want, rtol=1e-12)
+
+    def slopes(grad, module):
+        return grad(lambda x, c: (module.map_coordinates(x, c, order, mode) ** 2).sum(), (0, 1))(image, places)
+
+    image = rng.standard_normal((5, 7))
+    for got, want in zip(leptonc.tree.leaves(slopes(leptonc.grad, ndimage)), jax.tree.leaves(slopes(jax.grad, jax.scipy.ndimage))):
+        np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-12)

@@ -152,6 +152,9 @@ def test_products_over_axes(rng, axis):
     (lambda x: lnp.sum(lnp.modf(x)[0]), [0.0, -0.0, -2, 2.5, -2.5], [1] * 5),
     (lambda x: lnp.sum(lnp.fmod(x, 2.0)), [0.0, -0.0, -2, 2.5, -2.5], [1] * 5),
     (lambda x: lnp.sum(lnp.fmod(-5.0, x)), [2, -2, 3], [2, -2, 1]),
+    (lnp.median, [1, 1, 0, 2], [0.5, 0.5, 0, 0]),
+    (lambda x: lnp.quantile(x, 0.35), [0, 1, -2, 0.5, 0, 3], [0.25, 0, 0, 0, 0.75, 0]),
+    (lnp.nanmedian, [3, NAN, 3], [0.5, 0, 0.5]), (lnp.median, [INF, INF, 0, INF], [1, 0, 0, 0]),
 ], ids=lambda value: getattr(value, "__name__", str(value)))
 def test_gradients_of_reductions_at_ties(f, x, wanted):
     for run in _modes(grad(f)):

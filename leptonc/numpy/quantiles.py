@@ -159,7 +159,7 @@ def _of_rows(x: Any, q: Any, method: str, skip: bool) -> Any:
     high = clip(cast(ceil(place), np.int64), 0, n - 1)
     a, b = (_taken(ordered, index) for index in (low, high))
     part = cast(part, x.dtype)
-    alone = (part == 0) | (a == b)  # infinities have no difference
+    alone = (part == 0) | ((a == b) & isinf(a))  # infinities have no difference
     gap = where(alone, np.zeros((), x.dtype), b) - where(alone, np.zeros((), x.dtype), a)
     near = where(part < 0.5, a + gap * part, b - gap * (1 - part))
     found = where(alone, a, where(isinf(gap), a * (1 - part) + b * part, near))  # of an infinity beside a number it is that

@@ -17,7 +17,7 @@ from leptonc.ir.builder import Builder
 from leptonc.ir.op import get_op
 from leptonc.ir.sorting import Sort, order_key
 from leptonc.ir.types import type_of_array
-from leptonc.target import AVX2, AVX512, SSE
+from leptonc.target import AVX2, AVX512, SSE, host_target
 
 DTYPES = ["bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16", "float32", "float64"]
 SPECIAL = np.array([np.nan, -np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40, -1e-40, 1.0, 1.0])
@@ -119,6 +119,21 @@ def test_rows_that_are_hard_for_some_algorithm(row: str):
 def test_every_length_of_a_network(n: int):
     x = np.random.default_rng(n).integers(0, 50, (18, n)).astype(np.int32)
     same(compiled([x], attributes(n, 1))[0], np.sort(x, 1))
+
+
+@pytest.mark.parametrize("target", ["sse", host_target().name])
+@pytest.mark.parametrize("n", [17, 40, 129, 1000])
+@pytest.mark.parametrize("count", [1, 2, 8, 9, 16, 17])
+def test_the_first_few_of_a_network(monkeypatch: Any, count: int, n: int, target: str):
+    """Runs are as long as a block, longer, and half of all; the last one is cut short or not."""
+    monkeypatch.setenv("LEPTONC_TARGET", target)
+    x = np.random.default_rng(n).integers(0, 50, (2, n, 18)).astype(np.int32)
+    attrs = attributes(count, 1, order=True, descending=count % 2 > 0)
+    assert method([x], attrs) == "network"
+    places = stable(x, 1, attrs["descending"])[:, :count]
+    values, found = compiled([x], attrs)
+    same(found, places)
+    same(values, np.take_along_axis(x, places, 1))
 
 
 def test_block_networks_sort_all_zeros_and_ones():

@@ -3,11 +3,15 @@
 Sorted runs double: two of them are merged by comparing places that mirror each other, then places half as far apart, and so on.
 Every comparison puts the lesser record first, so what is missing behind the end of a row counts as greater than all else, and is
 not there. Blocks of some records are sorted, and the last steps of each merge done, in registers.
+
+Where a row's first few are wanted, runs are sorted that hold as many. Of the first run and another one the lesser records of places
+that mirror each other are the least of both, and as easily put in order as two runs are merged; so with one run after the other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import log2
 
 from leptonc.codegen.llvm.emitter import Emitter
 from leptonc.codegen.sorting.plan import SortPlan
@@ -52,20 +56,38 @@ class NetworkEmitter:
 
     def emit(self) -> None:
         e, block = self.e, self.plan.block
-        self._in_blocks(block_pairs(block))
-        levels, reach = 0, block
-        while reach < self.size:
-            levels, reach = levels + 1, 2 * reach
-        with e.loop("level", "0", str(levels)) as level:
+        self._in_blocks(block_pairs(block), self.size)
+        with e.loop("level", "0", str(int(log2(self.plan.run // block)))) as level:
             half = e.let(f"shl i64 {block}, {level}", "half")
             self._mirror(half)
             with e.loop("step", "1", e.add(level, "1")) as step:
-                self._compare_halves(e.let(f"lshr i64 {half}, {step}", "distance"))
-            self._in_blocks([*halves(block, block // 2), *merge_steps(block, block)])
+                self._compare_halves(e.let(f"lshr i64 {half}, {step}", "distance"), self.size)
+            self._last_steps(self.size)
+        with e.loop("other", str(self.plan.run), str(self.size), self.plan.run) as start:
+            self._keep_least(start)
 
-    def _in_blocks(self, pairs: list[Pair]) -> None:
+    def _keep_least(self, start: str) -> None:
+        """Of the first run and that which begins at ``start``, in order in the first."""
+        e, run = self.e, self.plan.run
+        last = e.add(start, str(run - 1))
+        over = e.let(f"sub i64 {last}, {self.size - 1}", "over")
+        with e.loop("place", self._greater(over, "0"), str(run)) as n:
+            mirror = e.let(f"sub i64 {last}, {n}", "mirror")
+            least, _ = self._ordered(self.records.load(self.base, n), self.records.load(self.base, mirror))
+            self.records.store(self.base, n, least)
+        distance = run // 2
+        while distance >= self.plan.block:
+            self._compare_halves(str(distance), run)
+            distance //= 2
+        self._last_steps(run)
+
+    def _last_steps(self, size: int) -> None:
+        block = self.plan.block
+        self._in_blocks([*halves(block, block // 2), *merge_steps(block, block)], size)
+
+    def _in_blocks(self, pairs: list[Pair], size: int) -> None:
         """Comparisons within every block, in registers."""
-        with self.e.loop("block", "0", str(self.size), self.plan.block) as start:
+        with self.e.loop("block", "0", str(size), self.plan.block) as start:
             places = [self.e.add(start, str(n)) for n in range(self.plan.block)]
             held = [self.records.load(self.base, place) for place in places]
             for a, b in pairs:
@@ -85,15 +107,15 @@ class NetworkEmitter:
             with e.loop("place", self._greater(over, "0"), half) as n:
                 self._compare(e.add(start, n), e.let(f"sub i64 {last}, {n}", "mirror"))
 
-    def _compare_halves(self, distance: str) -> None:
+    def _compare_halves(self, distance: str, size: int) -> None:
         """Places so far apart, in every two runs of that length."""
         e = self.e
         double = e.let(f"shl i64 {distance}, 1", "double")
-        runs = e.let(f"udiv i64 {e.add(str(self.size - 1), double)}, {double}", "runs")
+        runs = e.let(f"udiv i64 {e.add(str(size - 1), double)}, {double}", "runs")
         with e.loop("run", "0", runs) as run:
             start = e.mul(run, double)
             second = e.add(start, distance)
-            left = e.let(f"sub i64 {self.size}, {second}", "left")
+            left = e.let(f"sub i64 {size}, {second}", "left")
             count = e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {left}, i64 {distance}", "count")
             with e.loop("place", "0", count) as n:
                 self._compare(e.add(start, n), e.add(second, n))

@@ -102,6 +102,11 @@ class SortPlan:
         return ceil(self.kernel.shape[1] / self.block) * self.block
 
     @property
+    def run(self) -> int:
+        """Records of a run that a network sorts, of all or of as many as are wanted: a block, doubled so many times."""
+        return self.block << ceil(log2(max(ceil(self.kernel.count / self.block), 1)))
+
+    @property
     def room(self) -> int:
         """Records in scratch."""
         if self.method == "network":
@@ -134,7 +139,7 @@ class SortPlan:
     def cycles(self) -> int:
         outer, n, inner = self.kernel.shape
         if self.method == "network":
-            return int(_network_cycles(self))
+            return int(_network_cycles(self, self.run))
         return int(outer * inner * (n * RADIX_CYCLES + _radix_cycles(self.passes, self.room)))
 
     def __str__(self) -> str:
@@ -152,12 +157,12 @@ def candidates(count: int) -> int:
 
 
 def plan_sort(kernel: Sort, target: Target) -> SortPlan:
-    """The cheapest way, by cycles."""
+    """The cheapest way to sort rows, by cycles; a threshold, if no network does and only the first few are wanted."""
     outer, n, inner = kernel.shape
     records = records_of(kernel)
     network = _network(kernel, records, target)
     digits = passes_of(records, n)
-    if n <= NETWORK_ROWS and _network_cycles(network) <= outer * inner * _radix_cycles(digits, n):
+    if n <= NETWORK_ROWS and _network_cycles(network, network.padded) <= outer * inner * _radix_cycles(digits, n):
         return network
     if kernel.keys == 1 and n >= SELECT_FROM and kernel.count * FEW <= n:
         return SortPlan(kernel, records, "select", passes_of(records, candidates(kernel.count)))
@@ -202,11 +207,11 @@ def _network(kernel: Sort, records: Records, target: Target) -> SortPlan:
     return SortPlan(kernel, records, "network", (), lanes, "i" if inner >= lanes or inner > outer else "o", block)
 
 
-def _network_cycles(plan: SortPlan) -> float:
+def _network_cycles(plan: SortPlan, run: int) -> float:
+    """Of rows in which runs of so many records are sorted, and the least of all are found."""
     outer, _, inner = plan.kernel.shape
     rows = ceil(outer / plan.lanes) * inner if plan.across == "o" else outer * ceil(inner / plan.lanes)
-    levels = ceil(log2(max(plan.padded, 2)))
-    compares = plan.padded * levels * (levels + 1) / 4
+    levels = ceil(log2(max(min(run, plan.padded), 2)))
+    compares = plan.padded * levels * (levels + 1) / 4 + max(plan.padded - run, 0) * (1 + levels / 2)
     words = plan.records.words
     return rows * compares * COMPARE_CYCLES * (words if words == 1 else 2 * words)
-

@@ -125,6 +125,14 @@ def test_a_broadcast_number_is_never_stored(rng):
     assert not [s for stage in stages for s in stage.stores if isinstance(stage.insts[s.value], Const)]
 
 
+@pytest.mark.parametrize("f", [
+    lambda x: ((x[:, None] - x[None]) ** 2).sum(-1), lambda x: lnp.maximum(x[:, None], x[None, :, :]),
+    lambda x: lnp.where(x[:, None, None] > x[None, :, None], x[None, None], 1),
+], ids=["distances", "maxima", "three"])
+def test_pairs_of_the_rows_of_one_array_are_not_stored(rng, f):
+    assert len(check(f, rng.standard_normal((7, 3)).astype(F))) == 1
+
+
 def test_a_depthwise_convolution_has_the_axes_of_what_is_around_it(rng):
     """So a ReLU before it writes into its border, and one behind it runs in its loops."""
     x, w = rng.standard_normal((2, 9, 9, 16)).astype(F), rng.standard_normal((3, 3, 1, 16)).astype(F)

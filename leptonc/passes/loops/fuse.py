@@ -45,6 +45,7 @@ from leptonc.passes.loops.merge import (
     side_by_side,
     stores_at_axes,
     with_prefix,
+    without_units,
 )
 from leptonc.passes.loops.ranks import Ranks
 
@@ -434,8 +435,12 @@ def _joined_params(first: Kernel, second: Kernel, stage: Stage) -> tuple[Param, 
 
 
 def _agreed_views(first: Kernel, second: Kernel, shared: set[str]) -> tuple[Kernel, Kernel] | None:
-    """Both kernels with every common buffer under one shape; an elementwise side takes the other's shape."""
+    """Both kernels with every common buffer under one shape; an elementwise side takes the other's shape. What both read, as
+    x[:, None] and x[None], has a shape without axes of one element."""
     clash = _clashes(first, second)
+    if clash - shared:
+        first, second = (_without_units(kernel, clash - shared) for kernel in (first, second))
+        clash = _clashes(first, second)
     if not clash:
         return first, second
     for name in sorted(clash & shared):
@@ -451,6 +456,11 @@ def _agreed_views(first: Kernel, second: Kernel, shared: set[str]) -> tuple[Kern
 def _clashes(first: Kernel, second: Kernel) -> set[str]:
     types = {p.name: p.type for p in first.params}
     return {p.name for p in second.params if types.get(p.name, p.type) != p.type}
+
+
+def _without_units(kernel: Kernel, names: set[str]) -> Kernel:
+    stage, params = without_units(kernel.stages[0], kernel.params, names)
+    return replace(kernel, params=params, stages=(stage,))
 
 
 def _with_view(kernel: Kernel, shape: tuple[int, ...]) -> Kernel | None:

@@ -230,5 +230,19 @@ def reviewed(stage: Stage, params: dict[str, Param], shape: tuple[int, ...]) -> 
     return Stage(axes, tuple(insts), tuple(stores)), {**params, **views}
 
 
+def without_units(stage: Stage, params: tuple[Param, ...], names: set[str]) -> tuple[Stage, tuple[Param, ...]]:
+    """A stage, and its parameters, that reads the buffers ``names`` under shapes without axes of one element, where it can."""
+    loads = [i for i in stage.insts if isinstance(i, Load)]
+    kept = {p.name: [d for d, extent in enumerate(p.type.shape) if extent > 1]
+            for p in params if p.role == "in" and p.name in names and p.type.size}
+    for load in loads:
+        if load.buffer in kept and (load.pad is not None or any(i.values for i in load.index)):
+            del kept[load.buffer]
+    insts = tuple(replace(i, index=tuple(i.index[d] for d in kept[i.buffer])) if isinstance(i, Load) and i.buffer in kept else i
+                  for i in stage.insts)
+    viewed = tuple(_viewed(p, tuple(p.type.shape[d] for d in kept[p.name])) if p.name in kept else p for p in params)
+    return Stage(stage.axes, insts, stage.stores), viewed
+
+
 def _viewed(param: Param, shape: tuple[int, ...]) -> Param:
     return replace(param, type=TensorType(shape, param.type.dtype))

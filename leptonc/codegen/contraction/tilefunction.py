@@ -6,8 +6,6 @@ live ranges now and then, and moves some of them to the stack at every step.
 
 from __future__ import annotations
 
-import hashlib
-
 from leptonc.codegen.contraction.tile import Tile, emit_tile
 from leptonc.codegen.llvm.emitter import Emitter, llvm_type
 from leptonc.ir.kernel import Axis
@@ -36,11 +34,7 @@ def tile_function(e: Emitter, tile: Tile, fold: tuple[Axis, ...], blocked: bool,
         own.line("ret void")
         own.block(first)
     _store(own, tile, state, pitch, added=False)
-    body = "\n".join(own.lines)
-    digest = hashlib.sha1(body.encode(), usedforsecurity=False).hexdigest()[:12]
-    name = f"@tile.{tile.rows}x{tile.vectors}x{tile.plan.lanes}.{digest}"
-    e.functions[name] = f"define internal void {name}({PARAMETERS}) noinline {{\nentry:\n{body}\n  ret void\n}}\n"
-    return name
+    return e.define(f"tile.{tile.rows}x{tile.vectors}x{tile.plan.lanes}", PARAMETERS, own)
 
 
 def _store(e: Emitter, tile: Tile, state: list[str], pitch: int, added: bool) -> None:

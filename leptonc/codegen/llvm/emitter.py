@@ -6,6 +6,7 @@ Values are their LLVM names as strings; types are strings such as ``<8 x float>`
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,6 +68,13 @@ class Emitter:
         own = Emitter(self.fma, self.halves, self.bf16)
         own.declarations, own.globals, own.functions = self.declarations, self.globals, self.functions
         return own
+
+    def define(self, kind: str, parameters: str, own: Emitter) -> str:
+        """The name of a function of the module, made of the lines of ``own``: one for all that are equal, and never inlined."""
+        body = "\n".join(own.lines)
+        name = f"@{kind}.{hashlib.sha1((parameters + body).encode(), usedforsecurity=False).hexdigest()[:12]}"
+        self.functions[name] = f"define internal void {name}({parameters}) noinline {{\nentry:\n{body}\n  ret void\n}}\n"
+        return name
 
     def reserve(self, *names: str) -> None:
         """Names that are taken: the function's parameters."""

@@ -6,7 +6,6 @@ for a fold that mostly ends before it begins.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 
 from leptonc.codegen.llvm.emitter import Emitter
@@ -24,8 +23,5 @@ def call_nest(e: Emitter, stage: LinearStage, nest: Nest, pointers: Mapping[str,
     own.reserve(*(name[1:] for name in (*places.values(), *axes.values())))
     NestEmitter(own, stage, nest, places, axes).emit_inner()
     parameters = ", ".join([*(f"ptr {p}" for p in places.values()), *(f"i64 {i}" for i in axes.values())])
-    body = "\n".join(own.lines)
-    digest = hashlib.sha1((parameters + body).encode(), usedforsecurity=False).hexdigest()[:12]
-    name = f"@nest.{digest}"
-    e.functions[name] = f"define internal void {name}({parameters}) noinline {{\nentry:\n{body}\n  ret void\n}}\n"
+    name = e.define("nest", parameters, own)
     e.line(f"call void {name}({', '.join([*(f'ptr {pointers[b]}' for b in places), *(f'i64 {i}' for i in ivs.values())])})")

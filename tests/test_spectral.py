@@ -51,9 +51,9 @@ def test_eigenvectors_of_every_kind(name, dtype):
 def test_singular_vectors_of_every_kind(name):
     a = (SQUARE | TALL)[name]
     k = min(a.shape[-2:])
-    found = [(full, x) for full in ((False, True) if name in TALL else (False,))
-             for x in both(lambda a, full=full: lnp.linalg.svd(a, full_matrices=full), a)]
-    for full, (u, s, vh) in found:
+    kinds = (False, True) if name in TALL else (False,)
+    found = both(lambda a: tuple(tuple(lnp.linalg.svd(a, full_matrices=full)) for full in kinds), a)
+    for full, (u, s, vh) in (pair for results in found for pair in zip(kinds, results, strict=True)):
         assert (u.shape[-1], vh.shape[-2]) == ((a.shape[-2], a.shape[-1]) if full else (k, k))
         close((u[..., :k] * s[..., None, :]) @ vh[..., :k, :], a, a)
         orthonormal(u)
@@ -64,10 +64,10 @@ def test_singular_vectors_of_every_kind(name):
 @pytest.mark.parametrize("name", ["random", "ill-conditioned", "zero", *TALL])
 def test_qr_is_lapacks(name):
     a = (SQUARE | TALL)[name]
-    for mode in ("reduced", "complete"):
-        shapes = [x.shape for x in np.linalg.qr(a, mode)]
-        for q, r in both(lambda a, mode=mode: lnp.linalg.qr(a, mode), a):
-            assert [q.shape, r.shape] == shapes
+    modes = ("reduced", "complete")
+    for results in both(lambda a: tuple(tuple(lnp.linalg.qr(a, mode)) for mode in modes), a):
+        for mode, (q, r) in zip(modes, results, strict=True):
+            assert [q.shape, r.shape] == [x.shape for x in np.linalg.qr(a, mode)]
             close(q @ r, a, a)
             orthonormal(q)
             np.testing.assert_array_equal(r, np.triu(r))
@@ -106,11 +106,12 @@ def test_what_stands_on_singular_values(name):
 
 def test_ranks_and_least_squares_of_a_matrix_without_full_rank():
     a, b = TALL["of rank two"], RNG.standard_normal((40, 3))
-    check(lambda a, b: (lnp.linalg.lstsq(a, b)[0], *lnp.linalg.lstsq(a, b)[2:]),
-          lambda a, b: (np.linalg.lstsq(a, b)[0], np.int64(2), np.linalg.svdvals(a)), a.astype("float64"), b)
-    for residuals, rank in both(lambda a, b: (lnp.linalg.lstsq(a, b)[1], lnp.linalg.matrix_rank(a, tol=1e-9)), a, b):
-        np.testing.assert_allclose(residuals, ((b - a @ np.linalg.lstsq(a, b)[0]) ** 2).sum(0))
-        assert rank == 2
+
+    def numpys(a: Any, b: Any) -> Any:
+        x = np.linalg.lstsq(a, b)[0]
+        return x, ((b - a @ x) ** 2).sum(0), np.int64(2), np.linalg.svdvals(a), np.int64(2)
+
+    check(lambda a, b: (*lnp.linalg.lstsq(a, b), lnp.linalg.matrix_rank(a, tol=1e-9)), numpys, a, b)
 
 
 @pytest.mark.parametrize("keepdims", [False, True])

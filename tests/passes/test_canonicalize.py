@@ -198,7 +198,8 @@ def test_regions_too(monkeypatch, drop):
     lambda x: emit(x, "reshape", shape=x.shape[::-1]), lambda x: emit(x, "exp") + -0.0,
     lambda x: emit(x, "broadcast", shape=x.shape, dims=(0, 1)),
 ], ids=["identities", "negations", "transposes", "reshapes", "mixed", "broadcasts"])
-def test_ten_thousand_nodes(step):
+def test_time_is_near_linear(step):
+    """The longer chain is longer than Python's recursion limit."""
     def chain(length):
         def f(x):
             for _ in range(length):
@@ -208,4 +209,4 @@ def test_ten_thousand_nodes(step):
         graph = graph_of(f, "f32[2,3]")
         return lambda: Canonicalize()(graph)
 
-    assert_near_linear(chain, 1_000, 10_000)
+    assert_near_linear(chain, 300, 2_000)

@@ -145,8 +145,9 @@ def long_graph(length):
     return graph_of(f, "f64[4]")
 
 
-def test_ten_thousand_nodes():
-    graph = long_graph(5_000)
-    assert_near_linear(lambda n: partial(lambda graph: Dce()(Fold()(graph)), long_graph(n)), 500, 5_000)
+def test_time_is_near_linear():
+    """The longer chain is longer than Python's recursion limit."""
+    graph = long_graph(2_000)
+    assert_near_linear(lambda n: partial(lambda graph: Dce()(Fold()(graph)), long_graph(n)), 300, 2_000)
     after = Dce()(Fold()(graph))
     assert set(ops(after)) == {"constant", "add"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from zlib import crc32
@@ -10,15 +9,10 @@ from zlib import crc32
 import numpy as np
 import pytest
 
-from leptonc import abi
 from tests.setting import ROOT
 
 GOLDEN = ROOT / "tests/golden"
 sys.path += [str(ROOT / "examples"), str(ROOT / "benchmarks")]  # they are programs, not part of the package
-
-# Another process of the tests has a use for the core on which a thread would wait for the next job.
-if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:
-    abi.SPINS_ALONE = abi.SPINS_SHARING
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -17,8 +17,9 @@ PRELUDE = """
 import os, signal, threading
 import numpy as np
 import leptonc
-from leptonc import lax
+from leptonc import abi, lax
 from leptonc import numpy as lnp
+abi.SPINS_ALONE = abi.SPINS_SHARING  # other tests have a use for the core on which a thread would wait
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores it
 leptonc.set_num_threads(2)
 small, square = np.eye(8, dtype="f"), np.eye(160, dtype="f")

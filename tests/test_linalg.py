@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,9 +19,12 @@ SHAPES = [(4, 4), (0, 0), (3, 1, 1), (2, 40, 40)]  # one block is 32
 LIMIT = {"float32": 2e-4, "float64": 1e-10}
 
 
+jitted = functools.lru_cache(8)(leptonc.jit)  # a function in several cases is compiled once for matrices of a type
+
+
 def both(f: Callable[..., Any], *args: Any) -> list[Sequence[np.ndarray]]:
     """The results of f op by op and compiled, as tuples."""
-    found = [f(*args), leptonc.jit(f)(*args)]
+    found = [f(*args), jitted(f)(*args)]
     return [tuple(x) if isinstance(x, tuple) else (x,) for x in found]
 
 

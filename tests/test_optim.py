@@ -179,12 +179,12 @@ def test_every_optimizer_goes_down_compiled_as_op_by_op(name, rng):
         updates, state = optimizer.update(grads, state, params)
         return optim.apply_updates(params, updates), state
 
-    ends = []
+    ends, jitted = [], leptonc.jit(step)
     for compiled in (True, False):
         params, state = start, optimizer.init(start)
         with leptonc.disable_jit(not compiled):
             for _ in range(30):
-                params, state = leptonc.jit(step)(params, state)
+                params, state = jitted(params, state)
         ends.append(params["w"])
     np.testing.assert_allclose(*ends, rtol=1e-3, atol=1e-3)
     assert np.abs(ends[0] - target).mean() < 0.7

@@ -116,7 +116,7 @@ def test_a_transformer_reads():
 
 def test_shapes_are_found():
     keras_segmentation = pytest.importorskip("keras_segmentation")
-    assert keras_segmentation.main(["--epochs", "3", "--batches", "40", "--levels", "2"]) > 0.3
+    assert keras_segmentation.main(["--epochs", "2", "--batches", "40", "--levels", "2"]) > 0.3
 
 
 def test_likeness_is_learned():

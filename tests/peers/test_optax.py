@@ -128,8 +128,9 @@ SCHEDULES = {
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_schedule(name):
     ours, theirs = getattr(optim, name)(*SCHEDULES[name]), getattr(optax, name)(*SCHEDULES[name])
+    jitted = leptonc.jit(ours)
     for count in range(25):
-        np.testing.assert_allclose(leptonc.jit(ours)(np.int32(count)), theirs(count), rtol=2e-5, atol=1e-6, err_msg=str(count))
+        np.testing.assert_allclose(jitted(np.int32(count)), theirs(count), rtol=2e-5, atol=1e-6, err_msg=str(count))
 
 
 MORE = [

@@ -1,6 +1,7 @@
 """Names that the fuzzer does not draw: they say what the namespace is, take another library's arrays, or are compared elsewhere:
 NumPy's that are seldom used by test_numpy_seldom.py, lax's slices, exchanges, convolutions and implicit functions by
-test_lax_slices.py and with JAX's, optimizers by test_optim.py and with optax's."""
+test_lax_slices.py and with JAX's, optimizers by test_optim.py and with optax's, bits of generators by
+test_bitgenerators.py."""
 
 from __future__ import annotations
 
@@ -22,17 +23,18 @@ safe_increment sam scale_by_adadelta scale_by_adamax scale_by_adan scale_by_amsg
 scale_by_factored_rms scale_by_lion scale_by_novograd scale_by_optimistic_gradient scale_by_param_block_norm
 scale_by_param_block_rms scale_by_polyak scale_by_radam scale_by_rms scale_by_rprop scale_by_rss scale_by_schedule
 scale_by_sign scale_by_sm3 scale_by_stddev scale_by_trust_ratio scale_by_yogi select_tree selective_transform
-set_to_zero sgdr_schedule sigmoid_binary_cross_entropy sign_sgd signum skip_large_updates skip_not_finite sm3
+set_to_zero sgdr_schedule sigmoid_binary_cross_entropy sigmoid_focal_loss sign_sgd signum skip_large_updates skip_not_finite sm3
 smooth_labels softmax_cross_entropy softmax_cross_entropy_with_integer_labels squared_error stateless
 stochastic_round warmup_constant_schedule warmup_exponential_decay_schedule with_extra_args_support yogi
 zero_nans""",
     "lax": """ConvGeneralDilatedDimensionNumbers DotDimensionNumbers GatherScatterMode Precision PrecisionLike
-RoundingMethod all_to_all batch_matmul betainc broadcast_to_rank collapse composite conv
+RandomAlgorithm RoundingMethod all_to_all batch_matmul betainc broadcast_to_rank collapse composite conv
 conv_dimension_numbers conv_general_dilated_local conv_general_dilated_patches conv_general_permutations
 conv_general_shape_tuple conv_shape_tuple conv_transpose conv_transpose_shape_tuple conv_with_general_padding
 custom_linear_solve custom_root
 dot dtype dynamic_index_in_dim dynamic_slice_in_dim dynamic_update_index_in_dim dynamic_update_slice_in_dim
 empty igamma igamma_grad_a igammac index_in_dim index_take mulhi optimization_barrier padtype_to_pads
 platform_dependent polygamma ppermute pshuffle psum_scatter pswapaxes ragged_dot random_gamma_grad
-reduce_precision reduce_window_shape_tuple reduce_xor slice_in_dim with_sharding_constraint""",  # modes are drawn by their names
+reduce_precision reduce_window_shape_tuple reduce_xor rng_bit_generator slice_in_dim
+with_sharding_constraint""",  # modes are drawn by their names
 }

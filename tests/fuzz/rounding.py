@@ -57,8 +57,8 @@ INEXACT = frozenset({"exp", "expm1", "log", "log1p", "rsqrt", "tanh", "sinh", "c
                      "i0e", "i1e", "lgamma", "log_ndtr", "complex_abs",
                      "prod", "cumprod", "scatter_prod", "softplus"})
 ALONG = frozenset({"softmax", "log_softmax", "logsumexp", "logaddexp", "cumlogsumexp", "digamma"})  # errors of their operands' size
-BACKWARD = frozenset({"cholesky", "eigh", "lu", "lu_adjugate", "lu_det", "lu_slogdet", "lu_solve", "pinv_of", "qr", "svd",
-                      "triangular_solve"})
+BACKWARD = frozenset({"cholesky", "eigh", "eigh_tridiagonal", "hessenberg", "householder_product", "lu", "lu_adjugate", "lu_det",
+                      "lu_slogdet", "lu_solve", "pinv_of", "qr", "schur", "svd", "triangular_solve"})
 """What they give is right for operands that are off by roundoff of their norm (Wilkinson 1963): so these are what is disturbed."""
 BITS = frozenset({"from_bits", "to_bits"})  # of numbers in their own dtype
 EXTREMES = {"reduce_max": 1, "reduce_min": -1, "cummax": 1, "cummin": -1}

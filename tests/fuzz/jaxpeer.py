@@ -20,7 +20,7 @@ OTHER_SLOPES = re.compile(r"pow|sign\(|a(rc)?cosh")
 EXTREMES = re.compile(r"scatter_m(in|ax)\(|\.m(in|ax)\(|mod\(|remainder\(| % ")
 VARIANCES = re.compile(r"\b(nan)?(var|std|mean|average)\(|cov\(.*ddof")  # of bools and ints in f32 there; of too few negative
 NO_SLOPES = re.compile(r"scatter_m(in|ax)\(|\]\.m(in|ax)\(|sinc\(")  # infinities, of places that are clipped; coarse differences
-OF_INTS = re.compile(r"linear_ramp|//|floor_divide|divmod")  # ramps are rounded another way there, and 0 // 0 is -1
+OF_INTS = re.compile(r"linear_ramp|mode='mean'|//|floor_divide|divmod")  # ramps and means are rounded another way, 0 // 0 is -1
 OF_NARROW = re.compile(r"linspace|histogram")  # edges in steps that f16 rounds
 OF_INFINITE = re.compile(r"convolve|correlate|mode='m(aximum|inimum|ean)'")  # padded with zeros there, or by sums of masks
 POOLS, QUOTIENTS = re.compile(r"max_pool"), re.compile(r"divide|div\(| / |soft_sign")

@@ -209,9 +209,17 @@ class Run:
         """Which of NaN's bits there are is not said."""
         own = x.astype(self.graph.types[node.operands[0]].dtype.numpy)
         out = np.asarray(get_op(node.op).eager(own, **node.attributes))
-        if self.rng is None or node.op != "to_bits":
+        if self.rng is None:
             return out
+        if node.op != "to_bits":
+            return self._flushed(out, node.types[0].dtype)
         return np.where(np.isnan(own), self.rng.integers(0, 100, out.shape), out).astype(out.dtype)
+
+    def _flushed(self, out: np.ndarray, dtype: DType) -> np.ndarray:
+        """As compiled code has it, in every second run."""
+        if not self.flushes or dtype.is_narrow or not dtype.is_float:
+            return out
+        return np.where(np.abs(out) < _least(dtype), np.copysign(np.zeros((), out.dtype), out), out)
 
     def _rounded(self, node: Node, operands: list[np.ndarray], out: np.ndarray, kind: TensorType) -> np.ndarray:
         """Of complex numbers both parts are."""
@@ -247,7 +255,7 @@ class Run:
                 finite = [_finite(x) for x in operands]  # a product may overflow beside an infinity
                 magnitude = self._scale(node, finite, out) / _grace(node, finite, out)
             out = _overflowing(node, operands[0], out, magnitude, float(info.max), rng)
-        return np.where(np.abs(out) < _least(dtype), np.copysign(0.0, out), out) if self.flushes and not dtype.is_narrow else out
+        return self._flushed(out, dtype)
 
     def _scale(self, node: Node, operands: list[np.ndarray], out: np.ndarray) -> np.ndarray | None:
         """How large an error of one unit of roundoff may be, for each element; None where the op is exact. Sums of f16 are added up
@@ -512,11 +520,30 @@ class Expected:
             if (got.shape, got.dtype) != (kind.shape, kind.dtype.numpy):
                 return f"result {n} is {got.dtype}{got.shape}, expected {kind}"
             wrong = self.wrong(n, got, slack)
-            if wrong.any():
+            if wrong.any() and not self._may_be_missed(n, int(wrong.sum())):
                 first = tuple(int(i) for i in np.argwhere(wrong)[0])
                 count = f"{int(wrong.sum())} of {wrong.size} elements wrong"
                 return f"result {n}: {count}; {first} is {reals(got)[first]!r}, expected {reals(self.base[n])[first]!r}"
         return None
+
+    def _may_be_missed(self, n: int, count: int) -> bool:
+        """Whether so many elements of a result may be uncertain without a run that says so. An element that comes out another way
+        with the chance p is missed by R runs and met by what is judged with p (1 - p)^R, at most 1 / (e R): so of very many that
+        are uncertain, as the steps of an optimizer are whose gradients are rounding errors, some are."""
+        return len(self.runs) >= MORE_RUNS and count <= int(self._unknown(n).sum()) // len(self.runs)
+
+    def _unknown(self, n: int) -> np.ndarray:
+        """The elements of a result of which nothing is claimed."""
+        base, runs = self._reals(n)
+        if self.lost[n]:
+            return np.ones(base.shape, bool)
+        if base.dtype.kind != "f":
+            unknown: np.ndarray = ~(runs == base).all(0)
+            return unknown
+        same = np.isfinite(base) & np.isfinite(runs).all(0) | np.isnan(base) & np.isnan(runs).all(0) | (runs == base).all(0)
+        with np.errstate(all="ignore"):
+            wide = np.abs(runs - base).max(0) > 0.1 * np.abs(base) + 1e-30
+        return ~same | np.isfinite(base) & wide
 
     def _reals(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         """What is expected of a result, and what it is in each run, complex numbers by parts."""
@@ -544,17 +571,5 @@ class Expected:
     @property
     def unclaimed(self) -> float:
         """The share of elements of which nothing is claimed."""
-        total = unknown = 0
-        for n in range(len(self.base)):
-            base, runs = self._reals(n)
-            total += base.size
-            if self.lost[n]:
-                unknown += base.size
-            elif base.dtype.kind == "f":
-                same = np.isfinite(base) & np.isfinite(runs).all(0) | np.isnan(base) & np.isnan(runs).all(0) | (runs == base).all(0)
-                with np.errstate(all="ignore"):
-                    wide = np.abs(runs - base).max(0) > 0.1 * np.abs(base) + 1e-30
-                unknown += int((~same | np.isfinite(base) & wide).sum())
-            else:
-                unknown += int((~(runs == base).all(0)).sum())
-        return unknown / max(total, 1)
+        unknown = [self._unknown(n) for n in range(len(self.base))]
+        return sum(int(u.sum()) for u in unknown) / max(sum(u.size for u in unknown), 1)

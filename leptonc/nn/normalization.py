@@ -32,7 +32,8 @@ def batch_norm(
 
     In training by the batch's own mean and variance, and the running ones move: momentum * running + (1 - momentum) * batch, the
     variance divided by n, as in Flax and Keras (PyTorch's momentum is 1 minus this one, its running variance divided by n - 1).
-    Else by the running ones, which stay. Raises ShapeError unless there is one of each for a feature.
+    Else by the running ones, which stay. Those returned are constants to differentiation. Raises ShapeError unless there is one of
+    each for a feature.
     """
     operand = as_float(array("batch_norm", "x", x))
     mean, var = (

@@ -37,7 +37,8 @@ OPTIONAL = tuple(dict.fromkeys(p.name for p in (*driver.GRAPH_PASSES, *driver.PR
 BEYOND_NUMPY = re.compile(r"\b(lax|nn|random|optim|leptonc)\.|\.at\[|astype|asarray\(|mean_squared|empty|partition|polyint|"
                           r"gradient")
 OF_FINITE = re.compile(r"quantile|percentile")  # NumPy makes NaN of infinities and 0
-KINKS = re.compile(r"stop_gradient|astype|asarray\(|floor|ceil|trunc|rint|round|sign|//|mod\(|%")  # no derivative to compare with
+KINKS = re.compile(r"stop_gradient|astype|asarray\(|floor|ceil|trunc|rint|round|sign|//|mod\(|%|"
+                   r"v\d+_2 = nn\.batch_norm")  # no derivative to compare with; running statistics are constants
 INTERPRETED = 200_000  # points of all kernels that the interpreter is given
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import leptonc
+from leptonc import lax
 from leptonc import numpy as lnp
 from leptonc.ir.op import all_ops
 from tests.fuzz import rounding
@@ -260,3 +261,18 @@ def test_most_results_are_claimed():
         shares = [Checker(program(seed), seed).expected.unclaimed for seed in range(40)]
     assert np.mean(shares) < 0.06
     assert np.mean(np.array(shares) == 0) > 0.8
+
+
+def test_reinterpreted_bits_are_flushed_too():
+    """The number next to 0 is more than 0 op by op, and none in compiled code."""
+    near = expected(lambda x: lax.bitcast_convert_type(lax.bitcast_convert_type(x, np.uint32) ^ 1, x.dtype) > 0, np.zeros(1, "f"))
+    assert near.check([np.array([True])]) is None and near.check([np.array([False])]) is None
+
+
+def test_where_many_elements_are_uncertain_more_runs_are_made():
+    """Signs of rounding errors, and behind them those of numbers that are certain."""
+    x = np.concatenate([np.zeros(100), np.ones(5)]).astype("f")
+    e = expected(lambda x: lnp.sign((x + 1) * np.float32(0.3) - np.float32(0.3)), x)
+    assert e.check([np.sign(x)]) is None
+    assert e.check([np.where(np.arange(105) == 104, 0, np.sign(x)).astype("f")]) is not None
+    assert len(e.runs) == rounding.MOST_RUNS

@@ -9,6 +9,7 @@ import pytest
 
 from leptonc import lax
 from leptonc import numpy as lnp
+from tests.matrices import adjoint
 from tests.test_linalg import both
 
 LIMIT = {"complex64": 3e-5, "complex128": 1e-12}
@@ -18,10 +19,6 @@ EXACT = {"complex64": 2e-6, "complex128": 1e-14}
 def numbers(*shape: int, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return np.asarray(rng.standard_normal(shape) + 1j * rng.standard_normal(shape))
-
-
-def adjoint(x: np.ndarray) -> np.ndarray:
-    return np.conj(np.swapaxes(x, -1, -2))
 
 
 def close(x: Any, y: Any, limit: float) -> None:

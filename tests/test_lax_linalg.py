@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -9,22 +11,12 @@ import leptonc
 from leptonc import lax
 from leptonc import numpy as lnp
 from leptonc.errors import DtypeError, LeptonError, ShapeError
+from tests import matrices
+from tests.matrices import adjoint, close
 
 RNG = np.random.default_rng(8)
+normal = partial(matrices.normal, RNG)
 DTYPES = ("float32", "float64", "complex64", "complex128")
-
-
-def normal(dtype, *shape):
-    x = RNG.normal(size=shape)
-    return (x + 1j * RNG.normal(size=shape) if np.dtype(dtype).kind == "c" else x).astype(dtype)
-
-
-def adjoint(x):
-    return np.conj(np.swapaxes(x, -1, -2))
-
-
-def close(x, y, within=1e-9):
-    np.testing.assert_allclose(x, y, rtol=within, atol=within)
 
 
 def check_eig(a, w, vl, vr):

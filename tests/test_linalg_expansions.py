@@ -18,6 +18,7 @@ from leptonc.ir.types import TensorType, dtype_of
 from leptonc.ops.linalg import building, triangular
 from leptonc.ops.linalg.conquering import conquered
 from leptonc.ops.regions import region
+from tests.matrices import adjoint
 
 N, SEED, WORSE = 65, 7, 10  # times n eps |a|; LAPACK's errors are 0.05 to 0.4 of these
 
@@ -59,10 +60,6 @@ def of_spectra(n: int, dtype: str, symmetric: bool) -> np.ndarray:
     graded = random(rng, dtype, n, n) * scales
     found += [np.zeros((n, n)), np.ones((n, n)), graded + adjoint(graded) if symmetric else graded]
     return np.stack(found).astype(dtype)
-
-
-def adjoint(x: np.ndarray) -> np.ndarray:
-    return np.conj(x.swapaxes(-1, -2))
 
 
 def size(x: np.ndarray) -> np.ndarray:

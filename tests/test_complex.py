@@ -14,6 +14,7 @@ from leptonc.errors import DtypeError, ValidationError
 from leptonc.ir import parse
 from leptonc.ir.op import all_ops, get_op
 from leptonc.ir.pair import Pair
+from leptonc.ops.elementwise import Elementwise
 from leptonc.validation.validator import Validator
 from tests.ops.sweep import assert_close
 
@@ -371,3 +372,17 @@ def test_small_complex_numbers_are_right_op_by_op(name):
         np.testing.assert_array_equal(found, wanted)
     else:
         assert (np.abs(found - wanted) <= 1e-6 * np.abs(wanted)).all()
+
+
+@pytest.mark.parametrize("name", sorted(name for name, op in all_ops().items() if isinstance(op, Elementwise) and "c" in op.kinds))
+def test_a_number_is_as_an_array_of_one(name):
+    """Op by op, without an axis: NumPy's functions give numbers there, which nothing can be written into."""
+    op = get_op(name)
+    sample = next(s for s in op.samples() if s.name != "special")
+    arity = len(sample.make(np.random.default_rng(0)))
+    for dtype in ("complex64", "complex128"):
+        for seed in range(4):
+            whole = [numbers(seed + 10 * n, 1, dtype=dtype) * 10.0 ** (seed - 2) for n in range(arity)]
+            wanted = op.eager(*whole, **sample.attrs)[0]
+            assert_close(op.eager(*(x[0] for x in whole), **sample.attrs), wanted, f"numbers of {dtype}")
+            assert_close(op.eager(*(x.reshape(()) for x in whole), **sample.attrs), wanted, f"arrays of {dtype}")

@@ -141,7 +141,7 @@ class log10(LogTo):
 
 def _log1p_of_complex(z: np.ndarray) -> np.ndarray:
     """NumPy's loses the real part of small numbers, whose square it does not take apart."""
-    found = np.log1p(z)
+    found = np.asarray(np.log1p(z))  # a ufunc makes a number of an array without an axis
     near = 0.5 * np.log1p(z.real * (2 + z.real) + z.imag * z.imag)
     found.real[...] = np.where(np.maximum(np.abs(z.real), np.abs(z.imag)) < 0.5, near, found.real)
     return found

@@ -6,8 +6,9 @@ values), and takes the nearest number of the dtype. How far the disturbed runs c
 errors, element by element; a result that differs from the undisturbed one by several times as much is wrong. Where rounding decides
 (a maximum of two nearly equal numbers, a floor) the runs differ by the whole jump, or in kind, and nothing is claimed.
 
-Real errors are not independent: tanh of all large arguments is 1, and 1 - tanh(x)^2 is 0 for all of them. So where a
-result seems wrong, and further runs are made, every second one has errors of one unit, half of one, or none but rounding.
+Real errors are not independent: tanh of all large arguments is 1, and 1 - tanh(x)^2 is 0 for all of them; and equal rows have
+equal errors, which add up where independent ones do not. So where a result seems wrong, and further runs are made, every second one
+has errors of one unit, half of one, or none but rounding, and every third one the same errors along some axes.
 
 What must be exact is not disturbed: moves, choices, comparisons, zeros, sums over nothing but zeros, and sums and products of
 numbers of so few digits that they are exact. So ties between them stay ties, and what follows is compared to the bit. The least
@@ -155,7 +156,8 @@ class Run:
 
     ``own``: errors are scaled by what this run sums up, too: where that is but noise, f64 has less of it. ``units``: errors
     of so many units of roundoff in the place of ``GRACE``. ``flushes``: as compiled code. ``overflows``: sums that may overflow are
-    anything; if they were so in all runs, NaN that follows would pass for certain."""
+    anything; if they were so in all runs, NaN that follows would pass for certain. ``together``: an op's errors are the same along
+    some of its axes."""
 
     graph: Graph
     rng: np.random.Generator | None
@@ -164,6 +166,7 @@ class Run:
     units: float | None = None
     flushes: bool = False
     overflows: bool = True
+    together: bool = False
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         env = dict(zip(self.graph.inputs, map(_wide, arrays), strict=True))
@@ -243,7 +246,7 @@ class Run:
             scale = np.fmax(scale, self._scale(node, operands, out))
         magnitude = scale / _grace(node, operands, out)
         bound = (scale if self.units is None else self.units * magnitude) * float(info.eps) / 2
-        error = rng.uniform(-1, 1, out.shape) * bound
+        error = self._draw(out.shape, rng) * bound
         cancelled = (np.abs(out) <= bound) & (out != 0) & (rng.random(out.shape) < 0.5)  # perhaps to nothing at all
         error = np.where(cancelled, -out, error)
         out = np.where(np.isfinite(out) & np.isfinite(error) & (error != 0), out + error, out)  # -0.0 + 0.0 would be 0.0
@@ -256,6 +259,11 @@ class Run:
                 magnitude = self._scale(node, finite, out) / _grace(node, finite, out)
             out = _overflowing(node, operands[0], out, magnitude, float(info.max), rng)
         return self._flushed(out, dtype)
+
+    def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        """Errors of one unit at most."""
+        drawn = shape if not self.together else tuple(n if rng.random() < 0.5 else min(n, 1) for n in shape)
+        return np.broadcast_to(rng.uniform(-1, 1, drawn), shape)
 
     def _scale(self, node: Node, operands: list[np.ndarray], out: np.ndarray) -> np.ndarray | None:
         """How large an error of one unit of roundoff may be, for each element; None where the op is exact. Sums of f16 are added up
@@ -501,6 +509,7 @@ class Expected:
         while len(self.runs) < count:
             n = len(self.runs)
             self.runs.append(Run(self.graph, np.random.default_rng((self.seed, n)), self.scales, own=n >= RUNS,
+                                 together=n >= RUNS and n % 3 == 0,
                                  units=SMALL[n // 2 % len(SMALL)] if n >= RUNS and n % 2 else None,
                                  flushes=n // 2 % 2 == 1, overflows=n // 2 % 2 == 0)(self.arrays))
 

@@ -279,7 +279,7 @@ class Compiled:
 
     def _code_of(self, module: Module, data: bytes) -> Code:
         program = self.program
-        donated = {b.donated: n for n, b in enumerate(program.buffers) if b.donated is not None}
+        donated = {program.buffers[n].donated for n in program.outputs}
         place = {number: n for n, number in enumerate(program.inputs)}
         inputs = tuple(Slot(b.type.shape, b.type.dtype.numpy, b.name, n in donated)
                        for n, b in ((n, program.buffers[n]) for n in program.inputs))
@@ -322,7 +322,7 @@ class Compiled:
         def total(kind: str) -> int:
             return sum(b.type.nbytes for b in program.buffers if b.kind == kind)
 
-        donated = sum(b.type.nbytes for b in program.buffers if b.donated is not None)
+        donated = sum(b.type.nbytes for b in program.buffers if b.kind == "output" and b.donated is not None)
         rows = tuple((name, str(b.type), first, last) for name, b, first, last in memory_report(program))
         return MemoryAnalysis(total("input"), total("output"), donated, total("constant"), self.code.arena_bytes, rows)
 

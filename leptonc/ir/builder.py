@@ -24,13 +24,22 @@ class Builder:
         self.inputs: list[Value] = []
         self.input_names: list[str] = []
         self._locate = locate or (lambda: None)
-        self._next = 0
+        self._values: list[Value] = []
+        self._producers: dict[int, Node] = {}
         self._constants: dict[Literal, Value] = {}
 
     def _value(self, type: TensorType) -> Value:
-        value = Value(self, self._next, type)
-        self._next += 1
+        value = Value(self, len(self._values), type)
+        self._values.append(value)
         return value
+
+    def value(self, id: int) -> Value:
+        """The value of a number."""
+        return self._values[id]
+
+    def producer(self, id: int) -> Node | None:
+        """The node that a value is a result of; None for an input."""
+        return self._producers.get(id)
 
     def input(self, type: TensorType, name: str = "") -> Value:
         if self.nodes:
@@ -53,8 +62,10 @@ class Builder:
         loc = self._locate()
         types = self._infer(op, values, attrs, regions, loc)
         results = tuple(self._value(t) for t in types)
-        self.nodes.append(Node(op.name, tuple(v.id for v in values), tuple(r.id for r in results), types,
-                               tuple(sorted(attrs.items())), regions, loc))
+        node = Node(op.name, tuple(v.id for v in values), tuple(r.id for r in results), types,
+                    tuple(sorted(attrs.items())), regions, loc)
+        self.nodes.append(node)
+        self._producers.update(dict.fromkeys(node.results, node))
         return results[0] if op.results == 1 else results
 
     def _infer(self, op: Op, values: list[Value], attrs: dict[str, Any], regions: tuple[Graph, ...],

@@ -34,6 +34,11 @@ class Control(Opaque):
     def bodies(self) -> tuple[Program, ...]:
         return ()
 
+    @property
+    def carried(self) -> tuple[tuple[str, str], ...]:
+        """Of each result that bodies give in the memory of what they take, the parameter it begins with and itself."""
+        return ()
+
     def with_names(self, names: Mapping[str, str]) -> Self:
         """With other names for its parameters, and for what they are bound to."""
         def name(old: str) -> str:
@@ -67,7 +72,7 @@ class Loop(Control):
 
     @property
     def carried(self) -> tuple[tuple[str, str], ...]:
-        """Of each carry the parameter it begins with, and that it ends in."""
+        """Of each carry."""
         return tuple(zip(self.takes[self.consts:self.consts + self.carries], self.gives[:self.carries]))
 
     @property
@@ -95,14 +100,20 @@ class Loop(Control):
 
 @dataclass(frozen=True)
 class Branch(Control):
-    """One of ``choices``, that of a number in the parameter ``index``, which is clamped to those there are."""
+    """One of ``choices``, that of a number in the parameter ``index``, which is clamped to those there are. ``updates``: the
+    number of something taken and that of something given in its memory, in each choice."""
 
     choices: tuple[Program, ...] = ()
     index: str = ""
+    updates: tuple[tuple[int, int], ...] = ()
 
     @property
     def bodies(self) -> tuple[Program, ...]:
         return self.choices
+
+    @property
+    def carried(self) -> tuple[tuple[str, str], ...]:
+        return tuple((self.takes[source], self.gives[result]) for source, result in self.updates)
 
     def with_names(self, names: Mapping[str, str]) -> Self:
         found = super().with_names(names)

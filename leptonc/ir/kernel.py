@@ -381,9 +381,9 @@ class RowKernel(Opaque):
 
 @dataclass(frozen=True)
 class Buffer:
-    """Storage of a Program. ``kind``: input | output | temp | constant. ``donated``: the input buffer whose memory
-    an output takes. ``offset``: a temp's place in the arena (bytes), set by the memory planner. ``frozen``: an input that is the
-    same at every call."""
+    """Storage of a Program. ``kind``: input | output | temp | constant. ``donated``: the input buffer whose memory an output
+    takes, or a temp on the way to that output. ``offset``: a temp's place in the arena (bytes), set by the memory planner.
+    ``frozen``: an input that is the same at every call."""
 
     type: TensorType
     kind: str
@@ -392,6 +392,11 @@ class Buffer:
     donated: int | None = None
     offset: int | None = None
     frozen: bool = False
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether the memory planner has to find a place for it."""
+        return self.kind == "temp" and self.donated is None
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ class Op:
     stores: bool = False  # it makes, moves or converts elements: floats of 16 bits are as good as any
     componentwise: bool = False  # it does to complex numbers what it does to their parts; so does what ``stores``
     views: bool = False  # its result is its operand's memory under another type: it needs no kernel
+    updates: bool = False  # its result is its first operand with some elements replaced
     tabulated: bool = False  # it has no operands, and what its eager rule gives becomes a constant of the Program
     rounds: bool = False  # its kernel has constants that are rounded to its type
     operand_names: tuple[str, ...] = ("x", "y", "z")

@@ -188,6 +188,9 @@ class _Reader(KernelReader):
         params = tuple(self.many(self.param, ")"))
         index = self.after("index", lambda: self.take("word")) if word == "branch" else ""
         consts, carries = (self.after("consts", self.integer), self.after("carries", self.integer)) if word == "loop" else (0, 0)
+        updates = []
+        while self.accept("updates"):
+            updates.append((self.integer(), self.integer()))
         trips = self.integer() if self.accept("trips") else None
         reverse = self.accept("reverse")
         takes, gives = self.after("takes", self.words), self.after("gives", self.words)
@@ -198,7 +201,7 @@ class _Reader(KernelReader):
             bodies.append(self.program())
         found: Control
         if word == "branch":
-            found = Branch(name, params, (), (), (), takes, gives, workspace, tuple(bodies), index)
+            found = Branch(name, params, (), (), (), takes, gives, workspace, tuple(bodies), index, tuple(updates))
         elif len(bodies) != 1:
             self.fail("a loop has one body")
         else:

@@ -215,6 +215,7 @@ def _control_text(control: Control) -> str:
     head = f"{word} {symbol(control.name)}({', '.join(map(_param_text, control.params))})"
     if isinstance(control, Branch):
         head += f" index {control.index}"
+        head += "".join(f" updates {source} {result}" for source, result in control.updates)
     if isinstance(control, Loop):
         head += f" consts {control.consts} carries {control.carries}"
         head += "" if control.trips is None else f" trips {control.trips}"

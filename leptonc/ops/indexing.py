@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from leptonc.ir.op import Op, Sample, get_op, register
 from leptonc.ir.types import TensorType, dtype_of, i64
 from leptonc.ir.value import Value
 from leptonc.ops.contraction import to_front
+from leptonc.ops.windows import Layout
 
 
 def _type(x: np.ndarray) -> TensorType:
@@ -62,6 +64,18 @@ def _chosen_update(x: Value, update: Value, *starts: Value) -> Value:
         inside = here if inside is None else get_op("and")(inside, here)
         update = get_op("take")(update, _clipped(place, 0, w - 1), axis=d)
     return update if inside is None else get_op("select")(inside, update, x)
+
+
+FEW = 8  # an update of at most such a part of x touches its own places alone
+
+
+def _scattered_update(x: Value, update: Value, *starts: Value) -> Value:
+    """dynamic_update_slice as a scatter of one window."""
+    dims = tuple(range(x.type.rank))
+    at = [get_op("reshape")(s, shape=(1,)) for s in starts]
+    indices = get_op("concatenate")(*at, axis=0) if len(at) > 1 else at[0]
+    out: Value = get_op("scatter")(x, indices, update, **Layout(dims, (), dims, (), ()).attrs, mode="clip", unique=True)
+    return out
 
 
 @register
@@ -124,7 +138,7 @@ class dynamic_update_slice(Op):
     """x with a window replaced by ``update``; starts are clamped so that it lies inside (as lax)."""
 
     name, operand_names = "dynamic_update_slice", ("x", "update", "start", "start1", "start2", "start3")
-    stores = True
+    stores, updates = True, True
 
     def infer(self, *types: TensorType, **attrs: Any) -> TensorType:
         x, update = types[:2]
@@ -158,14 +172,16 @@ class dynamic_update_slice(Op):
         return k.build()
 
     def batch(self, axis: BatchAxis, batched: tuple[bool, ...], /, *operands: Value, **attrs: Any) -> Any:
-        """Where starts differ, each element of the result is chosen: that of the update which lies there, or that of x."""
+        """Where starts differ, small updates are scattered; of large ones each element of the result is chosen: that of the update
+        which lies there, or that of x."""
         x, update, starts = operands[0], operands[1], operands[2:]
         if not any(batched[2:]):
             x, update = axis.front(batched[:2], operands[:2])
             return self(x, update, x.builder.constant(np.int64(0)), *starts)
         if not update.type.size:
             return x if batched[0] else Unbatched(x)
-        return axis.by_definition(_chosen_update, batched, operands)
+        whole, part = (prod(x.shape[1:] if flag else x.shape) for x, flag in zip(operands, batched[:2]))
+        return axis.by_definition(_scattered_update if FEW * part <= whole else _chosen_update, batched, operands)
 
     def samples(self) -> Sequence[Sample]:
         def make(shape: tuple[int, ...], size: tuple[int, ...], *starts: int) -> Sample:
@@ -173,7 +189,8 @@ class dynamic_update_slice(Op):
             return Sample(lambda rng: [rng.standard_normal(shape), rng.standard_normal(size), *places], {}, True,
                           f"{shape}{size}{starts}")
 
-        return [make((5,), (2,), 1), make((5, 20), (2, 17), 9, -3), make((4, 3), (4, 3), 2, 2)]
+        return [make((5,), (2,), 1), make((5, 20), (2, 17), 9, -3), make((4, 3), (4, 3), 2, 2), make((20,), (2,), 19),
+                make((6, 20), (2, 3), -1, 5)]
 
 
 def _check_indices(op: str, x: TensorType, indices: TensorType, axis: int) -> None:

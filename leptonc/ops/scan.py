@@ -10,6 +10,7 @@ import numpy as np
 
 from leptonc.errors import op_error
 from leptonc.ir.batching import BatchAxis, Unbatched
+from leptonc.ir.cotangents import plus_of_trip
 from leptonc.ir.differentiation import Differentiation
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.graph import Graph
@@ -275,7 +276,7 @@ class _Backward:
             residuals = [next(waiting[0 if n in kept else 1]) for n in range(len(found.stays))]
             out = values[0].builder.inline(pullback, [*residuals, *state, *seeded])
             of_consts, of_carries, of_xs = _groups(out, [len(consts), len(carries), len(out) - len(consts) - len(carries)])
-            return [*of_carries, *(a + b for a, b in zip(total, of_consts, strict=True)), *of_xs]
+            return [*of_carries, *map(plus_of_trip, total, of_consts), *of_xs]
 
         return region(trips.body.name, [*given[0], *states, *sums, *given[1], *(types[n] for n in of_ys)], back)
 

@@ -115,6 +115,7 @@ class Scatter(Op):
     """x with ``updates`` at ``indices``, combined with what is there ``by`` something. ``unique``: no two of them meet."""
 
     by = ""
+    updates = True
     operand_names = ("x", "indices", "updates")
     ordered = False  # whether it asks which of two elements is greater
 

@@ -87,7 +87,8 @@ def _program_part(program: Program, chosen: Sequence[int]) -> tuple[Program, lis
     elsewhere = {n for k, call in enumerate(program.calls) if k not in set(chosen) for n in call.args} | set(program.outputs)
     inputs = [n for n in used if n not in made and program.buffers[n].literal is None]
     outputs = [n for n in used if n in made and n in elsewhere]
-    inputs += [d for n in outputs if (d := program.buffers[n].donated) is not None and d not in inputs]
+    taken = [d for n in outputs if n in program.outputs and (d := program.buffers[n].donated) is not None]
+    inputs += [d for d in taken if d not in inputs]
     number = {old: new for new, old in enumerate(dict.fromkeys([*used, *inputs]))}
     buffers = tuple(_buffer(program.buffers[n], n in inputs, n in outputs, number) for n in number)
     part = Program(program.name, buffers, tuple(Call(c.kernel, tuple(number[n] for n in c.args), c.loc) for c in calls),
@@ -97,7 +98,7 @@ def _program_part(program: Program, chosen: Sequence[int]) -> tuple[Program, lis
 
 def _buffer(buffer: Buffer, given: bool, wanted: bool, number: dict[int, int]) -> Buffer:
     kind = "input" if given else "output" if wanted else "constant" if buffer.literal is not None else "temp"
-    donated = number[buffer.donated] if wanted and buffer.donated is not None else None
+    donated = number[buffer.donated] if wanted and buffer.kind == kind and buffer.donated is not None else None
     return replace(buffer, kind=kind, donated=donated, offset=None)
 
 

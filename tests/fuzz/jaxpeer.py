@@ -17,7 +17,8 @@ BY_INDEX = re.compile(r"(?<!\.at)\[[^\]]*\b[xv]\d")  # traced places, which may 
 # Of complex numbers: the derivative of 0 to the power 0, which is 0 as that of reals is, is NaN there; that of z / |z| is 0 there;
 # left of 0 that of acosh has the other sign there (finite differences have the one here)
 OTHER_SLOPES = re.compile(r"pow|sign\(|a(rc)?cosh")
-EXTREMES = re.compile(r"scatter_m(in|ax)\(|\.m(in|ax)\(|mod\(|remainder\(| % ")
+EXTREMES = re.compile(r"scatter_m(in|ax)\(|\.m(in|ax)\(|mod\(|remainder\(| % |lax\.reduce\(|max_pool")
+MEANS = re.compile(r"(mean|average)\(")  # a product with a reciprocal that is rounded
 VARIANCES = re.compile(r"\b(nan)?(var|std|mean|average)\(|cov\(.*ddof")  # of bools and ints in f32 there; of too few negative
 NO_SLOPES = re.compile(r"scatter_m(in|ax)\(|\]\.m(in|ax)\(|sinc\(")  # infinities, of places that are clipped; coarse differences
 OF_INTS = re.compile(r"linear_ramp|mode='mean'|//|floor_divide|divmod")  # ramps and means are rounded another way, 0 // 0 is -1
@@ -62,7 +63,8 @@ def _reads_otherwise(program: Program, text: str, arrays: list[np.ndarray]) -> b
     zero_to_complex = any((a == 0).any() for a in arrays if a.dtype.kind == "c") and "pow" in text
     if "intersect1d" in text and any(a.size == 0 for a in arrays):  # its places of nothing are fewer there than asked for
         return True
-    negative_zeros = "top_k" in text and any(((a == 0) & np.signbit(a)).any() for a in floats if a.dtype.kind == "f")  # less there
+    ordered = re.search(r"top_k|approx_m(in|ax)_k", text) is not None
+    negative_zeros = ordered and any(((a == 0) & np.signbit(a)).any() for a in floats if a.dtype.kind == "f")  # less there
     if (strange and OF_INFINITE.search(text)) or zero_to_complex or negative_zeros:
         return True
     return program.mode != "forward" and strange and bool(POOLS.search(text) or QUOTIENTS.search(text))

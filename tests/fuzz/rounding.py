@@ -460,6 +460,8 @@ def _either_zero(node: Node, operands: list[np.ndarray], out: np.ndarray, rng: n
     than in f64."""
     if node.op in TRANSFORMS:  # sums of zeros, of the same signs throughout
         return np.where(out == 0, rng.choice([0.0, -0.0]), out)
+    if node.op in ("prod", "cumprod", "scatter_prod") and node.types[0].dtype.is_complex:  # differences of products with zeros
+        return np.where(out == 0, rng.choice([0.0, -0.0], out.shape), out)
     if node.op not in EXTREMES:
         return out
     extreme, (x,) = get_op(node.op).eager, operands

@@ -34,9 +34,9 @@ WHOLE = Split(())
 
 
 def place_in(program: Program, number: int) -> Place:
-    """A donated output is where its input is; no other two arguments share bytes."""
+    """What takes an input's memory is where the input is; no other two arguments share bytes."""
     buffer = program.buffers[number]
-    if buffer.kind != "temp":
+    if not buffer.is_placed:
         return f"argument {number if buffer.donated is None else buffer.donated}", 0, buffer.type.nbytes
     if buffer.offset is None or buffer.offset + buffer.type.nbytes > program.arena_bytes:
         raise IRError(f"b{number} is no part of the arena of {program.arena_bytes} bytes")

@@ -7,7 +7,7 @@ may have written or may still read; units too small to share run on thread 0, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from leptonc.codegen.loops.schedule import SERIAL_COST
@@ -43,15 +43,21 @@ def build_step(program: Program, target: Target, prefix: str = "", rows: int = 0
     along as well, so that threads can share it. Raises IRError if its memory is not planned."""
     units = _units_of(program, target, prefix, rows)
     memory = tuple(_memory(program, number) for number in range(len(program.buffers)))
-    launches = tuple(Launch(unit, call.args, _is_serial(unit), number, call.loc)
-                     for number, call in enumerate(program.calls)
-                     for unit in _to_launch(units[call.kernel], [memory[n] for n in call.args]))
+    launches = tuple(_launches(program, units, memory))
     panels_at = aligned(program.arena_bytes)
     body = _Body(launches, tuple(_touches(launch, memory, panels_at) for launch in launches)).of_all()
     every = tuple(unit for found in units.values() for unit in found)
     return Step(program, target, every, launches, body, memory, panels_at,
                 panels_at + max((unit.panel_bytes for unit in every), default=0),
                 max((unit.local_bytes for unit in every), default=0))
+
+
+def _launches(program: Program, units: dict[Kernel, tuple[Unit, ...]], memory: Sequence[Memory]) -> Iterator[Launch]:
+    for number, call in enumerate(program.calls):
+        places = [memory[n] for n in call.args]
+        for unit in _to_launch(units[call.kernel], places):
+            stays = copies_onto_itself(unit, places)
+            yield Launch(unit, call.args, stays or _is_serial(unit), number, call.loc, stays)
 
 
 def _is_serial(unit: Unit) -> bool:
@@ -84,7 +90,7 @@ def _identifier(name: str) -> str:
 def _memory(program: Program, number: int) -> Memory:
     """Where a buffer lies: in the arena, or an argument of its own, or in the donated one that it overwrites."""
     buffer = program.buffers[number]
-    if buffer.kind != "temp":
+    if not buffer.is_placed:
         return Memory(f"b{number if buffer.donated is None else buffer.donated}", 0, max(buffer.type.nbytes, 1))
     if buffer.offset is None:
         raise IRError(f"b{number} has no place in the arena: the memory planner has not run")

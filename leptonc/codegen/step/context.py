@@ -35,9 +35,15 @@ class Context:
 
     def place_temporaries(self, arena: str, used: Collection[int]) -> None:
         for number, buffer in enumerate(self.step.program.buffers):
-            if buffer.kind == "temp" and number in used:
+            if buffer.is_placed and number in used:
                 start = self.step.memory[number].start
                 self.pointers[number] = self.e.let(f"getelementptr i8, ptr {arena}, i64 {start}", f"buffer{number}_")
+
+    def place_in_inputs(self, used: Collection[int]) -> None:
+        """Temporaries that lie where an input does, which has its pointer."""
+        for number, buffer in enumerate(self.step.program.buffers):
+            if buffer.kind == "temp" and buffer.donated is not None and number in used:
+                self.pointers[number] = self.pointers[buffer.donated]
 
     def share(self, items: int) -> tuple[str, str]:
         """The thread's part of so many items."""
@@ -56,6 +62,8 @@ class Context:
 
     def call(self, number: int, parallel: bool) -> None:
         launch = self.step.launches[number]
+        if launch.stays:
+            return
         runner = self.runners.get(launch.unit.function)
         if runner is not None:
             share = f"i64 {self.tid}, i64 {self.nthreads}" if parallel else "i64 0, i64 1"
@@ -82,6 +90,8 @@ class Context:
 
     def _call(self, number: int, begin: str, end: str) -> None:
         launch = self.step.launches[number]
+        if launch.stays:
+            return
         if isinstance(launch.unit.schedule, ControlUnit):
             self.call_control(number, "0", "1")
             return

@@ -27,7 +27,7 @@ def control_units(control: Control, name: str, target: Target, build_step: Build
     """The unit of a loop or a branch; functions of its bodies begin with ``name``."""
     extent = row_count(control, target) if isinstance(control, Loop) else 0
     bodies = tuple(build_step(body, target, f"{name}.{n}.", extent) for n, body in enumerate(control.bodies))
-    starts = tuple(_starts(control, name, target)) if isinstance(control, Loop) else ()
+    starts = tuple(_starts(control, name, target))
     rows = find_rows(control, bodies[0]) if isinstance(control, Loop) else None
     if rows is None and isinstance(control, Loop):
         bodies = tuple(map(_on_one_thread, bodies))
@@ -35,7 +35,7 @@ def control_units(control: Control, name: str, target: Target, build_step: Build
     panels = max((body.arena_bytes - body.panels_at for body in bodies), default=0)
     regions = tuple(_regions(control, panels))
     trips = 1 if not isinstance(control, Loop) else TRIPS if control.trips is None else control.trips
-    cost = trips * max((sum(launch.unit.cost for launch in body.launches) for body in bodies), default=0)
+    cost = trips * max((sum(launch.cost for launch in body.launches) for body in bodies), default=0)
     counted = isinstance(control, Loop) and control.trips is not None
     what = f"a loop of {trips} trips" if counted else "a loop" if isinstance(control, Loop) else "a branch"
     return (Unit(f"@{name}", control, schedule, (), regions, cost, f"{what}{'' if schedule.parallel else ', on one thread'}",
@@ -53,11 +53,12 @@ def _on_one_thread(step: Step) -> Step:
                    body=(Serial(tuple(range(len(step.launches)))),))
 
 
-def _starts(loop: Loop, name: str, target: Target) -> Iterator[Unit]:
-    """Copies of carries from where they begin to where they end."""
-    for n, (start, _) in enumerate(loop.carried):
-        (unit,) = kernel_units(copy_kernel(loop.buffer(start).type), f"{name}.start{n}", target)
-        yield replace(unit, description=f"copies carry {n} unless it begins where it ends; {unit.description}")
+def _starts(control: Control, name: str, target: Target) -> Iterator[Unit]:
+    """Copies of carries, and of what a branch updates, from where they begin to where they end."""
+    what = "carry" if isinstance(control, Loop) else "update"
+    for n, (start, _) in enumerate(control.carried):
+        (unit,) = kernel_units(copy_kernel(control.buffer(start).type), f"{name}.start{n}", target)
+        yield replace(unit, description=f"copies {what} {n} unless it begins where it ends; {unit.description}")
 
 
 def _regions(control: Control, panels: int) -> Iterator[Region]:

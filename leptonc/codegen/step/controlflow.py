@@ -11,7 +11,7 @@ from leptonc.codegen.step.step import (
     Unit,
 )
 from leptonc.codegen.support.threads import meet
-from leptonc.ir.control import Branch, Loop
+from leptonc.ir.control import Branch, Control, Loop
 
 
 def emit_control(e: Emitter, unit: Unit, schedule: ControlUnit, lasts: bool) -> None:
@@ -38,6 +38,7 @@ def _emit_loop(e: Emitter, loop: Loop, schedule: ControlUnit, pointers: dict[str
     carries = step.program.inputs[loop.consts:loop.consts + loop.carries]
     for number, name in zip((*carries, *step.program.outputs), (*loop.gives[:loop.carries], *loop.gives)):
         context.pointers[number] = pointers[name]
+    context.place_in_inputs(range(len(step.program.buffers)))
     if loop.trips is None:
         _emit_while(e, context, schedule, pointers[loop.gives[0]])
         return
@@ -74,9 +75,9 @@ def _emit_trips(e: Emitter, loop: Loop, schedule: ControlUnit, pointers: dict[st
         _meet(e, schedule)
 
 
-def _emit_starts(e: Emitter, loop: Loop, schedule: ControlUnit, pointers: dict[str, str], context: Context) -> None:
-    """Carries are copied to where they end, each thread its part, unless they begin there."""
-    for (start, end), unit in zip(loop.carried, schedule.starts):
+def _emit_starts(e: Emitter, control: Control, schedule: ControlUnit, pointers: dict[str, str], context: Context) -> None:
+    """Carries, and what a branch updates, are copied to where they end, each thread its part, unless they begin there."""
+    for (start, end), unit in zip(control.carried, schedule.starts):
         apart = e.let(f"icmp ne ptr {pointers[start]}, {pointers[end]}", "apart")
         with e.when(apart, "start"):
             begin, stop = context.share(unit.items)
@@ -105,13 +106,19 @@ def _emit_branch(e: Emitter, branch: Branch, schedule: ControlUnit, pointers: di
     """Below 0 the first choice, above their number the last one."""
     number = e.let(f"load i32, ptr {pointers[branch.index]}, align 4", "number")
     last = len(schedule.bodies) - 1
+    if branch.updates:
+        _emit_starts(e, branch, schedule, pointers, Context(e, schedule.bodies[0], "%panels", "%local", "%tid", "%nthreads", lasts))
+    ends = {source: branch.gives[result] for source, result in branch.updates}
     for n, step in enumerate(schedule.bodies):
         tests = {0: f"icmp sle i32 {number}, 0", last: f"icmp sge i32 {number}, {last}"}
         test = "icmp eq i1 true, true" if last == 0 else tests.get(n, f"icmp eq i32 {number}, {n}")
         with e.when(e.let(test, "chosen"), "choice"):
             context = _body_context(e, step, pointers[branch.workspace], lasts)
-            for buffer, name in zip((*step.program.inputs, *step.program.outputs), (*branch.takes, *branch.gives)):
+            for n, (buffer, name) in enumerate(zip(step.program.inputs, branch.takes)):
+                context.pointers[buffer] = pointers[ends.get(n, name)]
+            for buffer, name in zip(step.program.outputs, branch.gives):
                 context.pointers[buffer] = pointers[name]
+            context.place_in_inputs(range(len(step.program.buffers)))
             emit_statements(e, context, step.body)
 
 

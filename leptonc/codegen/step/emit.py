@@ -155,10 +155,12 @@ def _context_of_call(e: Emitter, step: Step, statements: Sequence[Statement]) ->
     context = Context(e, step, panels, local, tid, nthreads, step.lasts)
     constants = [n for n, b in enumerate(step.program.buffers) if b.kind == "constant"]
     used = {number for launch in _launches(statements) for number in step.launches[launch].args}
+    used |= {buffer.donated for n in used if (buffer := step.program.buffers[n]).donated is not None}
     for slot, number in enumerate([*step.program.inputs, *step.program.outputs, *constants]):
         if number not in used:
             continue
         at = e.let(f"getelementptr ptr, ptr {args}, i64 {slot}", "slot")
         context.pointers[number] = e.let(f"load ptr, ptr {at}, align 8", f"buffer{number}_")
     context.place_temporaries(arena, used)
+    context.place_in_inputs(used)
     return context

@@ -276,13 +276,18 @@ class Memory:
 @dataclass(frozen=True)
 class Launch:
     """A unit on the buffers of one call. ``serial``: all items on thread 0, else each thread has its part of them. ``call``: the
-    number of the program's call; ``loc``: the user's line."""
+    number of the program's call; ``loc``: the user's line. ``stays``: it would copy memory onto itself, and is not emitted."""
 
     unit: Unit
     args: tuple[int, ...]
     serial: bool
     call: int
     loc: Loc | None = None
+    stays: bool = False
+
+    @property
+    def cost(self) -> int:
+        return 0 if self.stays else self.unit.cost
 
     def __str__(self) -> str:
         return f"{self.unit.function}({', '.join(f'b{n}' for n in self.args)})"
@@ -367,7 +372,7 @@ class Step:
     @property
     def lasts(self) -> bool:
         """Whether it may run so long that signals are to be answered meanwhile."""
-        return sum(launch.unit.cost for launch in self.launches) >= LONG_COST or any(
+        return sum(launch.cost for launch in self.launches) >= LONG_COST or any(
             launch.unit.schedule.is_open for launch in self.launches if isinstance(launch.unit.schedule, ControlUnit))
 
     def __str__(self) -> str:

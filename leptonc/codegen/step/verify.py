@@ -289,6 +289,9 @@ def _verify_calls(step: Step) -> None:
         for unit in units.get(call.kernel, ()):
             if (number, unit.function) not in launched and not copies_onto_itself(unit, places):
                 raise IRError(f"{unit.function} is not launched for call {number} of the program")
+    for launch in step.launches:
+        if launch.stays and not copies_onto_itself(launch.unit, [place_in(step.program, n) for n in launch.args]):
+            raise IRError(f"{launch} stays, and does not copy memory onto itself")
 
 
 def _is_made(launch: Launch, buffer: int) -> bool:

@@ -39,6 +39,7 @@ def _faults(control: Control, program_fault: Callable[[Program], Fault | None]) 
             yield "its index must be one i32"
         if not control.choices:
             yield "it has no choices"
+        yield from _update_faults(control)
 
 
 def _is_one(type: TensorType, dtype: object) -> bool:
@@ -52,7 +53,7 @@ def _body_faults(control: Control, body: Program, params: dict[str, Param], prog
         yield f"in its body: {fault.reason}"
     if any(b.kind == "constant" or b.frozen for b in body.buffers):
         yield "a body has no constants of its own"
-    if any(b.kind == "temp" and b.offset is None for b in body.buffers):
+    if any(b.is_placed and b.offset is None for b in body.buffers):
         yield "the memory of its body is not planned"
     room = params[control.workspace].type
     if room.dtype != u8 or len(room.shape) != 1 or room.nbytes < body.arena_bytes:
@@ -60,6 +61,20 @@ def _body_faults(control: Control, body: Program, params: dict[str, Param], prog
     if len(body.inputs) != len(control.takes) or len(body.outputs) != len(control.gives):
         yield (f"its body takes {len(body.inputs)} buffers and gives {len(body.outputs)}, bound to {len(control.takes)} and "
                f"{len(control.gives)}")
+
+
+def _update_faults(branch: Branch) -> Iterator[str]:
+    sources, results = ([pair[n] for pair in branch.updates] for n in (0, 1))
+    if any(not 0 <= n < len(of) for numbers, of in ((sources, branch.takes), (results, branch.gives)) for n in numbers):
+        yield f"updates {branch.updates} of {len(branch.takes)} taken and {len(branch.gives)} given"
+        return
+    if len(set(sources)) < len(sources) or len(set(results)) < len(results):
+        yield "what is taken is given in its memory once"
+    of = {result: source for source, result in branch.updates}
+    for body in branch.choices:
+        for n, number in enumerate(body.outputs):
+            if body.buffers[number].donated != (body.inputs[of[n]] if n in of else None):
+                yield "updates, and nothing else, are given in the memory of what is taken"
 
 
 def _loop_faults(loop: Loop, params: dict[str, Param]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 Every temporary lies in the arena, at an offset that vectors may be read from. Two that share bytes are not needed at once: one
 has been touched for the last time when the other is first written, or in that very call, which must then read what it overwrites
-before it does. The same holds of an input and the output that takes its memory.
+before it does. The same holds of an input and what takes its memory.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from leptonc.ir.affine import disjoint, is_injective, meet_at_one
-from leptonc.ir.control import Loop
+from leptonc.ir.control import Control
 from leptonc.ir.kernel import Kernel, Load, Opaque, Program, Stage, Store
 from leptonc.ir.text import print_program
 from leptonc.ir.verify.faults import Fault, raised
@@ -40,7 +41,7 @@ def memory_fault(program: Program) -> Fault | None:
 
 def _faults(program: Program) -> Iterator[Fault]:
     for number, buffer in enumerate(program.buffers):
-        if buffer.kind == "temp":
+        if buffer.is_placed:
             reason = _place_fault(buffer.offset, buffer.type.nbytes, program.arena_bytes)
             if reason is not None:
                 yield Fault(f"b{number}: {reason}", 1 + number)
@@ -85,7 +86,7 @@ def _overlap_faults(program: Program, uses: dict[int, _Use]) -> Iterator[tuple[i
         born = []
         for number in dict.fromkeys(call.args):
             buffer = program.buffers[number]
-            if buffer.kind == "temp" and uses[number].first == position and buffer.type.nbytes:
+            if buffer.is_placed and uses[number].first == position and buffer.type.nbytes:
                 assert buffer.offset is not None, "every temporary has a place"
                 born.append((buffer.offset, buffer.offset + buffer.type.nbytes, number))
         for place in born:
@@ -114,12 +115,17 @@ def _meeting(live: list[tuple[int, int, int]], place: tuple[int, int, int]) -> l
 
 
 def _donation_faults(program: Program, uses: dict[int, _Use]) -> Iterator[tuple[int, str]]:
+    """Of those that take an input's memory one after the other, each begins when the one before has ended."""
+    chains: dict[int, list[int]] = {}
     for number, buffer in enumerate(program.buffers):
-        source = buffer.donated
-        if source is None or number not in uses or source not in uses or uses[source].last < uses[number].first:
-            continue
-        if not _may_take(program, uses[number].first, uses, source, number):
-            yield uses[number].first, f"b{number} is written over b{source}, which is still read"
+        if buffer.donated is not None:
+            chains.setdefault(buffer.donated, []).append(number)
+    for source, takers in chains.items():
+        takers = sorted((n for n in takers if n in uses), key=lambda n: (program.buffers[n].kind == "output", uses[n].first))
+        order = [source, *takers] if source in uses else takers
+        for before, number in pairwise(order):
+            if uses[before].last >= uses[number].first and not _may_take(program, uses[number].first, uses, before, number):
+                yield uses[number].first, f"b{number} is written over b{before}, which is still read"
 
 
 def _may_take(program: Program, position: int, uses: dict[int, _Use], source: int, result: int) -> bool:
@@ -139,16 +145,18 @@ def reads_before_writing(kernel: Kernel, source: str, result: str) -> bool:
     """Whether a kernel, its two buffers in the same memory, reads every element of the one before it writes it to the other:
     in an earlier stage of the same outer point, or at the very point of the stage that writes."""
     if isinstance(kernel, Opaque):
-        return isinstance(kernel, Loop) and begins_in(kernel, source, result)
+        return isinstance(kernel, Control) and begins_in(kernel, source, result)
     reads, writes = _accesses(kernel, source), _accesses(kernel, result)
-    if any(isinstance(access, Store) and access.accumulate for _, access in writes):
-        return False  # it would add to what is there
+    last = max((n for n, _ in reads), default=-1)
+    if any(isinstance(access, Store) and access.accumulate and (n <= last or kernel.outer) for n, access in writes):
+        return False  # it would add to what is there, and not to what an earlier stage has put there
     return all(_is_ahead(kernel, n, read, m, write) for n, read in reads for m, write in writes)
 
 
-def begins_in(loop: Loop, source: str, result: str) -> bool:
-    """Whether a loop's carry may begin in the memory that it ends in: nothing else is made of what it begins with."""
-    return (source, result) in loop.carried and loop.takes.count(source) == 1
+def begins_in(control: Control, source: str, result: str) -> bool:
+    """Whether a carry, or what a branch updates, may begin in the memory that it ends in: nothing else is made of what it begins
+    with."""
+    return (source, result) in control.carried and control.takes.count(source) == 1
 
 
 def _accesses(kernel: Kernel, buffer: str) -> list[tuple[int, Access]]:

@@ -95,19 +95,22 @@ def _buffer_fault(buffer: Buffer) -> str | None:
 
 
 def _donation_fault(program: Program, buffer: Buffer) -> str | None:
-    if buffer.kind != "output" or buffer.donated not in program.inputs:
-        return "only an output takes the memory of an input"
+    if buffer.kind not in ("output", "temp") or buffer.donated not in program.inputs or buffer.offset is not None:
+        return "only an output, or a temporary without a place, takes the memory of an input"
     source = program.buffers[buffer.donated]
-    if source.type != buffer.type:
+    same = source.type == buffer.type if buffer.kind == "output" else source.type.nbytes == buffer.type.nbytes
+    if not same:
         return f"a {buffer.type} takes the memory of b{buffer.donated}, a {source.type}"
     return None
 
 
 def _signature_fault(program: Program) -> str | None:
     """Inputs and outputs are the buffers of these kinds, each once, and an input's memory is given away once."""
-    donated = [b.donated for b in program.buffers if b.donated is not None]
+    donated = [b.donated for b in program.buffers if b.kind == "output" and b.donated is not None]
     if len(set(donated)) < len(donated):
         return "an input's memory is given away twice"
+    if not {b.donated for b in program.buffers if b.donated is not None} <= set(donated):
+        return "a temporary takes memory that no output takes"
     for kind, numbers in (("input", program.inputs), ("output", program.outputs)):
         of_kind = [n for n, b in enumerate(program.buffers) if b.kind == kind]
         if sorted(numbers) != of_kind:

@@ -9,6 +9,7 @@ from typing import Any
 from leptonc.errors import IRError, LeptonError, op_error
 from leptonc.frames import gradient_of
 from leptonc.ir.builder import Builder
+from leptonc.ir.cotangents import plus
 from leptonc.ir.differentiation import Differentiation
 from leptonc.ir.graph import Graph, Node
 from leptonc.ir.op import Op, get_op
@@ -103,7 +104,7 @@ class Sum:
     def _count(self, value: Value) -> None:
         level = 0
         while self.partial and self.partial[-1][0] == level:
-            value = self.partial.pop()[1] + value
+            value = plus(self.partial.pop()[1], value)
             level += 1
         self.partial.append((level, value))
 
@@ -113,7 +114,7 @@ class Sum:
         self.pieces = []
         value = self.partial[-1][1]
         for _, other in reversed(self.partial[:-1]):
-            value = other + value
+            value = plus(other, value)
         self.partial = [(0, value)]
         return value
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from leptonc.ir.builder import rebuild
 from leptonc.ir.graph import Graph, Node
-from leptonc.ir.types import TensorType
 from leptonc.ir.value import Value
 
 
@@ -17,16 +16,10 @@ class Rewriter:
 
     def __init__(self, graph: Graph):
         self.builder, self.env = rebuild(graph)
-        self._producer: dict[int, Node] = {}
-        self._inputs = {v.id: v.type for v in self.builder.inputs}
-        self._seen = 0
 
     def node_of(self, value: Value) -> Node | None:
         """The node that made a value; None for an input."""
-        for node in self.builder.nodes[self._seen:]:
-            self._producer.update(dict.fromkeys(node.results, node))
-        self._seen = len(self.builder.nodes)
-        return self._producer.get(value.id)
+        return self.builder.producer(value.id)
 
     def made_by(self, value: Value, op: str) -> Node | None:
         """The node that made a value if it is an ``op``."""
@@ -35,14 +28,7 @@ class Rewriter:
 
     def operand(self, node: Node, number: int = 0) -> Value:
         """An operand of a node of the new graph."""
-        value = node.operands[number]
-        return Value(self.builder, value, self._type(value))
-
-    def _type(self, value: int) -> TensorType:
-        maker = self._producer.get(value)
-        if maker is not None:
-            return maker.types[maker.results.index(value)]
-        return self._inputs[value]
+        return self.builder.value(node.operands[number])
 
     def array(self, value: Value) -> np.ndarray | None:
         """The elements of a constant."""

@@ -195,6 +195,27 @@ def concatenate_one(r: Rewriting, x: list[Value], attrs: Attrs) -> Value | None:
     return x[0] if len(x) == 1 else None
 
 
+@rule("dynamic_update_slice(dynamic_update_slice(x, u, i), v, i) => dynamic_update_slice(x, v, i)", "dynamic_update_slice")
+def update_again(r: Rewriting, x: list[Value], attrs: Attrs) -> Value | None:
+    made = _update_at(r, x[0], x[1].shape, x[2:])
+    return r.emit("dynamic_update_slice", [r.operand(made), *x[1:]], {}) if made else None
+
+
+@rule("dynamic_slice(dynamic_update_slice(x, u, i), i) => u", "dynamic_slice")
+def slice_of_update(r: Rewriting, x: list[Value], attrs: Attrs) -> Value | None:
+    made = _update_at(r, x[0], attrs["size"], x[1:])
+    return r.operand(made, 1) if made else None
+
+
+def _update_at(r: Rewriting, x: Value, size: Sequence[int], starts: Sequence[Value]) -> Node | None:
+    """The update of such a window that made x."""
+    made = r.made_by(x, "dynamic_update_slice")
+    if made is None or r.operand(made, 1).shape != tuple(size):
+        return None
+    same = all(r.operand(made, 2 + n).id == start.id for n, start in enumerate(starts))
+    return made if same else None
+
+
 @rule("part(joined(x, y)) => x or y", "part")
 def part_of_joined(r: Rewriting, x: list[Value], attrs: Attrs) -> Value | None:
     inner = r.made_by(x[0], "joined")

@@ -12,6 +12,7 @@ from leptonc.ir.kernel import Buffer, Call, Kernel, Param, Program
 from leptonc.ir.op import get_op
 from leptonc.ir.sorting import Sort
 from leptonc.ir.types import TensorType
+from leptonc.passes.loops.updates import updates
 
 LowerBody = Callable[[Graph, dict[int, int]], Program]
 """The way from the graph of a region to a Program whose memory is planned; ``donated`` as in ``lower_graph``."""
@@ -77,7 +78,7 @@ class _Lowering:
         """A loop or a branch; constants of its bodies become operands of its own."""
         attrs, operands = node.attributes, [self.buffer_of[i] for i in node.operands]
         branches = node.op == "switch"
-        donated = {} if branches else {n: attrs["consts"] + n for n in range(attrs["carries"])}
+        donated = updates(node.regions) if branches else {n: attrs["consts"] + n for n in range(attrs["carries"])}
         bodies, literals = with_arguments([self.lower_body(region, donated) for region in node.regions])
         constants = [self.constant(literal) for literal in literals]
         operands = [*operands[:branches], *constants, *operands[branches:]]
@@ -90,7 +91,8 @@ class _Lowering:
         rest = (node.op, params, (), (), ()), tuple(p.name for p in gives), workspace.name
         kernel: Kernel
         if branches:
-            kernel = Branch(*rest[0], names[1:], *rest[1:], bodies, names[0])
+            pairs = tuple((len(literals) + source, result) for result, source in donated.items())
+            kernel = Branch(*rest[0], names[1:], *rest[1:], bodies, names[0], pairs)
         else:
             kernel = Loop(*rest[0], names, *rest[1:], bodies[0], len(literals) + attrs["consts"], attrs["carries"],
                           attrs.get("length"), attrs.get("reverse", False))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from leptonc.ir.affine import disjoint, in_blocks, is_injective
-from leptonc.ir.control import Loop
+from leptonc.ir.control import Control
 from leptonc.ir.kernel import Index, Kernel, Load, Stage, Store
 
 
@@ -14,14 +14,15 @@ def in_place(kernel: Kernel, source: str, result: str) -> bool:
     """Whether ``result`` may share memory with ``source``: the last stage that reads the one writes the other, at the same places,
     and what else writes it comes later; or outer points have their own places."""
     params = {p.name: p for p in kernel.params}
-    if isinstance(kernel, Loop):  # a carry that begins with what nothing else is made of
+    if isinstance(kernel, Control):  # a carry, or what a branch updates, that begins with what nothing else is made of
         return (source, result) in kernel.carried and kernel.takes.count(source) == 1 and params[source].type == params[result].type
     if source not in params or params[result].init is not None or params[source].type != params[result].type:
         return False
     touching = [stage for stage in kernel.stages if _loads(stage, source) or _stores(stage, result)]
     last = max((n for n, stage in enumerate(touching) if _loads(stage, source)), default=len(touching) - 1)
-    if not touching or any(_stores(stage, result) for stage in touching[:last]) or any(
-            store.accumulate for stage in touching for store in _stores(stage, result)):
+    if not touching or any(_stores(stage, result) for stage in touching[:last]):
+        return False
+    if kernel.outer and any(store.accumulate for stage in touching for store in _stores(stage, result)):
         return False
     if not kernel.outer:  # what comes later has the result to itself
         return _same_places(touching[last], _extents(kernel, touching[last]), source, result)

@@ -3,7 +3,8 @@
 Fusion puts what it joins where the last of it stood: an update of weights with the gradient in it comes to stand at the end of the
 step, among the other updates, and until then holds all that the gradient is made of. Here a kernel moves up to where its operands
 are there, if it then frees at least as much memory as it takes. The operands are near the core, too. Before all that, what is kept
-of donated inputs is copied.
+of donated inputs is copied; after it, who reads what a kernel updates in some places goes before that kernel, which then need not
+copy the rest.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from leptonc.ir.kernel import Program
-from leptonc.passes.loops.draft import Draft, Task
+from leptonc.passes.loops.draft import Draft, Task, buffer_name
+from leptonc.passes.memory.in_place import in_place
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class OrderKernels:
         draft = Draft(program)
         draft.tasks = _copies_first(draft)
         draft.tasks = list(_Order(draft))
+        _readers_first(draft)
         return draft.finish()
 
 
@@ -36,6 +39,36 @@ def _copies_first(draft: Draft) -> list[Task]:
             draft.buffers[b].kind == "output" and draft.buffers[b].donated is None for b in task.writes)
 
     return sorted(draft.tasks, key=lambda task: not saves(task))
+
+
+def _readers_first(draft: Draft) -> None:
+    """Before each update all that reads what it overwrites, unless that needs the update."""
+    for update in [task for task in draft.tasks if len(task.kernel.stages) > 1]:
+        for source in _updated(draft, update):
+            start = draft.tasks.index(update)
+            readers = [n for n, task in enumerate(draft.tasks) if n > start and source in task.reads]
+            needed = _needed_after(draft, start, readers) if readers else None
+            if needed is not None:
+                first = [draft.tasks[n] for n in sorted(needed)]
+                rest = [task for n, task in enumerate(draft.tasks) if n >= start and n not in needed]
+                draft.tasks = [*draft.tasks[:start], *first, *rest]
+
+
+def _updated(draft: Draft, task: Task) -> list[int]:
+    """What a kernel may be written over, if nothing else reads it: an intermediate, or an input whose memory is taken."""
+    taken = {b.donated for b in draft.buffers}
+    return [x for x in task.reads if (draft.buffers[x].kind == "temp" or x in taken)
+            and any(in_place(task.kernel, buffer_name(x), buffer_name(y)) for y in task.writes)]
+
+
+def _needed_after(draft: Draft, start: int, readers: Iterable[int]) -> set[int] | None:
+    """The readers, with all that they need and that stands behind ``start``; None if that is ``start`` itself."""
+    before, needed, left = _dependences(draft), set[int](), set(readers)
+    while left:
+        n = left.pop()
+        needed.add(n)
+        left |= {k for k in before[n] if k >= start} - needed
+    return None if start in needed else needed
 
 
 class _Order:

@@ -40,7 +40,7 @@ class PlanMemory:
             for number in ending.get(position, ()):  # written, never read
                 if number in offsets and number not in dying and first[number] == position:
                     arena.give(offsets[number], program.buffers[number].type.nbytes)
-        buffers = tuple(replace(b, offset=offsets.get(n)) if b.kind == "temp" else b
+        buffers = tuple(replace(b, offset=offsets.get(n)) if b.is_placed else b
                         for n, b in enumerate(program.buffers))
         return replace(program, buffers=buffers, arena_bytes=arena.size)
 
@@ -50,12 +50,12 @@ def _born(first: dict[int, int], call: Call, position: int) -> list[int]:
 
 
 def _lifetimes(program: Program) -> tuple[dict[int, int], dict[int, int]]:
-    """First and last call that touches each temporary."""
+    """First and last call that touches each temporary in the arena."""
     first: dict[int, int] = {}
     last: dict[int, int] = {}
     for position, call in enumerate(program.calls):
         for number in call.args:
-            if program.buffers[number].kind == "temp":
+            if program.buffers[number].is_placed:
                 first.setdefault(number, position)
                 last[number] = position
     return first, last

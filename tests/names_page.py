@@ -6,10 +6,10 @@ primitives (``add_p``).
 
 from __future__ import annotations
 
-import importlib
 import sys
 import textwrap
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import NamedTuple
 
 from leptonc.substitutes import SUBSTITUTES
@@ -24,6 +24,7 @@ NAMESPACES = {  # a list, and the module that has its names
     "jax.numpy": "leptonc.numpy",
     "jax.numpy.linalg": "leptonc.numpy.linalg",
     "jax.lax": "leptonc.lax",
+    "jax.lax.linalg": "leptonc.lax.linalg",
     "jax.nn": "leptonc.nn",
     "jax.nn.initializers": "leptonc.nn.initializers",
     "jax.ops": "leptonc.ops",
@@ -87,10 +88,10 @@ def names(peer: str) -> Names:
 
 
 def public(module: str) -> set[str]:
-    """The public names of a module of leptonc; none if there is no such module."""
+    """The public names of a module of leptonc, or of one that another has as a name; none if there is no such module."""
     try:
-        return set(dir(importlib.import_module(module)))
-    except ModuleNotFoundError:
+        return set(dir(resolve_name(module)))
+    except (ImportError, AttributeError):
         return set()
 
 

@@ -13,7 +13,7 @@ MISSING = {
     **{f"numpy.{name}: {what}": "JAX takes None alone" for name in _UFUNCS.split() for what in ("out", "where")},
     "numpy.einsum: out": "JAX takes None alone",
     **{f"numpy.ufunc: {name}": "a fold is made of the function" for name in ("call", "reduce", "accumulate", "at", "reduceat")},
-    "numpy.linalg.svd: subset_by_index": "slice the result", "lax.all_gather: to": "it is about several devices",
+    "lax.all_gather: to": "it is about several devices",
     "nn.dot_product_attention: return_residual": "the logarithms of sums are not kept",
     "random.key: dtype": "keys are u32[2]", "random.wrap_key_data: dtype": "keys are u32[2]",
     "ShapeDtypeStruct: weak_type": "what it stands for is an array", "ShapeDtypeStruct: manual_axis_type": "there are no shardings",

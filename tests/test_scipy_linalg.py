@@ -110,9 +110,8 @@ def test_eigenvalues_singular_values_and_qr(kind):
         assert q.shape == (2, 4, columns)
         close(q @ r, tall)
     close(linalg.qr(tall, mode="r")[0], linalg.qr(tall)[1])
-    for call in (lambda: linalg.qr(a, pivoting=True), lambda: linalg.eigh(a, b=a)):
-        with pytest.raises(ArgumentError):
-            call()
+    with pytest.raises(ArgumentError):
+        linalg.eigh(a, b=a)
 
 
 VECTOR = RNG.normal(size=5)
@@ -169,7 +168,7 @@ def test_matrices_of_stacks_and_their_gradients():
 @pytest.mark.parametrize("call", [
     lambda: linalg.hadamard(6), lambda: linalg.pascal(3, "low"), lambda: linalg.dft(3, "m"), lambda: linalg.helmert(0),
     lambda: linalg.companion([1.0]), lambda: linalg.leslie([1.0, 2.0], [1.0, 2.0]), lambda: linalg.convolution_matrix([[1.0]], 2),
-    lambda: linalg.polar(A[0], "up"), lambda: linalg.qr_multiply(A[0], B, pivoting=True),
+    lambda: linalg.polar(A[0], "up"),
     lambda: linalg.qr_multiply(A[0], B.T[:, :2]), lambda: linalg.hilbert(2.5),
 ])
 def test_what_makes_no_matrix(call):

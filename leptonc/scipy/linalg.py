@@ -211,15 +211,14 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, overwrite_a
 
 def qr(a: Any, overwrite_a: bool = False, lwork: Any = None, mode: str = "full", pivoting: bool = False,
        check_finite: bool = True) -> Any:
-    """(Q, R) with Q R = a [..., m, n]: Q is [..., m, m], or of min(m, n) columns with ``mode`` "economic"; (R,) with "r".
+    """(Q, R) with Q R = a [..., m, n]: Q is [..., m, m], or of min(m, n) columns with ``mode`` "economic"; (R,) with "r". With
+    ``pivoting`` also P [..., n] i32, the order of a's columns that they are the factors of.
 
-    Raises ShapeError, DtypeError, or ArgumentError for ``pivoting``, which there is not.
+    Raises ShapeError, DtypeError or ArgumentError.
     """
     kind = choice("qr", "mode", mode, ("full", "r", "economic"))
-    if flag("qr", "pivoting", pivoting):
-        raise op_error("qr", "has no pivoting", {}, "pivoting=False", ArgumentError)
-    q, r = linalg.qr(a, "reduced" if kind == "economic" else "complete")
-    return (r,) if kind == "r" else (q, r)
+    found = factorizations.qr(a, pivoting=pivoting, full_matrices=kind != "economic")
+    return found[1:] if kind == "r" else found
 
 
 def block_diag(*arrs: Any) -> Any:
@@ -247,22 +246,20 @@ def polar(a: Any, side: str = "right", *, method: str = "qdwh", eps: Any = None,
 
 
 def qr_multiply(a: Any, c: Any, mode: str = "right", pivoting: bool = False, conjugate: bool = False, overwrite_a: bool = False,
-                overwrite_c: bool = False) -> tuple[Any, Any]:
-    """(c q, r), or (q c, r) of the ``mode`` "left", q r being a [m, n]; with ``conjugate`` of conj(q). A vector c gives a vector;
-    there are no pivots.
+                overwrite_c: bool = False) -> tuple[Any, ...]:
+    """(c q, r), or (q c, r) of the ``mode`` "left", q r being a [m, n]; with ``conjugate`` of conj(q). A vector c gives a vector.
+    With ``pivoting`` also the order p of a's columns that they are the factors of.
 
     Raises ShapeError, DtypeError or ArgumentError.
     """
     choice("qr_multiply", "mode", mode, ("left", "right"))
-    if flag("qr_multiply", "pivoting", pivoting):
-        raise op_error("qr_multiply", "does not pivot", {"a": a}, "leave pivoting out", ArgumentError)
     x, y = in_one_dtype("qr_multiply", a, c)
-    whole, r = factorizations.qr(matrices("qr_multiply", x, "a"), full_matrices=False)
+    whole, *rest = factorizations.qr(matrices("qr_multiply", x, "a"), pivoting=pivoting, full_matrices=False)
     q = lnp.conj(whole) if flag("qr_multiply", "conjugate", conjugate) else whole
     inner = q.shape[-1] if mode == "left" else q.shape[-2]
     if not y.shape or y.shape[0 if len(y.shape) == 1 else -2 if mode == "left" else -1] != inner:
         raise op_error("qr_multiply", f"c must have {inner} elements where it meets q", {"a": x, "c": y}, kind=ShapeError)
-    return (q @ y if mode == "left" else y @ q), r
+    return (q @ y if mode == "left" else y @ q), *rest
 
 
 def _operation(name: str, trans: Any) -> tuple[bool, bool]:

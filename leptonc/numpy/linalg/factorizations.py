@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array, flag, integer
+from leptonc import numpy as lnp
+from leptonc.arguments import array, flag, integer, integers
 from leptonc.errors import ArgumentError, DtypeError, ShapeError, op_error
 from leptonc.ir.types import i32
 from leptonc.numpy.linalg.bands import cholesky_update, symmetric_product, tridiagonal_solve
 from leptonc.numpy.linalg.eigenvectors import eig
+from leptonc.numpy.linalg.halley import qdwh
 from leptonc.numpy.linalg.operands import adjoint, conjugated, cropped, in_one_dtype, masked, matrices, transposed
+from leptonc.numpy.linalg.pivoting import column_order
 from leptonc.numpy.linalg.reflections import hessenberg, householder_product, ormqr, schur, tridiagonal
 from leptonc.public import publish
 from leptonc.scan import scan
@@ -119,13 +122,22 @@ def _at(order: Any, places: Any, place: Any) -> Any:
     return bind("reshape", bind("cast", total, dtype=i32), shape=(*order.shape[:-1], 1))
 
 
-def qr(x: Any, *, full_matrices: bool = True) -> tuple[Any, Any]:
+def qr(x: Any, *, pivoting: bool = False, full_matrices: bool = True, use_magma: Any = None) -> tuple[Any, ...]:
     """(q, r) with q r = x [..., m, n]: q [..., m, m] with orthonormal columns, or [..., m, min(m, n)] without ``full_matrices``;
-    r upper triangular, with LAPACK's signs. Raises ShapeError or DtypeError.
+    r upper triangular, with LAPACK's signs. With ``pivoting`` (q, r, p), of x's columns in the order p [..., n] i32, so that r's
+    diagonal descends; p has no derivative. ``use_magma`` changes nothing. Raises ShapeError or DtypeError.
     """
     a = matrices("qr", x)
+    complete = flag("qr", "full_matrices", full_matrices)
+    if flag("qr", "pivoting", pivoting):
+        order = column_order(a)
+        return *_qr(lnp.take_along_axis(a, order[..., None, :], -1), complete), order
+    return _qr(a, complete)
+
+
+def _qr(a: Any, full: bool) -> tuple[Any, Any]:
     m, n = a.shape[-2:]
-    complete = flag("qr", "full_matrices", full_matrices) and m > n
+    complete = full and m > n
     if m >= n:
         q, r = bind("qr", a, complete=complete)
         return q, r
@@ -134,26 +146,38 @@ def qr(x: Any, *, full_matrices: bool = True) -> tuple[Any, Any]:
     return q, bind("concatenate", r, rest, axis=len(a.shape) - 1)
 
 
-def eigh(x: Any, *, lower: bool = True, symmetrize_input: bool = True) -> tuple[Any, Any]:
-    """(v, w): eigenvectors as columns and ascending eigenvalues of symmetric x [..., n, n], by Jacobi's method.
+def eigh(x: Any, *, lower: bool = True, symmetrize_input: bool = True, sort_eigenvalues: bool = True,
+         subset_by_index: tuple[int, int] | None = None, implementation: Any = None) -> tuple[Any, Any]:
+    """(v, w): eigenvectors as columns and ascending eigenvalues of symmetric x [..., n, n], or of those alone that
+    ``subset_by_index`` = (first, last + 1) says.
 
-    x is replaced by (x + x') / 2, or, without ``symmetrize_input``, one triangle alone is read. Raises ShapeError or DtypeError.
+    x is replaced by (x + x') / 2, or, without ``symmetrize_input``, one triangle alone is read. They are sorted without
+    ``sort_eigenvalues``, too; ``implementation`` changes nothing. Raises ShapeError, DtypeError or ArgumentError.
     """
+    flag("eigh", "sort_eigenvalues", sort_eigenvalues)
     a = matrices("eigh", x, square=True)
     low = flag("eigh", "lower", lower)
     if not flag("eigh", "symmetrize_input", symmetrize_input):
         a = masked(a, low) + adjoint(masked(a, low, -1 if low else 1))
     w, v = bind("eigh", a)
-    return v, w
+    part = _subset("eigh", subset_by_index, a.shape[-1])
+    return v[..., part], w[..., part]
 
 
-def svd(x: Any, *, full_matrices: bool = True, compute_uv: bool = True) -> Any:
-    """(u, s, vh) with u diag(s) vh = x [..., m, n], s descending, or s alone without ``compute_uv``; by one-sided Jacobi rotations.
+def svd(x: Any, *, full_matrices: bool = True, compute_uv: bool = True, subset_by_index: tuple[int, int] | None = None,
+        algorithm: Any = None) -> Any:
+    """(u, s, vh) with u diag(s) vh = x [..., m, n], s descending, or s alone without ``compute_uv``.
 
-    u is [..., m, m] and vh [..., n, n], or both are cut to min(m, n). Raises ShapeError or DtypeError.
+    u is [..., m, m] and vh [..., n, n], or both are cut to min(m, n), or to the singular values that ``subset_by_index`` =
+    (first, last + 1) says, without ``full_matrices``. ``algorithm`` changes nothing. Raises ShapeError, DtypeError or
+    ArgumentError.
     """
     a = matrices("svd", x)
     m, n = a.shape[-2:]
+    part = _subset("svd", subset_by_index, min(m, n))
+    if part != slice(0, min(m, n)) and flag("svd", "full_matrices", full_matrices) and flag("svd", "compute_uv", compute_uv):
+        raise op_error("svd", f"subset_by_index={subset_by_index} is a part of the factors", {"x": a}, "full_matrices=False",
+                       ArgumentError)
     full = flag("svd", "full_matrices", full_matrices) and m != n
     whole = flag("svd", "compute_uv", compute_uv)
     if m >= n:
@@ -161,12 +185,24 @@ def svd(x: Any, *, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     else:
         v, s, uh = bind("svd", transposed(a), full=full and whole)
         u, vh = transposed(uh), transposed(v)
-    return (u, s, vh) if whole else s
+    if not whole:
+        return s[..., part]
+    return (u, s, vh) if full else (u[..., part], s[..., part], vh[..., part, :])
+
+
+def _subset(name: str, value: Any, count: int) -> slice:
+    """The numbers of values that are wanted, of ``count``."""
+    if value is None:
+        return slice(0, count)
+    first, last = integers(name, "subset_by_index", value, count=2, least=0)
+    if not first < last <= count:
+        raise op_error(name, f"subset_by_index={value!r} must be (first, last + 1) of {count}", {}, kind=ArgumentError)
+    return slice(first, last)
 
 
 __all__ = [
     "cholesky", "cholesky_update", "eig", "eigh", "hessenberg", "householder_product", "lu", "lu_pivots_to_permutation", "ormqr",
-    "qr", "schur", "svd", "symmetric_product", "triangular_solve", "tridiagonal", "tridiagonal_solve",
+    "qdwh", "qr", "schur", "svd", "symmetric_product", "triangular_solve", "tridiagonal", "tridiagonal_solve",
 ]
 
 publish(globals(), __all__)

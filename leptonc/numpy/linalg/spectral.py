@@ -62,16 +62,19 @@ def eigvalsh(x: Any, /, UPLO: str | None = "L", *, symmetrize_input: bool = True
     return eigh(x, UPLO, symmetrize_input).eigenvalues
 
 
-def svd(x: Any, /, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
-    """(U, S, Vh) with U diag(S) Vh = x [..., m, n], S descending, or S alone without ``compute_uv``.
+def svd(x: Any, /, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False,
+        subset_by_index: tuple[int, int] | None = None) -> Any:
+    """(U, S, Vh) with U diag(S) Vh = x [..., m, n], S descending, or S alone without ``compute_uv``; of ``subset_by_index`` =
+    (first, last + 1) those alone, without ``full_matrices``.
 
     U is [..., m, m] and Vh [..., n, n], or both cut to min(m, n) without ``full_matrices``: only so there is a derivative,
-    unless x is square. ``hermitian`` changes nothing: a symmetric matrix is no other. Raises ShapeError or DtypeError.
+    unless x is square. ``hermitian`` changes nothing: a symmetric matrix is no other. Raises ShapeError, DtypeError or
+    ArgumentError.
     """
     flag("svd", "hermitian", hermitian)
     if not flag("svd", "compute_uv", compute_uv):
-        return svdvals(x)
-    return SVDResult(*factorizations.svd(x, full_matrices=full_matrices))
+        return factorizations.svd(x, full_matrices=False, subset_by_index=subset_by_index)[1]
+    return SVDResult(*factorizations.svd(x, full_matrices=full_matrices, subset_by_index=subset_by_index))
 
 
 def svdvals(x: Any, /) -> Any:

@@ -40,6 +40,7 @@ UPDATES: dict[str, Callable[[Any], Any]] = {
     "windows": loop(lambda i, a: lax.dynamic_update_slice(a, lax.dynamic_slice(a, (i,), (8,)) * 2, (i + 1,)).at[i].set(0.0)),
     "static places": loop(lambda i, a: a.at[3].add(a[i]).at[5:9].set(a[0:4])),
     "read before and after": loop(lambda i, a: a.at[i].set(a[i + 3]).at[i + 1].set(a[i] * 2)),
+    "versions side by side": loop(lambda i, a: (lambda b: b.at[i + 2].set(b[i + 5] - a[i]))(a.at[i].set(a[i + 1]))),
     "places in an array": loop(lambda i, a: a.at[lnp.array([i, i + 1, i + 5])].set(a[lnp.array([i + 7, i + 1, 2])])),
     "sums at places": loop(lambda i, a: a.at[lnp.array([i, i, i + 5])].add(a[lnp.array([i + 7, i + 1, 2])])),
     "products": loop(lambda i, a: a.at[lnp.array([i, i + 1])].multiply(a[i + 1])),

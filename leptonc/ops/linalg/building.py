@@ -155,6 +155,13 @@ def product(a: Value, b: Value, left: bool = False, right: bool = False) -> Valu
     return op("dot_general", a, b, contract=((k,), (n,)), batch=(lead, lead))
 
 
+def products_of_lines(a: Value, x: Value, count: Value, axis: int) -> Value:
+    """The first ``count`` lines along an axis of a matrix, each times its number in x, added up."""
+    wide = spread(x, a.shape, axis)
+    out: Value = op("sum", select(compare("lt", counted(a, a.shape, axis), count), a * wide, 0), axes=(axis,))
+    return out
+
+
 def scaled_columns(a: Value, s: Value) -> Value:
     """a @ diag(s)."""
     return a * spread(in_field(s, a) if s.dtype != a.dtype else s, a.shape, *range(a.type.rank - 2), a.type.rank - 1)

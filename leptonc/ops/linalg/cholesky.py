@@ -39,6 +39,7 @@ from leptonc.ops.linalg.building import (
     panels_at_once,
     part,
     product,
+    products_of_lines,
     real,
     replaced,
     reshaped,
@@ -124,6 +125,8 @@ def _eliminated(panel: Value, first: Value | int = 0) -> Value:
     m, w, b = panel.shape
     if m <= SMALL:
         return _written_out(panel)
+    if b == 1:
+        return _by_columns(panel, first)
 
     def trip(j: Value, consts: Sequence[Value], carries: Sequence[Value], _: Sequence[Value]) -> list[Value]:
         p = carries[0]
@@ -142,6 +145,28 @@ def _eliminated(panel: Value, first: Value | int = 0) -> Value:
         return [select(compare("eq", place, j), spread(below, p.shape, 0, 2), rest)]
 
     return loop(w, trip, [panel], [] if isinstance(first, int) else [first])[0]
+
+
+def _by_columns(panel: Value, first: Value | int) -> Value:
+    """``_eliminated`` of one matrix: of a column the products with those before it are taken off when its turn comes. That reads
+    the panel for each column, and writes one column."""
+    m, w, _ = panel.shape
+
+    def trip(j: Value, consts: Sequence[Value], carries: Sequence[Value], _: Sequence[Value]) -> list[Value]:
+        p = carries[0]  # [w, m], a column after the other
+        at = j + consts[0] if consts else j
+        heads = conjugate(reshaped(part(p, (0, at), (w, 1)), (w,)))
+        column = reshaped(part(p, (j, 0), (1, m)), (m,)) - products_of_lines(p, heads, j, 0)
+        root = spread(_root(real(part(column, (at,), (1,)))), (m,), 0)
+        row = counted(column, (m,), 0)
+        below = select(compare("ge", row, at), divided(column, root), 0)
+        if p.dtype.is_complex:  # real, whatever rounding made of it
+            below = select(compare("eq", row, at), in_field(root, p), below)
+        return [replaced(p, reshaped(below, (1, m)), (j, 0))]
+
+    turned = op("transpose", reshaped(panel, (m, w)), perm=(1, 0))
+    (found,) = loop(w, trip, [turned], [] if isinstance(first, int) else [first])
+    return reshaped(op("transpose", found, perm=(1, 0)), panel.shape)
 
 
 def _root(pivot: Value) -> Value:

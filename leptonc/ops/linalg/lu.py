@@ -35,6 +35,7 @@ from leptonc.ops.linalg.building import (
     part,
     picked,
     product,
+    products_of_lines,
     replaced,
     reshaped,
     select,
@@ -43,6 +44,9 @@ from leptonc.ops.linalg.building import (
     without_ends,
     zeros,
 )
+from leptonc.ops.windows import Layout
+
+OF_ROWS = Layout(window_dims=(2,), inserted=(1,), index_dims=(1,), batch_dims=(0,), index_batch_dims=(0,))
 
 
 @register
@@ -203,6 +207,8 @@ def _eliminated(panel: Value, columns: int, first: Value | int = 0) -> tuple[Val
     m, w, b = panel.shape
     if w <= SMALL:
         return _written_out(panel)
+    if b == 1:
+        return _by_columns(panel, columns, first)
     start = [] if isinstance(first, int) else [first]
 
     def trip(j: Value, consts: Sequence[Value], carries: Sequence[Value], _: Sequence[Value]) -> list[Value]:
@@ -235,6 +241,43 @@ def _eliminated(panel: Value, columns: int, first: Value | int = 0) -> tuple[Val
     order = counted(panel, (m, b), 0)
     found = loop(w, trip, [panel, order], start)
     return found[0], found[2], found[1]
+
+
+def _by_columns(panel: Value, columns: int, first: Value | int) -> tuple[Value, Value, Value]:
+    """``_eliminated`` of one matrix, Crout's way: of a column the products with those before it are taken off when its turn comes,
+    and so of the row of its pivot. That reads the panel for each column, and writes one column and two rows."""
+    m, w, _ = panel.shape
+    start = [] if isinstance(first, int) else [first]
+
+    def trip(j: Value, consts: Sequence[Value], carries: Sequence[Value], _: Sequence[Value]) -> list[Value]:
+        p, order = carries  # [w, m], a column after the other, and [m]
+        top = consts[0] if consts else 0
+        at = j + top
+        here = reshaped(op("cast", at, dtype=i32), (1,))
+        block = part(p, (0, top), (w, w))  # [c, k]: U[k, c] for k < j
+        whole = reshaped(part(p, (j, 0), (1, m)), (m,))
+        column = whole - products_of_lines(p, reshaped(part(block, (j, 0), (1, w)), (w,)), j, 0)
+        row = counted(column, (m,), 0)
+        chosen = op("cast", op("argmax", select(compare("ge", row, at), _weight(column), -1), axis=0), dtype=i32)
+        chosen = reshaped(chosen, (1,))
+        chosen = select(compare("lt", here, columns), chosen, here) if consts else chosen
+        below = op("cast", reshaped(chosen, ()), dtype=i64)
+        old, new = (reshaped(part(p, (0, n), (w, 1)), (w,)) for n in (at, below))
+        changed = new - products_of_lines(block, new, j, 1)
+        place = counted(new, (w,), 0)
+        new = select(compare("gt", place, j), changed, new)
+        lead, pivot = (spread(part(column, (n,), (1,)), (m,), 0) for n in (at, below))
+        turned = select(op("eq", row, spread(here, (m,), 0)), pivot, select(op("eq", row, spread(chosen, (m,), 0)), lead, column))
+        divisor = select(op("eq", pivot, filled(pivot, 0)), filled(pivot, 1), pivot)
+        scaled = select(compare("lt", row, at), whole, select(compare("gt", row, at), turned / divisor, turned))
+        p = replaced(replaced(p, reshaped(old, (w, 1)), (0, below)), reshaped(new, (w, 1)), (0, at))
+        p = replaced(p, reshaped(scaled, (1, m)), (j, 0))
+        mine, other = (part(order, (n,), (1,)) for n in (at, below))
+        return [p, replaced(replaced(order, mine, (below,)), other, (at,)), chosen]
+
+    turned = op("transpose", reshaped(panel, (m, w)), perm=(1, 0))
+    found, order, pivots = loop(w, trip, [turned, counted(panel, (m,), 0)], start)
+    return reshaped(op("transpose", found, perm=(1, 0)), panel.shape), pivots, reshaped(order, (m, 1))
 
 
 def _written_out(panel: Value) -> tuple[Value, Value, Value]:
@@ -321,7 +364,7 @@ def _by_panels(a: Value, n: int, count: int) -> tuple[Value, Value, Value]:
         first = k * BLOCK
         panel, pivots, moved = _eliminated(as_panel(part(found, (0, 0, first), (b, m, BLOCK))), n, first)
         moved_rows = _behind(moved, m)
-        swapped = replaced(permuted(found, moved_rows), as_stack(panel), (0, 0, first))
+        swapped = replaced(_with_rows_moved(found, _behind(pivots, BLOCK), moved_rows, first), as_stack(panel), (0, 0, first))
         top = part(swapped, (0, first, 0), (b, BLOCK, columns))
         inner = as_stack(part(panel, (first, 0, 0), (BLOCK, BLOCK, b)))
         solved = op("triangular_solve", inner, top, lower=True, transpose=False, unit=True)
@@ -335,6 +378,17 @@ def _by_panels(a: Value, n: int, count: int) -> tuple[Value, Value, Value]:
 
     found, order, pivots = loop(count, trip, [a, counted(a, (m, b), 0)])
     return found, reshaped(pivots, (count * BLOCK, b)), order
+
+
+def _with_rows_moved(a: Value, pivots: Value, moved: Value, first: Value) -> Value:
+    """The rows of a [b, m, n] in the order ``moved`` [b, m], which is another than theirs at the pivots [b, w] and at as many rows
+    from ``first`` on alone: only these are touched."""
+    b, w = pivots.shape
+    here = counted(pivots, (b, w), 1) + spread(op("cast", first, dtype=i32), (b, w))
+    places = op("concatenate", here, pivots, axis=1)
+    sources = reshaped(permuted(reshaped(moved, (*moved.shape, 1)), places), places.shape)
+    out: Value = op("scatter", a, reshaped(places, (b, 2 * w, 1)), permuted(a, sources), **OF_ROWS.attrs, mode="clip", unique=False)
+    return out
 
 
 @register

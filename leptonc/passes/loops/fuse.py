@@ -47,6 +47,7 @@ from leptonc.passes.loops.merge import (
     with_prefix,
     without_units,
 )
+from leptonc.passes.loops.overwriting import Versions
 from leptonc.passes.loops.ranks import Ranks
 
 NEIGHBOURS = 8  # earlier readers of a buffer that a kernel may join: the nearest ones
@@ -100,6 +101,7 @@ class _Fusion:
     def __init__(self, draft: Draft, options: Fuse):
         self.draft = draft
         self.options = options
+        self.versions = Versions(draft)
         self.tasks: dict[int, Task] = dict(enumerate(draft.tasks))
         self.producer: dict[int, int] = {}
         self.readers: dict[int, list[int]] = {}  # in order: of a thousand readers, those just before a task are found at once
@@ -342,7 +344,7 @@ class _Fusion:
 
     def _may_fit(self, first: Task, second: Task) -> bool:
         """A quick look before the work of merging."""
-        return first.work + second.work <= self.options.max_insts
+        return first.work + second.work <= self.options.max_insts and not self.versions.mix(first, second)
 
     def _fits(self, stage: Stage, params: tuple[Param, ...]) -> bool:
         return len(stage.insts) <= self.options.max_insts and len(params) <= self.options.max_params

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from leptonc.ir.kernel import Program
-from leptonc.passes.loops.draft import Draft, Task, buffer_name
-from leptonc.passes.memory.in_place import in_place
+from leptonc.passes.loops.draft import Draft, Task
+from leptonc.passes.loops.overwriting import overwritten
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ def _copies_first(draft: Draft) -> list[Task]:
 
 def _readers_first(draft: Draft) -> None:
     """Before each update all that reads what it overwrites, unless that needs the update."""
-    for update in [task for task in draft.tasks if len(task.kernel.stages) > 1]:
-        for source in _updated(draft, update):
+    for update in list(draft.tasks):
+        for source, _ in overwritten(draft, update):
             start = draft.tasks.index(update)
             readers = [n for n, task in enumerate(draft.tasks) if n > start and source in task.reads]
             needed = _needed_after(draft, start, readers) if readers else None
@@ -52,13 +52,6 @@ def _readers_first(draft: Draft) -> None:
                 first = [draft.tasks[n] for n in sorted(needed)]
                 rest = [task for n, task in enumerate(draft.tasks) if n >= start and n not in needed]
                 draft.tasks = [*draft.tasks[:start], *first, *rest]
-
-
-def _updated(draft: Draft, task: Task) -> list[int]:
-    """What a kernel may be written over, if nothing else reads it: an intermediate, or an input whose memory is taken."""
-    taken = {b.donated for b in draft.buffers}
-    return [x for x in task.reads if (draft.buffers[x].kind == "temp" or x in taken)
-            and any(in_place(task.kernel, buffer_name(x), buffer_name(y)) for y in task.writes)]
 
 
 def _needed_after(draft: Draft, start: int, readers: Iterable[int]) -> set[int] | None:

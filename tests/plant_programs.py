@@ -344,6 +344,24 @@ def donated_early() -> Made:
     return leptonc.jit(lambda a, w: (a * 2 + 1, w @ a), donate_argnums=0), (r(12, 8), r(5, 12))
 
 
+def donated_way() -> Made:
+    """An intermediate that is the donated array turned about, and then updated."""
+    return leptonc.jit(lambda a, i: lnp.flip(a).at[i].set(7.0), donate_argnums=0), (r(40), np.int64(3))
+
+
+def looked_up() -> Made:
+    """The gradient of lookups in a loop, and updates under a condition."""
+    def f(a: Any) -> Any:
+        def trip(c: Any, i: Any) -> tuple[Any, None]:
+            x, b = c
+            return (x + a[i] * a[i + 1], lax.cond(x > 0, lambda b: b.at[i].set(x), lambda b: b, b)), None
+
+        x, b = lax.scan(trip, (lnp.sum(a[:1]), a * 2), lnp.arange(6))[0]
+        return x + lnp.sum(b)
+
+    return leptonc.jit(leptonc.grad(f)), (r(20),)
+
+
 def donated_large() -> Made:
     """Large enough for threads to share."""
     return leptonc.jit(lambda a, w: (lnp.tanh(a) + 1, w @ a), donate_argnums=0), (r(600, 400), r(50, 600))

@@ -167,6 +167,8 @@ PASSES = (
           "return apart", "plan-memory donate", "donated", "a result over an operand read elsewhere"),
     Plant("donate-early", DONATE, "if not writes or (reads and reads[-1] > writes[0]):", "if not writes:", "donate", "donated_early",
           "an input overwritten before its last reader"),
+    Plant("donate-way", DONATE, "                     and in_place(task.kernel, buffer_name(current), buffer_name(n))]", "                     ]", "donate",
+          "donated_way", "an intermediate over what is read elsewhere"),
     Plant("plan-last", PLAN, "                last[number] = position\n", "                last.setdefault(number, position)\n", "plan-memory", "arena",
           "dead after the first use"),
     Plant("arena-size", ARENA, "        if size > need:\n            self._insert(size - need, offset + need)\n        return offset",

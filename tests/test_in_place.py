@@ -159,3 +159,16 @@ def test_branches_may_exchange_what_they_update():
     for p, wanted in ((True, ([9, 11, 12], [0, 1, 2])), (False, ([0, 8, 2], [10, 11, 0]))):
         for got, want in zip(leptonc.jit(f, donate_argnums=(0, 1))(a.copy(), b.copy(), p), wanted):
             np.testing.assert_array_equal(got, want)
+
+
+def test_the_number_of_a_branch_is_not_overwritten():
+    """Threads look at it one after the other."""
+    def f(i: Any, a: Any) -> Any:
+        choices = [lambda i, a: (lax.fori_loop(0, 3, lambda j, i: i * 2 + 1, i), a @ a), lambda i, a: (i, a * 2)]
+        return lax.fori_loop(0, 4, lambda _, c: lax.switch(c[0], choices, *c), (i, a))
+
+    a = np.eye(300, dtype=np.float32)
+    for start, wanted in ((0, 7), (1, 1)):
+        number, found = leptonc.jit(f)(np.int32(start), a)
+        assert number == wanted
+        np.testing.assert_array_equal(found, a * (16 if start else 8))

@@ -68,7 +68,8 @@ def test_loops_and_branches_pass(function):
     assert {"lower-graph", "plan-memory", "machine code"} <= {r.step for r in results} and not any(r.note for r in results)
 
 
-@pytest.mark.parametrize("name", ["mlp", "halo", "pools", "strided3", "sums", "chain", "pads", "lookups", "donated", "taken_over"])
+@pytest.mark.parametrize("name", ["mlp", "halo", "pools", "strided3", "sums", "chain", "pads", "lookups", "donated", "taken_over",
+                                  "donated_way", "looked_up"])
 def test_what_is_right_passes(name):
     function, args = PROGRAMS[name]()
     traced = function.trace(*args)

@@ -39,6 +39,11 @@ class Control(Opaque):
         """Of each result that bodies give in the memory of what they take, the parameter it begins with and itself."""
         return ()
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The parameters that bodies take, and those that something else is made of."""
+        return self.takes
+
     def with_names(self, names: Mapping[str, str]) -> Self:
         """With other names for its parameters, and for what they are bound to."""
         def name(old: str) -> str:
@@ -110,6 +115,10 @@ class Branch(Control):
     @property
     def bodies(self) -> tuple[Program, ...]:
         return self.choices
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return (self.index, *self.takes)
 
     @property
     def carried(self) -> tuple[tuple[str, str], ...]:

@@ -339,7 +339,7 @@ class _Stage:
             return value
         if store.by != "add":
             with np.errstate(all="ignore"):
-                return np.asarray(COMBINE[store.by](before, value))
+                return self._combined(store, before, np.asarray(COMBINE[store.by](before, value)))
         return self._added(before, before + value, np.abs(value))
 
     def _added(self, before: np.ndarray, total: np.ndarray, size: np.ndarray) -> np.ndarray:
@@ -347,6 +347,12 @@ class _Stage:
         if self.perturb is None or before.dtype.kind != "f":
             return total
         return self.perturb(Reduce("sum", 0, dtype_of(before.dtype)), total, np.where(size > 0, np.abs(before) + size, 0))
+
+    def _combined(self, store: Store, before: np.ndarray, total: np.ndarray) -> np.ndarray:
+        """What a store by anything but addition leaves: products are rounded."""
+        if self.perturb is None or before.dtype.kind != "f" or store.by != "mul":
+            return total
+        return np.where(total == before, total, self.perturb(Reduce("prod", 0, dtype_of(before.dtype)), total, None))
 
     def _within(self, index: tuple[Index, ...], shape: tuple[int, ...]) -> bool:
         return all(0 <= low and high < extent for (low, high), extent in zip(map(self._span, index), shape))
@@ -374,8 +380,10 @@ class _Stage:
         if not where:
             target[...] = self._joined(store, target, value[-1])
         elif store.accumulate and store.by in ("mul", "max", "min"):
+            total = target.copy()
             with np.errstate(all="ignore"):
-                COMBINE[store.by].at(target, where, value[keep])
+                COMBINE[store.by].at(total, where, value[keep])
+            target[...] = self._combined(store, target, total)
         elif store.accumulate and store.by == "add":
             total, size = target.copy(), np.zeros_like(target)
             with np.errstate(all="ignore"):

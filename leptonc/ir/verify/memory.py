@@ -156,7 +156,7 @@ def reads_before_writing(kernel: Kernel, source: str, result: str) -> bool:
 def begins_in(control: Control, source: str, result: str) -> bool:
     """Whether a carry, or what a branch updates, may begin in the memory that it ends in: nothing else is made of what it begins
     with."""
-    return (source, result) in control.carried and control.takes.count(source) == 1
+    return (source, result) in control.carried and control.reads.count(source) == 1
 
 
 def _accesses(kernel: Kernel, buffer: str) -> list[tuple[int, Access]]:

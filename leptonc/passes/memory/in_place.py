@@ -15,7 +15,7 @@ def in_place(kernel: Kernel, source: str, result: str) -> bool:
     and what else writes it comes later; or outer points have their own places."""
     params = {p.name: p for p in kernel.params}
     if isinstance(kernel, Control):  # a carry, or what a branch updates, that begins with what nothing else is made of
-        return (source, result) in kernel.carried and kernel.takes.count(source) == 1 and params[source].type == params[result].type
+        return (source, result) in kernel.carried and kernel.reads.count(source) == 1 and params[source].type == params[result].type
     if source not in params or params[result].init is not None or params[source].type != params[result].type:
         return False
     touching = [stage for stage in kernel.stages if _loads(stage, source) or _stores(stage, result)]

@@ -121,7 +121,9 @@ def _heard(selector: selectors.BaseSelector, worker: Worker) -> Iterator[dict[st
     stream = worker.process.stdout
     assert stream is not None
     line = stream.readline()
-    if line:
+    if line and not line.startswith("{"):
+        print(f"program {worker.seed}, {worker.way}: printed {line!r}", flush=True)
+    elif line:
         message = json.loads(line)
         worker.since = time.monotonic()
         worker.seed = message.get("start", worker.seed)

@@ -39,7 +39,7 @@ BEYOND_NUMPY = re.compile(r"\b(lax|nn|random|optim|leptonc)\.|\.at\[|astype|asar
 OF_SOME = re.compile(r"nan(percentile|quantile)")  # of no elements in other shapes
 TO_INTS = re.compile(r"dtype=np\.u?int")  # of floats that are no such ints
 OF_FINITE = re.compile(r"quantile|percentile")  # NumPy makes NaN of infinities and 0
-KINKS = re.compile(r"stop_gradient|astype|asarray\(|floor|ceil|trunc|rint|round|sign|//|mod\(|%|"
+KINKS = re.compile(r"unique|1d\(|stop_gradient|astype|asarray\(|floor|ceil|trunc|rint|round|sign|//|mod\(|%|"
                    r"v\d+_2 = nn\.batch_norm")  # no derivative to compare with; running statistics are constants
 INTERPRETED = 200_000  # points of all kernels that the interpreter is given
 

@@ -121,9 +121,10 @@ def _heard(selector: selectors.BaseSelector, worker: Worker) -> Iterator[dict[st
     stream = worker.process.stdout
     assert stream is not None
     line = stream.readline()
-    if line and not line.startswith("{"):
+    if line and not line.startswith("{"):  # LAPACK says so of what it is not to be given
         print(f"program {worker.seed}, {worker.way}: printed {line!r}", flush=True)
-    elif line:
+        return
+    if line:
         message = json.loads(line)
         worker.since = time.monotonic()
         worker.seed = message.get("start", worker.seed)

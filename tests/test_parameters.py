@@ -33,6 +33,7 @@ OF_NUMPY: dict[str, Any] = {  # f(numpy or leptonc.numpy, X, V, SMALL)
     "std mean": lambda m, x, v, n: m.std(v, 1, mean=m.ones((3, 1)), keepdims=True),
     "nanvar": lambda m, x, v, n: m.nanvar(m.where(v > 1, np.nan, v), 1, dtype=F, ddof=1),
     "nanstd": lambda m, x, v, n: m.nanstd(m.where(v > 1, np.nan, v), 0, np.float64, None, 0, True),
+    "mean bool": lambda m, x, v, n: m.mean(n > 99, 1, bool), "mean bool of floats": lambda m, x, v, n: m.mean(x * 0, dtype=bool),
     "nanmean": lambda m, x, v, n: m.nanmean(n, 1, F), "sum": lambda m, x, v, n: m.sum(x, 0, np.float64, None, True),
     "max": lambda m, x, v, n: m.max(x, 0, None, True), "argmin": lambda m, x, v, n: m.argmin(x, 1, None, keepdims=True),
     "cumsum": lambda m, x, v, n: m.cumsum(n, 1, np.float64, None), "any": lambda m, x, v, n: m.any(x > 0, 1, None, True),

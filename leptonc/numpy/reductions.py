@@ -170,9 +170,9 @@ def _full_like(x: Any, number: Any) -> Any:
 
 def mean(x: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = None) -> Any:
     """The mean over ``axis``, of the elements where ``where`` holds; ints and bools as f64, floats of 16 bits by way of f32; of an
-    integer ``dtype`` without what is behind the point. NaN for no elements."""
+    integer ``dtype`` without what is behind the point, of bool whether any is true. NaN for no elements."""
     no_out("mean", out)
-    if dtype is not None and kind_of(kind := numpy_dtype(dtype, "mean")) in "iu":
+    if dtype is not None and kind_of(kind := numpy_dtype(dtype, "mean")) in "biu":
         return cast(mean(cast(array("mean", "x", x), kind), axis, keepdims=keepdims, where=where), kind)
     operand = as_float(array("mean", "x", x)) if dtype is None else cast(array("mean", "x", x), dtype)
     if is_narrow(operand.dtype):

@@ -172,3 +172,19 @@ def test_the_number_of_a_branch_is_not_overwritten():
         number, found = leptonc.jit(f)(np.int32(start), a)
         assert number == wanted
         np.testing.assert_array_equal(found, a * (16 if start else 8))
+
+
+def test_long_chains_of_sums_are_not_gone_through_for_each():
+    """Of what is no lookup, and of lookups: neither deep recursion nor time that grows as the square."""
+    def residual(n: int) -> Callable[[Any], Any]:
+        def f(x: Any) -> Any:
+            for i in range(n):
+                x = x + lnp.sin(x) * x[i % 5]
+            return lnp.sum(x)
+
+        return f
+
+    def nodes(n: int) -> int:
+        return len(leptonc.jit(leptonc.grad(residual(n))).trace(np.ones(5, np.float32)).graph.nodes)
+
+    assert nodes(1500) < 16 * nodes(100)

@@ -40,7 +40,7 @@ def qdwh(x: Any, *, is_hermitian: bool = False, max_iterations: int | None = Non
         return a, adjoint(a) @ a, np.int32(0), np.bool_(True)
     sums = (lnp.max(lnp.sum(lnp.absolute(a), axis)) for axis in (0, 1))
     size = prod(map(lnp.sqrt, sums))  # at least the largest singular value
-    u, steps, near, _, _ = _iterated(a / lnp.where(size > 0, size, 1), least, most)
+    u, steps, near, _ = _iterated(a / lnp.where(size > 0, size, 1), least, most)
     u = 1.5 * u - 0.5 * u @ (adjoint(u) @ u)  # one step of Newton and Schulz: orthonormal to roundoff
     h = adjoint(u) @ a
     return u, (h + adjoint(h)) / 2, steps, near
@@ -51,20 +51,19 @@ def _iterated(x: Any, eps: float, most: int) -> tuple[Any, ...]:
     enough = real.type((4 * eps) ** (1 / 3))
 
     def goes_on(state: tuple[Any, ...]) -> Any:
-        _, steps, near, _, _ = state
+        _, steps, near, _ = state
         return (steps < most) & ~near
 
     def step(state: tuple[Any, ...]) -> tuple[Any, ...]:
-        x, steps, _, low, _ = state
+        x, steps, _, low = state
         a, b, c = _weights(low)
         following = cond(c > LARGE, _by_qr, _by_cholesky, x, a, b, c)
         low = low * (a + b * low**2) / (1 + c * low**2)
         moved = lnp.sqrt(lnp.sum(lnp.absolute(following - x) ** 2))
         near = (moved < enough) & (lnp.absolute(low - 1) < 5 * real.type(eps))
-        return following, steps + np.int32(1), near, low, moved
+        return following, steps + np.int32(1), near, low
 
-    zero = real.type(0)
-    out: tuple[Any, ...] = while_loop(goes_on, step, (x, np.int32(0), np.bool_(False), real.type(eps), zero))
+    out: tuple[Any, ...] = while_loop(goes_on, step, (x, np.int32(0), np.bool_(False), real.type(eps)))
     return out
 
 

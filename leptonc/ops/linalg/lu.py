@@ -193,10 +193,6 @@ def _behind(x: Value, n: int) -> Value:
 
 def _row(p: Value, at: Value, place: Value) -> Value:
     """Row ``at``[b] of each matrix of a panel, [w, b]; ``place`` is the row of each element."""
-    _, w, b = p.shape
-    if b == 1:
-        only = op("cast", reshaped(at, ()), dtype=i64)
-        return reshaped(part(p, (only, 0, 0), (1, w, 1)), (w, 1))
     mask = op("eq", place, spread(at, p.shape, 2))
     return picked(mask, p, 0)
 

@@ -258,7 +258,8 @@ class Run:
                 finite = [_finite(x) for x in operands]  # a product may overflow beside an infinity
                 magnitude = self._scale(node, finite, out) / _grace(node, finite, out)
             out = _overflowing(node, operands[0], out, magnitude, float(info.max), rng)
-        return self._flushed(out, dtype)
+        out = self._flushed(out, dtype)
+        return np.where(_behind_zeros(node, out), np.copysign(0.0, out), out) if node.op == "cumprod" and self.flushes else out
 
     def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         """Errors of one unit at most."""
@@ -351,6 +352,14 @@ def _least(dtype: DType) -> float:
     of bf16 are f32's."""
     info = np.finfo(dtype.numpy)
     return float(info.smallest_subnormal if dtype == f16 else info.tiny)
+
+
+def _behind_zeros(node: Node, products: np.ndarray) -> np.ndarray:
+    """Where a running product follows one that is zero, as one that was flushed is."""
+    axis = node.attributes["axis"]
+    ahead = np.flip(products, axis) if node.attributes["reverse"] else products
+    found = np.logical_or.accumulate(ahead == 0, axis)
+    return np.flip(found, axis) if node.attributes["reverse"] else found
 
 
 def _loses(node: Node, operands: list[np.ndarray]) -> bool:

@@ -172,6 +172,18 @@ def test_small_numbers_of_f16_are_not_flushed():
     assert wide.check([np.array([True])]) is None and wide.check([np.array([False])]) is None
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_products_behind_one_that_is_flushed_may_be_zero(reverse):
+    x = np.array([1e-20, 1e-18, 0.9, 2.0, 3.0], "f")
+    x, order = (x[::-1], slice(None, None, -1)) if reverse else (x, slice(None))
+    e = expected(lambda x: lax.cumprod(x, reverse=reverse), x)
+    kept = np.cumprod(x[order].astype(float)).astype("f")
+    flushed = np.where(np.arange(5) < 1, kept, np.float32(0))
+    wrong = np.where(np.arange(5) == 0, np.float32(0), kept)
+    assert e.check([kept[order]]) is None and e.check([flushed[order]]) is None
+    assert e.check([wrong[order]]) is not None
+
+
 def test_a_small_number_of_f16_is_compared():
     e, right = expected(lambda x: x * 0.3, np.full(1, 2e-5, np.float16)), np.array([6e-6], np.float16)
     assert e.check([right]) is None

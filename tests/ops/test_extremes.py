@@ -96,6 +96,36 @@ def test_long_reductions_are_padded_with_what_changes_nothing(shape, axis, dtype
         np.testing.assert_array_equal(got, expected)
 
 
+def _ends(rng, shape, dtype, kind):
+    """Arrays with many equal extremes, NaN, or nothing above what a search begins with."""
+    x = rng.integers(-3, 4, shape).astype(dtype)
+    if kind == "least":
+        x[:] = -np.inf if dtype[0] == "f" else np.iinfo(dtype).min
+    elif kind == "odd" and dtype[0] == "f":
+        x[rng.random(shape) < 0.9] = -np.inf
+        x[rng.random(shape) < 0.02] = np.nan
+        x[x == 0] = np.copysign(0, rng.standard_normal(int((x == 0).sum())))
+    return x
+
+
+@pytest.mark.parametrize("target", RUNNING)
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "u1", "f2"])
+@pytest.mark.parametrize("shape, axis", [((8,), None), ((33,), None), ((1000,), 0), ((3, 65), 1), ((5, 7, 40), None)])
+def test_the_first_of_equal_extremes_is_found_in_lanes(monkeypatch, target, dtype, shape, axis):
+    """In a row positions are looked for in many lanes, each of which has a first one of its own."""
+    monkeypatch.setenv("LEPTONC_TARGET", target)
+    rng = np.random.default_rng(6)
+
+    def f(x):
+        return lnp.argmax(x, axis), lnp.argmin(x, axis), lnp.max(x, axis)
+
+    search = leptonc.jit(f)
+    for kind in ("equal", "least", "odd"):
+        x = _ends(rng, shape, dtype, kind)
+        for got, wanted in zip(search(x), (x.argmax(axis), x.argmin(axis), x.max(axis))):
+            np.testing.assert_array_equal(got, wanted)
+
+
 @pytest.mark.parametrize("x", [[-1.0, -5.0, -2.0, -7.0, -3.0], [-np.inf] * 5, [-1e30, -1e38, -3e38, -1.0, -2.0]])
 def test_pooling_of_negatives_takes_no_padding(x):
     image = np.array(x, "f").reshape(1, 5, 1)

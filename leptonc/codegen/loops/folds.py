@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
-from itertools import product
+from itertools import accumulate, product
 from math import prod
 
 from leptonc.codegen.llvm.emitter import emit_const
@@ -14,7 +14,7 @@ from leptonc.codegen.loops.addresses import Reg
 from leptonc.codegen.loops.neighbours import fold_points, folded_insts, moved
 from leptonc.codegen.loops.parts import Fold
 from leptonc.codegen.loops.points import PointEmitter
-from leptonc.codegen.loops.reduction import SATURATING, Accumulator, accumulator_of, fold_lanes, saturated
+from leptonc.codegen.loops.reduction import SATURATING, Accumulator, accumulator_of, fold_lanes, position_type, saturated
 from leptonc.ir.kernel import Axis, Load, Reduce
 from leptonc.ir.types import bool_
 from leptonc.lazy import cached_property
@@ -29,7 +29,7 @@ class FoldEmitter(PointEmitter):
         """The state of a Reduce in a register of lanes that are folded together at the end."""
         inst = self.stage.insts[n]
         assert isinstance(inst, Reduce)
-        return Accumulator(inst.kind, self.stage.insts[inst.arg].dtype, lanes, arg=inst.arg)
+        return Accumulator(inst.kind, self.stage.insts[inst.arg].dtype, lanes, position_type(self.stage), inst.arg)
 
     def _reduce(self) -> None:
         vector = self.nest.vector
@@ -158,26 +158,27 @@ class FoldEmitter(PointEmitter):
 
     def _reduce_lanes(self, vector: Axis) -> None:
         """Vector accumulators along a reduce axis, scalar ones for its tail, folded together at the end."""
-        wide = [self._accumulator(n, self.nest.lanes) for n in self.stage.reduces]
-        narrow = [self._accumulator(n, 1) for n in self.stage.reduces]
+        wide = [self._accumulator(n, self.nest.lanes) for n in self._folded]
+        narrow = [self._accumulator(n, 1) for n in self._folded]
         state = [v for a in (*wide, *narrow) for v in a.initial()]
         state = self._lane_loops(self.nest.fold[:-1], vector, wide, narrow, state)
-        for k, n in enumerate(self.stage.reduces):
-            name = fold_lanes(self.e, wide[k], state[k])
-            name = narrow[k].combine(self.e, name, state[len(wide) + k])
-            self.values[n] = Reg(name, self.stage.insts[n].dtype)
+        half, joined = len(state) // 2, []
+        for at, one, other in zip(accumulate((a.width for a in wide), initial=0), wide, narrow):
+            folded = fold_lanes(self.e, one, state[at:at + one.width])
+            joined += other.join(self.e, folded, state[half + at:half + at + one.width])
+        self._finish(narrow, joined)
 
     def _lane_loops(self, axes: tuple[Axis, ...], vector: Axis, wide: list[Accumulator], narrow: list[Accumulator],
                     state: list[str]) -> list[str]:
-        lanes, count = self.nest.lanes, len(wide)
+        lanes, half = self.nest.lanes, len(state) // 2
         main = vector.extent // lanes * lanes
         if axes:
             each = prod(a.extent for a in axes[1:]) * main // lanes
             fold = Fold(self.e, axes[0].name, [*wide, *narrow], each,
                         lambda iv, state: self._lanes_at(axes, iv, vector, wide, narrow, state))
             return fold.over(0, axes[0].extent, state)
-        return [*self._lane_loop(vector, 0, main, lanes, wide, state[:count]),
-                *self._lane_loop(vector, main, vector.extent, 1, narrow, state[count:])]
+        return [*self._lane_loop(vector, 0, main, lanes, wide, state[:half]),
+                *self._lane_loop(vector, main, vector.extent, 1, narrow, state[half:])]
 
     def _lanes_at(self, axes: tuple[Axis, ...], iv: str, vector: Axis, wide: list[Accumulator], narrow: list[Accumulator],
                   state: list[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce as reduce_pairs
 from math import prod
 
@@ -41,9 +41,12 @@ class Accumulator:
     def width(self) -> int:
         return 2 if self.tracks_position else 1
 
+    @property
+    def dtypes(self) -> list[DType]:
+        return [self.dtype, self.position] if self.tracks_position else [self.dtype]
+
     def types(self) -> list[str]:
-        types = [llvm_type(self.dtype, self.lanes)]
-        return types + [llvm_type(self.position, self.lanes)] if self.tracks_position else types
+        return [llvm_type(dtype, self.lanes) for dtype in self.dtypes]
 
     def initial(self) -> list[str]:
         state = [emit_const(reduction_identity(self.kind, self.dtype), self.dtype, self.lanes)]
@@ -57,6 +60,19 @@ class Accumulator:
 
     def combine(self, e: Emitter, x: str, y: str) -> str:
         return emit_scalar(e, COMBINE[self.kind], [x, y], [self.dtype, self.dtype], self.dtype, self.lanes)
+
+    def join(self, e: Emitter, first: Sequence[str], second: Sequence[str]) -> list[str]:
+        """Two states as one; of equal extremes the one at the lesser position counts."""
+        if not self.tracks_position:
+            return [self.combine(e, first[0], second[0])]
+        (x, here), (best, there) = second, first
+        better, worse = self._better(e, x, best), self._better(e, best, x)
+        pair, lanes = [bool_, bool_], self.lanes
+        before = emit_scalar(e, "lt", [here, there], [self.position] * 2, bool_, lanes)
+        equal = emit_scalar(e, "not", [emit_scalar(e, "or", [better, worse], pair, bool_, lanes)], [bool_], bool_, lanes)
+        wins = emit_scalar(e, "or", [better, emit_scalar(e, "and", [equal, before], pair, bool_, lanes)], pair, bool_, lanes)
+        place = emit_scalar(e, "select", [wins, here, there], [bool_, self.position, self.position], self.position, lanes)
+        return [self._extreme(e, better, x, best), place]
 
     @property
     def rounds(self) -> bool:
@@ -115,13 +131,17 @@ def accumulator_of(stage: LinearStage, n: int, lanes: int) -> Accumulator:
     whether an integer has any bit set is seen once, at the end."""
     inst = stage.insts[n]
     assert isinstance(inst, Reduce)
-    few = prod(a.extent for a in stage.reduce_axes) < 1 << 31
     start, arg = constant_part(stage, n) or (None, inst.arg)
     kind, dtype, tested = inst.kind, stage.insts[arg].dtype, False
     word = _tested_word(stage, arg)
     if kind == "any" and word is not None:
         kind, arg, dtype, tested = "or", word, stage.insts[word].dtype, True
-    return Accumulator(kind, dtype, lanes, i32 if few else i64, arg, start, tested)
+    return Accumulator(kind, dtype, lanes, position_type(stage), arg, start, tested)
+
+
+def position_type(stage: LinearStage) -> DType:
+    """The integers that positions of reductions are counted in."""
+    return i32 if prod(a.extent for a in stage.reduce_axes) < 1 << 31 else i64
 
 
 def constant_part(stage: LinearStage, n: int) -> tuple[int, int] | None:
@@ -182,22 +202,33 @@ def _least(e: Emitter, op: str, x: str, y: str, dtype: DType, lanes: int) -> str
     return e.call(f"{type_} @llvm.umin.{suffix}({type_}, {type_})", f"{type_} {x}, {type_} {y}", "least")
 
 
-def fold_lanes(e: Emitter, accumulator: Accumulator, name: str) -> str:
-    """Combine the lanes of a vector pairwise, halves first: a fixed order. Truth values are looked at all at once."""
+def fold_lanes(e: Emitter, accumulator: Accumulator, state: Sequence[str]) -> list[str]:
+    """Combine the lanes of a state pairwise, halves first: a fixed order. Truth values are looked at all at once; positions, of the
+    first lane so far, become those of each."""
     lanes = accumulator.lanes
     if accumulator.kind in ("any", "all") and lanes > 1:
-        mask = e.let(f"bitcast {llvm_type(accumulator.dtype, lanes)} {name} to i{lanes}", "mask")
-        return e.let(f"icmp ne i{lanes} {mask}, 0" if accumulator.kind == "any" else f"icmp eq i{lanes} {mask}, -1", "fold")
+        mask = e.let(f"bitcast {llvm_type(accumulator.dtype, lanes)} {state[0]} to i{lanes}", "mask")
+        return [e.let(f"icmp ne i{lanes} {mask}, 0" if accumulator.kind == "any" else f"icmp eq i{lanes} {mask}, -1", "fold")]
+    if accumulator.tracks_position and lanes > 1:
+        state = [state[0], _of_lanes(e, state[1], accumulator.position, lanes)]
     while lanes > 1:
-        type_, half = llvm_type(accumulator.dtype, lanes), lanes // 2
-        low = _shuffle(e, type_, name, range(half))
-        high = _shuffle(e, type_, name, range(half, lanes))
-        lanes = half
-        if half == 1:
-            low = e.let(f"extractelement <1 x {llvm_type(accumulator.dtype)}> {low}, i64 0", "fold")
-            high = e.let(f"extractelement <1 x {llvm_type(accumulator.dtype)}> {high}, i64 0", "fold")
-        name = Accumulator(accumulator.kind, accumulator.dtype, lanes).combine(e, low, high)
-    return name
+        lanes //= 2
+        halves = [[_half(e, name, dtype, lanes, at) for name, dtype in zip(state, accumulator.dtypes)] for at in (0, lanes)]
+        state = replace(accumulator, lanes=lanes).join(e, *halves)
+    return list(state)
+
+
+def _of_lanes(e: Emitter, first: str, dtype: DType, lanes: int) -> str:
+    """Positions of lanes, one after the other, of those of the first one."""
+    type_ = llvm_type(dtype, lanes)
+    steps = "<" + ", ".join(f"{llvm_type(dtype)} {k}" for k in range(lanes)) + ">"
+    return e.let(f"add {type_} {first}, {steps}", "positions")
+
+
+def _half(e: Emitter, name: str, dtype: DType, lanes: int, start: int) -> str:
+    """So many lanes, half of all, as a vector, or one as a scalar."""
+    part = _shuffle(e, llvm_type(dtype, 2 * lanes), name, range(start, start + lanes))
+    return part if lanes > 1 else e.let(f"extractelement <1 x {llvm_type(dtype)}> {part}, i64 0", "fold")
 
 
 def _shuffle(e: Emitter, type_: str, name: str, picks: range) -> str:

@@ -216,7 +216,7 @@ def _lanes(stage: LinearStage, axis: Axis, target: Target) -> int:
     while lanes > max(axis.extent, 1):
         lanes //= 2
     long_fold = stage.reduces and prod(a.extent for a in stage.reduce_axes) > UNROLL_POINTS
-    if long_fold and not _tracks_position(stage):
+    if long_fold:
         register = target.lanes(max(size, 4))
         sums = all(isinstance(i, Reduce) and i.kind == "sum" for i in (stage.insts[n] for n in stage.reduces))
         most = target.registers // STATE_SHARE if sums else MOST_REGISTERS
@@ -230,9 +230,10 @@ def _tracks_position(stage: LinearStage) -> bool:
 
 
 def _may_vectorise(stage: LinearStage, axis: Axis) -> bool:
-    """Not along a folded axis if positions count, or if what starts a state may end the fold before it begins."""
+    """Not along a folded axis if what starts a state may end the fold before it begins; where positions count, along the last one
+    alone, whose lanes then are visited in their order."""
     if axis.reduce:
-        return not _tracks_position(stage) and not may_end_at_once(stage)
+        return not may_end_at_once(stage) and (not _tracks_position(stage) or axis == stage.reduce_axes[-1])
     accumulates = any(s.accumulate for s in stage.stores)
     return not accumulates or axis.name in stage.parallel
 

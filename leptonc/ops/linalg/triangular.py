@@ -85,11 +85,7 @@ class triangular_solve(MatrixOp):
         if not b.type.size:
             return b
         stack, right = flattened(a), flattened(b)
-        if a.shape[-1] <= BLOCK:
-            stack = swapped(stack) if attrs["transpose"] else stack
-            found = as_stack(_eliminated(as_panel(stack), as_panel(right), attrs["lower"] != attrs["transpose"], attrs["unit"]))
-        else:
-            found = _in_halves(stack, right, **attrs)
+        found = _of_block(stack, right, **attrs) if a.shape[-1] <= BLOCK else _in_halves(stack, right, **attrs)
         return reshaped(found, b.shape)
 
     def samples(self) -> Sequence[Sample]:
@@ -104,11 +100,42 @@ class triangular_solve(MatrixOp):
                 make((0, 0), 2, True), singular]
 
 
+def _of_block(a: Value, b: Value, lower: bool, transpose: bool, unit: bool) -> Value:
+    """A few rows: of one matrix some at a time, of a stack one by one."""
+    s, n, _ = b.shape
+    if s == 1 and n > SMALL:
+        return _blocked(a, b, SMALL, lower, transpose, unit)
+    a = swapped(a) if transpose else a
+    if s == 1:
+        return _row_by_row(a, b, lower != transpose, unit)
+    solve = _written_out if n <= SMALL else _eliminated
+    return as_stack(solve(as_panel(a), as_panel(b), lower != transpose, unit))
+
+
+def _row_by_row(a: Value, b: Value, lower: bool, unit: bool) -> Value:
+    """a [1, n, n], b [1, n, k]: substitution written out, which one kernel does in registers."""
+    _, n, k = b.shape
+    rows = [_window(b, (0, j, 0), (1, 1, k)) for j in range(n)]
+    order = range(n) if lower else range(n - 1, -1, -1)
+
+    def element(i: int, j: int) -> Value:
+        return spread(_window(a, (0, i, j), (1, 1, 1)), (1, 1, k), 0, 1, 2)
+
+    for place, j in enumerate(order):
+        rows[j] = rows[j] if unit else rows[j] / element(j, j)
+        for i in order[place + 1:]:
+            rows[i] = rows[i] - element(i, j) * rows[j]
+    return op("concatenate", *rows, axis=1)
+
+
+def _window(x: Value, start: tuple[int, ...], size: tuple[int, ...]) -> Value:
+    out: Value = op("slice", x, start=start, size=size, step=(1,) * len(size))
+    return out
+
+
 def _eliminated(a: Value, b: Value, lower: bool, unit: bool) -> Value:
     """a [n, n, s], b [n, k, s]: substitution, row by row."""
     n, k, s = b.shape
-    if n <= SMALL:
-        return _written_out(a, b, lower, unit)
 
     def trip(j: Value, consts: Sequence[Value], carries: Sequence[Value], _: Sequence[Value]) -> list[Value]:
         a, x = consts[0], carries[0]
@@ -143,7 +170,7 @@ def _in_halves(a: Value, b: Value, lower: bool, transpose: bool, unit: bool) -> 
     """Of many rows one half after the other, so that what is multiplied is what there is; of few columns all is one loop."""
     (_, n, k), kind = b.shape, {"lower": lower, "transpose": transpose, "unit": unit}
     if n <= FEW_PANELS * BLOCK or k <= BLOCK:
-        return _blocked(a, b, **kind)
+        return _blocked(a, b, BLOCK, **kind)
     half = (blocks_of(n) + 1) // 2 * BLOCK
     parts = cropped(a, half, half), behind(a, half, half)
     rows = cropped(b, half, k), behind(b, half, 0)
@@ -154,23 +181,22 @@ def _in_halves(a: Value, b: Value, lower: bool, transpose: bool, unit: bool) -> 
     return op("concatenate", *((known, found) if first == 0 else (found, known)), axis=1)
 
 
-def _blocked(a: Value, b: Value, lower: bool, transpose: bool, unit: bool) -> Value:
+def _blocked(a: Value, b: Value, height: int, lower: bool, transpose: bool, unit: bool) -> Value:
     s, n, k = b.shape
-    count = blocks_of(n)
-    size = count * BLOCK
+    count = -(-n // height)
+    size = count * height
     whole, right = padded_square(a, size), padded(b, size, k)
 
     def trip(i: Value, consts: Sequence[Value], carries: Sequence[Value], _: Sequence[Value]) -> list[Value]:
         a, right = consts
-        found, first = carries[0], i * BLOCK  # rows that are not solved yet are 0
+        found, first = carries[0], i * height  # rows that are not solved yet are 0
         if transpose:
-            strip = part(a, (0, 0, first), (s, size, BLOCK))
-            inner = swapped(part(strip, (0, first, 0), (s, BLOCK, BLOCK)))
+            strip = part(a, (0, 0, first), (s, size, height))
+            inner = part(strip, (0, first, 0), (s, height, height))
         else:
-            strip = part(a, (0, first, 0), (s, BLOCK, size))
-            inner = part(strip, (0, 0, first), (s, BLOCK, BLOCK))
-        rows = part(right, (0, first, 0), (s, BLOCK, k)) - product(strip, found, left=transpose)
-        block = as_stack(_eliminated(as_panel(inner), as_panel(rows), lower != transpose, unit))
-        return [replaced(found, block, (0, first, 0))]
+            strip = part(a, (0, first, 0), (s, height, size))
+            inner = part(strip, (0, 0, first), (s, height, height))
+        rows = part(right, (0, first, 0), (s, height, k)) - product(strip, found, left=transpose)
+        return [replaced(found, _of_block(inner, rows, lower, transpose, unit), (0, first, 0))]
 
     return cropped(loop(count, trip, [filled(right, 0)], [whole, right], reverse=lower == transpose)[0], n, k)

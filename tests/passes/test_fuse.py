@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import leptonc
-from leptonc import driver, nn
+from leptonc import driver, lax, nn
 from leptonc import numpy as lnp
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.interpret import run_program
@@ -194,3 +194,35 @@ def test_a_sum_that_only_said_which_of_equal_numbers_leaves_no_fold():
     x = np.linspace(0, 2, 4, dtype=np.float32)
     np.testing.assert_array_equal(leptonc.jit(f)(x), x)
     np.testing.assert_array_equal(leptonc.jit(lambda x: lnp.interp(x, equal, equal))(x), np.interp(x, equal, equal))
+
+
+def test_a_row_of_a_matrix_and_a_vector_are_made_by_one_kernel(rng):
+    """Their shapes differ by an axis of one element."""
+    def f(x, w, i):
+        row = lax.dynamic_slice(x, (i, 0), (1, 40)).reshape(40)
+        return row - lnp.sum(w * w, 0)
+
+    x, w, i = rng.standard_normal((6, 40)), rng.standard_normal((5, 40)), np.array(3)
+    assert not large(program_of(f, x, w, i), 10)
+    check(f, x, w, i)
+
+
+def test_substitution_of_few_rows_is_one_kernel(rng):
+    """All rows of a column stay in registers."""
+    def f(a, b):
+        return lax.linalg.triangular_solve(a, b, left_side=True, lower=True)
+
+    a, b = np.tril(rng.standard_normal((8, 8))) + 4 * np.eye(8), rng.standard_normal((8, 100))
+    assert len(program_of(f, a, b).calls) == 1
+    check(f, a, b)
+
+
+def test_a_transposition_is_a_kernel_by_itself_where_axes_of_one_element_are_around_it(rng):
+    """It goes through memory in squares; a convolution that read its weights across would not."""
+    def f(x, w):
+        turned = lnp.swapaxes(w.reshape(3, 3, 8, 1, 16), 2, 4).reshape(3, 3, 16, 8)
+        return nn.conv(x, turned, padding=1)
+
+    x, w = rng.standard_normal((2, 6, 6, 16)).astype("f"), rng.standard_normal((3, 3, 8, 16)).astype("f")
+    assert "transpose" in names(program_of(f, x, w))
+    check(f, x, w)

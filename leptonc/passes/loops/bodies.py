@@ -60,6 +60,16 @@ def scatters(stage: Stage) -> bool:
     return any(s.accumulate or s.masked for s in stage.stores)
 
 
+def transposes(stage: Stage) -> bool:
+    """Whether a stage only moves elements, into another order of axes."""
+    load, store = stage.insts[0], stage.stores[0]
+    if not is_plain_copy(stage) or not isinstance(load, Load) or len(stage.stores) > 1:
+        return False
+    wide = {a.name for a in stage.axes if a.extent > 1}
+    orders = [[name for index in access.index for name, _ in index.axes if name in wide] for access in (load, store)]
+    return orders[0] != orders[1] and sorted(orders[0]) == sorted(orders[1])
+
+
 def is_plain_copy(stage: Stage) -> bool:
     """Whether a body is one load, without padding."""
     first = stage.insts[0]

@@ -31,6 +31,7 @@ from leptonc.passes.loops.bodies import (
     multiplies_gaps,
     part_of,
     scatters,
+    transposes,
     walks_once,
 )
 from leptonc.passes.loops.draft import Draft, Task, buffer_name, buffer_number, pruned, tidy
@@ -45,6 +46,7 @@ from leptonc.passes.loops.merge import (
     side_by_side,
     stores_at_axes,
     with_prefix,
+    without_unit_axes,
     without_units,
 )
 from leptonc.passes.loops.overwriting import Versions
@@ -452,12 +454,30 @@ def _agreed_views(first: Kernel, second: Kernel, shared: set[str]) -> tuple[Kern
                 pair = (other, viewed) if swap else (viewed, other)
                 if not _clashes(*pair):
                     return pair
-    return None
+    return _without_unit_axes(first, second)
 
 
 def _clashes(first: Kernel, second: Kernel) -> set[str]:
     types = {p.name: p.type for p in first.params}
     return {p.name for p in second.params if types.get(p.name, p.type) != p.type}
+
+
+def _without_unit_axes(first: Kernel, second: Kernel) -> tuple[Kernel, Kernel] | None:
+    """Both kernels in the shapes that are left without axes of one element, which a row of a matrix and a vector have in common.
+    Contractions keep theirs, by which they are known; transpositions stay by themselves, which go through memory in squares."""
+    if any(transposes(kernel.stages[0]) for kernel in (first, second)):
+        return None
+    kernels = [kernel if _keeps_shapes(kernel.stages[0]) else _without(kernel) for kernel in (first, second)]
+    return None if _clashes(*kernels) else (kernels[0], kernels[1])
+
+
+def _keeps_shapes(stage: Stage) -> bool:
+    return is_contraction(stage) or scatters(stage)
+
+
+def _without(kernel: Kernel) -> Kernel:
+    stage, params = without_unit_axes(kernel.stages[0], kernel.params)
+    return replace(kernel, params=params, stages=(stage,))
 
 
 def _without_units(kernel: Kernel, names: set[str]) -> Kernel:

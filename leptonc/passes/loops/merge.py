@@ -13,7 +13,7 @@ from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, 
 from leptonc.ir.scalar import NUMPY
 from leptonc.ir.types import TensorType
 from leptonc.lazy import remembered
-from leptonc.passes.loops.draft import rename_stage, renumber, renumber_store, tidy
+from leptonc.passes.loops.draft import index_at, inst_at, rename_stage, renumber, renumber_store, tidy
 
 
 @remembered
@@ -242,6 +242,21 @@ def without_units(stage: Stage, params: tuple[Param, ...], names: set[str]) -> t
                   for i in stage.insts)
     viewed = tuple(_viewed(p, tuple(p.type.shape[d] for d in kept[p.name])) if p.name in kept else p for p in params)
     return Stage(stage.axes, insts, stage.stores), viewed
+
+
+def without_unit_axes(stage: Stage, params: tuple[Param, ...]) -> tuple[Stage, tuple[Param, ...]]:
+    """A stage without axes of one point, over buffers under shapes without such axes, where no load is guarded."""
+    place = {a.name: Index() for a in stage.axes if a.extent == 1 and not a.reduce}
+    guarded = {i.buffer for i in stage.insts if isinstance(i, Load) and i.pad is not None}
+    kept = {p.name: [d for d, extent in enumerate(p.type.shape) if extent != 1 or p.name in guarded] for p in params}
+
+    def without(access: Load | Store) -> tuple[Index, ...]:
+        return tuple(index_at(access.index[d], place) for d in kept[access.buffer])
+
+    insts = tuple(replace(i, index=without(i)) if isinstance(i, Load) else inst_at(i, place) for i in stage.insts)
+    stores = tuple(replace(s, index=without(s)) for s in stage.stores)
+    viewed = tuple(_viewed(p, tuple(p.type.shape[d] for d in kept[p.name])) for p in params)
+    return tidy(Stage(tuple(a for a in stage.axes if a.name not in place), insts, stores)), viewed
 
 
 def _viewed(param: Param, shape: tuple[int, ...]) -> Param:

@@ -101,36 +101,13 @@ class triangular_solve(MatrixOp):
 
 
 def _of_block(a: Value, b: Value, lower: bool, transpose: bool, unit: bool) -> Value:
-    """A few rows: of one matrix some at a time, of a stack one by one."""
+    """A few rows: of one matrix some at a time, of a stack and of complex numbers one by one."""
     s, n, _ = b.shape
-    if s == 1 and n > SMALL:
-        return _blocked(a, b, SMALL, lower, transpose, unit)
-    a = swapped(a) if transpose else a
-    if s == 1:
-        return _row_by_row(a, b, lower != transpose, unit)
+    if s == 1 and not b.dtype.is_complex:
+        attrs = {"lower": lower, "transpose": transpose, "unit": unit}
+        return op("substitution", a, b, **attrs) if n <= SMALL else _blocked(a, b, SMALL, **attrs)
     solve = _written_out if n <= SMALL else _eliminated
-    return as_stack(solve(as_panel(a), as_panel(b), lower != transpose, unit))
-
-
-def _row_by_row(a: Value, b: Value, lower: bool, unit: bool) -> Value:
-    """a [1, n, n], b [1, n, k]: substitution written out, which one kernel does in registers."""
-    _, n, k = b.shape
-    rows = [_window(b, (0, j, 0), (1, 1, k)) for j in range(n)]
-    order = range(n) if lower else range(n - 1, -1, -1)
-
-    def element(i: int, j: int) -> Value:
-        return spread(_window(a, (0, i, j), (1, 1, 1)), (1, 1, k), 0, 1, 2)
-
-    for place, j in enumerate(order):
-        rows[j] = rows[j] if unit else rows[j] / element(j, j)
-        for i in order[place + 1:]:
-            rows[i] = rows[i] - element(i, j) * rows[j]
-    return op("concatenate", *rows, axis=1)
-
-
-def _window(x: Value, start: tuple[int, ...], size: tuple[int, ...]) -> Value:
-    out: Value = op("slice", x, start=start, size=size, step=(1,) * len(size))
-    return out
+    return as_stack(solve(as_panel(swapped(a) if transpose else a), as_panel(b), lower != transpose, unit))
 
 
 def _eliminated(a: Value, b: Value, lower: bool, unit: bool) -> Value:

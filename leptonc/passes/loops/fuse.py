@@ -465,10 +465,17 @@ def _clashes(first: Kernel, second: Kernel) -> set[str]:
 def _without_unit_axes(first: Kernel, second: Kernel) -> tuple[Kernel, Kernel] | None:
     """Both kernels in the shapes that are left without axes of one element, which a row of a matrix and a vector have in common.
     Contractions keep theirs, by which they are known; transpositions stay by themselves, which go through memory in squares."""
+    types = [{p.name: p.type for p in kernel.params} for kernel in (first, second)]
+    if any(len({_wide_axes(of[name].shape) for of in types}) > 1 for name in _clashes(first, second)):
+        return None
     if any(transposes(kernel.stages[0]) for kernel in (first, second)):
         return None
     kernels = [kernel if _keeps_shapes(kernel.stages[0]) else _without(kernel) for kernel in (first, second)]
     return None if _clashes(*kernels) else (kernels[0], kernels[1])
+
+
+def _wide_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(extent for extent in shape if extent != 1)
 
 
 def _keeps_shapes(stage: Stage) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 from leptonc.errors import IRError
 from leptonc.frames import joined
@@ -63,6 +64,44 @@ class Task:
     def stage(self) -> Stage | None:
         """The only stage of a kernel that fusion can work on."""
         return self.kernel.stages[0] if len(self.kernel.stages) == 1 and not self.kernel.outer else None
+
+    @cached_property
+    def loops(self) -> tuple[Task, ...]:
+        """Each of the loops that fusion can work on, by itself: one, or the copies that a concatenation is made of."""
+        if self.stage is not None:
+            return (self,)
+        stages = self.kernel.stages if _is_joined(self.kernel) else ()
+        return tuple(Task(replace(self.kernel, params=_touched(self.kernel, stage), stages=(stage,)), self.loc) for stage in stages)
+
+    def with_loop(self, n: int, kernel: Kernel, loc: Loc | None) -> Task | None:
+        """The task with one of its loops replaced; None where others see a buffer of it under another shape."""
+        if len(self.loops) == 1:
+            return Task(kernel, loc)
+        stages = (*self.kernel.stages[:n], *kernel.stages, *self.kernel.stages[n + 1:])
+        params = {p.name: p for k, loop in enumerate(self.loops) if k != n for p in loop.kernel.params}
+        if any(params.get(p.name, p) != p for p in kernel.params):
+            return None
+        joined = sorted({**params, **{p.name: p for p in kernel.params}}.values(), key=lambda p: p.role != "in")
+        return Task(replace(kernel, params=tuple(joined), stages=stages), loc)
+
+
+def _is_joined(kernel: Kernel) -> bool:
+    """Whether its stages make a part each of one result, and together all of it once: what updates some places does not."""
+    made = [p for p in kernel.params if p.role != "in"]
+    if kernel.outer or kernel.locals or len(made) != 1 or made[0].role != "out" or made[0].init is not None:
+        return False
+    if any(made[0].name in stage.loads for stage in kernel.stages):
+        return False
+    stores = [store for stage in kernel.stages for store in stage.stores]
+    if len(stores) != len(kernel.stages) or any(s.accumulate or s.masked or any(i.values for i in s.index) for s in stores):
+        return False
+    return (not any(stage.reduce_axes for stage in kernel.stages)
+            and sum(prod(a.extent for a in stage.axes) for stage in kernel.stages) == made[0].type.size)
+
+
+def _touched(kernel: Kernel, stage: Stage) -> tuple[Param, ...]:
+    names = {*stage.loads, *(s.buffer for s in stage.stores)}
+    return tuple(p for p in kernel.params if p.name in names)
 
 
 def buffer_name(number: int) -> str:

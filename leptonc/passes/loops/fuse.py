@@ -137,9 +137,11 @@ class _Fusion:
     def _improve(self, n: int) -> bool:
         """One merge of task ``n`` with something before it; False if there is none."""
         task = self.tasks[n]
-        if task.stage is None:
+        if not task.loops:
             return False
         producers = dict.fromkeys(self.producer[b] for b in task.reads if b in self.producer)
+        if task.stage is None:
+            return any(self._inline(p, n) for p in producers)
         return (any(self._inline(p, n, free=True) for p in producers) or any(self._append(p, n) for p in producers)
                 or any(self._inline(p, n) for p in producers) or self._beside(n))
 
@@ -170,14 +172,16 @@ class _Fusion:
         made, task = self.tasks[p], self.tasks[n]
         if not self._may_fit(made, task):
             return False
-        consumer, producer = task.stage, made.stage
-        if producer is None or consumer is None or not is_map(producer):
+        producer = made.stage
+        if producer is None or not is_map(producer):
             return False
         read = [s.buffer for s in producer.stores if buffer_number(s.buffer) in task.reads]
-        return any(self._inline_result(p, n, buffer, free) for buffer in read)
+        return any(self._inline_result(p, n, at, buffer, free) for buffer in read for at, loop in enumerate(task.loops)
+                   if buffer_number(buffer) in loop.reads)
 
-    def _inline_result(self, p: int, n: int, buffer: str, free: bool) -> bool:
-        made, task = self.tasks[p], self.tasks[n]
+    def _inline_result(self, p: int, n: int, at: int, buffer: str, free: bool) -> bool:
+        """``at``: which of the loops of task ``n``."""
+        made, task = self.tasks[p], self.tasks[n].loops[at]
         whole, consumer = made.stage, task.stage
         assert whole is not None and consumer is not None
         if self._is_output(buffer) or made.kernel.buffer(buffer).init is not None:
@@ -201,7 +205,10 @@ class _Fusion:
         params = _joined_params(first, second, stage)
         if not self._fits(stage, params):
             return False
-        self._swap(n, Task(replace(second, params=params, stages=(stage,)), task.joined_loc(made)))
+        joined = self.tasks[n].with_loop(at, replace(second, params=params, stages=(stage,)), self.tasks[n].joined_loc(made))
+        if joined is None:
+            return False
+        self._swap(n, joined)
         if not self.readers[buffer_number(buffer)]:
             self._drop_result(p, buffer)
         return True

@@ -175,6 +175,15 @@ def test_attention(rng, implementation, monkeypatch):
         np.testing.assert_allclose(got, attended(q, *shared, seen), rtol=1e-9, atol=1e-12, err_msg=str(list(options)))
 
 
+@pytest.mark.parametrize("implementation", ["plain", "blockwise"])
+@pytest.mark.parametrize("n, t", [(0, 5), (2, 0)])
+def test_attention_of_no_examples_or_queries(n, t, implementation):
+    f = leptonc.grad(lambda q, k: lnp.sum(nn.dot_product_attention(q, k, k, implementation=implementation)), argnums=(0, 1))
+    q, k = np.ones((n, t, 4, 8)), np.ones((n, 6, 2, 8))
+    assert [x.shape for x in both(f, q, k)] == [q.shape, k.shape]
+    assert both(lambda q, k: nn.dot_product_attention(q, k, k, implementation=implementation), q, k)[0].shape == q.shape
+
+
 def test_attention_over_a_long_sequence_never_has_all_scores():
     """Neither in the graph nor in memory: blocks are what it is taken in."""
     t = 2 * attention.BLOCK

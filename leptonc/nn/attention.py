@@ -86,8 +86,8 @@ def _check(q: Any, k: Any, v: Any) -> None:
         or q.shape[3] != k.shape[3]
     ):
         raise op_error("dot_product_attention", "query must be [n, t, heads, d], key and value [n, s, kv heads, d]", operands)
-    if 0 in (*q.shape, *k.shape, *v.shape) or q.shape[2] % k.shape[2]:
-        raise op_error("dot_product_attention", "query's heads must be a multiple of key's, and no axis empty", operands)
+    if 0 in (*q.shape[2:], *k.shape[1:], v.shape[3]) or q.shape[2] % k.shape[2]:
+        raise op_error("dot_product_attention", "query's heads must be a multiple of key's, and only n and t may be 0", operands)
 
 
 def _stretched(what: str, x: Any, q: Any, k: Any) -> Any:

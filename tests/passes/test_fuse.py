@@ -66,8 +66,11 @@ def test_parts_are_written_where_they_are_joined(rng, axis):
 
 
 @pytest.mark.parametrize("f", [
-    lambda x: lnp.roll(x, 1, 0), lambda x: lnp.roll(x, (2, -3), (0, 1)), lambda x: lnp.concatenate([x[:, ::2] * 2, lnp.exp(x[:, :2])], 1),
-    lambda x: lnp.concatenate([x[1:], x[:1], x[:2].sum(1, keepdims=True) + x[:2]]), lambda x: lnp.concatenate([x[:2, :3].T, x[3:8, :2]])],
+    lambda x: lnp.roll(x, 1, 0),
+    lambda x: lnp.roll(x, (2, -3), (0, 1)),
+    lambda x: lnp.concatenate([x[:, ::2] * 2, lnp.exp(x[:, :2])], 1),
+    lambda x: lnp.concatenate([x[1:], x[:1], x[:2].sum(1, keepdims=True) + x[:2]]),
+    lambda x: lnp.concatenate([x[:2, :3].T, x[3:8, :2]])],
     ids=["roll", "roll twice", "expressions", "a sum", "transposed"])
 def test_parts_of_several_sizes_are_made_where_they_are_joined(rng, f):
     x = rng.standard_normal((9, 7)).astype(F)

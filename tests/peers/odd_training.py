@@ -332,3 +332,58 @@ def wgan_bn(m):
         return ((m.numpy.linalg.norm(m.grad(critic, 1)(w, x), axis=1) - 1) ** 2).mean()
 
     return m.grad(penalty, (0, 1))(W, X), m.jit(m.grad(penalty))(W, X)
+
+
+@program
+def attention_of_none(m):
+    """No examples, and no queries, through attention and its gradients."""
+    def f(q, k):
+        attend = m.nn.dot_product_attention
+        return (attend(q, k, k, is_causal=True) ** 2).sum() + attend(q, k, k, mask=np.ones((1, 1, 1, 5), bool)).sum()
+
+    def both(q, k):
+        return m.nn.dot_product_attention(q, k, k), m.value_and_grad(f, (0, 1))(q, k)
+
+    return both(np.zeros((0, 3, 4, 8), F), np.zeros((0, 5, 2, 8), F)), both(np.zeros((2, 0, 4, 8), F), np.ones((2, 5, 2, 8), F))
+
+
+@program
+def periodic_stencil(m):
+    """Diffusion and reaction on a torus, whose rolls are concatenations of unequal parts."""
+    def spread(u):
+        return sum(m.numpy.roll(u, shift, axis) for shift in (1, -1) for axis in (0, 1)) - 4 * u
+
+    def step(s, _):
+        a, b = s
+        met = a * b * b
+        return (a + 0.2 * (spread(a) - met + 0.035 * (1 - a)), b + 0.2 * (0.5 * spread(b) + met - 0.1 * b)), b.mean()
+
+    def run(u):
+        (a, b), means = m.lax.scan(step, (1 - u ** 2, u * u), None, length=4)
+        return (a * b).sum(), (b, means)
+
+    return m.value_and_grad(run, has_aux=True)(X), m.vmap(lambda u: run(u)[0])(np.stack([X, X[::-1]]))
+
+
+@program
+def ring_cache(m):
+    """Attention over the last three places of a sequence, which a ring buffer holds, with rotations by their places."""
+    def turned(x, t):
+        angle = m.numpy.asarray(t).astype(F) * np.array([1.0, 0.1], F)
+        a, b, cos, sin = x[:2], x[2:], m.numpy.cos(angle), m.numpy.sin(angle)
+        return m.numpy.concatenate([a * cos - b * sin, a * sin + b * cos])
+
+    def step(s, x):
+        keys, values, places, t = s
+        query, key, slot = turned(x @ A, t), turned(x @ W, t), t % 3
+        keys = m.lax.dynamic_update_index_in_dim(keys, key, slot, 0)
+        values, places = values.at[slot].set(x), places.at[slot].set(t)
+        weights = m.nn.softmax(m.numpy.where(places >= 0, keys @ query, -np.inf))
+        return (keys, values, places, t + 1), weights @ values
+
+    def run(x):
+        empty = m.numpy.zeros((3, 4), F)
+        end, seen = m.lax.scan(step, (empty, empty, m.numpy.full(3, -1), m.numpy.asarray(0)), x)
+        return (seen ** 3).sum(), (seen, end[2])
+
+    return m.value_and_grad(run, has_aux=True)(X), m.vmap(m.grad(lambda x: run(x)[0]))(np.stack([X, X * 2]))

@@ -201,16 +201,32 @@ def integer_pow(x: Any, y: int) -> Any:
 
 
 def bitcast_convert_type(operand: Any, new_dtype: Any) -> Any:
-    """The bits of numbers as those of another dtype of the same width. Raises DtypeError for other widths, and bools."""
+    """The bits of numbers as those of another dtype. Narrower ones are parts along a new last axis, the least significant first;
+    such an axis goes where the dtype is wider. Raises DtypeError for bools and for complex numbers as others."""
     x, target = promote(array("bitcast_convert_type", "operand", operand))[0], numpy_dtype(new_dtype, "bitcast_convert_type")
-    if x.dtype.itemsize != target.itemsize or "b" in (x.dtype.kind, target.kind):
+    if "b" in (x.dtype.kind, target.kind) or (x.dtype != target and "c" in (x.dtype.kind, target.kind)):
         raise op_error("bitcast_convert_type", f"{target} has other bits", {"operand": x}, "cast it", DtypeError)
     if x.dtype == target:
         return x
-    whole = floatbits.bits_of(x) if kind_of(x.dtype) == "f" else x
+    whole = _resized(floatbits.bits_of(x) if kind_of(x.dtype) == "f" else x, target.itemsize)
     if kind_of(target) != "f":
         return cast(whole, target)
     return floatbits.float_of(cast(whole, bits_dtype(dtype_of(target))), target)
+
+
+def _resized(bits: Any, size: int) -> Any:
+    """Ints as unsigned ones of ``size`` bytes, which a last axis holds, or which a last axis is made one of."""
+    given = bits.dtype.itemsize
+    if given == size:
+        return bits
+    unsigned, wanted = cast(bits, np.dtype(f"u{given}")), np.dtype(f"u{size}")
+    shifts = np.arange(max(given, size) // min(given, size)) * (8 * min(given, size))
+    if size < given:
+        parts = arithmetic.right_shift(expand_dims(unsigned, -1), shifts.astype(unsigned.dtype))
+        return cast(arithmetic.bitwise_and(parts, unsigned.dtype.type(np.iinfo(wanted).max)), wanted)
+    if not bits.shape or bits.shape[-1] != len(shifts):
+        raise op_error("bitcast_convert_type", f"{wanted} wants {len(shifts)} parts in the last axis", {"operand": bits})
+    return cast(reductions.sum(arithmetic.left_shift(cast(unsigned, wanted), shifts.astype(wanted)), -1, wanted), wanted)
 
 
 def select_n(which: Any, *cases: Any) -> Any:

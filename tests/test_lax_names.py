@@ -37,8 +37,19 @@ def test_names(run):
     same(run(lambda q: lax.zeta(2, q))(np.ones(1)), np.array([np.pi**2 / 6]))
 
 
+@pytest.mark.parametrize("given, wanted", [("float32", "uint8"), ("float64", "float32"), ("int64", "int16"), ("uint16", "int8")])
+@pytest.mark.parametrize("run", [leptonc.jit, lambda f: f])
+def test_bits_as_parts_and_back(given, wanted, run):
+    x = np.frombuffer(np.random.default_rng(0).bytes(96), np.uint8).astype(given).reshape(8, 12) - np.dtype(given).type(100)
+    parts = run(lambda x: lax.bitcast_convert_type(x, wanted))(x)
+    np.testing.assert_array_equal(parts, x.view(wanted).reshape(parts.shape))
+    assert np.shape(parts) == (8, 12, x.itemsize // np.dtype(wanted).itemsize)
+    np.testing.assert_array_equal(run(lambda x: lax.bitcast_convert_type(x, given))(parts), x)
+
+
 def test_what_has_other_bits_is_an_error():
-    for wrong in (lambda: lax.bitcast_convert_type(X, "float64"), lambda: lax.split(X, (2, 3)), lambda: lax.zeta(1, X * 1j),
+    for wrong in (lambda: lax.bitcast_convert_type(X, "float64"), lambda: lax.bitcast_convert_type(X * 1j, "uint64"),
+                  lambda: lax.split(X, (2, 3)), lambda: lax.zeta(1, X * 1j),
                   lambda: lax.select_n(X, X, X), lambda: lax.shift_right_logical(X, X)):
         with pytest.raises(leptonc.LeptonError):
             wrong()

@@ -31,7 +31,6 @@ from leptonc.passes.loops.bodies import (
     multiplies_gaps,
     part_of,
     scatters,
-    transposes,
     walks_once,
 )
 from leptonc.passes.loops.draft import Draft, Task, buffer_name, buffer_number, pruned, tidy
@@ -42,15 +41,13 @@ from leptonc.passes.loops.merge import (
     loads_at_axes,
     loads_by_place,
     loads_of,
-    reviewed,
     side_by_side,
     stores_at_axes,
     with_prefix,
-    without_unit_axes,
-    without_units,
 )
 from leptonc.passes.loops.overwriting import Versions
 from leptonc.passes.loops.ranks import Ranks
+from leptonc.passes.loops.views import agreed_views
 
 NEIGHBOURS = 8  # earlier readers of a buffer that a kernel may join: the nearest ones
 SEARCH = 256  # kernels looked at when asking whether a merge would close a cycle
@@ -156,7 +153,7 @@ class _Fusion:
         if producer is None or consumer is None or not is_map(consumer) or self._is_left_to_readers(p, n):
             return False
         shared = {buffer_name(b) for b in made.writes} & {buffer_name(b) for b in task.reads}
-        agreed = _agreed_views(made.kernel, task.kernel, shared)
+        agreed = agreed_views(made.kernel, task.kernel, shared)
         if agreed is None:
             return False
         first, second = agreed
@@ -193,7 +190,7 @@ class _Fusion:
             return False
         if not stores_at_axes(producer, producer.stores[0]) or not self._worth(made, producer, task, buffer, free):
             return False
-        agreed = _agreed_views(replace(made.kernel, params=_joined_params(made.kernel, made.kernel, producer), stages=(producer,)),
+        agreed = agreed_views(replace(made.kernel, params=_joined_params(made.kernel, made.kernel, producer), stages=(producer,)),
                                task.kernel, {buffer})
         if agreed is None:
             return False
@@ -443,68 +440,3 @@ def _joined_params(first: Kernel, second: Kernel, stage: Stage) -> tuple[Param, 
             params.setdefault(param.name, param)
     ordered = sorted(params.values(), key=lambda p: p.role != "in")
     return tuple(ordered)
-
-
-def _agreed_views(first: Kernel, second: Kernel, shared: set[str]) -> tuple[Kernel, Kernel] | None:
-    """Both kernels with every common buffer under one shape; an elementwise side takes the other's shape. What both read, as
-    x[:, None] and x[None], has a shape without axes of one element."""
-    clash = _clashes(first, second)
-    if clash - shared:
-        first, second = (_without_units(kernel, clash - shared) for kernel in (first, second))
-        clash = _clashes(first, second)
-    if not clash:
-        return first, second
-    for name in sorted(clash & shared):
-        for kernel, other, swap in ((first, second, False), (second, first, True)):
-            viewed = _with_view(kernel, other.buffer(name).type.shape)
-            if viewed is not None:
-                pair = (other, viewed) if swap else (viewed, other)
-                if not _clashes(*pair):
-                    return pair
-    return _without_unit_axes(first, second)
-
-
-def _clashes(first: Kernel, second: Kernel) -> set[str]:
-    types = {p.name: p.type for p in first.params}
-    return {p.name for p in second.params if types.get(p.name, p.type) != p.type}
-
-
-def _without_unit_axes(first: Kernel, second: Kernel) -> tuple[Kernel, Kernel] | None:
-    """Both kernels in the shapes that are left without axes of one element, which a row of a matrix and a vector have in common.
-    Contractions keep theirs, by which they are known; transpositions stay by themselves, which go through memory in squares."""
-    types = [{p.name: p.type for p in kernel.params} for kernel in (first, second)]
-    if any(len({_wide_axes(of[name].shape) for of in types}) > 1 for name in _clashes(first, second)):
-        return None
-    if any(transposes(kernel.stages[0]) for kernel in (first, second)):
-        return None
-    kernels = [kernel if _keeps_shapes(kernel.stages[0]) else _without(kernel) for kernel in (first, second)]
-    return None if _clashes(*kernels) else (kernels[0], kernels[1])
-
-
-def _wide_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(extent for extent in shape if extent != 1)
-
-
-def _keeps_shapes(stage: Stage) -> bool:
-    return is_contraction(stage) or scatters(stage)
-
-
-def _without(kernel: Kernel) -> Kernel:
-    stage, params = without_unit_axes(kernel.stages[0], kernel.params)
-    return replace(kernel, params=params, stages=(stage,))
-
-
-def _without_units(kernel: Kernel, names: set[str]) -> Kernel:
-    stage, params = without_units(kernel.stages[0], kernel.params, names)
-    return replace(kernel, params=params, stages=(stage,))
-
-
-def _with_view(kernel: Kernel, shape: tuple[int, ...]) -> Kernel | None:
-    stage = kernel.stages[0]
-    if prod(a.extent for a in stage.axes) != prod(shape):
-        return None
-    result = reviewed(stage, {p.name: p for p in kernel.params}, shape)
-    if result is None:
-        return None
-    viewed, params = result
-    return replace(kernel, params=tuple(params[p.name] for p in kernel.params), stages=(viewed,))

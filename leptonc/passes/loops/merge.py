@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from math import prod
 
 import numpy as np
 
 from leptonc.ir.affine import in_dimension
-from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, Param, Stage, Store
+from leptonc.ir.kernel import Apply, AxisIndex, Const, Index, Inst, Load, Stage, Store
 from leptonc.ir.scalar import NUMPY
-from leptonc.ir.types import TensorType
 from leptonc.lazy import remembered
-from leptonc.passes.loops.draft import index_at, inst_at, rename_stage, renumber, renumber_store, tidy
+from leptonc.passes.loops.draft import rename_stage, renumber, renumber_store, tidy
 
 
 @remembered
@@ -199,65 +197,3 @@ def loads_by_place(stage: Stage) -> frozenset[Load]:
     names = {a.name: f"{n}" for n, a in enumerate(stage.axes)}
     loads = tuple({i for i in stage.insts if isinstance(i, Load)})
     return frozenset(i for i in rename_stage(Stage((), loads, ()), {}, names).insts if isinstance(i, Load))
-
-
-# Views: a buffer read under another shape
-
-
-def reviewed(stage: Stage, params: dict[str, Param], shape: tuple[int, ...]) -> tuple[Stage, dict[str, Param]] | None:
-    """An elementwise stage over another shape of equal size: every access must be at the axes, or be rank 0."""
-    if not is_map(stage):
-        return None
-    axes = tuple(Axis(f"v{n}", extent) for n, extent in enumerate(shape))
-    index = tuple(Index.of(a) for a in axes)
-    insts: list[Inst] = []
-    views: dict[str, Param] = {}
-    for inst in stage.insts:
-        if isinstance(inst, AxisIndex):
-            return None
-        if isinstance(inst, Load) and params[inst.buffer].type.rank:
-            if not (loads_at_axes(stage, inst) and inst.pad is None and params[inst.buffer].type.size == prod(shape)):
-                return None
-            views[inst.buffer] = _viewed(params[inst.buffer], shape)
-            inst = replace(inst, index=index)
-        insts.append(inst)
-    stores = []
-    for store in stage.stores:
-        if not stores_at_axes(stage, store) or params[store.buffer].type.size != prod(shape):
-            return None
-        views[store.buffer] = _viewed(params[store.buffer], shape)
-        stores.append(replace(store, index=index))
-    return Stage(axes, tuple(insts), tuple(stores)), {**params, **views}
-
-
-def without_units(stage: Stage, params: tuple[Param, ...], names: set[str]) -> tuple[Stage, tuple[Param, ...]]:
-    """A stage, and its parameters, that reads the buffers ``names`` under shapes without axes of one element, where it can."""
-    loads = [i for i in stage.insts if isinstance(i, Load)]
-    kept = {p.name: [d for d, extent in enumerate(p.type.shape) if extent > 1]
-            for p in params if p.role == "in" and p.name in names and p.type.size}
-    for load in loads:
-        if load.buffer in kept and (load.pad is not None or any(i.values for i in load.index)):
-            del kept[load.buffer]
-    insts = tuple(replace(i, index=tuple(i.index[d] for d in kept[i.buffer])) if isinstance(i, Load) and i.buffer in kept else i
-                  for i in stage.insts)
-    viewed = tuple(_viewed(p, tuple(p.type.shape[d] for d in kept[p.name])) if p.name in kept else p for p in params)
-    return Stage(stage.axes, insts, stage.stores), viewed
-
-
-def without_unit_axes(stage: Stage, params: tuple[Param, ...]) -> tuple[Stage, tuple[Param, ...]]:
-    """A stage without axes of one point, over buffers under shapes without such axes, where no load is guarded."""
-    place = {a.name: Index() for a in stage.axes if a.extent == 1 and not a.reduce}
-    guarded = {i.buffer for i in stage.insts if isinstance(i, Load) and i.pad is not None}
-    kept = {p.name: [d for d, extent in enumerate(p.type.shape) if extent != 1 or p.name in guarded] for p in params}
-
-    def without(access: Load | Store) -> tuple[Index, ...]:
-        return tuple(index_at(access.index[d], place) for d in kept[access.buffer])
-
-    insts = tuple(replace(i, index=without(i)) if isinstance(i, Load) else inst_at(i, place) for i in stage.insts)
-    stores = tuple(replace(s, index=without(s)) for s in stage.stores)
-    viewed = tuple(_viewed(p, tuple(p.type.shape[d] for d in kept[p.name])) for p in params)
-    return tidy(Stage(tuple(a for a in stage.axes if a.name not in place), insts, stores)), viewed
-
-
-def _viewed(param: Param, shape: tuple[int, ...]) -> Param:
-    return replace(param, type=TensorType(shape, param.type.dtype))

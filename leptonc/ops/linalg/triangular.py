@@ -46,8 +46,8 @@ from leptonc.ops.linalg.building import (
 class triangular_solve(MatrixOp):
     """x with a x = b (``transpose``: a' x = b), of a the lower or the upper triangle, with ones on its diagonal if ``unit``.
 
-    A zero on the diagonal gives infinities and NaN. Block by block: what is solved is taken off by one product, a block's rows are
-    eliminated one by one.
+    A zero on the diagonal gives infinities and NaN. Block by block: what is solved is taken off by one product; a block's rows go
+    eight at a time (``substitution``), of a stack and of complex numbers one by one.
     """
 
     name, operand_names = "triangular_solve", ("a", "b")

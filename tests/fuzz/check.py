@@ -90,7 +90,8 @@ def result_of(program: Program, place: Callable[[np.ndarray], np.ndarray] = np.a
 class _Numpy:
     """NumPy where it says the same as leptonc.numpy: equal elements keep their order, quantiles of ints and sums of weights are
     floats, places along axes have the dtype of the places in all, what NumPy makes f64 of any float stays as narrow as it was, and
-    the spacing of f16 is that of the number's size, with its sign, as that of f32 and f64 is."""
+    the spacing of f16 is that of the number's size, with its sign, as that of f32 and f64 is; products of polynomials keep zeros
+    that they begin with."""
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(np, name)
@@ -102,6 +103,8 @@ class _Numpy:
             return _of_dtype(found)
         if name == "spacing":
             return lambda x: np.where(np.signbit(x) & (x != 0), -1, 1).astype(found(x).dtype) * found(np.abs(x))
+        if name == "polymul":
+            return lambda x, y: np.convolve(x, y) if x.size and y.size else found(x, y)
         if name in ("hypot", "trapezoid"):
             return _of_wide_ints(found)
         if name in ("put_along_axis", "fill_diagonal"):

@@ -172,6 +172,7 @@ class Run:
     def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         env = dict(zip(self.graph.inputs, map(_wide, arrays), strict=True))
         self.products: set[int] = set()
+        self.vanished: set[int] = set()  # what is made of products some of which were flushed
         self.lost: set[int] = set()
         left = dict(self.graph.use_counts)
         with np.errstate(all="ignore"):
@@ -194,6 +195,8 @@ class Run:
             self.lost.update(node.results)
         if node.op == "mul" or (node.op in MOVES and self.products.intersection(node.operands)):
             self.products.update(node.results)
+        if node.op in MOVES | {"mul", "add", "sub"} and self.vanished.intersection(node.operands):
+            self.vanished.update(node.results)
 
     def _meaning(self, node: Node, operands: list[np.ndarray]) -> Any:
         """What the op makes of its operands; of some in their own dtype, or of operands a little off."""
@@ -259,7 +262,11 @@ class Run:
                 finite = [_finite(x) for x in operands]  # a product may overflow beside an infinity
                 magnitude = self._scale(node, finite, out) / _grace(node, finite, out)
             out = _overflowing(node, operands[0], out, magnitude, float(info.max), rng)
-        out = self._flushed(out, dtype)
+        if self.flushes and node.op in ("add", "sub") and self.vanished.intersection(node.operands):
+            out = np.where(out == 0, rng.choice([0.0, -0.0], out.shape), out)  # a fused multiply-add of less than the least float
+        out, before = self._flushed(out, dtype), out
+        if node.op == "mul" and (before[out == 0] != 0).any():
+            self.vanished.update(node.results)
         return np.where(_behind_zeros(node, out), np.copysign(0.0, out), out) if node.op == "cumprod" and self.flushes else out
 
     def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
@@ -489,6 +496,8 @@ def _overflowing(node: Node, x: np.ndarray, out: np.ndarray, scale: np.ndarray, 
         ends = [np.prod(end(np.where(x == 0, 1, np.abs(_finite(x))), 1), node.attributes["axes"]) for end in (np.maximum,
                                                                                                               np.minimum)]
         return _anything(out, (ends[0] > largest / 16) | (ends[1] < 16 / largest), rng)
+    if node.op == "sum":  # a factor that is infinite may leave it, and what it was multiplied by be 0 by rounding, or not
+        out = _anything(out, np.isnan(out) & np.isinf(x).any(axis=node.attributes["axes"]), rng)
     if node.op not in SUMS | CONVOLUTIONS | ALONG | {"mul", "add", "sub"}:
         return out
     return _anything(out, (scale > largest / 16) & np.isfinite(scale) | np.isinf(scale) & np.isfinite(out), rng)

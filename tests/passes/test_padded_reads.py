@@ -130,3 +130,23 @@ def test_a_padded_copy_of_a_padded_result(rng):
     x, w, v = (rng.standard_normal(s).astype(np.float32) for s in ((2, 9, 9, 4), (3, 3, 4, 8), (3, 3, 8, 8)))
     sides = ((0, 0), (1, 0), (0, 2), (0, 0))
     check(lambda x, w, v: nn.conv(lnp.pad(nn.conv(x, w), sides, constant_values=3.0), v, padding=1), x, w, v)
+
+
+@pytest.mark.parametrize("reader", [
+    lambda t: lax.cond(t[0, 0, 0] > 0, lambda x: lnp.max(x, (1, 2)), lambda x: lnp.min(x, (1, 2)), t),
+    lambda t: lax.scan(lambda c, _: (c * 0.5 + lnp.sum(t, (1, 2)), None), lnp.zeros(2, "f4"), None, length=3)[0],
+    lambda t: lax.scan(lambda c, row: (c + row, c), lnp.zeros(t.shape[1:], "f4"), t)[1],
+    lambda t: lax.while_loop(lambda c: lnp.sum(c) > 100, lambda c: c * 0.5, t),
+    lambda t: lnp.sort(t, 1), lambda t: lnp.cumsum(t, 1), lambda t: lnp.cumprod(t, 1), lambda t: lnp.fft.rfft(t, axis=1).real,
+    lambda t: lnp.linalg.cholesky(lnp.einsum("nwc,nwd->ncd", t, t) + 9 * lnp.eye(t.shape[2], dtype="f4")),
+    lambda t: lnp.take(t, lnp.argmax(t[:, :, 0], 1), 1), lambda t: t.at[:, 3].add(1.0),
+], ids=lambda f: str(f.__code__.co_firstlineno))
+def test_a_padded_result_is_read_by_what_is_no_nest(reader, rng):
+    """Loops, branches, sorts and running sums take an array as it is."""
+    x, w, v = (rng.standard_normal(s).astype(np.float32) for s in ((2, 15, 4), (3, 4, 4), (3, 4, 6)))
+
+    def f(x, w, v):
+        made = nn.gelu(nn.conv(x, w))
+        return nn.conv(made, v, padding="SAME"), reader(made)
+
+    check(f, x, w, v)

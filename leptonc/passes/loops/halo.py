@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from leptonc.ir.affine import span
-from leptonc.ir.kernel import Axis, Const, Index, Inst, Kernel, Load, Param, Program, Stage, Store, number_bits
+from leptonc.ir.kernel import Axis, Const, Index, Inst, Kernel, Load, Opaque, Param, Program, Stage, Store, number_bits
 from leptonc.ir.structure import is_contraction, product_sum
 from leptonc.ir.types import TensorType
 from leptonc.passes.loops.draft import Draft, Task, buffer_name, buffer_number
@@ -197,8 +197,8 @@ def _retarget(draft: Draft, halo: int, producer: int, readers: list[int], temp: 
 
 
 def _shiftable(kernel: Kernel, made: Param) -> bool:
-    """Every access to the buffer is in its own shape, in range, undivided."""
-    if kernel.buffer(made.name).type != made.type:
+    """Every access to the buffer is in its own shape, in range, undivided; what an opaque kernel does is not known."""
+    if isinstance(kernel, Opaque) or kernel.buffer(made.name).type != made.type:
         return False
     for stage in kernel.stages:
         accesses = [i for i in (*stage.insts, *stage.stores) if isinstance(i, Load | Store) and i.buffer == made.name]

@@ -7,39 +7,72 @@ from dataclasses import dataclass
 
 from leptonc.ir.affine import counted_axes
 from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, Reduce, Stage, operands
-from leptonc.ir.types import DType
+from leptonc.ir.types import DType, i32, i64, u32
 from leptonc.lazy import remembered
 
+COUNTERS = (i32, u32, i64)  # what the points of an axis are counted in without wrapping around
 Factor = tuple[Load, tuple[DType, ...]]
 """What is loaded, and the dtypes that it is cast to, in turn, before it is multiplied."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A sum goes over those points of its only reduce axis whose number (instruction ``number``) is less than ``limit``."""
+
+    number: int
+    limit: int
 
 
 @dataclass(frozen=True)
 class ProductSum:
     """``sum of a * b`` over a stage's reduce axes, of two loads or what casts make of them: a contraction. Fields are numbers of
     instructions; what depends on ``reduce`` is the epilogue, and loads besides ``a`` and ``b``, which are the ``factors``, are
-    operands of that alone. ``casts``: the dtypes that each factor is converted to before it is multiplied, in turn."""
+    operands of that alone. ``casts``: the dtypes that each factor is converted to before it is multiplied, in turn. ``bound``: of
+    which points it is the sum, if not of all: those that others have are not multiplied, whatever they are."""
 
     reduce: int
     a: int
     b: int
     factors: tuple[Load, Load]
     casts: tuple[tuple[DType, ...], tuple[DType, ...]] = ((), ())
+    bound: Bound | None = None
 
 
 def product_sum(insts: Sequence[Inst]) -> ProductSum | None:
-    """The sum of products among a stage's instructions, if that is their only reduction."""
+    """The sum of products among a stage's instructions, if that is their only reduction and goes over all points."""
+    found = bounded_sum(insts)
+    return None if found is None or found.bound is not None else found
+
+
+def bounded_sum(insts: Sequence[Inst]) -> ProductSum | None:
+    """The sum of products among a stage's instructions, if that is their only reduction: of all points, or of the first ones, which
+    are ``sum of select(number < limit, a * b, 0)``."""
     reduces = [(n, i) for n, i in enumerate(insts) if isinstance(i, Reduce)]
     if len(reduces) != 1 or reduces[0][1].kind != "sum":
         return None
     number, reduce = reduces[0]
-    product = insts[reduce.arg]
+    bound, product = _bound(insts, reduce.arg)
     if not isinstance(product, Apply) or product.op != "mul":
         return None
     (a, first, one), (b, second, other) = (converted_load(insts, n) for n in product.args)
     if not isinstance(first, Load) or not isinstance(second, Load):
         return None
-    return ProductSum(number, a, b, (first, second), (one, other))
+    return ProductSum(number, a, b, (first, second), (one, other), bound)
+
+
+def _bound(insts: Sequence[Inst], n: int) -> tuple[Bound | None, Inst]:
+    """What instruction ``n`` is under a bound that is the same at all points, and that bound."""
+    select = insts[n]
+    if not isinstance(select, Apply) or select.op != "select":
+        return None, select
+    less, zero = insts[select.args[0]], insts[select.args[2]]
+    if not isinstance(zero, Const) or zero.value != 0 or not isinstance(less, Apply) or less.op != "lt":
+        return None, select
+    number, limit = less.args
+    counter = insts[number]
+    if not isinstance(counter, AxisIndex) or counter.dtype not in COUNTERS or varying_axes(insts[:limit + 1])[limit]:
+        return None, select
+    return Bound(number, limit), insts[select.args[1]]
 
 
 def converted_load(insts: Sequence[Inst], n: int) -> tuple[int, Inst, tuple[DType, ...]]:
@@ -56,7 +89,7 @@ def converted_load(insts: Sequence[Inst], n: int) -> tuple[int, Inst, tuple[DTyp
 @remembered
 def is_contraction(stage: Stage) -> bool:
     """A sum of products, of two loads or of a load and a one-hot factor."""
-    return product_sum(stage.insts) is not None or find_routing(stage.insts, stage.axes) is not None
+    return bounded_sum(stage.insts) is not None or find_routing(stage.insts, stage.axes) is not None
 
 
 @dataclass(frozen=True)

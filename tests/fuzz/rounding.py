@@ -77,7 +77,7 @@ WRITTEN_OUT = frozenset({"scan", "while_loop", "switch", "checkpoint_call", "cus
 OF_PASSES = frozenset({"do_while", "barrier", "barrier_token", "dft", "pass_roots", "line_roots", "grid_roots", "chirp",
                        "chirp_spectrum", "as_reals", "from_reals", "part", "joined",
                        "custom_vjp_tangents", "host_call",
-                       "substitution"})  # made behind traces, transposed away in them, or Python's
+                       "substitution", "elimination"})  # made behind traces, transposed away in them, or Python's
 
 
 def written_out(graph: Graph, arrays: Sequence[np.ndarray]) -> Graph:

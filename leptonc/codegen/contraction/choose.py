@@ -8,8 +8,8 @@ from math import ceil, gcd, prod
 from leptonc.codegen.contraction.plan import Contraction, Side
 from leptonc.codegen.loops.access import Access
 from leptonc.codegen.loops.linear import LinearStage
-from leptonc.ir.kernel import Axis
-from leptonc.ir.structure import product_sum
+from leptonc.ir.kernel import Apply, Axis, Index, operands
+from leptonc.ir.structure import Bound, ProductSum, bounded_sum
 from leptonc.ir.types import bf16, f32, i8, i16, i32, u8
 from leptonc.memory import ALIGN
 from leptonc.target import Target
@@ -46,22 +46,23 @@ PAIRED = {f32: (bf16,), i32: (i16, i8, u8)}  # what sums of a dtype may be of, w
 def find_contraction(stage: LinearStage, target: Target, local: frozenset[str] = frozenset(), rows: int = 0) -> Contraction | None:
     """The stage as a scheduled contraction, or None if it is none or too small to be worth it. ``local``: the kernel's local
     buffers, which are there too late to be packed. ``rows``: the extent of an axis that threads share, each some tiles of it."""
-    pair = _operands(stage)
-    if pair is None or not {a.name for a in stage.map_axes} <= stage.parallel:
+    found = bounded_sum(stage.insts)
+    pair = None if found is None or not _is_counted(stage, found.bound) else _operands(stage, found)
+    if found is None or pair is None or not {a.name for a in stage.map_axes} <= stage.parallel:
         return None
-    reduce, first, second = pair
+    reduce, (first, second), limit = found.reduce, pair, None if found.bound is None else found.bound.limit
     points = prod(a.extent for a in stage.axes)
     if points < MIN_WORK:
         return None
     options = [c for a, b in ((first, second), (second, first)) for c in _assignments(stage, reduce, a, b, target, rows)]
-    options = [c for c in options if not _packs_inside(c, local)]
+    options = [c for c in options if not _packs_inside(c, local) and not (c.pairs and limit is not None)]
     if not options:
         return None
     best = min(options, key=_cost)
     sharing = [c for c in options if rows and c.row.extent == rows and not (c.a.pack or c.b.pack)]
     if sharing and _cost(min(sharing, key=_cost)) <= _cost(best) * SHARING_PAYS:
         best = min(sharing, key=_cost)
-    return _blocked(best, target, rows)
+    return _blocked(replace(best, limit=limit, guard=_guard(best)), target, rows)
 
 
 def _packs_inside(plan: Contraction, local: frozenset[str]) -> bool:
@@ -71,14 +72,31 @@ def _packs_inside(plan: Contraction, local: frozenset[str]) -> bool:
                for side in (plan.a, plan.b))
 
 
-def _operands(stage: LinearStage) -> tuple[int, Side, Side] | None:
-    """Matches one sum of the product of two affine loads."""
-    found = product_sum(stage.insts)
-    if found is None or stage.insts[found.reduce].dtype.is_bool or any(s.accumulate or s.masked for s in stage.stores):
+def _operands(stage: LinearStage, found: ProductSum) -> tuple[Side, Side] | None:
+    """The operands of a sum of products, of two affine loads."""
+    if stage.insts[found.reduce].dtype.is_bool or any(s.accumulate or s.masked for s in stage.stores):
         return None
     a, b = (Side(n, stage.loads[n], load.buffer, load.dtype, casts)
             for n, load, casts in zip((found.a, found.b), found.factors, found.casts))
-    return (found.reduce, a, b) if a.access.is_affine and b.access.is_affine else None
+    return (a, b) if a.access.is_affine and b.access.is_affine else None
+
+
+def _is_counted(stage: LinearStage, bound: Bound | None) -> bool:
+    """Whether a bound's number is that of a point of the only reduce axis."""
+    return bound is None or [stage.indices[bound.number]] == [Index.of(axis) for axis in stage.reduce_axes]
+
+
+def _guard(plan: Contraction) -> int | None:
+    """The condition without which nobody asks for a sum, if an item has all of its sums under one."""
+    stage = plan.stage
+    if len(plan.fold) != 1 or plan.pairs:
+        return None
+    users = [inst for inst in stage.insts if plan.reduce in operands(inst)]
+    only = users[0] if len(users) == 1 and all(store.value != plan.reduce for store in stage.stores) else None
+    if not isinstance(only, Apply) or only.op != "select" or plan.reduce in only.args[::2]:
+        return None
+    condition = only.args[0]
+    return condition if stage.axes_of[condition] <= {axis.name for axis in (*stage.outer, *plan.outer)} else None
 
 
 def _assignments(stage: LinearStage, reduce: int, a: Side, b: Side, target: Target, shared: int) -> list[Contraction]:

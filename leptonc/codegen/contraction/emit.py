@@ -12,8 +12,10 @@ from leptonc.codegen.contraction.plan import Contraction, Side
 from leptonc.codegen.contraction.tile import Strides, Tile, emit_tile
 from leptonc.codegen.contraction.tilefunction import tile_function
 from leptonc.codegen.llvm.emitter import Emitter, llvm_type, memory_type
+from leptonc.codegen.llvm.scalars import emit_scalar
 from leptonc.codegen.loops.access import Access
 from leptonc.ir.kernel import Axis, Load
+from leptonc.ir.types import i64
 from leptonc.memory import ALIGN
 
 
@@ -56,6 +58,7 @@ class ContractionEmitter:
         self.ivs: dict[str, str] = dict(ivs or {})
         self.pointers = pointers
         self.epilogue = Epilogue(e, plan, pointers, self.ivs)
+        self.short = ""  # how many points of the fold an item multiplies, if that is known when it runs alone
 
     def emit(self, begin: str, end: str) -> None:
         """All items from ``begin`` to ``end``."""
@@ -63,6 +66,7 @@ class ContractionEmitter:
             return
         with self.e.loop("item", begin, end) as item:
             row_item, col_item = self._decode(item)
+            self.short = self._short() if self.plan.runs_short else ""
             rows = self._block(row_item, self.plan.row_block, self.plan.row_tiles)
             cols = self._block(col_item, self.plan.col_block, self.plan.col_tiles)
             if self.plan.direct_store:
@@ -85,6 +89,19 @@ class ContractionEmitter:
             self.ivs[axis.name], item = self.e.digit(item, axis.extent)
         return row_item, col_item
 
+    def _short(self) -> str:
+        """How many of the first points of the fold this item multiplies: none where its sums are not asked for."""
+        e, plan, extent = self.e, self.plan, self.plan.fold[0].extent
+        found = self.epilogue.of_item([n for n in (plan.limit, plan.guard) if n is not None])
+        count = str(extent)
+        if plan.limit is not None:
+            limit = emit_scalar(e, "cast", [found[plan.limit].name], [found[plan.limit].dtype], i64, 1)
+            count = e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {limit}, i64 {extent}", "count")
+            count = e.call("i64 @llvm.smax.i64(i64, i64)", f"i64 {count}, i64 0", "count")
+        if plan.guard is not None:
+            count = e.let(f"select i1 {found[plan.guard].name}, i64 {count}, i64 0", "count")
+        return count
+
     def _block(self, item: str, block: int, tiles: int) -> Span:
         """First and last+1 register tile of an item."""
         start = self.e.mul(item, str(block))
@@ -101,11 +118,12 @@ class ContractionEmitter:
         for tile, row_tile, col_tile in self._summed_tiles(rows, cols):
             if plan.tile_function:
                 self._ask_beside(tile, row_tile, col_tile)
-                self._call_tile(tile, row_tile, col_tile, self.scratch, None)
+                self._call_tile(tile, row_tile, col_tile, self.scratch, Part("0", self.short, "0") if self.short else None)
                 self.epilogue.of_memory(tile, row_tile, col_tile, self.scratch)
             else:
                 a, b = self._bases(row_tile, col_tile)
                 fold = [(axis, "0", str(axis.extent)) for axis in plan.fold]
+                fold[:1] = [(plan.fold[0], "0", self.short)] if self.short else fold[:1]
                 self.epilogue.of_registers(tile, row_tile, col_tile, emit_tile(self.e, tile, a, b, fold))
 
     def _local_item(self, rows: Span, cols: Span) -> None:
@@ -130,7 +148,7 @@ class ContractionEmitter:
         """Loops over the parts of the fold, if it is taken in parts."""
         plan, e = self.plan, self.e
         if not plan.fold_block:
-            yield None
+            yield Part("0", self.short, "0") if self.short else None
             return
         axis = plan.fold[axes]
         if axes < plan.fold_outer:
@@ -140,9 +158,12 @@ class ContractionEmitter:
                     yield part
                 del self.ivs[axis.name]
             return
-        with e.loop("block", "0", str(axis.extent), plan.fold_block) as start:
+        extent = end = str(axis.extent)
+        if self.short:  # of no points at all there is one part, which makes zeros
+            extent, end = self.short, e.call("i64 @llvm.smax.i64(i64, i64)", f"i64 {self.short}, i64 1", "end")
+        with e.loop("block", "0", end, plan.fold_block) as start:
             limit = e.add(start, str(plan.fold_block))
-            stop = e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {limit}, i64 {axis.extent}", "stop")
+            stop = e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {limit}, i64 {extent}", "stop")
             yield Part(start, stop, e.add(done, start))
 
     # Tiles

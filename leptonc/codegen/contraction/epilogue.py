@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from leptonc.codegen.contraction.plan import Contraction
 from leptonc.codegen.contraction.tile import Tile
 from leptonc.codegen.llvm.emitter import Emitter, llvm_type
@@ -20,6 +22,11 @@ class Epilogue:
         self.e, self.plan, self.ivs = e, plan, ivs
         nest = Nest((), (), plan.row if plan.transposed else plan.col, plan.lanes, 0, plan.fold, False)
         self.nest = NestEmitter(e, plan.stage, nest, pointers, ivs)
+
+    def of_item(self, insts: Sequence[int]) -> dict[int, Reg]:
+        """What instructions that vary along no axis of a tile, and are made of no sum, give in this item."""
+        with self.nest.at([(axis, self.ivs[axis.name]) for axis in self.plan.outer], epilogue=True):
+            return {n: self.nest.values[n] for n in insts}
 
     def of_registers(self, tile: Tile, row_tile: str, col_tile: str, state: list[str]) -> None:
         """A whole tile from its accumulators, row-major."""

@@ -57,6 +57,8 @@ class Contraction:
     ``fold_block`` > 0 takes the fold in parts, accumulating in memory: the first ``fold_outer`` reduce axes point by point,
     the next in blocks of that extent. ``prefetch_blocks``: while it works on one part, a tile asks for its operands of the next.
     ``prefetch_rows``: A comes from memory once, a tile's rows in one piece; each tile asks for the next one's.
+    ``limit``: the instruction that says how many of the first points of the only reduce axis are multiplied, if not all are;
+    ``guard``: the condition, of an item, without which its sums are not asked for.
     """
 
     stage: LinearStage
@@ -77,6 +79,8 @@ class Contraction:
     fold_outer: int = 0
     prefetch_blocks: bool = False
     prefetch_rows: bool = False
+    limit: int | None = None
+    guard: int | None = None
     registers: int = 16  # vector registers of the target
     pairs: bool = False
     odd: bool = False
@@ -166,6 +170,11 @@ class Contraction:
             return ()
         return tuple(n for n, access in self.stage.loads.items() if n not in (self.a.load, self.b.load) and access.is_affine
                      and access.stride(self.col.name) == 1 and access.stride(self.row.name))
+
+    @property
+    def runs_short(self) -> bool:
+        """Whether it is known when it runs alone how much of the fold is multiplied."""
+        return self.limit is not None or self.guard is not None
 
     @property
     def _epilogue(self) -> int:

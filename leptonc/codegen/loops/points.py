@@ -73,10 +73,10 @@ class PointEmitter:
         return self._open([(axis, iv)], lanes)
 
     @contextmanager
-    def at(self, points: Sequence[tuple[Axis, str]], lanes: int = 1) -> Iterator[None]:
+    def at(self, points: Sequence[tuple[Axis, str]], lanes: int = 1, epilogue: bool = False) -> Iterator[None]:
         """Axes open at given points (of the vector axis ``lanes``), and every instruction emitted that can be then."""
         with self._open(points, lanes):
-            self._ready()
+            self._ready(epilogue)
             yield
 
     def epilogue_at(self, points: list[tuple[Axis, str]], lanes: int, reduced: dict[int, Reg]) -> None:

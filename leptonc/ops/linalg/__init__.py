@@ -5,6 +5,7 @@ from leptonc.ops.linalg import (
     determinant,
     eigh,
     eigh_tridiagonal,
+    elimination,
     hessenberg,
     jacobi,
     lu,
@@ -15,5 +16,5 @@ from leptonc.ops.linalg import (
     triangular,
 )
 
-__all__ = ["cholesky", "determinant", "eigh", "eigh_tridiagonal", "hessenberg", "jacobi", "lu", "qr", "schur", "substitution",
-           "svd", "triangular"]
+__all__ = ["cholesky", "determinant", "eigh", "eigh_tridiagonal", "elimination", "hessenberg", "jacobi", "lu", "qr", "schur",
+           "substitution", "svd", "triangular"]

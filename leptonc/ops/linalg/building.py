@@ -140,6 +140,11 @@ def without_ends(x: Value, first: int, last: int) -> Value:
     return op("slice", x, start=(first, *(0,) * len(rest)), size=(x.shape[0] - first - last, *rest), step=(1,) * x.type.rank)
 
 
+def rows_of(x: Value, first: int, count: int) -> Value:
+    """Some rows of each matrix of a stack [b, m, n]."""
+    return op("slice", x, start=(0, first, 0), size=(x.shape[0], count, x.shape[2]), step=(1, 1, 1))
+
+
 def picked(mask: Value, x: Value, axis: int) -> Value:
     """The one element along an axis where ``mask`` is true: a maximum, for a sum would lose the sign of a zero."""
     if x.dtype.is_complex:

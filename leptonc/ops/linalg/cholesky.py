@@ -43,6 +43,7 @@ from leptonc.ops.linalg.building import (
     real,
     replaced,
     reshaped,
+    rows_of,
     select,
     spread,
     swapped,
@@ -50,6 +51,7 @@ from leptonc.ops.linalg.building import (
     without_ends,
     zeros,
 )
+from leptonc.ops.linalg.strips import place_of, products, products_from, spread_out, turned
 
 
 @register
@@ -93,10 +95,13 @@ class cholesky(MatrixOp):
             return a
         symmetric = flattened((a + adjoint(a)) * 0.5)
         n = a.shape[-1]
-        found = as_stack(_eliminated(as_panel(symmetric))) if n <= BLOCK else _blocked(symmetric)
-        sound = op("all", op("gt", real(diagonal(found)), zeros(found, found.shape[:2], found.dtype.real)), axes=(1,))
-        wrong = select(in_triangle(found, lower=True), filled(found, np.nan), 0)
-        return reshaped(select(spread(sound, found.shape, 0), found, wrong), a.shape)
+        if n > BLOCK and symmetric.shape[0] == 1 and not a.dtype.is_complex:
+            found, sound = _of_one(symmetric)
+        else:
+            found = as_stack(_eliminated(as_panel(symmetric))) if n <= BLOCK else _blocked(symmetric)
+            sound = op("all", op("gt", real(diagonal(found)), zeros(found, found.shape[:2], found.dtype.real)), axes=(1,))
+        lower = in_triangle(found, lower=True)
+        return reshaped(select(lower, select(spread(sound, found.shape, 0), found, np.nan), 0), a.shape)
 
     def samples(self) -> Sequence[Sample]:
         def make(*shape: int) -> Sample:
@@ -189,6 +194,32 @@ def _written_out(panel: Value) -> Value:
         found.append(select(first, spread(in_field(root, column), column.shape, 1), below))
     wide = (op("pad", x, low=(j, 0), high=(0, 0), interior=(0, 0), value=0) for j, x in enumerate(found))
     return op("concatenate", *(reshaped(x, (n, 1, b)) for x in wide), axis=1)
+
+
+def _of_one(a: Value) -> tuple[Value, Value]:
+    """Of one real matrix, in the place of its strips: of a strip's columns the products with those before are taken off, and they
+    are eliminated some at a time. Also whether it is positive definite: a pivot that is not positive makes all later ones NaN."""
+    n = a.shape[-1]
+    strips = spread_out(padded_square(a, blocks_of(n) * BLOCK))
+    count = strips.shape[0]
+
+    def trip(k: Value, consts: Sequence[Value], carries: Sequence[Value], _: Sequence[Value]) -> list[Value]:
+        strips, first, here = carries[0], k * BLOCK, place_of(carries[0], k)
+        rest = part(strips, (0, first, 0), (count, BLOCK, BLOCK)) - products_from(strips, k, first)
+        for start in range(0, BLOCK, SMALL):
+            inner = reshaped(part(rest, (here, 0, start), (1, SMALL, SMALL)), (SMALL, SMALL))
+            found = op("elimination", inner, rest)
+            strips = replaced(strips, found, (0, first + start, 0))
+            left = BLOCK - start - SMALL
+            if left:
+                heads = reshaped(part(found, (here, 0, start + SMALL), (1, SMALL, left)), (SMALL, left))
+                rest = rows_of(rest, SMALL, left) - products(found, heads)
+        return [strips]
+
+    strips = loop(blocks_of(n), trip, [strips])[0]
+    number = strips.builder.constant(np.int64((n - 1) // BLOCK))
+    last = part(strips, (place_of(strips, number), n - 1, (n - 1) % BLOCK), (1, 1, 1))
+    return cropped(turned(strips), n, n), op("gt", reshaped(last, (1,)), zeros(last, (1,)))
 
 
 def _blocked(a: Value) -> Value:

@@ -21,12 +21,12 @@ from leptonc.errors import (
 from leptonc.forward import jvp, linear_transpose, linearize
 from leptonc.freeze import Frozen, freeze
 from leptonc.host import block_until_ready, device_get, device_put, io_callback, pure_callback
-from leptonc.jacobians import hessian, jacfwd, jacrev
+from leptonc.jacobians import hessian, jacfwd, jacobian, jacrev
 from leptonc.jit import explain_recompiles, jit
 from leptonc.notices import LeptonWarning
 from leptonc.public import publish as _publish
 from leptonc.public import submodules as _submodules
-from leptonc.scopes import named_scope
+from leptonc.scopes import named_call, named_scope
 from leptonc.transforms import (
     Array,
     ShapeDtypeStruct,
@@ -47,9 +47,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "jit", "freeze", "Frozen", "grad", "value_and_grad", "vjp", "jvp", "linearize", "linear_transpose", "jacfwd", "jacrev",
-    "hessian", "vmap", "custom_vjp", "custom_jvp", "checkpoint", "remat", "checkpoint_policies", "named_scope", "make_graph",
-    "eval_shape", "ShapeDtypeStruct", "disable_jit", "Array", "explain_recompiles", "num_threads", "set_num_threads",
-    "block_until_ready", "device_get", "device_put", "io_callback", "pure_callback",
+    "jacobian", "hessian", "vmap", "custom_vjp", "custom_jvp", "checkpoint", "remat", "checkpoint_policies", "named_scope",
+    "named_call", "make_graph", "eval_shape", "ShapeDtypeStruct", "disable_jit", "Array", "explain_recompiles", "num_threads",
+    "set_num_threads", "block_until_ready", "device_get", "device_put", "io_callback", "pure_callback",
     "config", "ir", "lax", "nn", "numpy", "ops", "optim", "random", "segments", "tree",
     "LeptonError", "ArgumentError", "ShapeError", "RangeError", "MissingNameError", "DtypeError",
     "TracerError", "IRError", "TreeError", "DonationError", "CompileError", "UnboundAxisError", "LeptonWarning",

@@ -40,6 +40,9 @@ def jacrev(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, h
     return _jacobian("jacrev", f, argnums, has_aux, holomorphic, _rows)
 
 
+jacobian = jacrev  # JAX's name for it
+
+
 def hessian(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, holomorphic: bool = False) -> Callable[..., Any]:
     """A function returning the second derivatives of ``f`` with respect to ``argnums``: the Jacobian, by forward mode, of that by
     reverse mode, whose structures are nested in that order."""

@@ -10,10 +10,10 @@ SUBSTITUTES: dict[str, dict[str, str]] = {
         "compile": "leptonc.jit", "function": "leptonc.jit", "pjit": "leptonc.jit", "np": "leptonc.numpy", "jnp": "leptonc.numpy",
         "Tensor": "leptonc.Array", "ndarray": "leptonc.Array", "tensor": "leptonc.numpy.asarray", "PRNGKey": "leptonc.random.key",
         "tree_map": "leptonc.tree.map", "make_jaxpr": "leptonc.make_graph",
-        "jacobian": "leptonc.jacrev, or leptonc.jacfwd for more outputs than inputs", "custom_gradient": "leptonc.custom_vjp",
+        "custom_gradient": "leptonc.custom_vjp",
         "pmap": "leptonc.jit, which uses all CPUs; leptonc.set_num_threads limits them",
         "no_grad": "leptonc.lax.stop_gradient",
-        "image": "leptonc.nn.resize", "named_call": "leptonc.named_scope", "typeof": "leptonc.eval_shape",
+        "image": "leptonc.nn.resize", "typeof": "leptonc.eval_shape",
         "set_default_device": "leptonc.set_num_threads", "cond": "leptonc.lax.cond",
     },
     "leptonc.numpy": {

@@ -15,6 +15,7 @@ from leptonc import (
     jit,
     jvp,
     lax,
+    named_call,
     named_scope,
     nn,
     remat,
@@ -218,3 +219,17 @@ def test_scopes_show_in_texts_and_change_no_code():
     assert "[block/dense]" in jit(model).compiled_for(x).as_text("step")
     with pytest.raises(ArgumentError, match="must be a string"), named_scope(3):
         pass
+
+
+
+def test_named_calls():
+    """A function in a scope of its own name, or of another."""
+    def dense(x, *, scale=1.0):
+        return lnp.sin(x) * scale
+
+    for named, scope in ((named_call(dense), "dense"), (named_call(dense, name="head"), "head")):
+        graph = jit(lambda x, named=named: named(x, scale=2.0)).trace(np.ones(8)).graph
+        assert [n.loc.scope for n in graph.nodes if n.op == "sin"] == [scope] and named.__name__ == "dense"
+    for bad in (lambda: named_call(dense, name=3), lambda: named_call(dense, name=""), lambda: named_call(3)):
+        with pytest.raises(ArgumentError, match="named_call: name"):
+            bad()

@@ -106,7 +106,7 @@ def test_aux_is_passed_by():
     assert_trees((out, pull(1.0), aux), (np.array(5.0), (2 * x,), {"doubled": 2 * x}))
     out, push, aux = linearize(f, x, has_aux=True)
     assert_trees((push(t), aux), (np.array(6.0), {"doubled": 2 * x}))
-    for jacobian in (jacfwd, jacrev):
+    for jacobian in (jacfwd, jacrev, leptonc.jacobian):
         assert_trees(jit(jacobian(f, has_aux=True))(x), (2 * x, {"doubled": 2 * x}))
     assert_trees(hessian(f, has_aux=True)(x), (2 * np.eye(3), {"doubled": 2 * x}))
 

@@ -174,6 +174,14 @@ def test_cov_of_too_few_samples(samples):
     assert not np.isfinite(wanted).any()
 
 
+@pytest.mark.parametrize("shift", [True, False, np.array([True, False]), np.array([True, True, True])], ids=str)
+def test_roll_by_truth_values(shift):
+    """Which count as 0 and 1, as in NumPy."""
+    x = np.arange(7)
+    np.testing.assert_array_equal(lnp.roll(x, shift), np.roll(x, shift))
+    np.testing.assert_array_equal(leptonc.jit(lnp.roll)(x, shift), np.roll(x, shift))
+
+
 def test_roll_by_a_traced_shift():
     np.testing.assert_array_equal(leptonc.jit(lambda x, n: lnp.roll(x, n, 1))(M, -7), np.roll(M, -7, 1))
 

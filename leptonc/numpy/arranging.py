@@ -44,7 +44,7 @@ def _rolled(x: Any, by: Any, axis: int) -> Any:
         return x
     if isinstance(by, Tracer):
         return take(x, remainder(subtract(numbers(by, n), by), n), axis)
-    start = -integer("roll", "shift", by, {"x": x}) % n
+    start = -integer("roll", "shift", int(by) if isinstance(by, bool | np.bool_) else by, {"x": x}) % n
     return concatenate(split(x, [start], axis)[::-1], axis) if start else x
 
 

@@ -29,7 +29,7 @@ OF_INTS = re.compile(r"linear_ramp|mode='mean'|//|floor_divide|divmod")  # ramps
 OF_NARROW = re.compile(r"histogram|spacing")  # edges in steps that f16 rounds; below zero half of it
 # Padded with zeros there, or by sums of masks; a ramp of one step begins with what it ends with
 OF_INFINITE = re.compile(r"convolve|correlate|mode='(maximum|minimum|mean|linear_ramp)'")
-POOLS, QUOTIENTS = re.compile(r"max_pool"), re.compile(r"divide|div\(| / |soft_sign")
+POOLS, QUOTIENTS = re.compile(r"max_pool"), re.compile(r"divide|div\(| / |soft_sign|a(rc)?(cos|sin|tan)h")
 MODES = ("forward", "grad", "second")
 PARTS = re.compile(r"lnp\.(linalg|fft)\.(\w+)")
 SLACK = 4  # its tanh of f64 is 6 units in the last place off for all large arguments, of which 1 - tanh(x)^2 makes much

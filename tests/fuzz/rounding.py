@@ -364,10 +364,14 @@ def _least(dtype: DType) -> float:
 
 def _behind_zeros(node: Node, products: np.ndarray) -> np.ndarray:
     """Where a running product follows one that is zero, as one that was flushed is."""
-    axis = node.attributes["axis"]
-    ahead = np.flip(products, axis) if node.attributes["reverse"] else products
-    found = np.logical_or.accumulate(ahead == 0, axis)
-    return np.flip(found, axis) if node.attributes["reverse"] else found
+    return _since(products == 0, node)
+
+
+def _since(begun: np.ndarray, node: Node) -> np.ndarray:
+    """From where something holds on, as far as a running op goes along its axis."""
+    axis, reverse = node.attributes["axis"], node.attributes["reverse"]
+    found = np.logical_or.accumulate(np.flip(begun, axis) if reverse else begun, axis)
+    return np.flip(found, axis) if reverse else found
 
 
 def _loses(node: Node, operands: list[np.ndarray]) -> bool:
@@ -496,6 +500,8 @@ def _overflowing(node: Node, x: np.ndarray, out: np.ndarray, scale: np.ndarray, 
         ends = [np.prod(end(np.where(x == 0, 1, np.abs(_finite(x))), 1), node.attributes["axes"]) for end in (np.maximum,
                                                                                                               np.minimum)]
         return _anything(out, (ends[0] > largest / 16) | (ends[1] < 16 / largest), rng)
+    if node.op == "cumprod":  # a product that has passed the largest float makes NaN with a 0
+        out = _anything(out, _since(np.abs(out) > largest, node), rng)
     if node.op == "sum":  # a factor that is infinite may leave it, and what it was multiplied by be 0 by rounding, or not
         out = _anything(out, np.isnan(out) & np.isinf(x).any(axis=node.attributes["axes"]), rng)
     if node.op not in SUMS | CONVOLUTIONS | ALONG | {"mul", "add", "sub"}:

@@ -5,6 +5,7 @@ They promote and broadcast as NumPy's do, where JAX's lax takes operands of one 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from enum import Enum
 from math import prod
@@ -253,7 +254,7 @@ def split(operand: Any, sizes: Any, axis: int = 0) -> list[Any]:
     """Parts of these extents along an axis. Raises ShapeError if they are not the whole."""
     x = array("split", "operand", operand)
     extents = integers("split", "sizes", sizes, {"operand": x}, least=0)
-    ends = np.cumsum(extents, dtype=np.int64).tolist()
+    ends = list(itertools.accumulate(extents))
     parts = manipulation.split(x, ends[:-1], axis)
     if not extents or x.shape[axis] != ends[-1]:
         raise op_error("split", f"sizes {extents} are not the extent of axis {axis}", {"operand": x})

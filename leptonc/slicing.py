@@ -152,7 +152,7 @@ def index_take(src: Any, idxs: Any, axes: Sequence[int]) -> Any:
     """src at places along ``axes``, a vector of ints for each of them: [n, ...], the other axes behind. Places wrap around."""
     x = array("index_take", "src", src)
     places = tuple(axis_of("index_take", x, n) for n in items(axes))
-    columns = [array("index_take", "idxs", i) for i in idxs]
+    columns = [array("index_take", "idxs", i) for i in (idxs if isinstance(idxs, Sequence | np.ndarray | Tracer) else [idxs])]
     if len(columns) != len(places) or any(len(c.shape) != 1 for c in columns):
         raise op_error("index_take", f"idxs must be {len(places)} vectors, one for each of the axes", {"src": x}, kind=ShapeError)
     wrapped = [bind("reshape", cast(c, np.int64) % x.shape[d], shape=(c.shape[0], 1)) for c, d in zip(columns, places)]

@@ -726,6 +726,19 @@ def traced_settings() -> Iterator[Call]:
         yield Call(name, use, (X, np.array(2)), ("compiled",))
 
 
+def uneven_lists_and_huge_extents() -> Iterator[Call]:
+    for name in ("linspace", "logspace", "geomspace"):
+        function = getattr(lnp, name)
+        yield Call(f"{name} from a list of lists", lambda f=function: f([1, [2]], 3))
+        yield Call(f"{name} to a list of lists", lambda f=function: f(1, [1, [2]]))
+    yield Call("index_take of one number", lambda x: lax.index_take(x, 1j, (0,)), (X,))
+    yield Call("split into one huge part", lambda x: lax.split(x, HUGE), (X,))
+    yield Call("split into huge parts", lambda x: lax.split(x, [HUGE, 1]), (X,))
+    for name in ("fft", "ifft", "rfft"):
+        yield Call(f"{name} of huge n", lambda x, f=getattr(lnp.fft, name): f(x, n=HUGE), (X,))
+        yield Call(f"{name} of n beyond an address space", lambda x, f=getattr(lnp.fft, name): f(x, n=1 << 46), (X,))
+
+
 def signatures() -> Iterator[Call]:
     for module in (lnp, lax, nn, random, optim):
         for name in module.__all__:
@@ -758,6 +771,7 @@ FAMILIES = (
     numpy_calls,
     nn_calls,
     random_calls,
+    uneven_lists_and_huge_extents,
     optim_calls,
     tree_calls,
     transform_calls,

@@ -19,6 +19,7 @@ from leptonc.arguments import integer as _integer
 from leptonc.arguments import integers as _integers
 from leptonc.arguments import number as _number
 from leptonc.arguments import on_cpu as _on_cpu
+from leptonc.arguments import shape as _shape_of
 from leptonc.arithmetic import multiply as _multiply
 from leptonc.errors import DtypeError as _DtypeError
 from leptonc.errors import ShapeError as _ShapeError
@@ -52,6 +53,7 @@ def _points(name: str, x: _Any, at: int, n: _Any) -> int:
     count = x.shape[at] if n is None else _integer(name, "n", n, {"a": x})
     if count < 1:
         raise _op_error(name, f"{count} points have no transform", {"a": x}, kind=_ShapeError)
+    _shape_of(name, [int(count) if d == at else k for d, k in enumerate(x.shape)], x.dtype.itemsize, "n")
     return int(count)
 
 

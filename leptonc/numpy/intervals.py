@@ -49,7 +49,7 @@ def _count(name: str, num: Any) -> int:
 
 def _are_known(*bounds: Any) -> bool:
     """Whether all are numbers that are known."""
-    return not any(isinstance(x, Tracer) or np.shape(x) for x in bounds)
+    return not any(map(_has_axes, bounds))
 
 
 def _whole(x: Any, dtype: Any) -> Any:
@@ -79,7 +79,10 @@ def logspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: 
 
 
 def _has_axes(x: Any) -> bool:
-    return isinstance(x, Tracer) or bool(np.shape(x))
+    try:
+        return isinstance(x, Tracer) or bool(np.shape(x))
+    except ValueError:  # a list of lists that are not as long as each other, which is told when it becomes an array
+        return True
 
 
 def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:

@@ -255,7 +255,7 @@ def jit(f: Callable[..., Any] | None = None, *, in_shardings: None = None, out_s
     on_cpu("jit", device)
     on_cpu("jit", backend)
     for what, value in (("in_shardings", in_shardings), ("out_shardings", out_shardings), ("compiler_options", compiler_options)):
-        if value is not None and value != {}:
+        if value is not None and not (isinstance(value, dict) and not value):
             raise ArgumentError(f"jit: {what}={value!r:.60} is not supported; fix: leave it out")
     if f is None:
         return functools.partial(jit, static_argnums=static_argnums, static_argnames=static_argnames,

@@ -731,12 +731,14 @@ def uneven_lists_and_huge_extents() -> Iterator[Call]:
         function = getattr(lnp, name)
         yield Call(f"{name} from a list of lists", lambda f=function: f([1, [2]], 3))
         yield Call(f"{name} to a list of lists", lambda f=function: f(1, [1, [2]]))
+    yield Call("jit with shardings", lambda: leptonc.jit(lnp.sin, out_shardings=X))
     yield Call("index_take of one number", lambda x: lax.index_take(x, 1j, (0,)), (X,))
     yield Call("split into one huge part", lambda x: lax.split(x, HUGE), (X,))
     yield Call("split into huge parts", lambda x: lax.split(x, [HUGE, 1]), (X,))
     for name in ("fft", "ifft", "rfft"):
-        yield Call(f"{name} of huge n", lambda x, f=getattr(lnp.fft, name): f(x, n=HUGE), (X,))
-        yield Call(f"{name} of n beyond an address space", lambda x, f=getattr(lnp.fft, name): f(x, n=1 << 46), (X,))
+        transform = getattr(lnp.fft, name)
+        yield Call(f"{name} of huge n", lambda x, f=transform: f(x, n=HUGE), (X,))
+        yield Call(f"{name} of n beyond an address space", lambda x, f=transform: f(x, n=1 << 46), (X,))
 
 
 def signatures() -> Iterator[Call]:

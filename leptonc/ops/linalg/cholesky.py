@@ -53,6 +53,8 @@ from leptonc.ops.linalg.building import (
 )
 from leptonc.ops.linalg.strips import place_of, products, products_from, spread_out, turned
 
+FEW_STRIPS = 2  # of a matrix that is factored sooner by panels, which ask for less around them
+
 
 @register
 class cholesky(MatrixOp):
@@ -61,7 +63,7 @@ class cholesky(MatrixOp):
     Of complex matrices ' is the adjoint, and L's diagonal is real.
 
     By panels: a panel less one product with the columns before it, then eliminated column by column; what some panels leave of the
-    others is one product.
+    others is one product. One real matrix of some size in strips, in place.
     """
 
     name, operand_names = "cholesky", ("a",)
@@ -95,7 +97,7 @@ class cholesky(MatrixOp):
             return a
         symmetric = flattened((a + adjoint(a)) * 0.5)
         n = a.shape[-1]
-        if n > BLOCK and symmetric.shape[0] == 1 and not a.dtype.is_complex:
+        if n > FEW_STRIPS * BLOCK and symmetric.shape[0] == 1 and not a.dtype.is_complex:
             found, sound = _of_one(symmetric)
         else:
             found = as_stack(_eliminated(as_panel(symmetric))) if n <= BLOCK else _blocked(symmetric)

@@ -368,3 +368,13 @@ def test_no_python_runs_where_something_dies():
     finally:
         sys.setprofile(None)
     assert not frames and not known._table
+
+
+
+@pytest.mark.parametrize("dtype", ["f8", "c16", "f4", "i8"])
+def test_numpy_numbers_are_read_from_memory_that_is_there(dtype):
+    """Of an executable that is called by itself."""
+    compiled = leptonc.jit(lambda c, x: (c * x, x)).compiled_for(np.ones(3, dtype), np.array(2, dtype))
+    for n in range(2, 6):
+        product, number = compiled.executable.executable([np.ones(3, dtype), np.dtype(dtype).type(n)])
+        assert number == n and (product == n).all()

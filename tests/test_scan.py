@@ -62,6 +62,22 @@ def test_an_input_that_is_returned_as_y_too(rng):
     all_close(lax.scan(f, init, xs), plainly(f, init, xs))
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c8", "c16", "i8", "i2", "?", "u1"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_numbers_of_a_scan_that_gives_its_carry_as_y_too(dtype, reverse):
+    """Steps are then called one by one: a number out of an array has no memory of its own."""
+    xs, start = (np.arange(1, 6) % 3).astype(dtype), np.ones((2, 3), "f4")
+
+    def step(c, x):
+        return c * 0.5, (x, c)
+
+    carry, (numbers, carries) = lax.scan(step, start, xs, reverse=reverse)
+    np.testing.assert_array_equal(numbers, xs)
+    np.testing.assert_array_equal(carry, start / 32)
+    order = np.arange(5)[::-1] if reverse else np.arange(5)
+    np.testing.assert_array_equal(carries[order], [start * 0.5**n for n in range(5)])
+
+
 def test_odd_items_are_not_aligned(rng):
     """Items of 3 and 7 bytes' worth of odd sizes: slices start anywhere."""
     def f(carry, x):

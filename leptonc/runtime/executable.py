@@ -202,7 +202,7 @@ class Executable:
                       ys: Sequence[np.ndarray], items: range) -> list[np.ndarray]:
         """As ``repeat``, for a carry that is not all written in place: a call for each item."""
         for i in items:
-            out = self([*fixed, *carry, *(x[i] for x in xs)])
+            out = self([*fixed, *carry, *(x[i, ...] for x in xs)])
             carry = out[:len(carry)]
             for y, item in zip(ys, out[len(carry):]):
                 y[i] = item
@@ -248,6 +248,7 @@ class Executable:
         self._run(function, self._frames.resized(frame, 1))
 
     def _checked(self, slot: Slot, array: np.ndarray, n: int) -> np.ndarray:
+        array = np.asarray(array)  # a NumPy scalar gives the address of what is gone by then
         if array.shape != slot.shape:
             raise ShapeError(f"argument {slot.name or n}: got {describe(array)}, compiled for {describe(slot)}")
         if array.dtype != slot.dtype:

@@ -44,6 +44,20 @@ def test_without_a_factor_the_triangle_is_nan(at, pivot):
     assert np.isnan(got[rows, columns]).all() and not np.triu(got, 1).any()
 
 
+@pytest.mark.parametrize("dtype", ["f4", "c16"])
+@pytest.mark.parametrize("n", [3, 5, 20, 40, 70, 300])
+def test_an_infinite_pivot_is_its_own_root(n, dtype):
+    """As by LAPACK, whichever way a matrix goes; an infinity beside the diagonal leaves no factor."""
+    a = definite(n, dtype)
+    a[n // 2] = a[:, n // 2] = 0
+    a[n // 2, n // 2] = np.inf
+    stack = np.stack([a, definite(n, dtype)])
+    for got in (np.asarray(leptonc.jit(lnp.linalg.cholesky)(a)), np.asarray(leptonc.jit(lnp.linalg.cholesky)(stack))[0]):
+        np.testing.assert_allclose(got, np.linalg.cholesky(a), atol=1e-4)
+    a[n // 2, 0] = a[0, n // 2] = np.inf
+    assert np.isnan(np.asarray(leptonc.jit(lnp.linalg.cholesky)(a))[np.tril_indices(n)]).all()
+
+
 @pytest.mark.parametrize("scale", [1e-30, 1e30])
 def test_large_and_small_numbers(scale):
     a = definite(200, "f4", scale)

@@ -378,3 +378,12 @@ def test_numpy_numbers_are_read_from_memory_that_is_there(dtype):
     for n in range(2, 6):
         product, number = compiled.executable.executable([np.ones(3, dtype), np.dtype(dtype).type(n)])
         assert number == n and (product == n).all()
+
+
+def test_the_address_of_a_number_is_an_error():
+    """It would be that of memory that is gone."""
+    x = np.arange(3.0)
+    assert system.address(x[1:]) == x.ctypes.data + 8 and system.address(x[1, ...]) == x.ctypes.data + 8
+    for number in (x[1], np.complex128(1j), 1.0):
+        with pytest.raises(TypeError):
+            system.address(number)

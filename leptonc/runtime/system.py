@@ -27,9 +27,12 @@ def syscall_address() -> int:
     return ctypes.cast(_libc.syscall, ctypes.c_void_p).value or 0
 
 
+_interface = np.ndarray.__dict__["__array_interface__"].__get__  # NumPy's numbers have one too, of memory that is gone by then
+
+
 def address(array: np.ndarray) -> int:
-    """Address of the first element; cheaper than ``array.ctypes.data``."""
-    out: int = array.__array_interface__["data"][0]
+    """Address of the first element; cheaper than ``array.ctypes.data``. Raises TypeError for what is no array."""
+    out: int = _interface(array)["data"][0]
     return out
 
 

@@ -58,7 +58,7 @@ class ContractionEmitter:
         self.ivs: dict[str, str] = dict(ivs or {})
         self.pointers = pointers
         self.epilogue = Epilogue(e, plan, pointers, self.ivs)
-        self.short = ""  # how many points of the fold an item multiplies, if that is known when it runs alone
+        self.short = ""  # how many points of the fold, of one axis, an item multiplies, if that is known when it runs alone
 
     def emit(self, begin: str, end: str) -> None:
         """All items from ``begin`` to ``end``."""
@@ -102,6 +102,10 @@ class ContractionEmitter:
             count = e.let(f"select i1 {found[plan.guard].name}, i64 {count}, i64 0", "count")
         return count
 
+    def _first_points(self) -> Part | None:
+        """What an item multiplies of a fold that is not taken in parts, if not all of it."""
+        return Part("0", self.short, "0") if self.short else None
+
     def _block(self, item: str, block: int, tiles: int) -> Span:
         """First and last+1 register tile of an item."""
         start = self.e.mul(item, str(block))
@@ -118,12 +122,11 @@ class ContractionEmitter:
         for tile, row_tile, col_tile in self._summed_tiles(rows, cols):
             if plan.tile_function:
                 self._ask_beside(tile, row_tile, col_tile)
-                self._call_tile(tile, row_tile, col_tile, self.scratch, Part("0", self.short, "0") if self.short else None)
+                self._call_tile(tile, row_tile, col_tile, self.scratch, self._first_points())
                 self.epilogue.of_memory(tile, row_tile, col_tile, self.scratch)
             else:
                 a, b = self._bases(row_tile, col_tile)
-                fold = [(axis, "0", str(axis.extent)) for axis in plan.fold]
-                fold[:1] = [(plan.fold[0], "0", self.short)] if self.short else fold[:1]
+                fold = [(axis, "0", self.short or str(axis.extent)) for axis in plan.fold]
                 self.epilogue.of_registers(tile, row_tile, col_tile, emit_tile(self.e, tile, a, b, fold))
 
     def _local_item(self, rows: Span, cols: Span) -> None:
@@ -148,7 +151,7 @@ class ContractionEmitter:
         """Loops over the parts of the fold, if it is taken in parts."""
         plan, e = self.plan, self.e
         if not plan.fold_block:
-            yield Part("0", self.short, "0") if self.short else None
+            yield self._first_points()
             return
         axis = plan.fold[axes]
         if axes < plan.fold_outer:

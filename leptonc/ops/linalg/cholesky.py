@@ -143,8 +143,7 @@ def _eliminated(panel: Value, first: Value | int = 0) -> Value:
         root = _root(pivot)
         row = counted(p, (m, b), 0)
         below = select(compare("ge", row, at), divided(column, spread(root, (m, b), 1)), 0)
-        if p.dtype.is_complex:  # real, whatever rounding made of it
-            below = select(compare("eq", row, at), spread(in_field(root, p), (m, b), 1), below)
+        below = select(compare("eq", row, at), spread(in_field(root, p), (m, b), 1), below)  # which may be infinite
         head = conjugate(below if not consts else part(below, (consts[0], 0), (w, b)))
         less = p - spread(below, p.shape, 0, 2) * spread(head, p.shape, 1, 2)
         place = counted(p, p.shape, 1)
@@ -167,8 +166,7 @@ def _by_columns(panel: Value, first: Value | int) -> Value:
         root = spread(_root(real(part(column, (at,), (1,)))), (m,), 0)
         row = counted(column, (m,), 0)
         below = select(compare("ge", row, at), divided(column, root), 0)
-        if p.dtype.is_complex:  # real, whatever rounding made of it
-            below = select(compare("eq", row, at), in_field(root, p), below)
+        below = select(compare("eq", row, at), in_field(root, p), below)  # which may be infinite
         return [replaced(p, reshaped(below, (1, m)), (j, 0))]
 
     turned = op("transpose", reshaped(panel, (m, w)), perm=(1, 0))

@@ -40,7 +40,8 @@ class elimination(MatrixOp):
             for j in range(n):
                 root = np.sqrt(np.where(left[..., j, j] > 0, left[..., j, j], np.nan))
                 below = left[..., j + 1:, j] / root[..., None]
-                rows[..., j, :] /= root.reshape(*lead, 1)
+                pivot, wide = (x.reshape(*lead, 1) for x in (np.array(left[..., j, j]), root))
+                rows[..., j, :] = np.where(rows[..., j, :] == pivot, wide, rows[..., j, :] / wide)
                 rows[..., j + 1:, :] -= below.reshape(*lead, n - j - 1, 1) * rows[..., j, None, :]
                 left[..., j + 1:, j + 1:] -= below[..., :, None] * below[..., None, :]
         return rows
@@ -56,7 +57,7 @@ class elimination(MatrixOp):
         rows = [stage.load(b, (*stack, j, column)) for j in range(n)]
         for j in range(n):
             root = stage.select(stage.gt(left[j, j], 0), stage.sqrt(left[j, j]), np.nan)
-            rows[j] = stage.div(rows[j], root)
+            rows[j] = stage.select(stage.eq(rows[j], left[j, j]), root, stage.div(rows[j], root))  # which may be infinite
             below = {i: stage.div(left[i, j], root) for i in range(j + 1, n)}
             for i in range(j + 1, n):
                 rows[i] = stage.sub(rows[i], stage.mul(below[i], rows[j]))

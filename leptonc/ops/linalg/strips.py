@@ -1,4 +1,4 @@
-"""Matrices in strips, on which factorizations and systems work in place: a product over some of a matrix goes over that alone.
+"""Matrices in strips, on which a factorization works in place: a product over some of a matrix goes over that alone.
 
 A strip [n, BLOCK] has BLOCK columns of a matrix of n rows: a row of a strip is some registers, and what a product wants of two
 strips lies in one piece.
@@ -11,7 +11,7 @@ import numpy as np
 from leptonc.ir.value import Value
 from leptonc.ops.linalg.building import BLOCK, compare, counted, op, padded, part, reshaped, select, spread
 
-WAYS = 8
+WAYS = 8  # parts of memory that strips are spread over: as many threads have equal shares
 
 
 def products(strips: Value, heads: Value, rows: Value | None = None) -> Value:

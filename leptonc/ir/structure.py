@@ -11,16 +11,19 @@ from leptonc.ir.types import DType, i32, i64, u32
 from leptonc.lazy import remembered
 
 COUNTERS = (i32, u32, i64)  # what the points of an axis are counted in without wrapping around
+WITHIN = {"lt": (False, False), "le": (False, True), "gt": (True, False), "ge": (True, True)}  # (limit first, closed)
 Factor = tuple[Load, tuple[DType, ...]]
 """What is loaded, and the dtypes that it is cast to, in turn, before it is multiplied."""
 
 
 @dataclass(frozen=True)
 class Bound:
-    """A sum goes over those points of its only reduce axis whose number (instruction ``number``) is less than ``limit``."""
+    """A fold goes over those points of a reduce axis whose number (instruction ``number``) is less than ``limit``; no greater, if
+    it is ``closed``."""
 
     number: int
     limit: int
+    closed: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,17 +65,26 @@ def bounded_sum(insts: Sequence[Inst]) -> ProductSum | None:
 
 def _bound(insts: Sequence[Inst], n: int) -> tuple[Bound | None, Inst]:
     """What instruction ``n`` is under a bound that is the same at all points, and that bound."""
+    found = first_points(insts, n, 0)
+    if found is None or found[0].closed or varying_axes(insts[:found[0].limit + 1])[found[0].limit]:
+        return None, insts[n]
+    return found[0], insts[found[1]]
+
+
+def first_points(insts: Sequence[Inst], n: int, other: float) -> tuple[Bound, int] | None:
+    """The bound within which instruction ``n`` is another one, and that; beyond it ``n`` is the number ``other``."""
     select = insts[n]
     if not isinstance(select, Apply) or select.op != "select":
-        return None, select
-    less, zero = insts[select.args[0]], insts[select.args[2]]
-    if not isinstance(zero, Const) or zero.value != 0 or not isinstance(less, Apply) or less.op != "lt":
-        return None, select
-    number, limit = less.args
+        return None
+    within, beyond = insts[select.args[0]], insts[select.args[2]]
+    if not isinstance(beyond, Const) or beyond.value != other or not isinstance(within, Apply) or within.op not in WITHIN:
+        return None
+    turned, closed = WITHIN[within.op]
+    number, limit = within.args[::-1] if turned else within.args
     counter = insts[number]
-    if not isinstance(counter, AxisIndex) or counter.dtype not in COUNTERS or varying_axes(insts[:limit + 1])[limit]:
-        return None, select
-    return Bound(number, limit), insts[select.args[1]]
+    if not isinstance(counter, AxisIndex) or counter.dtype not in COUNTERS:
+        return None
+    return Bound(number, limit, closed), select.args[1]
 
 
 def converted_load(insts: Sequence[Inst], n: int) -> tuple[int, Inst, tuple[DType, ...]]:

@@ -62,6 +62,8 @@ def _reads_otherwise(program: Program, text: str, arrays: list[np.ndarray]) -> b
     kinds = {i.dtype[0] for i in program.inputs}
     if (kinds & set("iu?") and OF_INTS.search(text)) or ("f2" in {i.dtype for i in program.inputs} and OF_NARROW.search(text)):
         return True
+    if re.search(r"gcd|lcm", text) and any((a == np.iinfo(a.dtype).min).any() for a in arrays if a.dtype.kind == "i"):
+        return True  # its loop does not end
     floats = [a for a in arrays if a.dtype.kind in "fc"]
     strange = any((~np.isfinite(a) | (np.abs(a) > 1e15)).any() for a in floats)
     if any(np.isnan(a).any() for a in floats if a.dtype.kind == "c") and ORDERS.search(text):

@@ -174,6 +174,7 @@ class Run:
         self.products: set[int] = set()
         self.vanished: set[int] = set()  # what is made of products some of which were flushed
         self.lost: set[int] = set()
+        self.subnormal = False  # whether some number of it is one of the few below the normal ones
         left = dict(self.graph.use_counts)
         with np.errstate(all="ignore"):
             for node in self.graph.nodes:
@@ -236,6 +237,7 @@ class Run:
     def _numbers(self, node: Node, operands: list[np.ndarray], out: np.ndarray, dtype: DType) -> np.ndarray:
         if self.rng is None:
             self.scales[node.results[0]] = self._scale(node, operands, out)
+            self.subnormal |= bool(((out != 0) & (np.abs(out) < np.finfo(dtype.numpy).tiny)).any())
             return _in_range(out, dtype)
         scale = self.scales[node.results[0]]
         if scale is not None:

@@ -4,26 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from itertools import accumulate, product
 from math import prod
 
-from leptonc.codegen.llvm.emitter import emit_const
+from leptonc.codegen.llvm.emitter import Emitter, emit_const
 from leptonc.codegen.llvm.scalars import emit_scalar
 from leptonc.codegen.loops.addresses import Reg
+from leptonc.codegen.loops.bounded import bounded_folds
+from leptonc.codegen.loops.linear import LinearStage
 from leptonc.codegen.loops.neighbours import fold_points, folded_insts, moved
 from leptonc.codegen.loops.parts import Fold
 from leptonc.codegen.loops.points import PointEmitter
 from leptonc.codegen.loops.reduction import SATURATING, Accumulator, accumulator_of, fold_lanes, position_type, saturated
+from leptonc.codegen.loops.schedule import Nest
 from leptonc.ir.kernel import Axis, Load, Reduce
-from leptonc.ir.types import bool_
+from leptonc.ir.types import bool_, i64
 from leptonc.lazy import cached_property
 
 POINTS_BETWEEN_LOOKS = 8  # of a fold that may end early: a look costs about as much as a point
 
 
 class FoldEmitter(PointEmitter):
-    """Folds at points of the map axes."""
+    """Folds at points of the map axes. Where they go over the first points of an axis alone, loops over it end there; within them
+    nothing is asked then, unless some lanes go on when others have come to the end."""
+
+    def __init__(self, e: Emitter, stage: LinearStage, nest: Nest, pointers: dict[str, str], ivs: dict[str, str]):
+        super().__init__(e, stage, nest, pointers, ivs)
+        vector, bounded = nest.vector, None if nest.unroll or nest.jam > 1 else bounded_folds(stage)
+        if bounded is not None and vector is not None and vector.name in stage.axes_of[bounded.bound.limit]:
+            bounded = None  # each lane has its own
+        self._bounded = bounded
+        if bounded is not None and not (vector is not None and vector.reduce):
+            self.folding = bounded.folding
 
     def _accumulator(self, n: int, lanes: int) -> Accumulator:
         """The state of a Reduce in a register of lanes that are folded together at the end."""
@@ -37,6 +51,8 @@ class FoldEmitter(PointEmitter):
             self._reduce_lanes(vector)
             return
         accumulators = [accumulator_of(self.stage, n, self._map_lanes(n)) for n in self._folded]
+        if self._bounded is not None:
+            accumulators = [replace(a, arg=self._bounded.args[n]) for n, a in zip(self._folded, accumulators)]
         if self.nest.unroll:
             state = self._unrolled(accumulators)
         else:
@@ -127,7 +143,18 @@ class FoldEmitter(PointEmitter):
             return self._fold_until(axes, accumulators, state)
         each = prod(a.extent for a in axes[1:])
         fold = Fold(self.e, axes[0].name, accumulators, each, lambda iv, state: self._fold_at(axes, iv, accumulators, state))
-        return fold.over(0, axes[0].extent, state)
+        return fold.over(0, axes[0].extent, state, self._end(axes[0]))
+
+    def _end(self, axis: Axis) -> str | None:
+        """How many points of an axis are folded, if not all."""
+        if self._bounded is None or axis.name != self._bounded.axis:
+            return None
+        bound, e = self._bounded.bound, self.e
+        limit, last = self.values[bound.limit], int(bound.closed)
+        count = emit_scalar(e, "cast", [limit.name], [limit.dtype], i64, 1)
+        count = e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {count}, i64 {axis.extent - last}", "count")
+        count = e.call("i64 @llvm.smax.i64(i64, i64)", f"i64 {count}, i64 {-last}", "count")
+        return e.add(count, str(last))
 
     def _fold_loop(self, axis: Axis, run: tuple[str, str], accumulators: list[Accumulator], state: list[str], step: int = 1,
                    done: Callable[[list[str]], str] | None = None
@@ -176,9 +203,10 @@ class FoldEmitter(PointEmitter):
             each = prod(a.extent for a in axes[1:]) * main // lanes
             fold = Fold(self.e, axes[0].name, [*wide, *narrow], each,
                         lambda iv, state: self._lanes_at(axes, iv, vector, wide, narrow, state))
-            return fold.over(0, axes[0].extent, state)
-        return [*self._lane_loop(vector, 0, main, lanes, wide, state[:half]),
-                *self._lane_loop(vector, main, vector.extent, 1, narrow, state[half:])]
+            return fold.over(0, axes[0].extent, state, self._end(axes[0]))
+        end = self._end(vector)
+        return [*self._lane_loop(vector, 0, main, lanes, wide, state[:half], end),
+                *self._lane_loop(vector, main, vector.extent, 1, narrow, state[half:], end)]
 
     def _lanes_at(self, axes: tuple[Axis, ...], iv: str, vector: Axis, wide: list[Accumulator], narrow: list[Accumulator],
                   state: list[str]) -> list[str]:
@@ -188,12 +216,14 @@ class FoldEmitter(PointEmitter):
             return self._lane_loops(axes[1:], vector, wide, narrow, state)
 
     def _lane_loop(self, axis: Axis, start: int, stop: int, lanes: int, accumulators: list[Accumulator],
-                   state: list[str]) -> list[str]:
+                   state: list[str], end: str | None = None) -> list[str]:
         def point(iv: str, state: list[str]) -> list[str]:
             with self._axis(axis, iv, lanes):
                 return self._update(accumulators, state)
 
-        return Fold(self.e, axis.name, accumulators, 1, point, lanes).over(start, stop, state)
+        if end is not None:
+            end = self.e.call("i64 @llvm.smin.i64(i64, i64)", f"i64 {end}, i64 {stop}", "end")
+        return Fold(self.e, axis.name, accumulators, 1, point, lanes).over(start, stop, state, end)
 
     # Neighbours
 

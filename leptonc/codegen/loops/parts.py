@@ -29,9 +29,11 @@ class Fold:
     point: Point
     lanes: int = 1
 
-    def over(self, start: int, stop: int, state: State) -> State:
-        """The state after all points."""
-        return self._run((str(start), str(stop)), (stop - start) // self.lanes, True, state) if start < stop else state
+    def over(self, start: int, stop: int, state: State, end: str | None = None) -> State:
+        """The state after all points; after those before ``end``, if it is given: a register that is no greater than ``stop``."""
+        if start >= stop:
+            return state
+        return self._run((str(start), end or str(stop)), (stop - start) // self.lanes, end is None, state)
 
     def _run(self, ends: tuple[str, str], points: int, even: bool, state: State) -> State:
         """After a run of so many points, or of fewer unless all are ``even``; many are a run of parts, each a run in turn."""

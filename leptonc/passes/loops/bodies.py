@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from leptonc.ir.kernel import Apply, Kernel, Load, Param, Reduce, Stage, operands
+from leptonc.ir.kernel import Apply, AxisIndex, Kernel, Load, Param, Reduce, Stage, operands
 from leptonc.ir.scalar import SCALARS
-from leptonc.ir.structure import converted_load, find_routing, product_sum, routed_inputs
+from leptonc.ir.structure import WITHIN, converted_load, find_routing, product_sum, routed_inputs
 from leptonc.lazy import remembered
 from leptonc.passes.loops.draft import pruned
 from leptonc.passes.loops.merge import loads_of
@@ -100,3 +100,15 @@ def multiplies_gaps(stage: Stage) -> bool:
     a convolution's gradient is lowered so (``phases``); in a user's own product they count, as 0 * inf does."""
     found = product_sum(stage.insts)
     return found is not None and any(i.div != 1 for load in found.factors for i in load.index)
+
+
+def bounds(producer: Stage, consumer: Stage, buffer: str) -> bool:
+    """Whether what a stage makes of the number of a point and one comparison says which points another one folds: all, or none."""
+    compared = [inst for inst in producer.insts if isinstance(inst, Apply)]
+    if len(compared) != 1 or compared[0].op not in WITHIN:
+        return False
+    if not any(isinstance(producer.insts[n], AxisIndex) for n in compared[0].args):
+        return False
+    folded = [consumer.insts[inst.arg] for inst in consumer.insts if isinstance(inst, Reduce)]
+    masks = [consumer.insts[inst.args[0]] if isinstance(inst, Apply) and inst.op == "select" else None for inst in folded]
+    return bool(masks) and all(isinstance(mask, Load) and mask.buffer == buffer for mask in masks)

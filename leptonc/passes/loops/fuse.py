@@ -22,6 +22,7 @@ from leptonc.ir.types import TensorType
 from leptonc.lazy import cached_property
 from leptonc.passes.loops.bodies import (
     body_cost,
+    bounds,
     is_cheap,
     is_conversion,
     is_folded,
@@ -327,6 +328,8 @@ class _Fusion:
         if free:
             return not large(made.kernel, producer, buffer)
         folded = is_folded(consumer, buffer)
+        if bounds(producer, consumer, buffer):
+            return True
         if folded and is_contraction(consumer):
             converts = is_conversion(producer) and walks_once(consumer, buffer) and product_sum(consumer.insts) is not None
             return is_plain_copy(producer) or converts or (cost <= 2 and is_routed_value(consumer, buffer))

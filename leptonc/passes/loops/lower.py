@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from leptonc.errors import DonationError, IRError
 from leptonc.ir.control import Branch, Loop, with_arguments, workspace_of
 from leptonc.ir.copying import copy_kernel
@@ -11,7 +13,9 @@ from leptonc.ir.graph import Graph, Literal, Node
 from leptonc.ir.kernel import Buffer, Call, Kernel, Param, Program
 from leptonc.ir.op import get_op
 from leptonc.ir.sorting import Sort
+from leptonc.ir.structure import COUNTERS, WITHIN
 from leptonc.ir.types import TensorType
+from leptonc.lazy import cached_property
 from leptonc.passes.loops.updates import updates
 
 LowerBody = Callable[[Graph, dict[int, int]], Program]
@@ -58,7 +62,7 @@ class _Lowering:
             self.buffer_of[node.results[0]] = self.buffer_of[node.operands[0]]
             return
         if node.op == "constant" and not op_splats(node):
-            self.buffer_of[node.results[0]] = self.constant(node.attributes["value"])
+            self.array(node)
             return
         if op.tabulated:
             self.buffer_of[node.results[0]] = self.constant(Literal.of(op.eager(**node.attributes)))
@@ -73,6 +77,26 @@ class _Lowering:
             self.buffer_of[value] = self.buffer(Buffer(type_, "temp"))
         args = [self.buffer_of[i] for i in (*node.operands, *node.results)]
         self.calls.append(Call(kernel, tuple(self.one_view_each(kernel, args)), node.loc))
+
+    def array(self, node: Node) -> None:
+        """A constant. One that counts the points of an axis, and is but compared with what it counts up to, is no memory."""
+        literal, (result,) = node.attributes["value"], node.results
+        axis = counted_axis(literal) if result in self.compared else None
+        if axis is None:
+            self.buffer_of[result] = self.constant(literal)
+            return
+        kernel = get_op("iota").lower(shape=literal.type.shape, axis=axis, dtype=literal.type.dtype)
+        self.buffer_of[result] = self.buffer(Buffer(literal.type, "temp"))
+        self.calls.append(Call(kernel, (self.buffer_of[result],), node.loc))
+
+    @cached_property
+    def compared(self) -> frozenset[int]:
+        """Values that are compared with others, as they are or spread, and used in no other way."""
+        other = set(self.graph.outputs)
+        for node in reversed(self.graph.nodes):
+            if node.op not in WITHIN and (node.op not in ("broadcast", "reshape") or other.intersection(node.results)):
+                other.update(node.operands)
+        return frozenset(value for node in self.graph.nodes for value in node.operands) - other
 
     def region(self, node: Node) -> None:
         """A loop or a branch; constants of its bodies become operands of its own."""
@@ -130,6 +154,18 @@ class _Lowering:
             source = donated.get(position)
             self.buffers[number] = Buffer(self.graph.types[value], "output", donated=source)
         return tuple(out)
+
+
+def counted_axis(literal: Literal) -> int | None:
+    """The axis whose points a constant's integers are the numbers of."""
+    if literal.type.dtype not in COUNTERS or not literal.type.size:
+        return None
+    array = literal.array
+    for axis, extent in enumerate(array.shape):
+        number = np.arange(extent).reshape(extent, *(1,) * (array.ndim - axis - 1))
+        if extent > 1 and bool((array == number).all()):
+            return axis
+    return None
 
 
 def op_splats(node: Node) -> bool:

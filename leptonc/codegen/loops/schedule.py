@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from math import ceil, lcm, prod
 
 from leptonc.codegen.loops.access import Access
+from leptonc.codegen.loops.bounded import bounded_folds
 from leptonc.codegen.loops.linear import LinearStage
-from leptonc.codegen.loops.neighbours import together
+from leptonc.codegen.loops.neighbours import folded_insts, together
 from leptonc.codegen.loops.reduction import constant_part
 from leptonc.codegen.loops.streams import Key, unfollowed
 from leptonc.ir.kernel import Apply, Axis, Load, Reduce
@@ -255,9 +256,10 @@ def _relative_cost(stage: LinearStage, axis: str, lanes: int) -> float:
         nonlocal scalar, vector
         scalar, vector = scalar + times * one, vector + times * wide
 
+    skipped = _left_out(stage, axis)
     for n, inst in enumerate(stage.insts):
         inside = isinstance(inst, Reduce) or folded & stage.axes_of[n]
-        if early and folded & stage.axes_of[n]:
+        if (early and folded & stage.axes_of[n]) or n in skipped:
             continue
         times = 1 if inside else 1 / points  # what does not vary in a fold is done once for it
         if n in stage.loads:
@@ -271,6 +273,14 @@ def _relative_cost(stage: LinearStage, axis: str, lanes: int) -> float:
     if axis in folded:
         count(len(stage.reduces) / points, 0, ACROSS_LANES)
     return vector / scalar if scalar else 1.0
+
+
+def _left_out(stage: LinearStage, axis: str) -> frozenset[int]:
+    """Instructions of folds over the first points of an axis that take their place, unless lanes are along a folded axis."""
+    bounded = bounded_folds(stage)
+    if bounded is None or axis in {a.name for a in stage.reduce_axes}:
+        return frozenset()
+    return frozenset(folded_insts(stage)) - bounded.folding
 
 
 def _access_cost(stage: LinearStage, access: Access, axis: str, lanes: int) -> float:

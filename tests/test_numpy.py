@@ -129,3 +129,14 @@ def test_errors():
         lnp.pad(np.ones(3), 1, mode="reflected")
     with pytest.raises(LeptonError, match="divide"):
         lnp.split(np.ones(5), 2)
+
+
+@pytest.mark.parametrize("k", [2**70, -(2**70), 2**63, -(2**63), 5, -5])
+def test_diagonals_beyond_a_matrix(k):
+    """However far: there is nothing, or all."""
+    x = np.arange(12.0).reshape(3, 4)
+    assert not lnp.eye(3, 4, k).any() and not lnp.eye(0, k=k).size
+    np.testing.assert_array_equal(lnp.tri(3, 4, k), np.full((3, 4), float(k > 0)))
+    np.testing.assert_array_equal(lnp.tril(x, k), x * (k > 0))
+    np.testing.assert_array_equal(lnp.triu(x, k), x * (k < 0))
+    assert lnp.diagonal(x, k).shape == (0,) and float(lnp.trace(x, k)) == 0

@@ -173,7 +173,7 @@ def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None, *, device: 
     on_cpu("eye", device)
     kind = numpy_dtype(default_float() if dtype is None else dtype, "eye")
     rows, columns = shape_of("eye", (N, N if M is None else M), kind.itemsize)
-    at = integer("eye", "k", k, least=-(2**63), most=2**63 - 1)
+    at = integer("eye", "k", k)
     return marked(known(np.eye(rows, columns, min(max(at, -rows), columns), kind)), "created" if dtype is None else "")
 
 

@@ -21,6 +21,8 @@ from leptonc.numpy.reductions import sum as _sum
 from leptonc.promotion import attribute_of, default_float, numpy_dtype
 from leptonc.trace import bind, cast, known
 
+MOST = 2**62
+
 
 def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
     """Ones at and below the k-th diagonal."""
@@ -30,7 +32,8 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
 
 
 def _diagonal(name: str, k: Any) -> int:
-    return integer(name, "k", k, least=-(2**62), most=2**62)
+    """One beyond all extents is as good as any."""
+    return min(max(integer(name, "k", k), -MOST), MOST)
 
 
 def _matrix(name: str, x: Any) -> Any:

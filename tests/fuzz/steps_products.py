@@ -48,6 +48,34 @@ def batched(g: Draw) -> None:
     g.step("lnp.matmul({0}, {1})", a.ref, b.ref)
 
 
+@step(0.6)
+def first_points(g: Draw) -> None:
+    """A fold of the first points of an axis alone, up to a number that is an argument, or one for each row."""
+    v = g.pick(lambda v: v.rank and v.size <= 4000 and v.dtype.kind in "iuf")
+    axis = g.axis(v) % v.rank
+    shape = tuple(n if d == axis else 1 for d, n in enumerate(v.shape))
+    own = tuple(1 if d == axis else n for d, n in enumerate(v.shape)) if g.chance(0.4) else ()
+    limit = g.input(own, g.choose("i4", "i4", "i8"), low=-2, high=2 * v.shape[axis] + 2)
+    within = g.choose("lnp.arange({1}).reshape({2}) < {3}", "lnp.arange({1}).reshape({2}) <= {3}",
+                      "{3} > lnp.arange({1}).reshape({2})", "{3} >= lnp.arange({1}, dtype=np.int32).reshape({2})")
+    fold, other = g.choose(("sum", "0"), ("sum", "0"), ("prod", "1"), ("sum", "1"), ("max", "-lnp.inf"), ("min", "lnp.inf"))
+    if not v.is_float and "inf" in other:
+        fold, other = "sum", "0"
+    each = g.choose("{0}", "{0}", "{0} * {0}", "lnp.abs({0})")
+    g.step(f"lnp.{fold}(lnp.where({within}, {each}, {other}), {{4}})", v.ref, shape[axis], shape, limit.ref, axis)
+
+
+@step(0.3)
+def first_products(g: Draw) -> None:
+    """A product of matrices over the first points alone."""
+    a = g.pick(lambda v: v.rank == 2 and v.size <= 2000 and v.dtype.kind in "if")
+    b = g.input((a.shape[1], g.choose(1, 5, 8, 17, 33)), number(g, a))
+    limit = g.input((), "i4", low=-2, high=a.shape[1] + 3)
+    each = "{0}[:, :, None] * {1}[None]"
+    g.step(f"lnp.sum(lnp.where(lnp.arange({{2}})[None, :, None] < {{3}}, {each}, 0), 1)", a.ref, b.ref, a.shape[1], limit.ref,
+           limit=200_000)
+
+
 def pads(g: Draw, rank: int, least: int = 0) -> Any:
     """A padding in one of its spellings."""
     way = g.int(0, 5)

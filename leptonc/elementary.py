@@ -40,7 +40,7 @@ from leptonc.numpy.reductions import argmax, argmin
 from leptonc.numpy.transcendental import acos, acosh, asin, asinh, atan, atan2, atanh
 from leptonc.promotion import numpy_dtype
 from leptonc.public import publish
-from leptonc.trace import align, cast, promote
+from leptonc.trace import align, bind, cast, promote
 
 # The names of built-in functions among them are for those who import this module: nothing here may use these as built-ins.
 abs, add, sub, neg = arithmetic.absolute, arithmetic.add, arithmetic.subtract, arithmetic.negative
@@ -132,6 +132,7 @@ def round(x: Any, rounding_method: Any = RoundingMethod.AWAY_FROM_ZERO) -> Any:
                        kind=ArgumentError)
     if rounding_method.name == "TO_NEAREST_EVEN" or kind_of(operand.dtype) != "f":
         return elementwise.rint(operand)
+    operand = bind("stop_gradient", operand)  # no slope, at infinities and NaN neither
     size = arithmetic.absolute(operand)
     whole = floor(size)
     up = arithmetic.add(whole, cast(arithmetic.greater_equal(arithmetic.subtract(size, whole), 0.5), operand.dtype))

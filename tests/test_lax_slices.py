@@ -61,6 +61,15 @@ def test_halves_are_rounded_away_from_zero(run):
 
 
 @MODES
+def test_rounding_has_no_slope(run):
+    """Where the number stays what it is, infinite or NaN, neither."""
+    x = np.array([-2.5, 0.5, 1e30, np.inf, -np.inf, np.nan], "f4")
+    tens = [lambda v, n=n: lnp.round(v, n) for n in (1, -1)]
+    for f in (lax.round, lnp.round, lnp.rint, lnp.trunc, lnp.floor, lnp.ceil, *tens):
+        np.testing.assert_array_equal(run(leptonc.grad(lambda v, f=f: lnp.sum(f(v))))(x), np.zeros(6))
+
+
+@MODES
 def test_upper_halves_of_products(run):
     a = np.array([2**62 + 12345, -(2**63), -1, 7], "i8")
     want = np.array([(int(x) * int(y)) >> 64 for x, y in zip(a, a[::-1])], "i8")

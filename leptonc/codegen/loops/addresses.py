@@ -139,8 +139,8 @@ class Addresses:
                     sums[step] = e.add(self._held(before.register), e.mul(iv, str(stride)))
                 self.offsets[key] = Offset(sums[step], before.number + number * stride)
 
-        for register in {*sums.values()} - self._sums.keys():
-            if not is_number(register):
+        for register in dict.fromkeys(sums.values()):  # in an order that is the same in each process
+            if register not in self._sums and not is_number(register):
                 self._sums[register] = _Sum(e.open[-1], e.later())
 
     @contextmanager

@@ -12,7 +12,8 @@ from leptonc import lax, nn, random
 from leptonc import numpy as lnp
 
 jax = pytest.importorskip("jax")
-jax.config.update("jax_enable_x64", True)
+
+pytestmark = pytest.mark.usefixtures("double_precision")
 
 
 def random_case(rng):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from leptonc.ir.affine import counted_axes
-from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, Reduce, Stage, operands
+from leptonc.ir.kernel import Apply, Axis, AxisIndex, Const, Index, Inst, Load, Reduce, Stage, operands, reduction_identity
 from leptonc.ir.types import DType, i32, i64, u32
 from leptonc.lazy import remembered
 
 COUNTERS = (i32, u32, i64)  # what the points of an axis are counted in without wrapping around
 WITHIN = {"lt": (False, False), "le": (False, True), "gt": (True, False), "ge": (True, True)}  # (limit first, closed)
+EXTREMES = ("argmax", "argmin")  # of which there is a position even where they are over nothing
 Factor = tuple[Load, tuple[DType, ...]]
 """What is loaded, and the dtypes that it is cast to, in turn, before it is multiplied."""
 
@@ -85,6 +86,40 @@ def first_points(insts: Sequence[Inst], n: int, other: float) -> tuple[Bound, in
     if not isinstance(counter, AxisIndex) or counter.dtype not in COUNTERS:
         return None
     return Bound(number, limit, closed), select.args[1]
+
+
+@dataclass(frozen=True)
+class FoldBound:
+    """All folds of a stage go over the points of ``axis`` within ``bound``; ``args``: what each (by its number) folds of these."""
+
+    axis: str
+    bound: Bound
+    args: dict[int, int]
+
+
+def fold_bound(insts: Sequence[Inst], axes: Sequence[Axis], indices: Mapping[int, Index] | None = None,
+               axes_of: Sequence[frozenset[str]] | None = None) -> FoldBound | None:
+    """What bounds the folds of a stage's instructions, if it is the same for all of them and known before they begin: each is a
+    ``fold of select(number < limit, x, what folding nothing gives)``. ``indices``: as for ``find_routing``; ``axes_of``: the axes
+    that instructions vary along, if that is known."""
+    args, bounds = dict[int, int](), set[Bound]()
+    for n, inst in enumerate(insts):
+        if isinstance(inst, Reduce):
+            identity = reduction_identity(inst.kind, insts[inst.arg].dtype)
+            found = None if inst.kind in EXTREMES else first_points(insts, inst.arg, identity)
+            if found is None:
+                return None
+            bound, args[n] = found
+            bounds.add(bound)
+    if len(bounds) != 1:
+        return None
+    (bound,) = bounds
+    folded = {Index.of(a): a.name for a in axes if a.reduce}
+    counter = insts[bound.number]
+    assert isinstance(counter, AxisIndex)
+    axis = folded.get(counter.index if indices is None else indices[bound.number])
+    varies = (axes_of or varying_axes(insts[:bound.limit + 1]))[bound.limit]
+    return None if axis is None or varies.intersection(folded.values()) else FoldBound(axis, bound, args)
 
 
 def converted_load(insts: Sequence[Inst], n: int) -> tuple[int, Inst, tuple[DType, ...]]:
@@ -176,12 +211,17 @@ def varying_axes(insts: Sequence[Inst], folded: frozenset[str] = frozenset()) ->
     return tuple(found)
 
 
-def routed_inputs(insts: Sequence[Inst], routing: Routing) -> frozenset[int]:
-    """The instructions that make a routed sum's value and index: they run once for all points of the other axes."""
-    needed, work = set[int](), [routing.value, routing.index]
+def made_of(insts: Sequence[Inst], roots: Iterable[int]) -> frozenset[int]:
+    """The instructions that some are made of, and these themselves."""
+    needed, work = set[int](), list(roots)
     while work:
         n = work.pop()
         if n not in needed:
             needed.add(n)
             work += operands(insts[n])
     return frozenset(needed)
+
+
+def routed_inputs(insts: Sequence[Inst], routing: Routing) -> frozenset[int]:
+    """The instructions that make a routed sum's value and index: they run once for all points of the other axes."""
+    return made_of(insts, (routing.value, routing.index))

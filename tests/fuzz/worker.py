@@ -24,6 +24,11 @@ NO_DERIVATIVE = re.compile("has a gradient only where no two updates meet|"  # a
                            "has no derivative (in reverse mode|of full matrices|of a complete q)")
 
 
+def has_no_derivative(error: Exception) -> bool:
+    """Whether a program was drawn that asks for a gradient which there is none of."""
+    return isinstance(error, LeptonError) and NO_DERIVATIVE.search(str(error)) is not None
+
+
 def say(**message: Any) -> None:
     print(json.dumps(message), flush=True)
 
@@ -59,7 +64,7 @@ def checked(seed: int, thorough: bool = False) -> dict[str, Any]:
                     break
         out["ways"] = chosen
     except Exception as error:
-        if not (isinstance(error, LeptonError) and NO_DERIVATIVE.search(str(error))):
+        if not has_no_derivative(error):
             faults.append(Fault("tracing", error_text(error)))
     texts = [(f.way, f"{f.text}; pass: {blamed}" if blamed and f.way == "compiled" else f.text) for f in faults]
     return {**out, "faults": texts, "changed": sorted(watch.changed), "codes": codes, "seconds": time.perf_counter() - start}

@@ -27,17 +27,13 @@ POINTS_BETWEEN_LOOKS = 8  # of a fold that may end early: a look costs about as 
 
 
 class FoldEmitter(PointEmitter):
-    """Folds at points of the map axes. Where they go over the first points of an axis alone, loops over it end there; within them
-    nothing is asked then, unless some lanes go on when others have come to the end."""
+    """Folds at points of the map axes. Where they go over the first points of an axis alone, loops over it end there."""
 
     def __init__(self, e: Emitter, stage: LinearStage, nest: Nest, pointers: dict[str, str], ivs: dict[str, str]):
         super().__init__(e, stage, nest, pointers, ivs)
-        vector, bounded = nest.vector, None if nest.unroll or nest.jam > 1 else bounded_folds(stage)
-        if bounded is not None and vector is not None and vector.name in stage.axes_of[bounded.bound.limit]:
-            bounded = None  # each lane has its own
-        self._bounded = bounded
-        if bounded is not None and not (vector is not None and vector.reduce):
-            self.folding = bounded.folding
+        self._bounded = None if nest.unroll or nest.jam > 1 else bounded_folds(stage, nest.vector)
+        if self._bounded is not None:
+            self.folding = self._bounded.folding
 
     def _accumulator(self, n: int, lanes: int) -> Accumulator:
         """The state of a Reduce in a register of lanes that are folded together at the end."""

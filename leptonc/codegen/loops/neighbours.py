@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from itertools import product
 
 from leptonc.codegen.loops.linear import LinearStage
-from leptonc.ir.kernel import Apply, Axis, Const, Load, Reduce, operands
+from leptonc.ir.kernel import Apply, Axis, Const, Load, Reduce
+from leptonc.ir.structure import made_of
 
 TOGETHER = 4  # their sums, what they share and a weight fit in the fewest vector registers a target has (16)
 MOST_LEFT = 0.6  # of all loads, for it to pay
@@ -33,11 +34,7 @@ def together(stage: LinearStage, axis: Axis) -> int:
 
 def folded_insts(stage: LinearStage) -> list[int]:
     """The instructions that a Reduce needs, in order."""
-    needed = {i.arg for i in stage.insts if isinstance(i, Reduce)}
-    for n in range(len(stage.insts) - 1, -1, -1):
-        if n in needed:
-            needed |= set(operands(stage.insts[n]))
-    return sorted(needed)
+    return sorted(made_of(stage.insts, (i.arg for i in stage.insts if isinstance(i, Reduce))))
 
 
 def fold_points(stage: LinearStage) -> Iterator[dict[str, int]]:

@@ -276,11 +276,9 @@ def _relative_cost(stage: LinearStage, axis: str, lanes: int) -> float:
 
 
 def _left_out(stage: LinearStage, axis: str) -> frozenset[int]:
-    """Instructions of folds over the first points of an axis that take their place, unless lanes are along a folded axis."""
-    bounded = bounded_folds(stage)
-    if bounded is None or axis in {a.name for a in stage.reduce_axes}:
-        return frozenset()
-    return frozenset(folded_insts(stage)) - bounded.folding
+    """Instructions that folds over the first points of an axis have no use for, with lanes along ``axis``."""
+    bounded = bounded_folds(stage, next(a for a in stage.axes if a.name == axis))
+    return frozenset() if bounded is None else frozenset(folded_insts(stage)) - bounded.folding
 
 
 def _access_cost(stage: LinearStage, access: Access, axis: str, lanes: int) -> float:

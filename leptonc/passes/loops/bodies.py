@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from leptonc.ir.kernel import Apply, AxisIndex, Kernel, Load, Param, Reduce, Stage, operands
+from leptonc.ir.kernel import Apply, AxisIndex, Kernel, Load, Param, Reduce, Stage
 from leptonc.ir.scalar import SCALARS
-from leptonc.ir.structure import WITHIN, converted_load, find_routing, product_sum, routed_inputs
+from leptonc.ir.structure import WITHIN, converted_load, find_routing, made_of, product_sum, routed_inputs
 from leptonc.lazy import remembered
 from leptonc.passes.loops.draft import pruned
 from leptonc.passes.loops.merge import loads_of
@@ -45,13 +45,9 @@ def is_folded(stage: Stage, buffer: str) -> bool:
 
 
 @remembered
-def _folded(stage: Stage) -> set[int]:
+def _folded(stage: Stage) -> frozenset[int]:
     """The instructions that go into a Reduce."""
-    needed = {i.arg for i in stage.insts if isinstance(i, Reduce)}
-    for n in range(len(stage.insts) - 1, -1, -1):
-        if n in needed:
-            needed |= set(operands(stage.insts[n]))
-    return needed
+    return made_of(stage.insts, (i.arg for i in stage.insts if isinstance(i, Reduce)))
 
 
 @remembered
@@ -102,13 +98,7 @@ def multiplies_gaps(stage: Stage) -> bool:
     return found is not None and any(i.div != 1 for load in found.factors for i in load.index)
 
 
-def bounds(producer: Stage, consumer: Stage, buffer: str) -> bool:
-    """Whether what a stage makes of the number of a point and one comparison says which points another one folds: all, or none."""
-    compared = [inst for inst in producer.insts if isinstance(inst, Apply)]
-    if len(compared) != 1 or compared[0].op not in WITHIN:
-        return False
-    if not any(isinstance(producer.insts[n], AxisIndex) for n in compared[0].args):
-        return False
-    folded = [consumer.insts[inst.arg] for inst in consumer.insts if isinstance(inst, Reduce)]
-    masks = [consumer.insts[inst.args[0]] if isinstance(inst, Apply) and inst.op == "select" else None for inst in folded]
-    return bool(masks) and all(isinstance(mask, Load) and mask.buffer == buffer for mask in masks)
+def compares(stage: Stage) -> bool:
+    """Whether a body is one comparison of the number of a point."""
+    applied = [inst for inst in stage.insts if isinstance(inst, Apply)]
+    return len(applied) == 1 and applied[0].op in WITHIN and any(isinstance(stage.insts[n], AxisIndex) for n in applied[0].args)

@@ -17,12 +17,12 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from leptonc.ir.kernel import Kernel, Load, Param, Program, Stage
-from leptonc.ir.structure import is_contraction, product_sum
+from leptonc.ir.structure import fold_bound, is_contraction, product_sum
 from leptonc.ir.types import TensorType
 from leptonc.lazy import cached_property
 from leptonc.passes.loops.bodies import (
     body_cost,
-    bounds,
+    compares,
     is_cheap,
     is_conversion,
     is_folded,
@@ -189,7 +189,8 @@ class _Fusion:
         producer = self._part(p, whole, buffer)
         if len(producer.stores) > 1 or (free and body_cost(producer)):
             return False
-        if not stores_at_axes(producer, producer.stores[0]) or not self._worth(made, producer, task, buffer, free):
+        worth = self._worth(made, producer, task, buffer, free)
+        if not stores_at_axes(producer, producer.stores[0]) or not (worth or compares(producer)):
             return False
         agreed = agreed_views(replace(made.kernel, params=_joined_params(made.kernel, made.kernel, producer), stages=(producer,)),
                                task.kernel, {buffer})
@@ -199,6 +200,8 @@ class _Fusion:
         body = with_prefix(first.stages[0], "p")
         stage = inline(second.stages[0], body, body.stores[0], {p.name: p.type.shape for p in first.params})
         if stage is None or (multiplies_gaps(stage) and not multiplies_gaps(second.stages[0])):
+            return False
+        if not worth and fold_bound(stage.insts, stage.axes) is None:  # a mask that ends folds is no work, and no memory
             return False
         params = _joined_params(first, second, stage)
         if not self._fits(stage, params):
@@ -328,8 +331,6 @@ class _Fusion:
         if free:
             return not large(made.kernel, producer, buffer)
         folded = is_folded(consumer, buffer)
-        if bounds(producer, consumer, buffer):
-            return True
         if folded and is_contraction(consumer):
             converts = is_conversion(producer) and walks_once(consumer, buffer) and product_sum(consumer.insts) is not None
             return is_plain_copy(producer) or converts or (cost <= 2 and is_routed_value(consumer, buffer))

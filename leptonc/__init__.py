@@ -1,7 +1,8 @@
 """leptonc: a static computation-graph compiler with a JIT that trains neural networks on CPUs."""
 
 from leptonc import config, ir, lax, nn, numpy, ops, optim, random, segments, tree
-from leptonc.checkpoint import checkpoint, checkpoint_policies, remat
+from leptonc.checkpoint import checkpoint, checkpoint_name, checkpoint_policies, remat
+from leptonc.closures import closure_convert, custom_gradient
 from leptonc.config import num_threads, set_num_threads
 from leptonc.custom import custom_jvp, custom_vjp
 from leptonc.errors import (
@@ -47,9 +48,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "jit", "freeze", "Frozen", "grad", "value_and_grad", "vjp", "jvp", "linearize", "linear_transpose", "jacfwd", "jacrev",
-    "jacobian", "hessian", "vmap", "custom_vjp", "custom_jvp", "checkpoint", "remat", "checkpoint_policies", "named_scope",
-    "named_call", "make_graph", "eval_shape", "ShapeDtypeStruct", "disable_jit", "Array", "explain_recompiles", "num_threads",
-    "set_num_threads", "block_until_ready", "device_get", "device_put", "io_callback", "pure_callback",
+    "jacobian", "hessian", "vmap", "custom_vjp", "custom_jvp", "custom_gradient", "closure_convert", "checkpoint", "remat",
+    "checkpoint_name", "checkpoint_policies", "named_scope", "named_call", "make_graph", "eval_shape", "ShapeDtypeStruct",
+    "disable_jit", "Array", "explain_recompiles", "num_threads", "set_num_threads", "block_until_ready", "device_get",
+    "device_put", "io_callback", "pure_callback",
     "config", "ir", "lax", "nn", "numpy", "ops", "optim", "random", "segments", "tree",
     "LeptonError", "ArgumentError", "ShapeError", "RangeError", "MissingNameError", "DtypeError",
     "TracerError", "IRError", "TreeError", "DonationError", "CompileError", "UnboundAxisError", "LeptonWarning",

@@ -10,7 +10,6 @@ SUBSTITUTES: dict[str, dict[str, str]] = {
         "compile": "leptonc.jit", "function": "leptonc.jit", "pjit": "leptonc.jit", "np": "leptonc.numpy", "jnp": "leptonc.numpy",
         "Tensor": "leptonc.Array", "ndarray": "leptonc.Array", "tensor": "leptonc.numpy.asarray", "PRNGKey": "leptonc.random.key",
         "tree_map": "leptonc.tree.map", "make_jaxpr": "leptonc.make_graph",
-        "custom_gradient": "leptonc.custom_vjp",
         "pmap": "leptonc.jit, which uses all CPUs; leptonc.set_num_threads limits them",
         "no_grad": "leptonc.lax.stop_gradient",
         "image": "leptonc.nn.resize", "typeof": "leptonc.eval_shape",

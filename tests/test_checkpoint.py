@@ -8,6 +8,7 @@ import pytest
 import leptonc
 from leptonc import (
     checkpoint,
+    checkpoint_name,
     checkpoint_policies,
     disable_jit,
     grad,
@@ -233,3 +234,107 @@ def test_named_calls():
     for bad in (lambda: named_call(dense, name=3), lambda: named_call(dense, name=""), lambda: named_call(3)):
         with pytest.raises(ArgumentError, match="named_call: name"):
             bad()
+
+
+def named(w, x):
+    h = checkpoint_name(lnp.tanh(x @ w), "h")
+    g = checkpoint_name(lnp.sin(h), "g")
+    return lnp.sum(lnp.exp(g) @ w)
+
+
+BY_NAMES = {
+    "only h": (checkpoint_policies.save_only_these_names("h"), [1, 2, 2, 6]),
+    "only g": (checkpoint_policies.save_only_these_names("g"), [1, 1, 2, 6]),  # the sine's slope wants what made it
+    "all but g, of names": (checkpoint_policies.save_any_names_but_these("g"), [1, 2, 2, 6]),
+    "all but g": (checkpoint_policies.save_anything_except_these_names("g"), [1, 1, 1, 6]),
+    "dots or g": (checkpoint_policies.save_from_both_policies("dots", checkpoint_policies.save_only_these_names("g")),
+                  [2, 1, 2, 6]),
+    "moved": (checkpoint_policies.save_and_offload_only_these_names(
+        names_which_can_be_saved=["h"], names_which_can_be_offloaded=["g"], offload_src="device", offload_dst="pinned_host"),
+              [1, 1, 2, 6]),
+    "all": (checkpoint_policies.save_from_both_policies("everything", ("only", "h")), [1, 1, 1, 6]),
+    "none": (None, [2, 2, 2, 7]),
+}
+
+
+@pytest.mark.parametrize("which", BY_NAMES)
+def test_policies_of_names(rng, which):
+    """How many tanh, sin, exp and products a step has: what is not saved is computed twice."""
+    policy, counts = BY_NAMES[which]
+    w, x = rng.standard_normal((4, 4)), rng.standard_normal((5, 4))
+    run = jit(value_and_grad(checkpoint(named, policy=policy), (0, 1)))
+    graph = run.trace(w, x).lower().graph
+    assert [sum(n.op == op for n in graph.nodes) for op in ("tanh", "sin", "exp", "dot_general")] == counts
+    assert not any(n.op == "checkpoint_name" for n in graph.nodes)
+    wanted = value_and_grad(named, (0, 1))(w, x)
+    for got, value in zip([run(w, x)[0], *run(w, x)[1]], [wanted[0], *wanted[1]]):
+        np.testing.assert_allclose(got, value, rtol=1e-12)
+
+
+def test_a_policy_of_names_is_part_of_the_text(rng):
+    w, x = rng.standard_normal((4, 4)), rng.standard_normal((5, 4))
+    graph = leptonc.make_graph(checkpoint(named, policy=BY_NAMES["dots or g"][0]))(w, x)
+    assert 'policy = ("either", "dots", ("only", "g"))' in str(graph)
+    assert str(parse(str(graph))) == str(graph)
+
+
+@pytest.mark.parametrize("by_rule", [False, True])
+def test_names_in_loops_and_rules(rng, by_rule):
+    """Layers in a scan, of which attention has a rule of its own that names what it keeps: that is stacked, and nothing else is."""
+    def attention(x):
+        scores = lnp.exp(x * 0.1)
+        return checkpoint_name(scores, "scores") * x
+
+    ruled = leptonc.custom_vjp(attention)
+
+    def fwd(x):
+        scores = checkpoint_name(lnp.exp(x * 0.1), "scores")
+        return scores * x, (scores, x)
+
+    ruled.defvjp(fwd, lambda kept, g: (g * kept[0] * (1 + 0.1 * kept[1]),))
+    apply = ruled if by_rule else attention
+    ws, x = rng.standard_normal((5, 8, 8)) * 0.3, rng.standard_normal((16, 8))
+
+    def run(ws, policy):
+        layer = checkpoint(lambda x, w: (apply(lnp.tanh(x @ w)), None), policy=policy)
+        return lnp.sum(lax.scan(layer, x, ws)[0] ** 2)
+
+    def stacked(policy):
+        graph = jit(grad(lambda ws: run(ws, policy))).trace(ws).lower().graph
+        forward = next(n for n in graph.nodes if n.op == "scan")
+        return sum(t.shape == (5, 16, 8) for t in forward.types), sum(n.op == "exp" for n in _all_nodes(graph))
+
+    assert stacked(None) == (1, 2)
+    assert stacked(checkpoint_policies.save_only_these_names("scores")) == (2, 1)
+    assert stacked(checkpoint_policies.save_only_these_names("another")) == (1, 2)
+    wanted = grad(lambda ws: run(ws, "everything"))(ws)
+    for policy in (None, checkpoint_policies.save_only_these_names("scores")):
+        np.testing.assert_allclose(jit(grad(lambda ws, p=policy: run(ws, p)))(ws), wanted, rtol=1e-10, atol=1e-12)
+
+
+def _all_nodes(graph):
+    for node in graph.nodes:
+        yield node
+        for region in node.regions:
+            yield from _all_nodes(region)
+
+
+def test_names_go_through_transformations(rng):
+    x, t = rng.standard_normal(4), rng.standard_normal(4)
+    f = lambda x: checkpoint_name({"a": lnp.sin(x), "n": 3}, "s")["a"] ** 2  # noqa: E731
+    np.testing.assert_allclose(f(x), np.sin(x) ** 2)
+    np.testing.assert_allclose(jit(lambda x, t: jvp(f, (x,), (t,)))(x, t)[1], np.sin(2 * x) * t)
+    np.testing.assert_allclose(jit(leptonc.vmap(grad(f)))(x), np.sin(2 * x))
+    np.testing.assert_allclose(hessian(lambda x: f(x).sum())(x), np.diag(2 * np.cos(2 * x)), atol=1e-12)
+
+
+def test_what_is_no_name_or_policy():
+    with pytest.raises(ArgumentError, match="checkpoint_name: the name 3 must be a string"):
+        checkpoint_name(1.0, 3)
+    with pytest.raises(ArgumentError, match=r"save_only_these_names: the name .* must be a string"):
+        checkpoint_policies.save_only_these_names(["a", "b"])
+    for wrong in ("dot", ("some", "a"), lambda *_: True):
+        with pytest.raises(ArgumentError, match=r"checkpoint: policy=.* must be one of leptonc.checkpoint_policies"):
+            checkpoint(named, policy=wrong)
+    with pytest.raises(ArgumentError, match="save_from_both_policies: policy_2=3"):
+        checkpoint_policies.save_from_both_policies("dots", 3)

@@ -58,6 +58,6 @@ class Differentiation(Protocol):
         cotangent for each of ``wrt``. Raises LeptonError if it is not linear."""
         ...
 
-    def split(self, graph: Graph, wrt: Sequence[int], saves: Callable[[Node], bool]) -> Split:
+    def split(self, graph: Graph, wrt: Sequence[int], saves: Callable[[Sequence[Node]], Sequence[int]]) -> Split:
         """Reverse mode in two parts; the second computes anew what ``saves`` does not say to save."""
         ...

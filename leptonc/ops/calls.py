@@ -17,12 +17,12 @@ from leptonc.ir.differentiation import Differentiation
 from leptonc.ir.evaluate import evaluate
 from leptonc.ir.graph import Graph, Node
 from leptonc.ir.op import Op, get_op, register
-from leptonc.ir.parts import part
+from leptonc.ir.parts import dependents, live_nodes, part
+from leptonc.ir.policies import Policy, saved_values
 from leptonc.ir.types import TensorType
 from leptonc.ir.value import Value
 
 Regions = tuple[Graph, ...]
-PRODUCTS = frozenset({"dot_general", "conv", "conv_input_grad", "conv_weight_grad"})  # what the policy "dots" saves
 
 
 class Call(Op):
@@ -292,11 +292,13 @@ class linear_call(Call):
         return known
 
 
-def _saves(policy: str, node: Node) -> bool:
-    """Whether a policy says to save the results of a node."""
-    if policy == "dots_with_no_batch_dims":
-        return node.op == "dot_general" and node.attributes["batch"] == ((), ())
-    return policy == "dots" and node.op in PRODUCTS
+def _kept(whole: Graph, given: tuple[int, ...], policy: Policy) -> tuple[int, ...]:
+    """What is saved of a graph of forward mode whose inputs behind ``given`` are tangents: what depends on none and is
+    needed for them."""
+    moving = dependents(whole, whole.inputs[len(given):])
+    read = {i for node in whole.nodes if not moving.isdisjoint(node.results) for i in node.operands}
+    behind = {i for node in live_nodes(whole.nodes, read - moving, given) for i in node.results}
+    return tuple(i for i in saved_values(policy, whole.nodes) if i in behind and i not in moving)
 
 
 @register
@@ -310,14 +312,14 @@ class checkpoint_call(Call):
         """A call for the results, and what of it is saved if it is to be cut from the tangents, and one for the tangents."""
         function, own = attrs["regions"][0], _own(attrs)
         wrt, count = [n for n, t in enumerate(tangents) if t is not None], len(function.outputs)
-        saved = [i for n in function.nodes if autodiff.apart and _saves(own["policy"], n) for i in n.results]
-        known = replace(function, outputs=(*function.outputs, *saved))
-        whole = autodiff.forward(known, wrt)
-        kept, moved = whole.outputs[count:len(known.outputs)], whole.outputs[len(known.outputs):]
-        pushed = part(whole, (*whole.inputs, *kept), moved[:sum(t.dtype.is_inexact for t in function.output_types)])
+        whole = autodiff.forward(function, wrt)
+        given = whole.inputs[:len(function.inputs)]
+        kept = _kept(whole, given, own["policy"]) if autodiff.apart else ()
+        known = part(whole, given, (*whole.outputs[:count], *kept)) if kept else function
+        pushed = part(whole, (*whole.inputs, *kept), whole.outputs[count:])
         out = _emit(self, operands, own, (known,))
-        given = [t for t in tangents if t is not None]
-        found = iter(self._on_what_it_reads(pushed, (*operands, *given, *out[count:]), own))
+        moved = [t for t in tangents if t is not None]
+        found = iter(self._on_what_it_reads(pushed, (*operands, *moved, *out[count:]), own))
         return out[:count], [next(found) if _is_float(y) else None for y in out[:count]]
 
     def _on_what_it_reads(self, graph: Graph, operands: Sequence[Value], attrs: dict[str, Any]) -> tuple[Value, ...]:
@@ -335,8 +337,8 @@ class checkpoint_call(Call):
         function, policy = attrs["regions"][0], attrs["policy"]
         wrt = [n for n, flag in enumerate(varied) if flag and _is_float(operands[n])]
 
-        def saves(node: Node) -> bool:  # a part that is linear comes after what is saved: what is left in it is not
-            return not autodiff.linear and _saves(policy, node)
+        def saves(nodes: Sequence[Node]) -> tuple[int, ...]:  # a part that is linear comes after what is saved
+            return () if autodiff.linear else saved_values(policy, nodes)
 
         parts = autodiff.split(function, wrt, saves)
         out = _emit(self, operands, _own(attrs), (parts.forward,))

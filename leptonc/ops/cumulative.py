@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -14,6 +15,7 @@ from leptonc.ir.differentiation import Differentiation
 from leptonc.ir.graph import Graph
 from leptonc.ir.kernel import Kernel, Param
 from leptonc.ir.op import Op, Sample, get_op, register
+from leptonc.ir.policies import saved_values
 from leptonc.ir.prefix import Prefix, accumulated, doubled, neutral
 from leptonc.ir.types import TensorType
 from leptonc.ir.value import Value
@@ -89,7 +91,7 @@ class Doubling(Cumulative):
         (x,) = operands
         if g[0] is None:
             return [None]
-        split = autodiff.split(self._doubled(x.type, attrs), [0], lambda node: True)
+        split = autodiff.split(self._doubled(x.type, attrs), [0], partial(saved_values, "everything"))
         _, *kept = x.builder.inline(split.forward, [x])
         return x.builder.inline(split.backward, [*([x] if split.needed else []), *kept, g[0]])
 

@@ -367,6 +367,22 @@ class stop_gradient(Elementwise):
 
 
 @register
+class checkpoint_name(Elementwise):
+    """The identity, under the name ``label``, by which policies of checkpoints save it."""
+
+    name, stores, kinds = "checkpoint_name", True, ANY + "c"
+
+    def body(self, s: Any, *xs: Any, **attrs: Any) -> Any:
+        return xs[0]
+
+    def vjp(self, g: Value, y: Value, *operands: Value, **attrs: Any) -> tuple[Value | None, ...]:
+        return (g,)
+
+    def samples(self) -> Sequence[Sample]:
+        return [Sample(lambda rng: [rng.standard_normal((2, 3))], {"label": "attention"})]
+
+
+@register
 class sampling_parameter(Elementwise):
     """The identity, for the parameter ``what`` of a distribution ``of`` whose draws have no derivative by it.
 

@@ -66,7 +66,8 @@ EXTREMES = {"reduce_max": 1, "reduce_min": -1, "cummax": 1, "cummin": -1}
 MOVES = frozenset({"all_gather", "pmax", "pmin",
                    "reshape", "broadcast", "transpose", "slice", "pad", "neg", "concatenate", "take", "select", "gather", "scatter",
                    "scatter_max", "scatter_min", "real", "imag", "complex", "conj"})
-EXACT = frozenset({"abs", "all", "and", "any", "argmax", "argmin", "ceil", "constant", "cummax", "cummin", "dynamic_slice",
+EXACT = frozenset({"abs", "all", "and", "any", "argmax", "argmin", "ceil", "checkpoint_name", "constant", "cummax", "cummin",
+                   "dynamic_slice",
                    "dynamic_update_slice", "eq",
                    "floor", "gcd", "ge", "gt", "iota", "isnan", "le", "lt", "max", "max_pool", "max_pool_index", "min", "ne",
                    "not", "or", "pool_take", "reduce_max", "reduce_min", "relu", "round", "sampling_parameter", "shl", "shr",

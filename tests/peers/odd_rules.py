@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 
 import numpy as np
+from jax.ad_checkpoint import checkpoint_name
 
+import leptonc
 from tests.peers.odd import A, F, V, W, X, program
 
 
@@ -470,3 +472,66 @@ def ckpt_bool_aux(m):
         return (m.numpy.sum(s), ks)
 
     return m.grad(f, has_aux=True)(V)
+
+
+@program
+def custom_gradient(m):
+
+    @m.custom_gradient
+    def f(v, w):
+        y = m.numpy.exp(v) * w
+        return {"y": y, "n": m.numpy.sum(w)}, lambda g: (g["y"] * y + g["n"], 3 * g["y"] * v)
+
+    def loss(v):
+        out = f(v, m.numpy.sin(v))
+        return m.numpy.sum(out["y"] ** 2) + out["n"]
+
+    looped = m.grad(lambda v: m.numpy.sum(m.lax.scan(lambda c, x: (f(c, x)["y"] * 0.1, None), v, X)[0]))
+    return m.value_and_grad(loss)(V), m.vmap(m.grad(lambda a: f(a, a)["n"]))(V), looped(V)
+
+
+@program
+def custom_gradient_twice(m):
+
+    @m.custom_gradient
+    def f(v):
+        y = m.numpy.sin(v)
+        return y, lambda g: (g * 2 * y * v,)
+
+    return m.grad(m.grad(lambda a: f(a * a)))(F(0.7)), m.jacrev(m.jacrev(lambda v: f(v) * v))(V)
+
+
+@program
+def closure_convert(m):
+
+    def solve(f, start):
+        converted, closed = m.closure_convert(f, start)
+
+        @m.custom_vjp
+        def run(start, *closed):
+            return m.lax.fori_loop(0, 40, lambda i, x: converted(x, *closed), start)
+
+        def back(kept, g):
+            x, closed = kept
+            slope = m.vjp(lambda x: converted(x, *closed), x)[1](m.numpy.ones_like(x))[0]
+            return (g * 0, *m.vjp(lambda *c: converted(x, *c), *closed)[1](g / (1 - slope)))
+
+        run.defvjp(lambda start, *closed: (run(start, *closed), (run(start, *closed), closed)), back)
+        return run(start, *closed)
+
+    def answer(v, n):
+        return m.numpy.sum(solve(lambda x: 0.5 * v * m.numpy.cos(x) / n, m.numpy.ones_like(v)))
+
+    return m.grad(answer)(V, 2), m.vmap(m.grad(answer), (0, None))(W, 1)
+
+
+@program
+def checkpoint_by_names(m):
+    name = m.checkpoint_name if m is leptonc else checkpoint_name
+    p, out = m.checkpoint_policies, []
+    for policy in (p.save_only_these_names("a"), p.save_any_names_but_these("a"), p.save_anything_except_these_names("b"),
+                   p.save_from_both_policies(p.dots_saveable, p.save_only_these_names("b"))):
+        c = m.checkpoint(lambda c, x: name(m.numpy.tanh(A @ name(m.numpy.sin(c), "b") + x), "a"), policy=policy)
+        loss = lambda v, c=c: m.numpy.sum(m.lax.scan(lambda s, x: (c(s, x), None), v, X)[0])  # noqa: E731
+        out.append((m.grad(loss)(V), m.hessian(loss)(V), m.grad(lambda v, c=c: m.numpy.sum(c(v, v)))(V)))
+    return out

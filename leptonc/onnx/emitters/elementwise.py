@@ -219,7 +219,7 @@ def chosen(w: Writer, condition: str, a: str, b: str, dtype: DType) -> str:
     return w.cast(w.add("Where", condition, w.cast(a, dtype, wide), w.cast(b, dtype, wide)), wide, dtype)
 
 
-@emits("stop_gradient", "sampling_parameter", "barrier")
+@emits("stop_gradient", "sampling_parameter", "checkpoint_name", "barrier")
 def same(w: Writer, node: Node, x: Tensor, *rest: Tensor) -> Tensor:
     return x
 

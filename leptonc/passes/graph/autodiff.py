@@ -5,17 +5,17 @@ The results are graphs of the same ops, so they can be differentiated again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from leptonc.errors import LeptonError
 from leptonc.ir.differentiation import Linearized, Split
-from leptonc.ir.graph import Graph, Node
+from leptonc.ir.graph import Graph
 from leptonc.ir.parts import dependents
 from leptonc.ops.calls import refuse_unknown_tangents, without_rules
 from leptonc.passes.graph.dce import Dce
 from leptonc.passes.graph.forward import Forward
-from leptonc.passes.graph.linear import linearized, split, transpose
+from leptonc.passes.graph.linear import Saves, linearized, split, transpose
 from leptonc.passes.graph.reverse import Reverse
 
 
@@ -95,7 +95,7 @@ class _Rules:
     def transpose(self, graph: Graph, wrt: Sequence[int]) -> Graph:
         return transpose(graph, wrt, replace(self, linear=True))
 
-    def split(self, graph: Graph, wrt: Sequence[int], saves: Callable[[Node], bool]) -> Split:
+    def split(self, graph: Graph, wrt: Sequence[int], saves: Saves) -> Split:
         return split(graph, wrt, saves, self)
 
 

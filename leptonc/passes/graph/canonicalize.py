@@ -15,7 +15,8 @@ from leptonc.passes.graph.rules import RULES, sink_broadcast
 
 @dataclass(frozen=True)
 class Canonicalize:
-    """``drop_stop_gradient``: stop_gradient(x) => x, sampling_parameter(x) => x, in graphs that are not differentiated again."""
+    """``drop_stop_gradient``: stop_gradient(x) => x, sampling_parameter(x) => x, checkpoint_name(x) => x, in graphs that are not
+    differentiated again."""
 
     drop_stop_gradient: bool = False
     name: str = "canonicalize"
@@ -25,6 +26,9 @@ class Canonicalize:
         for node in graph.nodes:
             sweep.node(node)
         return sweep.finish(graph.outputs)
+
+
+IDENTITIES = frozenset({"stop_gradient", "sampling_parameter", "checkpoint_name"})  # that matter to differentiation alone
 
 
 class _Sweep(Rewriter):
@@ -42,7 +46,7 @@ class _Sweep(Rewriter):
             self.env[node.results[0]] = self.emit(node.op, operands, node.attributes)
 
     def emit(self, op: str, operands: Sequence[Value], attrs: dict[str, Any]) -> Value:
-        if op in ("stop_gradient", "sampling_parameter") and self.options.drop_stop_gradient:
+        if op in IDENTITIES and self.options.drop_stop_gradient:
             return operands[0]
         found = sink_broadcast(self, op, list(operands), attrs)
         for rule in RULES.get(op, ()):

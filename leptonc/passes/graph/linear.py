@@ -11,6 +11,8 @@ from leptonc.ir.graph import Graph, Node
 from leptonc.ir.parts import dependents, live_nodes, part
 from leptonc.passes.graph.reverse import Reverse
 
+Saves = Callable[[Sequence[Node]], Sequence[int]]  # the values to save, of nodes of a forward pass
+
 
 def linearized(forward: Graph, tangents: int, outputs: int) -> Linearized:
     """A graph cut where its last inputs come in, on which its first outputs do not depend: see ``ir/differentiation.py``."""
@@ -40,11 +42,11 @@ def transpose(graph: Graph, wrt: Sequence[int], rules: Differentiation) -> Graph
     return out
 
 
-def split(graph: Graph, wrt: Sequence[int], saves: Callable[[Node], bool], rules: Differentiation) -> Split:
+def split(graph: Graph, wrt: Sequence[int], saves: Saves, rules: Differentiation) -> Split:
     """Reverse mode in two graphs, the second of which computes anew: see ``ir/differentiation.py``."""
-    kept = tuple(dict.fromkeys(i for n in graph.nodes if saves(n) for i in n.results))
     reverse = Reverse(graph, wrt, rules)
-    saved = [reverse.env[i].id for i in kept]
+    made = {i for n in reverse.builder.nodes for i in n.results}
+    saved = [i for i in saves(reverse.builder.nodes) if i in made]
     whole = reverse.builder.finish(reverse.cotangents())
     count = len(graph.inputs)
     cut = part(whole, (*whole.inputs[:count], *saved, *whole.inputs[count:]), whole.outputs)
@@ -53,5 +55,5 @@ def split(graph: Graph, wrt: Sequence[int], saves: Callable[[Node], bool], rules
     used = [n for n, i in enumerate(saved) if i in read]
     inputs = (*(whole.inputs[p] for p in needed), *(saved[n] for n in used), *whole.inputs[count:])
     backward = replace(cut, inputs=inputs, input_types=tuple(cut.types[i] for i in inputs), input_names=("",) * len(inputs))
-    made = reverse.builder.finish([*reverse.outputs, *(reverse.env[kept[n]] for n in used)])
-    return Split(part(made, made.inputs[:count], made.outputs), backward, needed)
+    outputs = (*(x.id for x in reverse.outputs), *(saved[n] for n in used))
+    return Split(part(whole, whole.inputs[:count], outputs), backward, needed)

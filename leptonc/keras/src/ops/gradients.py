@@ -10,8 +10,7 @@ from keras.src import tree
 import leptonc
 from leptonc.keras.src.ops.effects import performed, with_effects
 from leptonc.keras.src.ops.tensors import convert_to_tensor, is_tensor, operand
-from leptonc.trace import ClosedGraph, call_graph, function_name, trace_to_graph, tracing
-from leptonc.tree import flatten, unflatten
+from leptonc.trace import tracing
 
 __all__ = ["custom_gradient", "remat"]
 
@@ -22,42 +21,26 @@ def custom_gradient(fun: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         if not tracing():
             return fun(*args, **kwargs)[0]
-        return _Call(fun, kwargs).vjp()(*tree.map_structure(operand, args))
+        named = tree.map_structure(operand, kwargs)
+
+        def with_tensors(*given: Any) -> tuple[Any, Callable[..., Any]]:
+            result, gradient = fun(*given, **named)
+            return tree.map_structure(convert_to_tensor, result), _pulled(gradient, given)
+
+        return leptonc.custom_gradient(with_tensors)(*tree.map_structure(operand, args))
 
     return call
 
 
-class _Call:
-    """One call of such a function. The gradient function is traced with the result: what it closes over are the residuals."""
+def _pulled(gradient: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., Any]:
+    """``gradient``, whose results are in the arguments' dtypes."""
 
-    def __init__(self, fun: Callable[..., Any], kwargs: dict[str, Any]):
-        self.fun, self.kwargs = fun, tree.map_structure(operand, kwargs)
-        self.pullback: ClosedGraph | None = None
+    def pulled(upstream: Any) -> tuple[Any, ...]:
+        found = gradient(upstream)
+        found = tuple(found) if isinstance(found, list | tuple) and len(found) == len(args) else (found,)
+        return tuple(_in_dtype_of(x, g) for x, g in zip(args, found, strict=True))
 
-    def vjp(self) -> Callable[..., Any]:
-        function = leptonc.custom_vjp(self.result)
-        function.defvjp(self.forward, self.backward)
-        return function
-
-    def result(self, *args: Any) -> Any:
-        return tree.map_structure(operand, self.fun(*args, **self.kwargs)[0])
-
-    def forward(self, *args: Any) -> tuple[Any, tuple[Any, ...]]:
-        result, gradient = self.fun(*args, **self.kwargs)
-        leaves, structure = flatten(tree.map_structure(convert_to_tensor, result))
-
-        def pulled(*upstream: Any) -> tuple[Any, ...]:
-            found = gradient(unflatten(structure, upstream))
-            found = tuple(found) if isinstance(found, list | tuple) and len(found) == len(args) else (found,)
-            return tuple(_in_dtype_of(x, g) for x, g in zip(args, found, strict=True))
-
-        self.pullback = trace_to_graph(pulled, [x.type for x in leaves], function_name(gradient))
-        return unflatten(structure, leaves), self.pullback.captured
-
-    def backward(self, residuals: tuple[Any, ...], upstream: Any) -> Any:
-        assert self.pullback is not None
-        found = call_graph(self.pullback.graph, (*flatten(upstream)[0], *residuals))
-        return unflatten(self.pullback.out_tree, found)
+    return pulled
 
 
 def _in_dtype_of(x: Any, gradient: Any) -> Any:

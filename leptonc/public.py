@@ -87,8 +87,19 @@ def _mismatch(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[
     except TypeError as error:
         unknown = [key for key in kwargs if key not in signature.parameters]
         hint = near_names(unknown[0], signature.parameters) if unknown else ""
-        return f"{error}; " + (hint or f"it takes ({', '.join(signature.parameters)})")
+        return f"{error}; " + (hint or f"it takes ({', '.join(_parameters(signature))})")
     return ""
+
+
+def _parameters(signature: inspect.Signature) -> list[str]:
+    """Their names, with stars as in a definition: what stands behind one is given by name."""
+    given = signature.parameters
+    stars: dict[Any, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+    shown = {name: stars.get(p.kind, "") + name for name, p in given.items()}
+    named = [name for name, p in given.items() if p.kind is p.KEYWORD_ONLY]
+    if named and not any(p.kind is p.VAR_POSITIONAL for p in given.values()):
+        shown[named[0]] = f"*, {named[0]}"
+    return list(shown.values())
 
 
 def public_methods(cls: C) -> C:

@@ -292,3 +292,17 @@ def test_interp_between_infinite_ends(rng):
             fp, x = rng.choice(values, 4), rng.choice([*ends, -1.5, 0.5, 9.0, np.nan], 6)
             np.testing.assert_allclose(both(x, xp, fp), np.interp(x, xp, fp), atol=1e-12, err_msg=f"{x} {xp} {fp}")
     assert leptonc.grad(lambda x: lnp.interp(x, np.array([0.0, 1.0, np.inf]), np.array([0.0, 2.0, 2.0])))(3.0) == 0
+
+
+def test_signs_and_steps_are_of_real_numbers():
+    """As in NumPy."""
+    for f in (lnp.copysign, lnp.heaviside):
+        with pytest.raises(DtypeError, match=rf"{f.__name__}: is of real numbers"):
+            f(1.0, np.array([1 + 2j], "c8"))
+
+
+def test_derivatives_of_polynomials_are_as_narrow_as_these():
+    for kind, wanted in (("f2", "f2"), ("f4", "f4"), ("c8", "c8"), ("i4", "i8")):
+        for m in (1, 2, 7):
+            found = leptonc.jit(lambda p, m=m: lnp.polyder(p, m))(np.arange(5).astype(kind))
+            assert found.dtype == wanted and (found == np.polyder(np.arange(5), m)).all()

@@ -135,3 +135,9 @@ def test_without_a_line_of_the_users():
     thread.start()
     thread.join()
     assert isinstance(found[0], LeptonError)
+
+
+def test_what_is_given_by_name_stands_behind_a_star():
+    x = np.zeros((1, 4, 4, 1), "f4")
+    with pytest.raises(ArgumentError, match=r"max_pool: too many positional arguments; it takes \(x, window, \*, stride, "):
+        leptonc.nn.max_pool(x, (2, 2), (2, 2))

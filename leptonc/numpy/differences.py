@@ -15,10 +15,10 @@ from leptonc.bfloat16 import kind_of
 from leptonc.errors import ArgumentError, op_error
 from leptonc.numpy.arranging import pairs_along, trim_zeros
 from leptonc.numpy.complexes import complex_, conj, imag, real
-from leptonc.numpy.creation import asarray, zeros
+from leptonc.numpy.creation import asarray
 from leptonc.numpy.elementwise import as_float, clip, logical_and, maximum, where
 from leptonc.numpy.linear import dot
-from leptonc.numpy.manipulation import broadcast_to, concatenate, flip, moveaxis, ravel, reshape, split, take
+from leptonc.numpy.manipulation import broadcast_to, concatenate, flip, moveaxis, ravel, reshape, take
 from leptonc.numpy.manipulation import pad as _pad
 from leptonc.numpy.reductions import in_float_dtype, mean
 from leptonc.numpy.reductions import max as _max
@@ -308,11 +308,12 @@ def _without_zeros(p: Any) -> Any:
 
 
 def polyder(p: Any, m: int = 1) -> Any:
-    """The ``m``-th derivative of a polynomial, coefficients highest first."""
+    """The ``m``-th derivative of a polynomial, coefficients highest first; in its dtype, if that is a float's."""
     found = vector("polyder", "p", p)
     for _ in range(integer("polyder", "m", m, least=0)):
-        n = found.shape[0]
-        found = multiply(split(found, [n - 1])[0], np.arange(n - 1, 0, -1)) if n > 1 else zeros((0,), found.dtype)
+        degree = max(found.shape[0] - 1, 0)
+        powers = np.arange(degree, 0, -1)
+        found = multiply(found[:degree], powers if kind_of(found.dtype) in "biu" else cast(powers, found.dtype))
     return found
 
 

@@ -48,6 +48,14 @@ def as_float(x: Any) -> Any:
     return operand if kind_of(operand.dtype) in "fc" else cast(operand, float_of_ints())
 
 
+def real_floats(name: str, x: Any, y: Any) -> tuple[Any, Any]:
+    """x and y as floats of one dtype and shape. Raises DtypeError for complex numbers."""
+    a, b = (as_float(v) for v in align(name, x, y))
+    if kind_of(a.dtype) == "c":
+        raise op_error(name, "is of real numbers", {"x": x, "y": y}, kind=DtypeError)
+    return a, b
+
+
 def float_function(name: str, op: str, doc: str) -> Callable[[Any], Any]:
     def function(x: Any) -> Any:
         return bind(op, as_float(x))

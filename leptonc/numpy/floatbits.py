@@ -28,7 +28,7 @@ from leptonc.bfloat16 import kind_of
 from leptonc.errors import DtypeError, op_error
 from leptonc.ir.scalar import bits_dtype
 from leptonc.ir.types import LOW, dtype_of
-from leptonc.numpy.elementwise import as_float, clip, isnan, where
+from leptonc.numpy.elementwise import as_float, clip, isnan, real_floats, where
 from leptonc.trace import align, bind, cast, promote
 
 
@@ -61,7 +61,7 @@ def signbit(x: Any) -> Any:
 @named_operands
 def copysign(x: Any, y: Any) -> Any:
     """x with the sign of y, that of zeros too."""
-    a, b = (as_float(v) for v in align("copysign", x, y))
+    a, b = real_floats("copysign", x, y)
     return where(equal(signbit(a), signbit(b)), a, bind("neg", a))
 
 

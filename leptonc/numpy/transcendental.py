@@ -10,7 +10,7 @@ import numpy as np
 from leptonc.arguments import array, number
 from leptonc.arguments import axis as axis_of
 from leptonc.arithmetic import absolute, add, divide, equal, less, multiply, named_operands, power, subtract
-from leptonc.numpy.elementwise import arctan2, as_float, exp, float_function, logaddexp, sign, sin, where
+from leptonc.numpy.elementwise import arctan2, as_float, exp, float_function, logaddexp, real_floats, sign, sin, where
 from leptonc.trace import align, bind, cast, promote
 
 asin = float_function("asin", "asin", "Inverse sine in [-pi/2, pi/2]; NaN beyond [-1, 1].")
@@ -80,7 +80,7 @@ def sinc(x: Any) -> Any:
 @named_operands
 def heaviside(x: Any, y: Any) -> Any:
     """0 for negative x, y at 0, 1 for positive x; NaN stays."""
-    a, b = (as_float(v) for v in align("heaviside", x, y))
+    a, b = real_floats("heaviside", x, y)
     step = where(less(a, 0), 0.0, multiply(equal(a, a), 1.0))
     return where(equal(a, 0), b, where(equal(a, a), cast(step, a.dtype), a))
 

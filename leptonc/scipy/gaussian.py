@@ -14,7 +14,7 @@ from leptonc.ir.tables import ERFC_EXPONENT
 from leptonc.numpy.complexes import imag, real
 from leptonc.numpy.elementwise import as_float
 from leptonc.public import publish
-from leptonc.scipy.operands import real_function, wide_function
+from leptonc.scipy.operands import floats, real_function, wide_function
 from leptonc.scipy.slopes import with_slopes
 from leptonc.trace import bind, cast
 
@@ -40,14 +40,9 @@ def ndtr(x: Any) -> Any:
     return erfc(x * (-(0.5**0.5))) * 0.5
 
 
-@real_function
-def _log_ndtr(x: Any) -> Any:
-    return bind("log_ndtr", x)
-
-
 def log_ndtr(x: Any, series_order: int = 3) -> Any:
     """The logarithm of the normal distribution function, right for any x; ``series_order`` changes nothing."""
-    return _log_ndtr(x)
+    return bind("log_ndtr", *floats("log_ndtr", x))
 
 
 def _scaled_erfc(x: Any) -> Any:

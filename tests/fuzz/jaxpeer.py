@@ -27,8 +27,9 @@ VARIANCES = re.compile(r"\b(nan)?(var|std|mean|average)\(|cov\(.*ddof")  # of bo
 NO_SLOPES = re.compile(r"scatter_m(in|ax)\(|\]\.m(in|ax)\(|sinc\(")  # infinities, of places that are clipped; coarse differences
 OF_INTS = re.compile(r"linear_ramp|mode='mean'|//|floor_divide|divmod")  # ramps and means are rounded another way, 0 // 0 is -1
 OF_NARROW = re.compile(r"histogram|spacing")  # edges in steps that f16 rounds; below zero half of it
-# Padded with zeros there, or by sums of masks; a ramp of one step begins with what it ends with
-OF_INFINITE = re.compile(r"convolve|correlate|polymul|mode='(maximum|minimum|mean|linear_ramp)'")
+# Padded with zeros there, or by sums of masks; a ramp of one step begins with what it ends with, a reflection takes it from itself
+OF_INFINITE = re.compile(r"convolve|correlate|polymul|mode='(maximum|minimum|mean|linear_ramp)'|"
+                         r"reflect_type='odd'")
 POOLS, QUOTIENTS = re.compile(r"max_pool"), re.compile(r"divide|div\(| / |soft_sign|a(rc)?(cos|sin|tan)h")
 MODES = ("forward", "grad", "second")
 PARTS = re.compile(r"lnp\.(linalg|fft)\.(\w+)")

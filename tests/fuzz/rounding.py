@@ -61,6 +61,7 @@ ALONG = frozenset({"softmax", "log_softmax", "logsumexp", "logaddexp", "cumlogsu
 BACKWARD = frozenset({"cholesky", "eigh", "eigh_tridiagonal", "hessenberg", "householder_product", "lu", "lu_adjugate", "lu_det",
                       "lu_slogdet", "lu_solve", "pinv_of", "qr", "schur", "svd", "triangular_solve"})
 """What they give is right for operands that are off by roundoff of their norm (Wilkinson 1963): so these are what is disturbed."""
+SPECTRAL = frozenset({"eigh", "svd"})
 BITS = frozenset({"from_bits", "to_bits"})  # of numbers in their own dtype
 EXTREMES = {"reduce_max": 1, "reduce_min": -1, "cummax": 1, "cummin": -1}
 MOVES = frozenset({"all_gather", "pmax", "pmin",
@@ -207,7 +208,10 @@ class Run:
         if node.op in BACKWARD and self.rng is not None:
             units = GRACE if self.units is None else self.units
             operands = [_off(x, units * self._roundoff(node), self.rng) for x in operands]
-        return get_op(node.op).eager(*operands, **{k: _widened(v) for k, v in node.attrs})
+        found = get_op(node.op).eager(*operands, **{k: _widened(v) for k, v in node.attrs})
+        if node.op in SPECTRAL and self.rng is not None and self.rng.random() < 0.5:
+            return tuple(_coinciding(x, GRACE * self._roundoff(node)) if x.ndim < operands[0].ndim else x for x in found)
+        return found
 
     def _roundoff(self, node: Node) -> float:
         """Of the narrowest float among operands and results."""
@@ -222,7 +226,9 @@ class Run:
             return out
         if node.op != "to_bits":
             return self._flushed(out, node.types[0].dtype)
-        return np.where(np.isnan(own), self.rng.integers(0, 100, out.shape), out).astype(out.dtype)
+        ones = np.array(-1).astype(out.dtype)  # a NaN still, if some of its bits are taken
+        drawn = np.where(self.rng.random(out.shape) < 0.5, ones, self.rng.integers(0, 100, out.shape).astype(out.dtype))
+        return np.where(np.isnan(own), drawn, out)
 
     def _flushed(self, out: np.ndarray, dtype: DType) -> np.ndarray:
         """As compiled code has it, in every second run."""
@@ -270,6 +276,8 @@ class Run:
         out, before = self._flushed(out, dtype), out
         if node.op == "mul" and (before[out == 0] != 0).any():
             self.vanished.update(node.results)
+            if self._has_complex(node):  # of which each part is such a sum
+                out = np.where((out == 0) & (before != 0), rng.choice([0.0, -0.0], out.shape), out)
         return np.where(_behind_zeros(node, out), np.copysign(0.0, out), out) if node.op == "cumprod" and self.flushes else out
 
     def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
@@ -344,6 +352,16 @@ def _off(x: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
     norm = np.sqrt(np.sum(np.abs(_finite(x)) ** 2, (-2, -1), keepdims=True)) if x.ndim > 1 else np.abs(x)
     error = rng.uniform(-1, 1, x.shape) + (1j * rng.uniform(-1, 1, x.shape) if x.dtype.kind == "c" else 0)
     return np.where(np.isfinite(x), x + error * size * norm, x)
+
+
+def _coinciding(values: np.ndarray, size: float) -> np.ndarray:
+    """Eigenvalues or singular values, in order, of which those apart by less than ``size`` of the greatest are equal, as they may
+    be where they are computed in fewer digits."""
+    found = values.copy()
+    reach = size * np.max(np.abs(_finite(values)), -1, initial=0)
+    for k in range(1, values.shape[-1]):
+        found[..., k] = np.where(np.abs(values[..., k] - found[..., k - 1]) <= reach, found[..., k - 1], values[..., k])
+    return found
 
 
 def _in_range(out: np.ndarray, dtype: DType) -> np.ndarray:

@@ -296,3 +296,34 @@ def test_where_many_elements_are_uncertain_more_runs_are_made():
     assert e.check([np.sign(x)]) is None
     assert e.check([np.where(np.arange(105) == 104, 0, np.sign(x)).astype("f")]) is not None
     assert len(e.runs) == rounding.MOST_RUNS
+
+
+def test_signs_of_zeros_that_complex_products_underflow_to_are_not_claimed():
+    """Of 1e-35 (1 + i)^2 the real part is a difference of products that are both flushed, or one of them, fused with the other."""
+    e = expected(lambda x: x * x, np.array([1e-35 + 1.0001e-35j], "c8"))
+    assert all(e.check([np.array([complex(re, im)], "c8")]) is None for re in (0.0, -0.0) for im in (0.0, -0.0))
+    e = expected(lambda x: x * x, np.array([0j], "c8"))
+    assert e.check([np.array([complex(-0.0, 0.0)], "c8")]) is not None
+
+
+def test_the_bits_of_nan_may_be_those_of_another_nan():
+    """The sign of log(-1) is not said: without its last bit it is 1.75, or NaN."""
+    def shifted(x):
+        return lax.bitcast_convert_type(lax.bitcast_convert_type(lnp.log(x), np.uint32) >> 1, np.float32)
+
+    e = expected(shifted, np.array([-1.0, 3.0], "f4"))
+    right = np.array([np.log(3)], "f4").view("u4") >> 1
+    for first in (np.nan, 1.75):
+        assert e.check([np.array([first, right.view("f4")[0]], "f4")]) is None
+    assert e.check([np.array([1.75, 1.0], "f4")]) is not None
+
+
+def test_eigenvalues_that_nearly_coincide_may_coincide():
+    """Their derivatives of second order are NaN then."""
+    def slopes(x):
+        inner = leptonc.grad(lambda x: lnp.sum(lnp.linalg.eigvalsh(x + x.T)) ** 2)
+        return leptonc.grad(lambda x: lnp.sum(inner(x) ** 2))(x)
+
+    low = np.outer(np.arange(1, 6), np.ones(5)).astype("f4")
+    assert expected(slopes, low).check([np.full((5, 5), np.nan, "f4")]) is None
+    assert expected(slopes, np.diag(np.arange(5.0)).astype("f4")).check([np.full((5, 5), np.nan, "f4")]) is not None

@@ -294,11 +294,20 @@ def test_interp_between_infinite_ends(rng):
     assert leptonc.grad(lambda x: lnp.interp(x, np.array([0.0, 1.0, np.inf]), np.array([0.0, 2.0, 2.0])))(3.0) == 0
 
 
-def test_signs_and_steps_are_of_real_numbers():
-    """As in NumPy."""
-    for f in (lnp.copysign, lnp.heaviside):
-        with pytest.raises(DtypeError, match=rf"{f.__name__}: is of real numbers"):
-            f(1.0, np.array([1 + 2j], "c8"))
+LINEAR = {"deg2rad", "degrees", "rad2deg", "radians", "fabs"}  # which make sense of complex numbers, as in JAX
+
+
+@pytest.mark.parametrize("name", [name for name in sorted(dir(lnp)) if isinstance(f := getattr(np, name, None), np.ufunc)
+                                  and f.signature is None and name not in LINEAR])
+def test_what_numpy_refuses_of_complex_numbers_is_refused(name):
+    args = (np.array([1 + 2j], "c8"),) * getattr(np, name).nin
+    try:
+        getattr(np, name)(*args)
+    except TypeError:
+        with pytest.raises((DtypeError, ArgumentError)):
+            getattr(lnp, name)(*args)
+    else:
+        getattr(lnp, name)(*args)
 
 
 def test_derivatives_of_polynomials_are_as_narrow_as_these():

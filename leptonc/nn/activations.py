@@ -10,6 +10,7 @@ import numpy as np
 from leptonc.arguments import array, choice, flag, integer, scalar
 from leptonc.arguments import axes as axes_of
 from leptonc.arguments import axis as axis_of
+from leptonc.arguments import operand as operand_of
 from leptonc.arithmetic import absolute, add, divide, equal, multiply, negative, subtract
 from leptonc.errors import DtypeError, op_error
 from leptonc.numpy.creation import arange, full
@@ -18,6 +19,7 @@ from leptonc.numpy.manipulation import expand_dims, split
 from leptonc.numpy.reductions import max as _max
 from leptonc.numpy.reductions import mean as _mean
 from leptonc.numpy.reductions import sum as _sum
+from leptonc.promotion import is_weak
 from leptonc.trace import align, bind, broadcast, cast
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et al. 2017
@@ -176,10 +178,10 @@ def standardize(x: Any, axis: int | tuple[int, ...] | None = -1, mean: Any = Non
     """
     operand = as_float(array("standardize", "x", x))
     choice("standardize", "algorithm", algorithm, ("stable", "fast"))
-    center = _mean(operand, axis, keepdims=True, where=where) if mean is None else array("standardize", "mean", mean)
+    center = _mean(operand, axis, keepdims=True, where=where) if mean is None else operand_of("standardize", "mean", mean)
     off = subtract(operand, center)
     spread = (_mean(multiply(off, off), axis, keepdims=True, where=where) if variance is None
-              else array("standardize", "variance", variance))
+              else cast(variance, off.dtype) if is_weak(variance) else array("standardize", "variance", variance))
     return multiply(off, bind("rsqrt", as_float(add(spread, scalar("standardize", "epsilon", epsilon)))))
 
 
@@ -228,7 +230,7 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
         operand = _only(operand, _mask("logsumexp", where), -np.inf)
     keep, signed = flag("logsumexp", "keepdims", keepdims), flag("logsumexp", "return_sign", return_sign)
     if b is not None or signed:
-        return _weighted_logsumexp(operand, axis, 1.0 if b is None else array("logsumexp", "b", b), keep, signed)
+        return _weighted_logsumexp(operand, axis, 1.0 if b is None else operand_of("logsumexp", "b", b), keep, signed)
     axes = tuple(sorted(axes_of("logsumexp", operand, axis)))
     others = tuple(d for d in range(len(operand.shape)) if d not in axes)
     if not prod(operand.shape[d] for d in axes):

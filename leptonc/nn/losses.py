@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array, choice, flag, number, scalar
+from leptonc.arguments import array, choice, flag, number, operand, scalar
 from leptonc.arguments import axis as axis_of
 from leptonc.arithmetic import (
     absolute,
@@ -23,7 +23,7 @@ from leptonc.arithmetic import (
 )
 from leptonc.errors import RangeError, op_error
 from leptonc.nn.activations import class_numbers, log_softmax, relu, softplus
-from leptonc.numpy.elementwise import as_float, exp, log, maximum, sqrt, where
+from leptonc.numpy.elementwise import as_float, exp, floats_of_one_dtype, log, maximum, sqrt, where
 from leptonc.numpy.manipulation import expand_dims
 from leptonc.numpy.reductions import mean
 from leptonc.numpy.reductions import sum as _sum
@@ -35,10 +35,6 @@ REDUCTIONS = ("mean", "sum", "none")
 def _reduced(name: str, values: Any, reduction: str) -> Any:
     kind = choice(name, "reduction", reduction, REDUCTIONS)
     return values if kind == "none" else _sum(values) if kind == "sum" else mean(values)
-
-
-def _floats(name: str, **operands: Any) -> list[Any]:
-    return [as_float(array(name, what, x)) for what, x in operands.items()]
 
 
 def cross_entropy(
@@ -134,7 +130,7 @@ def mean_absolute_error(predictions: Any, targets: Any, *, reduction: str = "mea
 
 def huber_loss(predictions: Any, targets: Any, delta: float = 1.0, *, reduction: str = "mean") -> Any:
     """Half the squared difference up to ``delta``, from there on straight: delta (|difference| - delta / 2) (Huber 1964)."""
-    off = absolute(subtract(*_floats("huber_loss", predictions=predictions, targets=targets)))
+    off = absolute(subtract(*floats_of_one_dtype("huber_loss", predictions=predictions, targets=targets)))
     width = scalar("huber_loss", "delta", delta, least=0)
     near = less_equal(off, width)
     inner = where(near, off, 0.0)
@@ -150,15 +146,15 @@ def binary_cross_entropy_with_logits(
     ``weight`` is a factor for each value, ``pos_weight`` one for targets of 1; both stretch to the logits. As PyTorch's.
     """
     name = "binary_cross_entropy_with_logits"
-    scores, goals = _floats(name, logits=logits, targets=targets)
+    scores, goals = floats_of_one_dtype(name, logits=logits, targets=targets)
     if scores.shape != goals.shape:
         raise op_error(name, "logits and targets must have one shape", {"logits": scores, "targets": goals})
     positive = multiply(goals, softplus(negative(scores)))
     if pos_weight is not None:
-        positive = multiply(positive, array(name, "pos_weight", pos_weight))
+        positive = multiply(positive, operand(name, "pos_weight", pos_weight))
     values = add(positive, multiply(subtract(1.0, goals), softplus(scores)))
     if weight is not None:
-        values = multiply(values, array(name, "weight", weight))
+        values = multiply(values, operand(name, "weight", weight))
     return _reduced(name, values, reduction)
 
 
@@ -169,7 +165,7 @@ def kl_divergence(
 
     ``log_targets`` says that targets are logarithms. The mean over the rest is PyTorch's "batchmean" of [n, classes].
     """
-    scores, goals = _floats("kl_divergence", log_predictions=log_predictions, targets=targets)
+    scores, goals = floats_of_one_dtype("kl_divergence", log_predictions=log_predictions, targets=targets)
     at = axis_of("kl_divergence", scores, axis)
     chances = exp(goals) if flag("kl_divergence", "log_targets", log_targets) else goals
     some = chances > 0
@@ -181,14 +177,14 @@ def kl_divergence(
 def hinge_loss(scores: Any, targets: Any, *, reduction: str = "mean") -> Any:
     """max(0, 1 - targets * scores) for targets -1 and 1."""
     return _reduced(
-        "hinge_loss", relu(subtract(1.0, multiply(*_floats("hinge_loss", scores=scores, targets=targets)))), reduction
+        "hinge_loss", relu(subtract(1.0, multiply(*floats_of_one_dtype("hinge_loss", scores=scores, targets=targets)))), reduction
     )
 
 
 def cosine_similarity(x: Any, y: Any, axis: int = -1, epsilon: float = 1e-8) -> Any:
     """The cosine of the angle between x and y along ``axis``; lengths count as at least ``epsilon``, so that 0 has finite
     gradients."""
-    a, b = _floats("cosine_similarity", x=x, y=y)
+    a, b = floats_of_one_dtype("cosine_similarity", x=x, y=y)
     at = axis_of("cosine_similarity", a, axis)
     least = float(number("cosine_similarity", "epsilon", epsilon, {"x": a}, least=0)) ** 2
     squares = [maximum(_sum(multiply(v, v), at), max(least, np.finfo(np.float32).tiny)) for v in (a, b)]
@@ -207,7 +203,7 @@ def triplet_loss(
 
     ``epsilon`` is added to each difference, as PyTorch's triplet_margin_loss does, so that equal points have finite gradients.
     """
-    a, p, n = _floats("triplet_loss", anchor=anchor, positive=positive, negative=negative)
+    a, p, n = floats_of_one_dtype("triplet_loss", anchor=anchor, positive=positive, negative=negative)
     if not a.shape:
         raise op_error("triplet_loss", "anchor must have an axis of features", {"anchor": a})
     shift = scalar("triplet_loss", "epsilon", epsilon)

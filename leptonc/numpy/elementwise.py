@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from leptonc.arguments import array, flag, integer, no_out, number
+from leptonc.arguments import operand as operand_of
 from leptonc.arithmetic import (
     absolute,
     bitwise_and,
@@ -48,12 +49,17 @@ def as_float(x: Any) -> Any:
     return operand if kind_of(operand.dtype) in "fc" else cast(operand, float_of_ints())
 
 
-def real_floats(name: str, x: Any, y: Any) -> tuple[Any, Any]:
-    """x and y as floats of one dtype and shape. Raises DtypeError for complex numbers."""
-    a, b = (as_float(v) for v in align(name, x, y))
-    if kind_of(a.dtype) == "c":
-        raise op_error(name, "is of real numbers", {"x": x, "y": y}, kind=DtypeError)
-    return a, b
+def floats_of_one_dtype(name: str, **operands: Any) -> list[Any]:
+    """Arrays of floats or complex numbers of one dtype and their own shapes; a Python number takes the dtype of those beside it."""
+    return [as_float(x) for x in promote(*(operand_of(name, what, x) for what, x in operands.items()))]
+
+
+def real_floats(name: str, **operands: Any) -> tuple[Any, ...]:
+    """Arrays of floats of one dtype and shape, ints as f64. Raises DtypeError for complex numbers."""
+    aligned = tuple(as_float(x) for x in align(name, *(operand_of(name, what, x) for what, x in operands.items())))
+    if aligned and kind_of(aligned[0].dtype) != "f":
+        raise op_error(name, "takes real numbers", dict(zip(operands, aligned)), kind=DtypeError)
+    return aligned
 
 
 def float_function(name: str, op: str, doc: str) -> Callable[[Any], Any]:

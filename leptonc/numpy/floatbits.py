@@ -51,8 +51,10 @@ def float_of(bits: Any, dtype: np.dtype) -> Any:
 
 @named_operands
 def signbit(x: Any) -> Any:
-    """Whether the sign is minus, of -0.0 and NaN too."""
+    """Whether the sign is minus, of -0.0 and NaN too. Raises DtypeError for complex numbers."""
     (operand,) = promote(x)
+    if kind_of(operand.dtype) == "c":
+        raise op_error("signbit", "takes real numbers", {"x": operand}, kind=DtypeError)
     if kind_of(operand.dtype) != "f":
         return less(operand, 0) if operand.dtype.kind == "i" else not_equal(operand, operand)
     return less(bits_of(operand), 0)
@@ -61,7 +63,7 @@ def signbit(x: Any) -> Any:
 @named_operands
 def copysign(x: Any, y: Any) -> Any:
     """x with the sign of y, that of zeros too."""
-    a, b = real_floats("copysign", x, y)
+    a, b = real_floats("copysign", x=x, y=y)
     return where(equal(signbit(a), signbit(b)), a, bind("neg", a))
 
 
@@ -110,7 +112,7 @@ def ldexp(x: Any, y: Any) -> Any:
         raise op_error("ldexp", "exponents are ints", {"x": x, "y": y}, kind=DtypeError)
     operand = as_float(x)
     if kind_of(operand.dtype) != "f":
-        raise op_error("ldexp", "is of real numbers", {"x": x, "y": y}, kind=DtypeError)
+        raise op_error("ldexp", "takes real numbers", {"x": x, "y": y}, kind=DtypeError)
     whole = bits_dtype(dtype_of(operand.dtype)).numpy
     _, bias = _parts(operand.dtype)
     left = cast(clip(cast(exponent, np.int64), -4 * bias, 4 * bias), whole if np.dtype(whole).itemsize > 2 else np.int32)

@@ -80,7 +80,7 @@ def sinc(x: Any) -> Any:
 @named_operands
 def heaviside(x: Any, y: Any) -> Any:
     """0 for negative x, y at 0, 1 for positive x; NaN stays."""
-    a, b = real_floats("heaviside", x, y)
+    a, b = real_floats("heaviside", x=x, y=y)
     step = where(less(a, 0), 0.0, multiply(equal(a, a), 1.0))
     return where(equal(a, 0), b, where(equal(a, a), cast(step, a.dtype), a))
 

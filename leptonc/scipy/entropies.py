@@ -51,7 +51,7 @@ def entr(x: Any) -> Any:
 def _rel_entr(p: Any, q: Any) -> Any:
     both, none = (p > 0) & (q > 0), (p == 0) & (q >= 0)
     found = lnp.where(both, p, 1.0) * (lnp.log(lnp.where(both, p, 1.0)) - lnp.log(lnp.where(both, q, 1.0)))
-    return lnp.where(both, found, lnp.where(none, 0.0, lnp.where(lnp.isnan(p) | lnp.isnan(q), np.nan, np.inf)))
+    return lnp.where(lnp.isnan(p) | lnp.isnan(q), np.nan, lnp.where(both, found, lnp.where(none, 0 * found, np.inf)))
 
 
 @real_function

@@ -12,9 +12,9 @@ from leptonc import numpy as lnp
 from leptonc.elementary import erfc
 from leptonc.ir.tables import ERFC_EXPONENT
 from leptonc.numpy.complexes import imag, real
-from leptonc.numpy.elementwise import as_float
+from leptonc.numpy.elementwise import as_float, real_floats
 from leptonc.public import publish
-from leptonc.scipy.operands import floats, real_function, wide_function
+from leptonc.scipy.operands import real_function, wide_function
 from leptonc.scipy.slopes import with_slopes
 from leptonc.trace import bind, cast
 
@@ -42,7 +42,7 @@ def ndtr(x: Any) -> Any:
 
 def log_ndtr(x: Any, series_order: int = 3) -> Any:
     """The logarithm of the normal distribution function, right for any x; ``series_order`` changes nothing."""
-    return bind("log_ndtr", *floats("log_ndtr", x))
+    return bind("log_ndtr", *real_floats("log_ndtr", x=x))
 
 
 def _scaled_erfc(x: Any) -> Any:

@@ -8,10 +8,11 @@ import numpy as np
 
 from leptonc import numpy as lnp
 from leptonc.arguments import integer
+from leptonc.numpy.elementwise import real_floats
 from leptonc.public import publish
 from leptonc.scipy.factorials import gamma
 from leptonc.scipy.incomplete import EPSILON
-from leptonc.scipy.operands import floats, wide_function
+from leptonc.scipy.operands import wide_function
 from leptonc.scipy.slopes import with_slopes
 from leptonc.trace import cast
 from leptonc.whiles import while_loop
@@ -98,7 +99,7 @@ def bessel_jn(z: Any, *, v: int, n_iter: int = 50) -> Any:
 
     ``n_iter``, an even int above v, must exceed |z| by some twenty.
     """
-    (operand,) = floats("bessel_jn", z=z)
+    (operand,) = real_floats("bessel_jn", z=z)
     top = integer("bessel_jn", "v", v, least=0)
     first = integer("bessel_jn", "n_iter", n_iter, least=top + 1)
     with np.errstate(all="ignore"):

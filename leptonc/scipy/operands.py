@@ -9,22 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from leptonc.arguments import array
-from leptonc.bfloat16 import kind_of
-from leptonc.errors import DtypeError, op_error
-from leptonc.numpy.elementwise import as_float
-from leptonc.promotion import is_weak
-from leptonc.trace import align, cast
-
-
-def floats(name: str, *operands: Any, **named: Any) -> tuple[Any, ...]:
-    """Operands as floats of one dtype and shape, ints as f64. Raises DtypeError for complex numbers."""
-    given = dict(zip("abcdefgh", operands)) | named
-    arrays = [v if is_weak(v) else array(name, what, v) for what, v in given.items()]
-    aligned = tuple(as_float(x) for x in align(name, *arrays))
-    if aligned and kind_of(aligned[0].dtype) != "f":
-        raise op_error(name, "takes real numbers", dict(zip(given, aligned)), kind=DtypeError)
-    return aligned
+from leptonc.numpy.elementwise import real_floats
+from leptonc.trace import cast
 
 
 def real_function(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -44,7 +30,7 @@ def _with_operands(function: Callable[..., Any], kind: np.dtype | None) -> Calla
     def call(*args: Any, **kwargs: Any) -> Any:
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        operands = floats(function.__name__, **bound.arguments)
+        operands = real_floats(function.__name__, **bound.arguments)
         with np.errstate(all="ignore"):  # outside of jit NumPy computes, and says what it meets
             if kind is None or operands[0].dtype == kind:
                 return function(*operands)

@@ -9,9 +9,9 @@ import numpy as np
 from leptonc import numpy as lnp
 from leptonc.elementary import digamma, lgamma
 from leptonc.ir.tables import BERNOULLI
-from leptonc.numpy.elementwise import as_float
+from leptonc.numpy.elementwise import as_float, real_floats
 from leptonc.public import publish
-from leptonc.scipy.operands import floats, wide_function
+from leptonc.scipy.operands import wide_function
 from leptonc.trace import bind
 
 SHIFT = 10  # from where on the series is right to the last place
@@ -23,7 +23,7 @@ def zeta(x: Any, q: Any = None) -> Any:
     and below where it has a pole, NaN for other x < 1."""
     q = 1.0 if q is None else q
     if type(x) is int and 2 <= x <= MOST_ORDER:
-        return bind("hurwitz", *floats("zeta", q=q), order=x)
+        return bind("hurwitz", *real_floats("zeta", q=q), order=x)
     return _zeta(x, q)
 
 
@@ -57,7 +57,7 @@ def polygamma(n: Any, x: Any) -> Any:
 
 
 def _of_order(n: float, x: Any) -> Any:
-    (operand,) = floats("polygamma", x=x)
+    (operand,) = real_floats("polygamma", x=x)
     found = bind("hurwitz", operand, order=int(n) + 1)
     sign = 1.0 if n % 2 else -1.0
     if n <= 20:

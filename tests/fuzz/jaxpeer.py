@@ -25,7 +25,7 @@ ORDERS = re.compile(r"m(in|ax)\w*\(|sort|median|ptp|quantile|percentile")  # of 
 MEANS = re.compile(r"(mean|average)\(")  # a product with a reciprocal that is rounded
 VARIANCES = re.compile(r"\b(nan)?(var|std|mean|average)\(|cov\(.*ddof")  # of bools and ints in f32 there; of too few negative
 NO_SLOPES = re.compile(r"scatter_m(in|ax)\(|\]\.m(in|ax)\(|sinc\(")  # infinities, of places that are clipped; coarse differences
-OF_INTS = re.compile(r"linear_ramp|mode='mean'|//|floor_divide|divmod")  # ramps and means are rounded another way, 0 // 0 is -1
+OF_INTS = re.compile(r"linear_ramp|mode='mean'")  # ramps and means are rounded another way
 OF_NARROW = re.compile(r"histogram|spacing")  # edges in steps that f16 rounds; below zero half of it
 # Padded with zeros there, or by sums of masks; a ramp of one step begins with what it ends with, a reflection takes it from itself
 OF_INFINITE = re.compile(r"convolve|correlate|polymul|mode='(maximum|minimum|mean|linear_ramp)'|"

@@ -176,6 +176,7 @@ class Run:
         self.products: set[int] = set()
         self.vanished: set[int] = set()  # what is made of products some of which were flushed
         self.lost: set[int] = set()
+        self.by_zero = False  # whether an int is divided by 0: 0 here, -1 or -2 in JAX
         self.subnormal = False  # whether some number of it is one of the few below the normal ones
         left = dict(self.graph.use_counts)
         with np.errstate(all="ignore"):
@@ -189,6 +190,7 @@ class Run:
 
     def _node(self, node: Node, env: dict[int, np.ndarray]) -> None:
         operands = [env[i] for i in node.operands]
+        self.by_zero |= node.op in ("floordiv", "mod") and node.types[0].dtype.is_int and not np.all(operands[1])
         out = self._meaning(node, operands)
         results = out if isinstance(out, tuple) else (out,)
         for value, array, kind in zip(node.results, results, node.types, strict=True):
@@ -547,7 +549,7 @@ class Expected:
     def __post_init__(self) -> None:
         self.graph = written_out(self.graph, self.arrays)
         run = Run(self.graph, None)
-        self.base, self.scales = run(self.arrays), run.scales
+        self.base, self.scales, self.by_zero = run(self.arrays), run.scales, run.by_zero
         self.lost = [value in run.lost for value in self.graph.outputs]
         self.runs: list[list[np.ndarray]] = []
         self.more(RUNS)

@@ -327,3 +327,11 @@ def test_eigenvalues_that_nearly_coincide_may_coincide():
     low = np.outer(np.arange(1, 6), np.ones(5)).astype("f4")
     assert expected(slopes, low).check([np.full((5, 5), np.nan, "f4")]) is None
     assert expected(slopes, np.diag(np.arange(5.0)).astype("f4")).check([np.full((5, 5), np.nan, "f4")]) is not None
+
+
+def test_ints_divided_by_zero_are_known():
+    """JAX has other results there."""
+    for divisor, known in ((np.array([2, 0]), True), (np.array([2, 1]), False)):
+        for divide in (lambda x, y: x // y, lambda x, y: x % y):
+            assert expected(divide, np.array([3, 3]), divisor).by_zero is known
+            assert not expected(divide, np.array([3.0, 3.0]), divisor * 1.0).by_zero

@@ -11,11 +11,10 @@ from leptonc import numpy as lnp
 from leptonc.arguments import array
 from leptonc.elementary import lgamma
 from leptonc.errors import ShapeError, op_error
-from leptonc.numpy.elementwise import as_float
+from leptonc.numpy.elementwise import as_float, floats_of_one_dtype, real_floats
 from leptonc.numpy.linalg.factorizations import cholesky, triangular_solve
 from leptonc.scipy.entropies import xlog1py, xlogy
 from leptonc.scipy.incomplete import igammac, log_beta
-from leptonc.scipy.operands import floats
 from leptonc.scipy.stats.distribution import Distribution
 
 
@@ -42,7 +41,7 @@ def _bernoulli_cdf(k: Any, p: Any) -> Any:
 bernoulli = Distribution("bernoulli", "1 with probability p, else 0.", {
     "logpmf": lambda k, p, loc=0: _bernoulli_logpmf(k, p, loc),
     "cdf": lambda k, p: _bernoulli_cdf(k, p),
-    "ppf": lambda q, p: lnp.where((q >= 0) & (q <= 1) & (p >= 0) & (p <= 1), lnp.where(q <= 1 - p, 0.0, 1.0), np.nan),
+    "ppf": lambda q, p: lnp.where((q >= 0) & (q <= 1) & (p >= 0) & (p <= 1), lnp.astype(q > 1 - p, q.dtype), np.nan),
 }, "pmf")
 
 
@@ -108,8 +107,8 @@ poisson = Distribution("poisson", "Counts of mean mu.", {
 
 def _multinomial(x: Any, n: Any, p: Any) -> Any:
     """Counts x [..., k] of n draws with probabilities p [..., k]."""
-    counts, shares = floats("multinomial.logpmf", x=x, p=p)
-    (total,) = floats("multinomial.logpmf", n=n)
+    counts, shares = real_floats("multinomial.logpmf", x=x, p=p)
+    _, total = floats_of_one_dtype("multinomial.logpmf", x=counts, n=n)
     found = lgamma(total + 1) + lnp.sum(xlogy(counts, shares) - lgamma(counts + 1), -1)
     return lnp.where(lnp.sum(counts, -1) == total, found, -np.inf)
 
@@ -140,7 +139,7 @@ def _multivariate_normal(x: Any, mean: Any, cov: Any, allow_singular: Any = None
     name = "multivariate_normal.logpdf"
     if allow_singular is not None:
         raise op_error(name, "allow_singular is not supported", {})
-    point, center, square = (as_float(array(name, what, v)) for what, v in (("x", x), ("mean", mean), ("cov", cov)))
+    point, center, square = floats_of_one_dtype(name, x=x, mean=mean, cov=cov)
     if not center.shape:
         gap = point - center
         spread = square if not square.shape else lnp.reshape(square, ())

@@ -268,6 +268,7 @@ class Run:
         if self.overflows and self._has_complex(node):
             paired = node.types[0].dtype.is_complex
             out = _anything(out, uncertain(operands, out, scale, float(info.max), paired), rng)
+            out = _anything(out, _products_far_on_the_way(node, reals(operands[0]), out, float(info.max), paired), rng)
         elif self.overflows:
             if node.op in SUMS and not all(np.isfinite(x).all() for x in operands if x.dtype.kind == "f"):
                 finite = [_finite(x) for x in operands]  # a product may overflow beside an infinity
@@ -519,17 +520,27 @@ def _either_zero(node: Node, operands: list[np.ndarray], out: np.ndarray, rng: n
 def _overflowing(node: Node, x: np.ndarray, out: np.ndarray, scale: np.ndarray, largest: float,
                  rng: np.random.Generator) -> np.ndarray:
     """Sums whose parts come near the largest float may overflow in one order of adding and not in another."""
+    out = _anything(out, _products_far_on_the_way(node, x, out, largest, False), rng)
     if node.op == "prod":
-        ends = [np.prod(end(np.where(x == 0, 1, np.abs(_finite(x))), 1), node.attributes["axes"]) for end in (np.maximum,
-                                                                                                              np.minimum)]
-        return _anything(out, (ends[0] > largest / 16) | (ends[1] < 16 / largest), rng)
-    if node.op == "cumprod":  # a product that has passed the largest float makes NaN with a 0
-        out = _anything(out, _since(np.abs(out) > largest, node), rng)
+        return out
     if node.op == "sum":  # a factor that is infinite may leave it, and what it was multiplied by be 0 by rounding, or not
         out = _anything(out, np.isnan(out) & np.isinf(x).any(axis=node.attributes["axes"]), rng)
     if node.op not in SUMS | CONVOLUTIONS | ALONG | {"mul", "add", "sub"}:
         return out
     return _anything(out, (scale > largest / 16) & np.isfinite(scale) | np.isinf(scale) & np.isfinite(out), rng)
+
+
+def _products_far_on_the_way(node: Node, x: np.ndarray, out: np.ndarray, largest: float, paired: bool) -> np.ndarray:
+    """Where products of many, ``x`` and ``out`` in reals, may pass the largest float on their way, and make NaN with a 0, or fall
+    below the least."""
+    if node.op == "cumprod":  # of reals: that of complex numbers is written out
+        return _since(np.abs(out) > largest, node)
+    if node.op != "prod":
+        return np.zeros(out.shape, bool)
+    size = np.abs(_finite(x)) if not paired else np.hypot(_finite(x)[..., 0], _finite(x)[..., 1])
+    ends = [np.prod(end(np.where(size == 0, 1, size), 1), node.attributes["axes"]) for end in (np.maximum, np.minimum)]
+    far: np.ndarray = (ends[0] > largest / 16) | (ends[1] < 16 / largest)
+    return np.broadcast_to(far[..., None], out.shape) if paired else far
 
 
 def _anything(out: np.ndarray, where: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -335,3 +335,13 @@ def test_ints_divided_by_zero_are_known():
         for divide in (lambda x, y: x // y, lambda x, y: x % y):
             assert expected(divide, np.array([3, 3]), divisor).by_zero is known
             assert not expected(divide, np.array([3.0, 3.0]), divisor * 1.0).by_zero
+
+
+@pytest.mark.parametrize("dtype", ["f4", "c8"])
+def test_products_of_many_may_overflow_before_they_meet_a_zero(dtype):
+    many = np.append(np.full(200, 2.0), 0).astype(dtype)
+    nothing = np.full((), complex(np.nan, np.nan) if dtype == "c8" else np.nan, dtype)
+    assert expected(lambda x: lnp.prod(x), many).check([nothing]) is None
+    assert expected(lambda x: lnp.prod(x), many[100:]).check([nothing]) is not None
+    if dtype == "f4":  # of complex numbers it is written out, and in its order nothing overflows here
+        assert expected(lambda x: lnp.cumprod(x)[-1], many).check([nothing]) is None
